@@ -1,0 +1,371 @@
+"""A data set whose every example has a class and a second attribute.
+
+The second attribute (background, colour, camera, product category) is what makes a
+task ambiguous: where it goes with the class in the labelled examples, they cannot tell
+which of the two is meant. The examples that can are called *disambiguating*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+# The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
+SPLITS = ("train", "validation", "test", "id_validation", "id_test")
+RULES = ("mismatch", "rare")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupedDataset:
+    """Inputs, class labels, one attribute and a split, row by row.
+
+    Parameters
+    ----------
+    X : sequence of length n
+        The inputs, in any form the classifier takes: an array of images, an array or a
+        list of paths, a list of PIL images. Only ``len`` and indexing are used.
+    y : array-like of shape (n,)
+        Class labels, numbers or strings.
+    attribute : array-like of shape (n,)
+        The second attribute, numbers or strings.
+    split : array-like of shape (n,)
+        "train", "validation" or "test" for each row (WILDS's "id_validation" and
+        "id_test" are known too).
+    disambiguating : {"mismatch", "rare"} or array-like of bool of shape (n,), \
+            default="mismatch"
+        Which rows tell class and attribute apart. "mismatch": the attribute value is
+        not the most frequent one of this class in the train split; values that tie for
+        the first place all count as most frequent, and a class that train lacks has no
+        mismatch. "rare": the attribute value belongs to the rarest values, which
+        together hold at most `rare_share` of the train split; values that train lacks
+        are rare. Otherwise the flags themselves. A rule is applied once, here: the
+        flags stay with their rows in every subset.
+    rare_share : float, default=0.1
+        See `disambiguating`; in (0, 1).
+    name : str, default="data set"
+        Name for summaries and reports.
+    attribute_name : str, default="attribute"
+        What the attribute is, e.g. "place".
+    classes, attributes : array-like, optional
+        Labels that occur, in the order that numbers the groups. By default the sorted
+        labels found in `y` and in `attribute`.
+    class_names, attribute_names : sequence of str, optional
+        Names to show for `classes` and `attributes`. By default ``str`` of them.
+
+    Attributes
+    ----------
+    disambiguating : ndarray of bool of shape (n,)
+        The flags, whichever way they were given.
+
+    Examples
+    --------
+    >>> from modal_pretrain.datasets import GroupedDataset
+    >>> data = GroupedDataset(
+    ...     X=["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"],
+    ...     y=["bird", "bird", "bird", "fish", "fish", "fish"],
+    ...     attribute=["air", "air", "water", "water", "water", "air"],
+    ...     split=["train", "train", "train", "train", "train", "test"],
+    ...     name="animals", attribute_name="place",
+    ... )
+    >>> data.summary()
+    'animals: 2 classes x 2 place; train 5 (20.0 % disambiguating), test 1 (100.0 %)'
+    >>> data.group_names[data.groups[2]]
+    'bird/water'
+    >>> data.subset("test").X
+    ['f.png']
+    """
+
+    X: Any
+    y: Any
+    attribute: Any
+    split: Any
+    disambiguating: Any = "mismatch"
+    rare_share: float = 0.1
+    name: str = "data set"
+    attribute_name: str = "attribute"
+    classes: Any = None
+    attributes: Any = None
+    class_names: Sequence[str] | None = None
+    attribute_names: Sequence[str] | None = None
+    _y_index: Any = field(init=False)
+    _attribute_index: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.X)
+        for key in ("y", "attribute", "split"):
+            self._set(key, _column(getattr(self, key), key, n))
+        unknown = sorted({str(s) for s in self.split} - set(SPLITS))
+        if unknown:
+            raise ValueError(
+                f"split holds {unknown[0]!r}; the known splits are {', '.join(SPLITS)}"
+            )
+        for labels, values, names, index in (
+            ("y", "classes", "class_names", "_y_index"),
+            ("attribute", "attributes", "attribute_names", "_attribute_index"),
+        ):
+            known, positions = _encode(
+                getattr(self, labels), getattr(self, values), labels, values
+            )
+            self._set(values, known)
+            self._set(index, positions)
+            shown = getattr(self, names)
+            shown = tuple(map(str, known)) if shown is None else tuple(shown)
+            if len(shown) != len(known):
+                raise ValueError(
+                    f"{names} has {len(shown)} entries for {len(known)} {values}"
+                )
+            self._set(names, shown)
+        self._set("disambiguating", self._flags(self.disambiguating))
+
+    def _set(self, key: str, value: Any) -> None:
+        object.__setattr__(self, key, value)
+
+    def _flags(self, rule: Any) -> np.ndarray:
+        if not isinstance(rule, str):
+            flags = _column(rule, "disambiguating", len(self))
+            if flags.dtype != bool:
+                raise ValueError(
+                    "disambiguating must be a rule or boolean flags, got an array of "
+                    f"{flags.dtype}"
+                )
+            return flags
+        if rule not in RULES:
+            raise ValueError(
+                f"unknown rule disambiguating={rule!r}; use one of {', '.join(RULES)} "
+                "or give the flags"
+            )
+        if not 0 < self.rare_share < 1:
+            raise ValueError(f"rare_share must be in (0, 1), got {self.rare_share}")
+        train = self.split == "train"
+        if not train.any():
+            raise ValueError(
+                f"disambiguating={rule!r} is read off the train split, which is empty; "
+                "give the flags instead"
+            )
+        counts = np.bincount(
+            self.groups[train], minlength=len(self.classes) * len(self.attributes)
+        ).reshape(len(self.classes), len(self.attributes))
+        if rule == "mismatch":
+            dominant = counts == counts.max(axis=1, keepdims=True)
+            return ~dominant[self._y_index, self._attribute_index]
+        totals = counts.sum(axis=0)
+        # Rows whose value is at most as frequent as this one: ties go together.
+        below = np.array([totals[totals <= total].sum() for total in totals])
+        return (below <= self.rare_share * totals.sum())[self._attribute_index]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __repr__(self) -> str:
+        return f"<GroupedDataset {self.summary()}>"
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Group number of each row: class index x number of attributes + attribute."""
+        return self._y_index * len(self.attributes) + self._attribute_index
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names "class/attribute" of all groups, by group number."""
+        return tuple(
+            f"{c}/{a}"
+            for c in self.class_names or ()
+            for a in self.attribute_names or ()
+        )
+
+    def subset(self, selection: Any) -> GroupedDataset:
+        """Rows of one split, or chosen by a mask or by indices, in that order.
+
+        Group numbers, names and disambiguating flags stay as they are.
+
+        Parameters
+        ----------
+        selection : str, array-like of bool of shape (n,) or array-like of int
+            A split, a mask, or row numbers.
+
+        Returns
+        -------
+        GroupedDataset
+            The chosen rows.
+
+        Raises
+        ------
+        ValueError
+            If the split has no rows here, or a mask has the wrong length.
+        """
+        if isinstance(selection, str):
+            present = [s for s in SPLITS if (self.split == s).any()]
+            if selection not in present:
+                raise ValueError(
+                    f"{self.name} has no split {selection!r}; it has "
+                    f"{', '.join(present) or 'no rows'}"
+                )
+            selection = self.split == selection
+        rows = np.asarray(selection)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(_column(rows, "the mask", len(self)))
+        elif rows.size == 0:
+            rows = rows.astype(np.intp)
+        elif rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+            raise ValueError(
+                "a selection is the name of a split, a boolean mask or a 1-D array of "
+                f"row numbers, got an array of {rows.dtype} with shape {rows.shape}"
+            )
+        return replace(
+            self,
+            X=_take(self.X, rows),
+            y=self.y[rows],
+            attribute=self.attribute[rows],
+            split=self.split[rows],
+            disambiguating=self.disambiguating[rows],
+        )
+
+    def summary(self) -> str:
+        """One line: name, classes, attribute, and the rows of each split."""
+        parts: list[str] = []
+        for split in SPLITS:
+            rows = self.split == split
+            if rows.any():
+                share = f"{self.disambiguating[rows].mean():.1%}".replace("%", " %")
+                word = "" if parts else " disambiguating"
+                parts.append(f"{split} {rows.sum()} ({share}{word})")
+        return (
+            f"{self.name}: {len(self.classes)} classes x {len(self.attributes)} "
+            f"{self.attribute_name}; {', '.join(parts) or 'no rows'}"
+        )
+
+    def seed_set(
+        self,
+        n: int,
+        *,
+        balanced: bool = True,
+        atypical: int | None = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Draw the first labelled examples from the train split.
+
+        Parameters
+        ----------
+        n : int
+            Number of examples.
+        balanced : bool, default=True
+            Give every class of the train split the same number (which classes get one
+            of a remainder is drawn).
+        atypical : int or None, default=0
+            How many of the examples are disambiguating, spread evenly over the
+            classes where possible. 0 leaves the task ambiguous, as in the example of
+            red squares and blue circles; None ignores the attribute, so that they
+            enter by chance, as in the experiments of [1]_.
+        random_state : int, RandomState or None, default=None
+            The draw.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Distinct row numbers of this data set, in random order.
+
+        Raises
+        ------
+        ValueError
+            If there are not enough such examples.
+
+        References
+        ----------
+        .. [1] A. Tamkin et al., Active Learning Helps Pretrained Models Learn the
+           Intended Task, NeurIPS 2022, arXiv:2204.08491.
+        """
+        rng = check_random_state(random_state)
+        train = self.split == "train"
+        labels: Any = self._y_index if balanced else np.zeros(len(self), dtype=int)
+        present = rng.permutation(np.unique(labels[train]))
+        if not 1 <= n <= train.sum() or (balanced and n < len(present)):
+            least = f"{len(present)} (one per class)" if balanced else "1"
+            raise ValueError(
+                f"a seed set of n={n} is not possible: n may be from {least} to "
+                f"{train.sum()}, the rows of the train split"
+            )
+        if atypical is not None and not 0 <= atypical <= n:
+            raise ValueError(f"atypical must be None or in [0, n={n}], got {atypical}")
+        k = len(present)
+        # The permutation above decides who gets one of the remainder.
+        quota = np.full(k, n // k) + (np.arange(k) < n % k)
+        if atypical is None:
+            pools = [train & (labels == c) for c in present]
+            wanted = list(zip(pools, quota, strict=True))
+        else:
+            rare = [train & (labels == c) & self.disambiguating for c in present]
+            usual = [train & (labels == c) & ~self.disambiguating for c in present]
+            odd = _spread(
+                atypical, [min(q, r.sum()) for q, r in zip(quota, rare, strict=True)]
+            )
+            wanted = list(zip(rare, odd, strict=True))
+            wanted += list(zip(usual, quota - odd, strict=True))
+        for pool, count in wanted:
+            if count > pool.sum():
+                raise ValueError(
+                    f"not enough examples for a seed set of n={n} with "
+                    f"balanced={balanced}, atypical={atypical}: a class needs {count} "
+                    f"and has {pool.sum()}"
+                )
+        drawn = [
+            rng.choice(np.flatnonzero(pool), count, replace=False)
+            for pool, count in wanted
+        ]
+        return rng.permutation(np.concatenate(drawn))
+
+
+def _column(values: Any, key: str, n: int) -> np.ndarray:
+    """`values` as a 1-D array of length n."""
+    array = np.asarray(values)
+    if array.ndim != 1 or len(array) != n:
+        raise ValueError(
+            f"{key} must be 1-D with one entry for each of the {n} rows, got shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def _encode(
+    labels: np.ndarray, known: Any, key: str, known_key: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Known labels and the position of each of `labels` among them."""
+    values, inverse = np.unique(labels, return_inverse=True)
+    if known is None:
+        return values, inverse
+    known = np.asarray(known)
+    position = {value: i for i, value in enumerate(known.tolist())}
+    if len(position) != len(known):
+        raise ValueError(f"{known_key} has duplicates")
+    missing = [value for value in values.tolist() if value not in position]
+    if missing:
+        raise ValueError(f"{key} holds {missing[0]!r}, which {known_key} lacks")
+    order = np.array([position[value] for value in values.tolist()], dtype=np.intp)
+    return known, order[inverse]
+
+
+def _take(X: Any, rows: np.ndarray) -> Any:
+    """Rows of an array, tensor, data frame or list."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if hasattr(X, "shape"):
+        return X[rows]
+    return [X[i] for i in rows]
+
+
+def _spread(total: int, capacity: list[int]) -> np.ndarray:
+    """Share `total` out as evenly as the capacities allow; the first come first."""
+    share = np.zeros(len(capacity), dtype=int)
+    while share.sum() < total:
+        free = [i for i, c in enumerate(capacity) if share[i] < c]
+        if not free:
+            raise ValueError(
+                f"atypical={total} disambiguating examples are wanted in the seed set "
+                f"and only {sum(capacity)} fit or exist"
+            )
+        for i in free[: total - share.sum()]:
+            share[i] += 1
+    return share

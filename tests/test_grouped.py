@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+
+from modal_pretrain.datasets import GroupedDataset
+
+
+def make(n=200, share=0.1, **kwargs):
+    """Red squares and blue circles; every tenth training row has the other colour."""
+    y = np.array(["square", "circle"])[np.arange(n) % 2]
+    odd = np.arange(n) // 2 % round(1 / share) == 0
+    colour = np.where((y == "square") ^ odd, "red", "blue")
+    split = np.where(np.arange(n) < 0.8 * n, "train", "test")
+    kwargs = {"name": "toy", "attribute_name": "colour", **kwargs}
+    return GroupedDataset(np.arange(n), y, colour, split, **kwargs), odd
+
+
+def test_mismatch_is_read_off_the_train_split():
+    data, odd = make()
+    np.testing.assert_array_equal(data.disambiguating, odd)
+    # In a test split where most squares are blue the flags stay as in training.
+    data.attribute[data.split == "test"] = "blue"
+    data = GroupedDataset(data.X, data.y, data.attribute, data.split)
+    test = data.subset("test")
+    np.testing.assert_array_equal(test.disambiguating, test.y == "square")
+
+
+def test_ties_and_unseen_classes_are_not_mismatches():
+    data = GroupedDataset(
+        X=np.zeros((6, 2)),
+        y=[0, 0, 0, 0, 1, 1],
+        attribute=["a", "b", "c", "a", "a", "b"],
+        split=["train", "train", "test", "test", "test", "test"],
+    )
+    assert data.disambiguating.tolist() == [False, False, True, False, False, False]
+
+
+def test_rare_takes_ties_together():
+    attribute = ["a"] * 90 + ["b"] * 5 + ["c"] * 5 + ["new"]
+    split = ["train"] * 100 + ["test"]
+    y = np.zeros(101)
+    flags = GroupedDataset(y, y, attribute, split, "rare").disambiguating
+    assert flags.tolist() == [False] * 90 + [True] * 11
+    # b and c make 10 %; with a share of 9 % neither is rare rather than one of them.
+    flags = GroupedDataset(
+        y, y, attribute, split, "rare", rare_share=0.09
+    ).disambiguating
+    assert flags.sum() == 1
+
+
+def test_flags_may_be_given():
+    given = np.arange(10) < 3
+    data = GroupedDataset(range(10), [0] * 10, [0] * 10, ["test"] * 10, given)
+    np.testing.assert_array_equal(data.disambiguating, given)
+
+
+def test_groups_keep_their_numbers_in_subsets():
+    data, _ = make(class_names=["C", "S"])
+    assert data.group_names == ("C/blue", "C/red", "S/blue", "S/red")
+    red_squares = data.subset((data.y == "square") & (data.attribute == "red"))
+    assert set(red_squares.groups.tolist()) == {3}
+    assert red_squares.group_names == data.group_names
+
+
+def test_classes_fix_the_order():
+    data, _ = make(classes=["square", "circle"], attributes=["red", "blue", "green"])
+    assert len(data.group_names) == 6
+    assert data.group_names[0] == "square/red"
+    assert data.groups[data.y == "circle"].min() == 3
+
+
+@pytest.mark.parametrize(
+    "selection", ["test", np.arange(200) >= 160, np.arange(160, 200), range(160, 200)]
+)
+def test_subset(selection):
+    data, odd = make()
+    test = data.subset(selection)
+    assert len(test) == 40
+    np.testing.assert_array_equal(test.X, np.arange(160, 200))
+    np.testing.assert_array_equal(test.disambiguating, odd[160:])
+    assert set(test.split) == {"test"}
+    assert len(test.subset([]).X) == 0
+
+
+@pytest.mark.parametrize("kind", ["list", "frame", "tensor"])
+def test_subset_of_any_sequence(kind):
+    data, _ = make()
+    if kind == "list":
+        X = [f"{i}.png" for i in range(200)]
+    elif kind == "frame":
+        X = pytest.importorskip("pandas").DataFrame({"path": np.arange(200)})
+    else:
+        X = pytest.importorskip("torch").arange(200)
+    data = GroupedDataset(X, data.y, data.attribute, data.split)
+    chosen = data.subset([5, 3]).X
+    assert type(chosen) is type(X)
+    expected = {"list": ["5.png", "3.png"], "frame": [5, 3], "tensor": [5, 3]}[kind]
+    assert np.asarray(chosen).ravel().tolist() == expected
+
+
+def test_summary_is_one_line():
+    data, _ = make()
+    assert data.summary() == (
+        "toy: 2 classes x 2 colour; train 160 (10.0 % disambiguating), test 40 (10.0 %)"
+    )
+    assert repr(data) == f"<GroupedDataset {data.summary()}>"
+    assert data.subset([]).summary() == "toy: 2 classes x 2 colour; no rows"
+
+
+def test_seed_set_is_ambiguous_and_balanced():
+    data, odd = make()
+    seeds = data.seed_set(10, random_state=0)
+    assert len(set(seeds.tolist())) == 10
+    assert not odd[seeds].any()
+    assert (data.split[seeds] == "train").all()
+    assert (data.y[seeds] == "square").sum() == 5
+    np.testing.assert_array_equal(seeds, data.seed_set(10, random_state=0))
+    assert seeds.tolist() != data.seed_set(10, random_state=1).tolist()
+
+
+def test_seed_set_with_atypical_examples():
+    data, odd = make()
+    for n, atypical in [(10, 4), (9, 3), (5, 5)]:
+        seeds = data.seed_set(n, atypical=atypical, random_state=0)
+        assert len(seeds) == n
+        assert odd[seeds].sum() == atypical
+        counts = np.unique(data.y[seeds], return_counts=True)[1]
+        assert counts.max() - counts.min() <= 1
+    by_chance = [
+        odd[data.seed_set(40, atypical=None, random_state=i)] for i in range(9)
+    ]
+    assert len({flags.sum() for flags in by_chance}) > 1
+    assert np.mean(by_chance) == pytest.approx(0.1, abs=0.05)
+
+
+def test_seed_set_gives_what_one_class_lacks_to_the_others():
+    y = np.array([0] * 20 + [1] * 20)
+    odd = np.arange(40) < 10
+    data = GroupedDataset(y, y, odd, ["train"] * 40, odd)
+    seeds = data.seed_set(12, atypical=4, random_state=0)
+    assert odd[seeds].sum() == 4
+    assert (y[seeds] == 0).sum() == 6
+
+
+def test_seed_set_ignoring_the_class():
+    data, odd = make()
+    seeds = data.seed_set(30, balanced=False, atypical=2, random_state=0)
+    assert len(seeds) == 30
+    assert odd[seeds].sum() == 2
+    assert len(data.seed_set(160, balanced=False, atypical=None)) == 160
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"n": 1}, r"from 2 \(one per class\) to 160"),
+        ({"n": 161}, "to 160, the rows of the train split"),
+        ({"n": 150}, "not enough examples"),
+        ({"n": 4, "atypical": 5}, r"atypical must be None or in \[0, n=4\]"),
+        ({"n": 40, "atypical": 20}, "only 16 fit or exist"),
+    ],
+)
+def test_seed_set_refuses(kwargs, match):
+    with pytest.raises(ValueError, match=match):
+        make()[0].seed_set(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"y": [0]}, "y must be 1-D with one entry for each of the 2 rows"),
+        ({"attribute": [[0], [1]]}, "attribute must be 1-D"),
+        ({"split": ["train", "valid"]}, "holds 'valid'; the known splits are train,"),
+        ({"split": ["test", "test"]}, "train split, which is empty"),
+        ({"disambiguating": "odd"}, "unknown rule disambiguating='odd'"),
+        ({"disambiguating": [0, 1]}, "boolean flags"),
+        ({"disambiguating": "rare", "rare_share": 5}, "rare_share"),
+        ({"classes": [0]}, "y holds 1, which classes lacks"),
+        ({"classes": [0, 1, 1]}, "duplicates"),
+        ({"class_names": ["only"]}, "class_names has 1 entries for 2 classes"),
+    ],
+)
+def test_construction_refuses(kwargs, match):
+    good = {"X": [0, 1], "y": [0, 1], "attribute": [0, 1], "split": ["train", "test"]}
+    with pytest.raises(ValueError, match=match):
+        GroupedDataset(**{**good, **kwargs})
+
+
+def test_subset_refuses():
+    data, _ = make()
+    with pytest.raises(ValueError, match="no split 'validation'; it has train, test"):
+        data.subset("validation")
+    with pytest.raises(ValueError, match="the mask must be 1-D"):
+        data.subset([True, False])
+    with pytest.raises(ValueError, match="row numbers"):
+        data.subset([0.5])

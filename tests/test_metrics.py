@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+
+from modal_pretrain.metrics import (
+    area_under_curve,
+    atypical_accuracy,
+    enrichment,
+    group_accuracies,
+    label_efficiency,
+    paired_bootstrap,
+    probe_separability,
+    worst_group_accuracy,
+)
+
+Y = ["a", "a", "b", "b", "b", "b"]
+P = ["a", "b", "b", "b", "b", "a"]
+G = [3, 3, 5, 5, 7, 7]
+
+
+def test_group_accuracies_by_hand():
+    assert group_accuracies(Y, P, G) == {3: 0.5, 5: 1.0, 7: 0.5}
+    assert worst_group_accuracy(Y, P, G) == 0.5
+    assert all(type(key) is int for key in group_accuracies(Y, P, G))
+
+
+def test_accuracies_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"one length, got y_true \(6,\), y_pred"):
+        group_accuracies(Y, P[:5], G)
+    with pytest.raises(ValueError, match="no examples"):
+        worst_group_accuracy([], [], [])
+    with pytest.raises(ValueError, match="boolean flags"):
+        atypical_accuracy(Y, P, G)
+
+
+def test_atypical_accuracy():
+    assert atypical_accuracy(Y, P, [True, True, False, False, True, False]) == (
+        pytest.approx(2 / 3)
+    )
+    assert np.isnan(atypical_accuracy(Y, P, [False] * 6))
+
+
+def test_enrichment():
+    pool = [True] * 2 + [False] * 18
+    assert enrichment([True, True, False, False], pool) == 5.0
+    assert enrichment([True], pool) == 10.0
+    assert enrichment([False], pool) == 0.0
+    assert np.isnan(enrichment([], pool))
+    assert np.isnan(enrichment([False], [False] * 4))
+    with pytest.raises(ValueError, match="acquired must be"):
+        enrichment([3, 17], pool)
+
+
+def test_label_efficiency_interpolates_between_rounds():
+    # Random ends at 0.6 with 30 labels; the strategy passes 0.6 halfway to 20.
+    assert label_efficiency([10, 20, 30], [0.5, 0.7, 0.8], [0.5, 0.55, 0.6]) == 2.0
+
+
+def test_label_efficiency_of_a_worse_strategy_is_the_inverse():
+    good, bad = [0.5, 0.7, 0.8], [0.5, 0.55, 0.6]
+    assert label_efficiency([10, 20, 30], bad, good) == 0.5
+    assert label_efficiency([10, 20, 30], good, good) == 1.0
+
+
+def test_label_efficiency_levels():
+    labels, up, flat = [10, 20, 30], [0.5, 0.7, 0.8], [0.5, 0.5, 0.6]
+    assert label_efficiency(labels, up, flat, level=0.6) == 2.0
+    assert label_efficiency(labels, up, flat, level=0.4) == 1.0
+    assert np.isnan(label_efficiency(labels, up, flat, level=0.7))
+    assert np.isnan(label_efficiency(labels, flat, up, level=0.7))
+
+
+def test_label_efficiency_uses_the_running_maximum_of_mean_curves():
+    labels = [10, 20, 30]
+    assert label_efficiency(labels, [0.5, 0.9, 0.4], [0.5, 0.7, 0.6]) == (
+        pytest.approx(20 / 15)
+    )
+    seeds = [[0.4, 0.6, 0.8], [0.6, 0.8, 0.8]]
+    assert label_efficiency(labels, seeds, [0.5, 0.55, 0.6]) == 2.0
+    # A flat pair never leaves the first round.
+    assert label_efficiency(labels, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "curve", "match"),
+    [
+        ([10, 10, 20], [0, 0, 0], "increase"),
+        ([0, 10, 20], [0, 0, 0], "positive"),
+        ([10, 20, 30], [0, 0], r"strategy must have shape \(3,\)"),
+        ([10, 20, 30], [0, np.nan, 0], "not finite"),
+        ([], [], "not empty"),
+    ],
+)
+def test_label_efficiency_refuses(labels, curve, match):
+    with pytest.raises(ValueError, match=match):
+        label_efficiency(labels, curve, curve)
+
+
+def test_area_under_curve():
+    assert area_under_curve([10, 20, 40], [1, 1, 1]) == 1.0
+    assert area_under_curve([10, 20, 40], [0.0, 1.0, 1.0]) == pytest.approx(25 / 30)
+    both = area_under_curve([10, 20, 40], [[1, 1, 1], [0, 1, 1]])
+    np.testing.assert_allclose(both, [1, 25 / 30])
+    with pytest.raises(ValueError, match="two rounds"):
+        area_under_curve([10], [0.5])
+
+
+def test_paired_bootstrap_cancels_what_seeds_share():
+    seed_effect = np.linspace(0, 1, 8)
+    result = paired_bootstrap(seed_effect + 0.1, seed_effect, random_state=0)
+    assert result == pytest.approx((0.1, 0.1, 0.1))
+    again = paired_bootstrap(seed_effect**2, seed_effect, random_state=3)
+    assert again == paired_bootstrap(seed_effect**2, seed_effect, random_state=3)
+    assert again.low < again.estimate < again.high
+
+
+def test_paired_bootstrap_of_a_multiple():
+    rng = np.random.RandomState(0)
+    noise = rng.normal(scale=0.01, size=(6, 3))
+    result = paired_bootstrap(
+        np.array([0.5, 0.7, 0.8]) + noise,
+        np.array([0.5, 0.55, 0.6]) + noise,
+        lambda s, r: label_efficiency([10, 20, 30], s, r),
+        random_state=0,
+    )
+    assert result.low <= result.estimate == pytest.approx(2, abs=0.2)
+    assert result.high < 2.4
+
+
+def test_paired_bootstrap_edges():
+    result = paired_bootstrap([1.0], [0.0], lambda a, b: np.nan, random_state=0)
+    assert np.isnan(result).all()
+    with pytest.raises(ValueError, match="same seeds"):
+        paired_bootstrap([1, 2], [1])
+    with pytest.raises(ValueError, match="confidence"):
+        paired_bootstrap([1], [1], confidence=95)
+
+
+def _embeddings(n=600, d=8):
+    rng = np.random.RandomState(0)
+    y, a = rng.randint(2, size=(2, n))
+    X = rng.normal(size=(n, d))
+    X[:, 0] += 8 * y
+    X[:, 1] += 8 * a
+    return X, y, a
+
+
+def test_probe_finds_linear_properties_and_not_an_exclusive_or():
+    X, y, a = _embeddings()
+    groups = 2 * y + a
+    assert probe_separability(X, y, groups=groups, random_state=0) > 0.97
+    assert probe_separability(X, a, groups=groups, random_state=0) > 0.97
+    mismatch = y != a
+    assert 0.35 < probe_separability(X, mismatch, groups=groups, random_state=0) < 0.65
+    # An interaction makes it linear.
+    X = np.c_[X, (X[:, 0] - 4) * (X[:, 1] - 4)]
+    assert probe_separability(X, mismatch, groups=groups, random_state=0) > 0.97
+
+
+def test_probe_balances_groups():
+    X, y, a = _embeddings(2000)
+    # The attribute is not in the embedding; it only goes with the class.
+    X[:, 1] -= 8 * a
+    keep = (y == a) | (np.arange(len(y)) % 10 == 0)
+    X, y, a = X[keep], y[keep], a[keep]
+    assert probe_separability(X, a, random_state=0) > 0.8
+    assert probe_separability(X, a, groups=2 * y + a, random_state=0) < 0.65
+
+
+def test_probe_takes_strings_and_rare_values():
+    X, y, _ = _embeddings()
+    keep = (y == 0) | (np.cumsum(y) <= 20)
+    names = np.where(y == 1, "rare", "usual")
+    assert probe_separability(X[keep], names[keep], random_state=0) > 0.9
+    first = probe_separability(X[keep], names[keep], random_state=1)
+    assert first == probe_separability(X[keep], names[keep], random_state=1)
+
+
+def test_probe_refuses():
+    X, y, _ = _embeddings(20)
+    with pytest.raises(ValueError, match="one value only"):
+        probe_separability(X, np.zeros(20))
+    with pytest.raises(ValueError, match="embeddings must have shape"):
+        probe_separability(X[:10], y)
+    with pytest.raises(ValueError, match="fewer than the cv=5"):
+        probe_separability(X, np.arange(20) < 3)

@@ -152,9 +152,9 @@ def label_efficiency(
         Accuracy (or another score where more is better) at these rounds. Several seeds
         are averaged first: the multiple is one of mean curves.
     level : float, optional
-        The accuracy to reach. By default the best that random sampling gets; if the
-        strategy never gets there, the best that the strategy gets, so that a strategy
-        which is worse has a multiple of at most 1, not none.
+        The accuracy to reach. By default the last of random sampling or, if the
+        strategy ends lower, the last of the strategy: a worse strategy has a multiple
+        of at most about 1, not none.
 
     Returns
     -------
@@ -171,9 +171,10 @@ def label_efficiency(
     -----
     Each mean curve is replaced by its running maximum, so that a dip after the level
     was reached changes nothing, and is interpolated linearly between rounds. A curve
-    that starts at or above the level needs ``labels[0]``, which makes multiples of
-    large seed sets small. A running maximum favours the noisier curve a little: use
-    several seeds, and see :func:`paired_bootstrap` for an interval.
+    that starts at or above the level needs ``labels[0]``: two curves that never leave
+    their start have the multiple 1, and a large seed set bounds it. Where random
+    sampling learns next to nothing the multiple is one of noise: look at the curves,
+    use several seeds, and see :func:`paired_bootstrap` for an interval.
 
     Examples
     --------
@@ -181,13 +182,14 @@ def label_efficiency(
     2.0
     """
     labels = _labels(labels)
-    best = []
+    best, last = [], []
     for key, values in (("strategy", strategy), ("random", random)):
         curve = _curves(values, labels, key)
         mean = curve.mean(axis=0) if curve.ndim == 2 else curve
         best.append(np.maximum.accumulate(mean))
+        last.append(mean[-1])
     if level is None:
-        level = min(best[0][-1], best[1][-1])
+        level = min(last)
     needed_strategy, needed_random = (_labels_needed(labels, b, level) for b in best)
     return float(needed_random / needed_strategy)
 

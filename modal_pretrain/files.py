@@ -64,14 +64,18 @@ class _PillowInThisThread(threading.local):
 
 _IN_PILLOW = _PillowInThisThread()
 _FILTER: Any = ("ignore", None, Warning, _IN_PILLOW, 0)
+_FILTER_LOCK = threading.Lock()
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Drop Pillow's warnings raised in this thread, here only."""
     filters: Any = warnings.filters
-    if not filters or filters[0] is not _FILTER:
-        filters.insert(0, _FILTER)
+    with _FILTER_LOCK:
+        if not filters or filters[0] is not _FILTER:
+            if _FILTER in filters:
+                filters.remove(_FILTER)
+            filters.insert(0, _FILTER)
     before, _IN_PILLOW.active = _IN_PILLOW.active, True
     try:
         yield
@@ -106,10 +110,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     ValueError
         If the mode has no defined conversion or the values no known scale.
     """
-    mode = image.mode
+    mode, turn = image.mode, orientation(image)
     if mode in ("RGBA", "RGBa", "LA", "La", "PA") or (
         "transparency" in image.info and mode in ("1", "L", "P", "RGB")
     ):
+        if mode == "La":
+            image = image.convert("LA")  # the only conversion that Pillow has
         rgb = Image.fromarray(over_white(np.asarray(image.convert("RGBA"))))
     elif mode.startswith("I") or mode == "F":
         rgb = Image.fromarray(_deep_grey(image)).convert("RGB")
@@ -117,7 +123,6 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         rgb = image
     else:
         rgb = image.convert("RGB")
-    turn = orientation(image)
     return rgb if turn == 1 else rgb.transpose(_UPRIGHT[turn])
 
 
@@ -170,16 +175,39 @@ def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
         raise _load_error(path, where, error) from error
 
 
-def convert_image(image: Image.Image, where: str) -> Image.Image:
-    """Do for a Pillow image what `decode_file` does for a file."""
+def load_image(image: Image.Image, where: str) -> None:
+    """Read the pixels of a lazily opened Pillow image.
+
+    Raises
+    ------
+    ImageLoadError
+        If that fails.
+    """
     try:
         with quiet_pillow():
-            image.load()  # reads the file now if it was opened lazily
+            image.load()
+    except Exception as error:
+        raise ImageLoadError(
+            f"{where} can't be read: {type(error).__name__}: {error}. Its file is "
+            "damaged, gone or closed; call image.load() right after opening it."
+        ) from error
+
+
+def convert_image(image: Image.Image, where: str) -> Image.Image:
+    """Convert a loaded Pillow image to upright RGB.
+
+    Raises
+    ------
+    ImageLoadError
+        If its mode or range of values has no defined conversion.
+    """
+    try:
+        with quiet_pillow():
             return upright_rgb(image)
     except Exception as error:
         raise ImageLoadError(
-            f"{where} can't be converted to RGB: {error}. Convert it yourself, for "
-            'example with image.convert("RGB"), or drop the row.'
+            f"{where} can't be converted to RGB: {error}. Convert it beforehand, or "
+            "drop the row."
         ) from error
 
 
@@ -212,7 +240,7 @@ def _load_error(
     path: str | os.PathLike[str], where: str, error: Exception
 ) -> ImageLoadError:
     if isinstance(error, FileNotFoundError):
-        if "://" in os.fspath(path):
+        if "://" in os.fsdecode(path):
             return ImageFileNotFoundError(
                 f"{where} is a URL; download the picture and pass the file's path."
             )

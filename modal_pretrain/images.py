@@ -16,7 +16,6 @@ Memory-mapped arrays stay on the disk. How one file is decoded stands in `files`
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,291 +24,26 @@ import pandas as pd
 import scipy.sparse
 import torch
 from PIL import Image
-from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from modal_pretrain.files import (
-    convert_image,
-    decode_file,
-    orientation,
-    quiet_pillow,
-    stat_file,
-)
+from modal_pretrain.files import ImageFileNotFoundError, ImageLoadError
 from modal_pretrain.pixels import (
     ACCEPTED,
-    array_keys,
     check_layout,
     check_not_empty,
     check_range,
-    chunks,
-    picture_size,
-    select_rows,
+    numpy_dtype,
     to_numpy,
-    to_rgb,
+)
+from modal_pretrain.sources import (
+    ArrayListSource,
+    ArraySource,
+    ImageSource,
+    PathSource,
+    PillowSource,
+    TensorSource,
 )
 
-__all__ = ["ImageSource", "as_images"]
-
-# Pillow images opened lazily are read at first use, which is not thread-safe for one
-# image; a few locks shared by all images are enough.
-_LOAD_LOCKS = [threading.Lock() for _ in range(61)]
-
-
-class ImageSource:
-    """A sequence of pictures. Made by `as_images`; one subclass per kind.
-
-    Indexing with an integer gives the picture, like `load`; with a slice or an array of
-    integers a shorter source, like `take`.
-
-    Parameters
-    ----------
-    data : object
-        What the subclass reads its rows from.
-    rows : range or ndarray of int
-        Row of `data` at each position.
-    name : str
-        What error messages call X.
-    """
-
-    def __init__(self, data: Any, rows: range | np.ndarray, name: str) -> None:
-        self._data = data
-        self._rows = rows
-        self._name = name
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self)} pictures>"
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, (int, np.integer)):
-            return self.load(int(index))
-        return self.take(index)
-
-    def take(self, indices: slice | Sequence[int] | np.ndarray) -> ImageSource:
-        """Select pictures without decoding or copying any.
-
-        Parameters
-        ----------
-        indices : slice, or sequence of int, shape (m,)
-            Positions in this source. Negative ones count from the end.
-
-        Returns
-        -------
-        ImageSource
-            Of length m; its error messages keep the row numbers of the original X.
-
-        Raises
-        ------
-        IndexError
-            If a position is out of range.
-        TypeError
-            If `indices` are not integers.
-        """
-        rows: range | np.ndarray
-        if isinstance(indices, slice):
-            rows = self._rows[indices]
-        else:
-            positions = np.asarray(indices)
-            if positions.size == 0:
-                positions = positions.astype(np.intp)
-            if positions.ndim != 1 or positions.dtype.kind not in "iu":
-                raise TypeError(
-                    "indices must be a slice or a 1-D sequence of integers, got "
-                    f"{positions.dtype} of shape {positions.shape}. Use "
-                    "numpy.flatnonzero for masks and load for one picture."
-                )
-            rows = np.asarray(self._rows, dtype=np.intp)[positions]
-        source = object.__new__(type(self))
-        source.__dict__.update(self.__dict__)
-        source._rows = rows
-        return source
-
-    def load(self, i: int) -> np.ndarray:
-        """Decode one picture.
-
-        Parameters
-        ----------
-        i : int
-            Position in this source.
-
-        Returns
-        -------
-        ndarray of uint8, shape (h, w, 3)
-            RGB. It may be a view of X: do not write to it.
-
-        Raises
-        ------
-        ImageLoadError
-            If its file is missing or damaged.
-        """
-        return np.array(self.load_pil(i))
-
-    def load_pil(self, i: int) -> Image.Image:
-        """Decode one picture to a Pillow image of mode RGB; see `load`."""
-        return Image.fromarray(np.ascontiguousarray(self.load(i)))
-
-    @property
-    def uniform_size(self) -> tuple[int, int] | None:
-        """Height and width shared by all pictures; None where they must be opened."""
-        return None
-
-    def block(self, start: int, stop: int) -> np.ndarray | None:
-        """Convert consecutive pictures at once, without Python work for each.
-
-        Parameters
-        ----------
-        start, stop : int
-            Positions in this source.
-
-        Returns
-        -------
-        ndarray of uint8, shape (m, h, w, 3), or None
-            RGB; a view of X where that is possible: do not write to it. None where
-            pictures have to be loaded one by one.
-        """
-        return None
-
-    def row_keys(self) -> list[bytes]:
-        """Hash the content of each row.
-
-        Equal rows have equal keys in every process. A file's key is made of its
-        absolute path, size and time of change, so no file is read.
-
-        Returns
-        -------
-        list of bytes
-            16 bytes each.
-
-        Raises
-        ------
-        ImageLoadError
-            If a file is missing.
-        """
-        return [self._key(i) for i in range(len(self))]
-
-    def describe(self, i: int) -> str:
-        """Name one row for an error message, such as ``X[3] ('cats/1.jpg')``."""
-        detail = self._detail(self._row(i))
-        return f"{self._name}[{self._row(i)}]" + (f" ({detail})" if detail else "")
-
-    def _row(self, i: int) -> int:
-        return int(self._rows[i])
-
-    def _detail(self, row: int) -> str:
-        return ""
-
-    def _key(self, i: int) -> bytes:
-        raise NotImplementedError
-
-
-class _Paths(ImageSource):
-    """Image files."""
-
-    def load_pil(self, i: int) -> Image.Image:
-        return decode_file(self._data[self._row(i)], self.describe(i))
-
-    def _detail(self, row: int) -> str:
-        return repr(os.fspath(self._data[row]))
-
-    def _key(self, i: int) -> bytes:
-        path = self._data[self._row(i)]
-        status = stat_file(path, self.describe(i))
-        text = f"path\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
-        return xxh3_128_digest(text + os.fsencode(os.path.abspath(path)))
-
-
-class _Pillow(ImageSource):
-    """Pillow images."""
-
-    def load_pil(self, i: int) -> Image.Image:
-        image = self._data[self._row(i)]
-        with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
-            return convert_image(image, self.describe(i))
-
-    def _detail(self, row: int) -> str:
-        image = self._data[row]
-        size = f"{image.width} x {image.height}"
-        return f"PIL image of mode {image.mode}, {size}"
-
-    def _key(self, i: int) -> bytes:
-        image = self._data[self._row(i)]
-        self.load_pil(i)  # for its errors, and to load lazy images
-        with quiet_pillow():
-            palette = image.getpalette(None)
-        about = (image.mode, image.size, palette, image.info.get("transparency"))
-        text = repr(("pil", *about, orientation(image), image.format == "PNG"))
-        return xxh3_128_digest(image.tobytes(), xxh3_64_intdigest(text.encode()))
-
-
-class _Arrays(ImageSource):
-    """One array (n, ...), possibly memory-mapped."""
-
-    @property
-    def uniform_size(self) -> tuple[int, int] | None:
-        return picture_size(self._data.dtype, self._data.shape)
-
-    def load(self, i: int) -> np.ndarray:
-        row = self._row(i)
-        return to_rgb(self._raw(range(row, row + 1)))[0]
-
-    def block(self, start: int, stop: int) -> np.ndarray | None:
-        return to_rgb(self._raw(self._rows[start:stop]))
-
-    def row_keys(self) -> list[bytes]:
-        keys: list[bytes] = []
-        for rows in chunks(self._data, self._rows):
-            keys += array_keys(self._raw(rows))
-        return keys
-
-    def _raw(self, rows: range | np.ndarray) -> np.ndarray:
-        """Rows as stored, a view where possible."""
-        return select_rows(self._data, rows)
-
-
-class _Tensor(_Arrays):
-    """A tensor that NumPy can't look into: on a device, or bfloat16."""
-
-    @property
-    def uniform_size(self) -> tuple[int, int] | None:
-        return picture_size(_numpy_dtype(self._data), tuple(self._data.shape))
-
-    def _raw(self, rows: range | np.ndarray) -> np.ndarray:
-        if isinstance(rows, np.ndarray):
-            return to_numpy(self._data[torch.from_numpy(rows).to(self._data.device)])
-        return to_numpy(select_rows(self._data, rows))
-
-
-class _ArrayList(ImageSource):
-    """A list of single arrays, possibly of different sizes and types."""
-
-    def __init__(self, data: list[np.ndarray], rows: range, name: str) -> None:
-        super().__init__(data, rows, name)
-        first = data[0]
-        self._uniform = all(
-            item.shape == first.shape and item.dtype == first.dtype for item in data
-        )
-
-    @property
-    def uniform_size(self) -> tuple[int, int] | None:
-        first = self._data[0]
-        return picture_size(first.dtype, (1, *first.shape)) if self._uniform else None
-
-    def load(self, i: int) -> np.ndarray:
-        return to_rgb(self._data[self._row(i)][None])[0]
-
-    def block(self, start: int, stop: int) -> np.ndarray | None:
-        rows = self._rows[start:stop]
-        if not self._uniform or not len(rows):
-            return None
-        return to_rgb(np.stack([self._data[row] for row in rows]))
-
-    def _detail(self, row: int) -> str:
-        item = self._data[row]
-        return f"{item.dtype} array of shape {item.shape}"
-
-    def _key(self, i: int) -> bytes:
-        return array_keys(self._data[self._row(i)][None])[0]
+__all__ = ["ImageFileNotFoundError", "ImageLoadError", "ImageSource", "as_images"]
 
 
 def as_images(X: Any, *, name: str = "X") -> ImageSource:
@@ -385,7 +119,7 @@ def _from_array(X: np.ndarray, name: str) -> ImageSource:
         return _from_nested(X.tolist(), name)
     check_layout(X.dtype, X.shape, name)
     check_range(X, name)
-    return _Arrays(X, range(len(X)), name)
+    return ArraySource(X, range(len(X)), name)
 
 
 def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
@@ -396,18 +130,14 @@ def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
         if X.device.type == "cpu" and X.dtype is not torch.bfloat16:
             return _from_array(to_numpy(X), name)
         check_not_empty(tuple(X.shape) or (1,), name)
-        check_layout(_numpy_dtype(X), tuple(X.shape), name)
+        check_layout(numpy_dtype(X), tuple(X.shape), name)
         check_range(X, name)
     except (TypeError, ValueError) as error:
         # The advice is in NumPy's words; tensors have their own.
         text = str(error).replace(".transpose(", ".permute(")
         text = text.replace(".astype(numpy.uint8)", ".to(torch.uint8)")
         raise type(error)(text.replace("numpy.nan", "torch.nan")) from None
-    return _Tensor(X, range(len(X)), name)
-
-
-def _numpy_dtype(tensor: torch.Tensor) -> np.dtype:
-    return to_numpy(tensor.new_empty(0)).dtype
+    return TensorSource(X, range(len(X)), name)
 
 
 def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
@@ -422,12 +152,14 @@ def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
                 f"{name} mixes kinds: {name}[0] is a {first}, {name}[{row}] a {kind}. "
                 "Convert all of them to one kind, for example to paths."
             )
+    if not isinstance(X, np.ndarray):
+        X = list(X)  # the caller's list may change
     if first == "path":
-        return _Paths(X, range(len(X)), name)
+        return PathSource(X, range(len(X)), name)
     if first == "PIL image":
-        return _Pillow(X, range(len(X)), name)
+        return PillowSource(X, range(len(X)), name)
     items = [_check_item(item, f"{name}[{row}]") for row, item in enumerate(X)]
-    return _ArrayList(items, range(len(X)), name)
+    return ArrayListSource(items, range(len(X)), name)
 
 
 def _item_kind(item: Any, where: str) -> str:

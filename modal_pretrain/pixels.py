@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-__all__: list[str] = []
-
 ACCEPTED = (
     "Pictures are uint8 arrays (n, h, w, 3), float arrays (n, 3, h, w) in [0, 1], "
     "tensors of the same kinds, or lists or arrays of paths or PIL images."
@@ -93,11 +91,13 @@ def array_keys(raw: np.ndarray) -> list[bytes]:
 
 def select_rows(data: Any, rows: range | np.ndarray) -> Any:
     """Rows of an array or tensor; a view where they are evenly spaced."""
-    if isinstance(rows, np.ndarray):
-        return data[rows]
-    if rows.step < 0 or not len(rows):  # tensors can't be sliced backwards
-        return data[np.asarray(rows, dtype=np.intp)]
-    return data[rows.start : rows[-1] + 1 : rows.step]
+    if isinstance(rows, range):
+        if rows.step > 0:
+            return data[rows.start : rows.stop : rows.step]
+        rows = np.asarray(rows, dtype=np.intp)  # tensors can't be sliced backwards
+    if isinstance(data, torch.Tensor):
+        return data[torch.from_numpy(rows).to(data.device)]
+    return data[rows]
 
 
 def chunks(data: Any, rows: range | np.ndarray) -> Iterator[range | np.ndarray]:
@@ -113,6 +113,11 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.float()
     return tensor.detach().resolve_neg().cpu().numpy()
+
+
+def numpy_dtype(tensor: torch.Tensor) -> np.dtype:
+    """Type that `to_numpy` gives."""
+    return to_numpy(tensor.new_empty(0)).dtype
 
 
 def check_not_empty(shape: tuple[int, ...], name: str) -> None:

@@ -22,6 +22,8 @@ __all__ = ["Preprocessing", "load_batches"]
 _MAX_THREADS = 8
 # Batches decoded ahead of the consumer.
 _AHEAD = 2
+# Past this size, a resized picture is mostly cropped away: a line one pixel high, say.
+_MAX_PIXELS = 1 << 26
 _INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 
@@ -81,7 +83,7 @@ class Preprocessing:
             If the model does not take RGB, or a value has no meaning here.
         """
         channels, *configured = config["input_size"]
-        mean, std = tuple(config["mean"]), tuple(config["std"])
+        mean, std = (tuple(map(float, config[key])) for key in ("mean", "std"))
         if channels != 3 or len(mean) != 3 or len(std) != 3:
             raise ValueError(
                 f"The model takes {channels}-channel input; only RGB (3 channels) is "
@@ -135,6 +137,9 @@ class Preprocessing:
                 return picture
             picture = Image.fromarray(np.ascontiguousarray(picture))
         height, width = self._resized(picture.height, picture.width)
+        if height * width > max(_MAX_PIXELS, math.prod(self.resize_to)):
+            picture = _middle(picture)
+            height, width = self._resized(picture.height, picture.width)
         if (height, width) != (picture.height, picture.width):
             resampling = Image.Resampling[self.interpolation.upper()]
             picture = picture.resize((width, height), resampling)
@@ -183,7 +188,7 @@ class Preprocessing:
             return to_height, int(to_height * width / height)
         choose = max if self.resize_mode == "fit" else min
         ratio = choose(height / to_height, width / to_width)
-        return round(height / ratio), round(width / ratio)
+        return max(1, round(height / ratio)), max(1, round(width / ratio))
 
     def _crop_or_pad(self, picture: Image.Image) -> Image.Image:
         height, width = self.size
@@ -315,9 +320,18 @@ def _affine(
         return scale, (-m / s).repeat(width).to(device, torch.float32)
 
 
+def _middle(picture: Image.Image) -> Image.Image:
+    """Cut a very long picture to 16 times its shorter side, around the centre."""
+    width, height = (min(side, 16 * min(picture.size)) for side in picture.size)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
+
+
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
     try:
-        height, width = (size, size) if isinstance(size, int) else map(int, size)
+        if isinstance(size, (int, np.integer)):
+            size = (int(size), int(size))
+        height, width = map(int, size)
     except (TypeError, ValueError):
         height = width = 0
     if height < 1 or width < 1:

@@ -1,0 +1,57 @@
+"""Two-dimensional numeric X, for backbones that are factories of plain networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+
+
+def is_table(X: Any) -> bool:
+    """Say whether X looks like a table (n, features) of numbers, good or bad.
+
+    Everything that is neither pictures nor paths counts, so that the table's
+    validation, which is scikit-learn's, words the error.
+    """
+    if scipy.sparse.issparse(X):
+        return True
+    if isinstance(X, torch.Tensor):
+        return X.ndim <= 2
+    if hasattr(X, "dtypes") and hasattr(X, "columns"):  # a data frame
+        return all(np.issubdtype(np.dtype(t), np.number) for t in X.dtypes)
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        return False
+    return array.ndim <= 2 and array.dtype.kind in "biufcO" and not _holds_objects(X)
+
+
+def _holds_objects(X: Any) -> bool:
+    """Say whether the elements are paths, pictures or arrays, not numbers."""
+    array = np.asarray(X)
+    if array.dtype.kind != "O" or array.size == 0:
+        return False
+    first = array.flat[0]
+    return hasattr(first, "__fspath__") or hasattr(first, "mode") or np.ndim(first) > 0
+
+
+class TableSource:
+    """Rows of a finite float32 table (n, features)."""
+
+    def __init__(self, X: np.ndarray) -> None:
+        self.table = np.ascontiguousarray(X, dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def take(self, indices) -> TableSource:
+        """Return the rows at `indices`."""
+        return TableSource(self.table[indices])
+
+    def batches(self, batch_size: int) -> Iterator[torch.Tensor]:
+        """Yield float32 tensors of at most `batch_size` rows."""
+        for start in range(0, len(self.table), batch_size):
+            yield torch.from_numpy(self.table[start : start + batch_size])

@@ -149,14 +149,14 @@ def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
         kind = _item_kind(item, f"{name}[{row}]")
         if kind != first:
             raise TypeError(
-                f"{name} mixes kinds: {name}[0] is a {first}, {name}[{row}] a {kind}. "
+                f"{name} mixes kinds: {name}[0] is {first}, {name}[{row}] {kind}. "
                 "Convert all of them to one kind, for example to paths."
             )
     if not isinstance(X, np.ndarray):
         X = list(X)  # the caller's list may change
-    if first == "path":
+    if first == "a path":
         return PathSource(X, range(len(X)), name)
-    if first == "PIL image":
+    if first == "a PIL image":
         return PillowSource(X, range(len(X)), name)
     items = [_check_item(item, f"{name}[{row}]") for row, item in enumerate(X)]
     return ArrayListSource(items, range(len(X)), name)
@@ -166,13 +166,13 @@ def _item_kind(item: Any, where: str) -> str:
     if isinstance(item, (str, os.PathLike)):
         if not os.fspath(item):
             raise ValueError(f"{where} is an empty path. Drop the row.")
-        return "path"
+        return "a path"
     if isinstance(item, Image.Image):
         if 0 in item.size:
             raise ValueError(f"{where} is a PIL image without pixels ({item.size}).")
-        return "PIL image"
+        return "a PIL image"
     if isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim:
-        return "array"
+        return "an array"
     if item is None or item is pd.NA or (isinstance(item, float) and item != item):
         raise ValueError(
             f"{where} is missing ({item!r}). Drop the row, or name a file."
@@ -201,7 +201,7 @@ def _from_nested(X: Any, name: str) -> ImageSource:
             f"{name} is a nested list of pictures of different sizes. Pass a list of "
             "uint8 arrays instead."
         ) from None
-    if array.dtype.kind == "O" and array.shape[1:] != (1,):
+    if array.dtype.kind in "OSUT" and array.shape[1:] != (1,):
         raise TypeError(f"{name} is a nested list, but not of numbers. {ACCEPTED}")
     if array.dtype.kind in "iu" and array.ndim > 2:
         low, high = array.min(initial=0), array.max(initial=0)

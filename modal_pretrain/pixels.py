@@ -83,6 +83,8 @@ def picture_size(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[int, int]:
 
 def array_keys(raw: np.ndarray) -> list[bytes]:
     """Hash each row with its type and shape; 16 bytes each."""
+    # Byte order is lost in pickles and must not matter.
+    raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     about = repr(("array", raw.dtype.str, raw.shape[1:]))
     seed = xxh3_64_intdigest(about.encode())
     flat = np.ascontiguousarray(raw).reshape(len(raw), -1)

@@ -1,0 +1,205 @@
+"""Repairs of what learners accept as X: scikit-learn's check, and plain lists."""
+
+import inspect
+from numbers import Number
+from typing import Any
+
+import modAL.acquisition as acquisition
+import modAL.disagreement as disagreement
+import modAL.models.learners as learners
+import modAL.uncertainty as uncertainty
+import modAL.utils.data as data
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+from ._registry import repair, replace, works
+
+
+class Stub:
+    """An estimator that accepts everything, for probes."""
+
+    def fit(self, *args: Any) -> "Stub":
+        """Learn nothing."""
+        self.fitted = args
+        return self
+
+
+@repair
+def finite_keyword() -> bool:
+    """Check data in `fit` and `teach` without `force_all_finite`.
+
+    scikit-learn 1.8 removed this keyword (TypeError), 1.6 and 1.7 warn about it. It
+    is called `ensure_all_finite` now.
+    """
+    original = learners.check_X_y
+    if works(lambda: learners.ActiveLearner(Stub()).fit([[1.0], [2.0]], [0, 1])):
+        return False
+
+    def check_X_y(X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        if "force_all_finite" in kwargs:
+            kwargs["ensure_all_finite"] = kwargs.pop("force_all_finite")
+        return original(X, y, *args, **kwargs)
+
+    replace(original, check_X_y)
+    return True
+
+
+def _holds_objects(X: Any) -> bool:
+    """Whether X is a list that NumPy would tear apart.
+
+    That is a list of images or other objects, or of arrays of several lengths. Lists
+    of numbers, texts and table rows are arrays in the making and stay so.
+    """
+    if not isinstance(X, list):
+        return False
+    plain = (Number, str, bytes, list, tuple, np.generic)
+    shapes = {x.shape if isinstance(x, np.ndarray) else () for x in X}
+    return (
+        len(shapes) > 1
+        or any(len(shape) > 1 for shape in shapes)
+        or not all(isinstance(x, (*plain, np.ndarray)) for x in X)
+    )
+
+
+@repair
+def object_lists() -> bool:
+    """Keep lists of images and other objects as they are.
+
+    modAL turns lists into arrays and back. Images of several sizes give "setting an
+    array element with a sequence ... inhomogeneous shape" since NumPy 1.24, and
+    images of one size give lists of pixel values in the place of images.
+    """
+    original_retrieve, original_drop = data.retrieve_rows, data.drop_rows
+    original_stack, original_add = data.data_vstack, data.add_row
+    original_shape, original_check = data.data_shape, learners.check_X_y
+    ragged = [np.zeros(2), np.zeros(3)]
+
+    def probe() -> bool:
+        learner = learners.ActiveLearner(Stub())
+        learner.teach(ragged, [0, 1])
+        learner.teach(ragged, [0, 1])
+        return (
+            len(learner.X_training) == 4
+            and original_retrieve(ragged, [1])[0] is ragged[1]
+            and original_drop(ragged, 1)[0] is ragged[0]
+            and original_add(ragged, ragged[0])[2] is ragged[0]
+            and original_shape(ragged)[0] == 2
+        )
+
+    if works(probe):
+        return False
+
+    def retrieve_rows(X: Any, I: Any) -> Any:  # noqa: E741
+        if not _holds_objects(X) or np.ndim(I) == 0:
+            return original_retrieve(X, I)
+        return [X[i] for i in np.arange(len(X))[np.asarray(I)]]
+
+    def drop_rows(X: Any, I: Any) -> Any:  # noqa: E741
+        if not _holds_objects(X):
+            return original_drop(X, I)
+        return [X[i] for i in np.delete(np.arange(len(X)), I)]
+
+    def data_vstack(blocks: Any) -> Any:
+        if isinstance(blocks[0], list) and any(map(_holds_objects, blocks)):
+            return [x for block in blocks for x in block]
+        return original_stack(blocks)
+
+    def add_row(X: Any, row: Any) -> Any:
+        return [*X, row] if _holds_objects(X) else original_add(X, row)
+
+    def data_shape(X: Any) -> Any:
+        return (len(X),) if _holds_objects(X) else original_shape(X)
+
+    def check_X_y(X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        # y and the lengths are checked as ever; what the images are worth, the
+        # estimator will say.
+        if _holds_objects(X):
+            X = np.zeros((len(X), 1))
+        return original_check(X, y, *args, **kwargs)
+
+    replace(original_retrieve, retrieve_rows)
+    replace(original_drop, drop_rows)
+    replace(original_stack, data_vstack)
+    replace(original_add, add_row)
+    replace(original_shape, data_shape)
+    replace(original_check, check_X_y)
+    return True
+
+
+class _Pool(list):
+    """A list that can say how many rows it has in the way of an array."""
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (len(self),)
+
+
+class _Unfitted:
+    """A learner or committee without training data, for probes."""
+
+    y_max = 0.0
+
+    def __len__(self) -> int:
+        return 1
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotFittedError
+
+    predict_proba = vote = vote_proba = predict
+
+
+class _Regressor:
+    """A regressor sure of nothing, for probes."""
+
+    def predict(self, X: Any, return_std: bool) -> tuple[Any, Any]:
+        return np.zeros(len(X)), np.ones(len(X))
+
+
+def _accept_lists(module: Any, name: str, model: Any) -> bool:
+    """Let a measure, whose second argument is the pool X, be content with a list."""
+    original = getattr(module, name)
+    if works(lambda: len(original(model, ["a", "b"]))):
+        return False
+    signature = inspect.signature(original)
+
+    def measure(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        if type(bound.arguments["X"]) is list:
+            bound.arguments["X"] = _Pool(bound.arguments["X"])
+        return original(*bound.args, **bound.kwargs)
+
+    replace(original, measure)
+    return True
+
+
+@repair
+def list_pools() -> bool:
+    """Measure pools that are lists, which have no `X.shape`.
+
+    The disagreement measures always do, those for uncertainty and Bayesian
+    optimisation do while the estimator is not fitted.
+    """
+    measures = {
+        uncertainty: (
+            "classifier_uncertainty",
+            "classifier_margin",
+            "classifier_entropy",
+        ),
+        disagreement: ("vote_entropy", "consensus_entropy", "KL_max_disagreement"),
+        acquisition: ("optimizer_PI", "optimizer_EI", "optimizer_UCB"),
+    }
+    changed = [
+        _accept_lists(module, name, _Unfitted())
+        for module, names in measures.items()
+        for name in names
+    ]
+    old = disagreement.max_std_sampling
+    if _accept_lists(disagreement, "max_std_sampling", _Regressor()):
+        # CommitteeRegressor holds this one as a default, too.
+        init = learners.CommitteeRegressor.__init__
+        init.__defaults__ = tuple(
+            disagreement.max_std_sampling if default is old else default
+            for default in init.__defaults__
+        )
+        changed.append(True)
+    return any(changed)

@@ -1,0 +1,303 @@
+"""Repairs of the learners: construction, bootstrap, queries, pipelines, maxima."""
+
+import inspect
+import warnings
+from collections.abc import Sized
+from typing import Any
+
+import modAL.models.base as base
+import modAL.models.learners as learners
+import modAL.utils.data as data
+import numpy as np
+import pandas as pd
+from modAL.models import ActiveLearner, BayesianOptimizer, DeepActiveLearner
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from ._inputs import Stub
+from ._registry import repair, replace_method, works
+
+_PANDAS = (pd.DataFrame, pd.Series)
+
+
+class _StrictStub(Stub):
+    """An estimator whose fit takes X and y and nothing more, for probes."""
+
+    def fit(self, X: Sized, y: Sized) -> "Stub":
+        return super().fit(X, y)
+
+    def predict(self, X: Sized) -> Any:
+        return np.zeros(len(X))
+
+
+def _n_rows(X: Any) -> int:
+    """Count the rows of anything that modAL accepts."""
+    if isinstance(X, dict):
+        X = next(iter(X.values()))
+    return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+@repair
+def constructor_options() -> bool:
+    """Keep a learner's own options, for `repr` and `clone`, and out of `fit`.
+
+    scikit-learn reads every constructor argument back from the object, but
+    `ActiveLearner` does not keep `bootstrap_init`. And it passes its own option
+    `force_all_finite` on to the estimator: "fit() got an unexpected keyword argument".
+    """
+    original = vars(ActiveLearner)["__init__"]
+    X, y = np.zeros((1, 1)), np.zeros(1)
+
+    def probe() -> str:
+        return repr(ActiveLearner(_StrictStub(), force_all_finite=False)) and repr(
+            ActiveLearner(
+                _StrictStub(), X_training=X, y_training=y, force_all_finite=False
+            )
+        )
+
+    if works(probe):
+        return False
+    signature = inspect.signature(original)
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        self, X, y = given["self"], given["X_training"], given["y_training"]
+        fit_kwargs = dict(given["fit_kwargs"])
+        finite = {
+            key: fit_kwargs.pop(key)
+            for key in ["force_all_finite"]
+            if key in fit_kwargs
+        }
+        # Without training data the original only stores what it is given.
+        given.update(X_training=None, y_training=None, fit_kwargs=finite)
+        original(*bound.args, **bound.kwargs)
+        self.bootstrap_init = given["bootstrap_init"]
+        self.X_training, self.y_training = X, y
+        if X is not None:
+            self._fit_to_known(bootstrap=self.bootstrap_init, **fit_kwargs)
+
+    replace_method(ActiveLearner, "__init__", __init__)
+    return True
+
+
+@repair
+def bootstrap_rows() -> bool:
+    """Bootstrap data frames and lists (`bootstrap=True`, `rebag`).
+
+    modAL indexes X and y by position with plain brackets, which reads columns of a
+    frame and labels of a Series, and asks lists for their shape. `_fit_on_new` drops
+    the arguments meant for the estimator's `fit`, too.
+    """
+    fit_known = vars(ActiveLearner)["_fit_to_known"]
+    fit_new = vars(base.BaseLearner)["_fit_on_new"]
+    teach_deep = vars(DeepActiveLearner)["teach"]
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=[7, 8])
+
+    def probe() -> Any:
+        return ActiveLearner(
+            _StrictStub(), X_training=frame, y_training=frame["a"], bootstrap_init=True
+        )
+
+    if works(probe):
+        return False
+
+    def resample(X: Any, y: Any) -> tuple[Any, Any]:
+        rows = np.random.choice(range(_n_rows(X)), _n_rows(X), replace=True)  # noqa: NPY002
+        return data.retrieve_rows(X, rows), data.retrieve_rows(y, rows)
+
+    def _fit_to_known(self: Any, bootstrap: bool = False, **fit_kwargs: Any) -> Any:
+        if not bootstrap:
+            return fit_known(self, **fit_kwargs)
+        self.estimator.fit(*resample(self.X_training, self.y_training), **fit_kwargs)
+        return self
+
+    def _fit_on_new(
+        self: Any, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
+    ) -> Any:
+        if bootstrap:
+            X, y = resample(X, y)
+        return fit_new(self, X, y, **fit_kwargs)
+
+    def teach(
+        self: Any,
+        X: Any,
+        y: Any,
+        warm_start: bool = True,
+        bootstrap: bool = False,
+        **fit_kwargs: Any,
+    ) -> None:
+        if bootstrap:
+            X, y = resample(X, y)
+        teach_deep(self, X, y, warm_start=warm_start, **fit_kwargs)
+
+    replace_method(ActiveLearner, "_fit_to_known", _fit_to_known)
+    replace_method(base.BaseLearner, "_fit_on_new", _fit_on_new)
+    replace_method(DeepActiveLearner, "teach", teach)
+    return True
+
+
+def _answer(model: Any, X_pool: Any, args: Any, kwargs: Any, metrics: bool) -> Any:
+    """Ask the query strategy once and put the answer in modAL's form."""
+    answer = model.query_strategy(model, X_pool, *args, **kwargs)
+    scores = None
+    if isinstance(answer, tuple):
+        if len(answer) > 2:
+            raise TypeError(
+                f"the query strategy returned a tuple of {len(answer)}; it must return "
+                f"indices (an array or a list), or the pair (indices, metrics)"
+            )
+        if len(answer) == 2:
+            answer, scores = answer
+    rows = data.retrieve_rows(X_pool, answer)
+    if not metrics:
+        return answer, rows
+    if scores is None:
+        warnings.warn(
+            "The selected query strategy doesn't support return_metrics", stacklevel=3
+        )
+    return answer, rows, scores
+
+
+@repair
+def single_query() -> bool:
+    """Call the query strategy once, and take bare indices for indices.
+
+    `query` unpacks the answer as a pair inside ``try: ... except:`` and starts
+    again on any exception, so that a strategy that returns bare indices or fails runs
+    twice. Exactly two bare indices are taken for one index and its metric.
+    """
+    calls = []
+
+    def bare(*args: Any) -> Any:
+        calls.append(args)
+        return np.array([0, 1])
+
+    def probe(model: Any) -> bool:
+        calls.clear()
+        model.query_strategy = bare
+        return len(model.query(np.zeros((2, 1)))[0]) == 2 and len(calls) == 1
+
+    if works(
+        lambda: probe(ActiveLearner(Stub())) and probe(learners.CommitteeRegressor([]))
+    ):
+        return False
+
+    def query(
+        self: Any,
+        X_pool: Any,
+        *query_args: Any,
+        return_metrics: bool = False,
+        **query_kwargs: Any,
+    ) -> Any:
+        return _answer(self, X_pool, query_args, query_kwargs, return_metrics)
+
+    # A committee takes return_metrics by position, before what the strategy gets.
+    def committee_query(
+        self: Any,
+        X_pool: Any,
+        return_metrics: bool = False,
+        *query_args: Any,
+        **query_kwargs: Any,
+    ) -> Any:
+        return _answer(self, X_pool, query_args, query_kwargs, return_metrics)
+
+    replace_method(base.BaseLearner, "query", query)
+    replace_method(base.BaseCommittee, "query", committee_query)
+    return True
+
+
+class _Identity(BaseEstimator):
+    """Last step of a pipeline that changes nothing and is always fitted."""
+
+    def fit(self, X: Any, y: Any = None) -> "_Identity":
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return X
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class _Stateless(BaseEstimator):
+    """A transformer that learns nothing, for probes."""
+
+    def fit(self, X: Any, y: Any = None) -> "_Stateless":
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return X
+
+
+@repair
+def stateless_pipelines() -> bool:
+    """Transform through pipelines whose last transformer learns nothing.
+
+    modAL puts "passthrough" in the place of the final estimator. scikit-learn 1.8
+    then judges by the last transformer whether the pipeline is fitted, and one
+    without fitted attributes gives NotFittedError (1.6 and 1.7 warn).
+    """
+    pipeline = Pipeline([("nothing", _Stateless()), ("stub", _StrictStub())])
+
+    def probe() -> Any:
+        learner = ActiveLearner(pipeline)
+        return learner.transform_without_estimating(np.ones((1, 1)))
+
+    if works(probe):
+        return False
+
+    def transform_without_estimating(self: Any, X: Any) -> Any:
+        several = isinstance(self.estimator, base._BaseHeterogeneousEnsemble)
+        estimators = self.estimator.estimators_ if several else [self.estimator]
+        blocks = [
+            type(pipe)(steps=[*pipe.steps[:-1], ("identity", _Identity())]).transform(X)
+            for pipe in estimators
+            if isinstance(pipe, Pipeline)
+        ]
+        return data.data_hstack(blocks) if blocks else X
+
+    replace_method(
+        base.BaseLearner, "transform_without_estimating", transform_without_estimating
+    )
+    return True
+
+
+@repair
+def optimizer_maximum() -> bool:
+    """Find the maximum of a Series by position in `BayesianOptimizer`.
+
+    It looks the position up as a label, which fails or, without a word, keeps another
+    value as the maximum.
+    """
+    init = vars(BayesianOptimizer)["__init__"]
+    set_max = vars(BayesianOptimizer)["_set_max"]
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=[1, 0])
+
+    def probe() -> bool:
+        optimizer = BayesianOptimizer(
+            _StrictStub(), X_training=frame, y_training=frame["a"]
+        )
+        return optimizer.y_max == 2.0 and optimizer.X_max["a"] == 2.0
+
+    if works(probe):
+        return False
+    signature = inspect.signature(init)
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        self, y = bound.arguments["self"], bound.arguments["y_training"]
+        if not isinstance(y, _PANDAS):
+            return init(*args, **kwargs)
+        ActiveLearner.__init__(*bound.args, **bound.kwargs)
+        self.X_max, self.y_max = None, -np.inf
+        self._set_max(self.X_training, y)
+
+    def _set_max(self: Any, X: Any, y: Any) -> None:
+        set_max(self, X, y.to_numpy() if isinstance(y, _PANDAS) else y)
+
+    replace_method(BayesianOptimizer, "__init__", __init__)
+    replace_method(BayesianOptimizer, "_set_max", _set_max)
+    return True

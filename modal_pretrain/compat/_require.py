@@ -1,0 +1,72 @@
+"""A clear error where modAL or skorch is missing or too old."""
+
+import importlib.util
+import re
+import sys
+from importlib import metadata
+
+# The lowest skorch that the repairs are tested with; pyproject.toml says the same.
+MINIMUM_SKORCH = (1, 1)
+INSTALL_MODAL = 'pip install --no-deps "modAL-python>=0.4.2"'
+UPGRADE_SKORCH = 'pip install --upgrade "skorch>=1.1"'
+_WHY_NO_DEPS = (
+    "modAL's metadata asks for skorch 0.9.0 from 2020, hence --no-deps; "
+    "modal_pretrain itself brings everything that modAL needs."
+)
+
+
+def require_modal() -> None:
+    """Check that modAL is there and that skorch is recent enough for it.
+
+    Raises
+    ------
+    ImportError
+        With the command that puts it right.
+    """
+    # Any distribution will do, hence the module is looked up and not its metadata.
+    if not _present("modAL"):
+        raise ImportError(
+            f"modal_pretrain needs modAL, which is not installed. Run\n\n"
+            f"    {INSTALL_MODAL}\n\n{_WHY_NO_DEPS} (The distribution called modAL or "
+            f"modal, without -python, is another project.)",
+            name="modAL",
+        )
+    problem = _skorch_problem()
+    if problem:
+        raise ImportError(
+            f"modal_pretrain needs skorch 1.1 or later, but {problem}. Run\n\n"
+            f"    {UPGRADE_SKORCH}\n\nmodAL leaves it so if installed with its "
+            f"dependencies. Instead, install modAL with\n\n    {INSTALL_MODAL}\n\n"
+            f"{_WHY_NO_DEPS}",
+            name="skorch",
+        )
+    # The dropout strategies came with 0.4.2. Looking for them imports modAL, so last.
+    if not _present("modAL.dropout"):
+        raise ImportError(
+            f"modal_pretrain needs modAL 0.4.2 or later; the installed one has no "
+            f"modAL.dropout. Run\n\n    {INSTALL_MODAL}\n\n{_WHY_NO_DEPS}",
+            name="modAL.dropout",
+        )
+
+
+def _present(module: str) -> bool:
+    """Whether a module is imported or could be; None in sys.modules blocks it."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return importlib.util.find_spec(module) is not None
+
+
+def _skorch_problem() -> str:
+    """Say what is wrong with skorch, nothing if nothing is.
+
+    skorch 0.9.0 fails while it is imported, so this reads its metadata. A version
+    that cannot be read, as in a source checkout, gets the benefit of the doubt.
+    """
+    try:
+        version = metadata.version("skorch")
+    except metadata.PackageNotFoundError:
+        return "" if _present("skorch") else "it is not installed"
+    release = re.match(r"(\d+)\.(\d+)", version)
+    if release and tuple(map(int, release.groups())) < MINIMUM_SKORCH:
+        return f"{version} is installed"
+    return ""

@@ -14,7 +14,6 @@ The rules, applied to files and to Pillow images alike:
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -165,14 +164,24 @@ def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
         If the file is missing, not a picture, damaged or suspiciously large.
     """
     try:
-        with quiet_pillow(), Image.open(path) as image:
+        with quiet_pillow(), _open(path) as image:
             _check_size(image, where)
             image.load()
             return convert_image(image, where)
     except ImageLoadError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything
-        raise _load_error(path, where, error) from error
+        raise load_error(path, where, error) from error
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Image.UnidentifiedImageError:
+        # Pillow registers its formats at first use; while another thread is at it,
+        # a good file can go unrecognised.
+        Image.init()
+        return Image.open(path)
 
 
 def load_image(image: Image.Image, where: str) -> None:
@@ -211,17 +220,6 @@ def convert_image(image: Image.Image, where: str) -> Image.Image:
         ) from error
 
 
-def stat_file(path: str | os.PathLike[str], where: str) -> os.stat_result:
-    """``os.stat``, with the errors of `decode_file`."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise _load_error(path, where, error) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise _load_error(path, where, IsADirectoryError())
-    return status
-
-
 def _check_size(image: Image.Image, where: str) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
@@ -236,9 +234,10 @@ def _bomb_error(size: str, where: str) -> ImageLoadError:
     )
 
 
-def _load_error(
+def load_error(
     path: str | os.PathLike[str], where: str, error: Exception
 ) -> ImageLoadError:
+    """Explain why a file can't be read."""
     if isinstance(error, FileNotFoundError):
         if "://" in os.fsdecode(path):
             return ImageFileNotFoundError(

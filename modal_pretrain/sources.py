@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +15,9 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 from modal_pretrain.files import (
     convert_image,
     decode_file,
+    load_error,
     load_image,
     orientation,
-    stat_file,
 )
 from modal_pretrain.pixels import (
     array_keys,
@@ -211,7 +212,12 @@ class PathSource(ImageSource):
 
     def _key(self, row: int) -> bytes:
         path = self._data[row]
-        status = stat_file(path, self._where(row))
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError) as error:
+            raise load_error(path, self._where(row), error) from error
+        if stat.S_ISDIR(status.st_mode):
+            raise load_error(path, self._where(row), IsADirectoryError())
         text = f"path\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
         return xxh3_128_digest(text + os.fsencode(os.path.abspath(path)))
 

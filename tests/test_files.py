@@ -279,6 +279,20 @@ def test_impossible_path(path):
         as_images([path]).row_keys()
 
 
+def test_formats_registered_meanwhile_by_another_thread(tmp_path, monkeypatch):
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    really_open, calls = Image.open, []
+
+    def open_once_in_vain(path):
+        calls.append(path)
+        if len(calls) == 1:
+            raise Image.UnidentifiedImageError
+        return really_open(path)
+
+    monkeypatch.setattr(Image, "open", open_once_in_vain)
+    np.testing.assert_array_equal(load(tmp_path / "a.png"), photo())
+
+
 def png_header(width, height):
     def chunk(kind, data):
         check = zlib.crc32(kind + data)

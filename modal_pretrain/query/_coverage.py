@@ -1,0 +1,198 @@
+"""Greedy maximisation of a weighted coverage of the pool, without an n x n matrix.
+
+The coverage of a set is ``sum_j w_j max_{i in set} k(x_i, x_j)`` over reference rows j.
+It is submodular: what a row adds can only shrink as others are chosen. So an old gain
+is an upper bound, and only rows on top are brought up to date: a few at a time by
+kernel rows made on the spot, or all at once through the references whose coverage has
+changed, whichever is less work.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modal_pretrain.query._nearest import one_thread
+
+_BLOCK = 512
+
+
+class Kernel(Protocol):
+    """A similarity in [0, 1] as a function of the squared distance."""
+
+    def __call__(self, squared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn squared distances (which may be overwritten) into similarities."""
+        ...
+
+
+class Gaussian:
+    """``exp(-(distance / sigma)**2)``."""
+
+    def __init__(self, sigma: float) -> None:
+        self.scale = np.float32(-1.0 / sigma**2)
+
+    def __call__(self, squared: NDArray[np.float32]) -> NDArray[np.float32]:
+        squared *= self.scale
+        return np.exp(squared, out=squared)
+
+
+class Ball:
+    """1 within a radius, 0 beyond or on it."""
+
+    def __init__(self, radius: float) -> None:
+        self.squared = np.float32(radius**2)
+
+    def __call__(self, squared: NDArray[np.float32]) -> NDArray[np.float32]:
+        return (squared < self.squared).astype(np.float32)
+
+
+class Distances:
+    """Squared distances between rows, in float32, a block at a time."""
+
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        self.rows = rows
+        self.norm = np.einsum("ij,ij->i", rows, rows)
+
+    def block(
+        self, a: NDArray[np.intp] | slice, b: NDArray[np.intp] | slice
+    ) -> NDArray[np.float32]:
+        """Give the squared distances of rows a and rows b."""
+        squared = self.rows[a] @ self.rows[b].T
+        squared *= -2
+        squared += self.norm[a][:, None]
+        squared += self.norm[b]
+        return np.maximum(squared, 0, out=squared)
+
+
+class Coverage:
+    """Gains in coverage of all rows, settled on demand.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray of shape (n, d), float32
+        The candidates.
+    kernel : Kernel
+    m : int
+        The first m rows are the references.
+    weights : numpy.ndarray of shape (m,), float64
+        Not negative.
+    base : numpy.ndarray of shape (L, d), float32
+        Rows that cover already, such as the labelled set; L may be 0.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.float32],
+        kernel: Kernel,
+        m: int,
+        weights: NDArray[np.float64],
+        base: NDArray[np.float32],
+    ) -> None:
+        self.distances = Distances(rows)
+        self.kernel = kernel
+        self.m = m
+        self.w = np.asarray(weights, dtype=np.float32)
+        self.covered = np.zeros(m, dtype=np.float32)
+        for start in range(0, len(base), _BLOCK):
+            part = base[start : start + _BLOCK]
+            squared = self.distances.rows[:m] @ part.T
+            squared *= -2
+            squared += self.distances.norm[:m, None]
+            squared += np.einsum("ij,ij->i", part, part)
+            near = kernel(np.maximum(squared, 0, out=squared)).max(axis=1)
+            self.covered = np.maximum(self.covered, near)
+        self.gain = self._all_gains()
+        self.taken = np.zeros(len(rows), dtype=bool)
+        self._fresh = np.ones(len(rows), dtype=bool)
+        self._synced = self.gain.copy()
+        self._covered_then = self.covered.copy()
+
+    def _all_gains(self) -> NDArray[np.float64]:
+        n, m = len(self.distances.rows), self.m
+        gain = np.zeros(n)
+        size = 2 * _BLOCK
+        for start in range(0, m, size):
+            a = slice(start, min(start + size, m))
+            for other in range(start, m, size):  # both triangles from one product
+                b = slice(other, min(other + size, m))
+                k = self.kernel(self.distances.block(a, b))
+                gain[a] += _positive(k, self.covered[b]) @ self.w[b]
+                if other > start:
+                    gain[b] += self.w[a] @ _positive(k, self.covered[a, None])
+        for start in range(m, n, size):
+            a = slice(start, min(start + size, n))
+            for other in range(0, m, size):
+                b = slice(other, min(other + size, m))
+                k = self.kernel(self.distances.block(a, b))
+                gain[a] += _positive(k, self.covered[b]) @ self.w[b]
+        return gain
+
+    def _settle(self, rows: NDArray[np.intp]) -> None:
+        k = self.kernel(self.distances.block(rows, slice(0, self.m)))
+        now = _positive(k, self.covered).astype(np.float64) @ self.w
+        self.gain[rows] = np.minimum(now, self.gain[rows])
+        self._fresh[rows] = True
+
+    def _pending(self) -> NDArray[np.intp]:
+        return np.flatnonzero((self.covered > self._covered_then) & (self.w > 0))
+
+    def _sync(self, changed: NDArray[np.intp]) -> None:
+        """Bring all rows up to date through the references that changed."""
+        loss = np.zeros(len(self.gain))
+        n = len(self.gain)
+        for first in range(0, len(changed), 4 * _BLOCK):
+            j = changed[first : first + 4 * _BLOCK]
+            then, now, w = self._covered_then[j], self.covered[j], self.w[j]
+            for start in range(0, n, 2 * _BLOCK):
+                part = slice(start, min(start + 2 * _BLOCK, n))
+                k = self.kernel(self.distances.block(part, j))
+                # What lay between the old coverage and the new one is gained no more.
+                loss[part] += _positive(np.minimum(k, now), then) @ w
+        self._synced = np.maximum(self._synced - loss, 0)
+        self._covered_then = self.covered.copy()
+        self.gain = np.where(self._fresh, self.gain, self._synced)
+        self._fresh[:] = True
+
+    def best(self) -> tuple[int, float]:
+        """Find the row of the largest gain that is not taken; of equal ones, the first.
+
+        Returns
+        -------
+        row : int
+        gain : float
+        """
+        n = len(self.gain)
+        size, work = 16, 0
+        changed = self._pending()
+        while True:
+            values = np.where(self.taken, -np.inf, self.gain)
+            row = int(np.argmax(values))
+            if self._fresh[row]:
+                return row, float(self.gain[row])
+            if work * self.m >= n * len(changed):
+                self._sync(changed)
+                continue
+            count = min(size, n)
+            rows = np.argpartition(values, n - count)[n - count :]
+            rows = np.union1d(rows, row)
+            rows = rows[~self._fresh[rows] & ~self.taken[rows]]
+            with one_thread():
+                self._settle(rows)
+            work += len(rows)
+            size = min(2 * size, 256)
+
+    def add(self, row: int) -> None:
+        """Let a row cover."""
+        self.taken[row] = True
+        k = self.kernel(self.distances.block(np.array([row]), slice(0, self.m)))[0]
+        if (k > self.covered).any():
+            self.covered = np.maximum(self.covered, k)
+            self._fresh[:] = False
+
+
+def _positive(
+    k: NDArray[np.float32], floor: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return np.maximum(k - floor, 0)

@@ -1,0 +1,129 @@
+"""BALD: what several models disagree about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr
+
+from modal_pretrain.query._content import canonical_order
+from modal_pretrain.query._inputs import RandomState, check_number, check_request
+from modal_pretrain.query._pool import Answer
+from modal_pretrain.query._samples import probability_samples
+from modal_pretrain.query._select import in_chunks, top_k
+
+_CHUNK = 16_384
+
+
+def bald_score(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score rows by the mutual information of their class and the model.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray of shape (n_members, n, n_classes)
+        Class probabilities by each member.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,), float64
+        Entropy of the mean prediction minus the mean entropy, in nats, in
+        [0, log(n_classes)].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> agree = [[[0.5, 0.5]], [[0.5, 0.5]]]
+    >>> differ = [[[1.0, 0.0]], [[0.0, 1.0]]]
+    >>> bald_score(np.array(agree)).tolist()
+    [0.0]
+    >>> bald_score(np.array(differ)).round(3).tolist()
+    [0.693]
+    """
+    total = entr(samples.mean(axis=0)).sum(axis=1)
+    within = entr(samples).sum(axis=2).mean(axis=0)
+    return np.maximum(total - within, 0)
+
+
+def bald_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    random_state: RandomState = None,
+    n_samples: int = 10,
+    proba_samples: Any = None,
+) -> Answer:
+    """Query the rows about which the members of a committee disagree most [1]_ [2]_.
+
+    It asks: where would knowing the class tell most about which model is right? A row
+    all members find hard scores low; a row each is sure about, differently, scores
+    high.
+
+    Parameters
+    ----------
+    classifier : modAL committee or learner, Pipeline, ensemble or network
+        A modAL Committee; an ensemble with `estimators_` such as a random forest or
+        bagging; or a skorch network with dropout layers, of which only those are
+        switched on. One that has not been fitted gives a random sample.
+    X : array-like or list
+        The pool, n rows.
+    n_instances : int, default=1
+        In [1, n].
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Drives dropout.
+    n_samples : int, default=10
+        Passes with dropout, at least 1.
+    proba_samples : array-like or callable, optional
+        Probabilities of shape (n_members, n, n_classes), or a function that gives them
+        for X; used in place of the classifier.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (n_instances,), int64
+        Rows of X, first queried first.
+    scores : numpy.ndarray of shape (n_instances,), float64
+        Mutual information in nats, not increasing.
+
+    Raises
+    ------
+    TypeError
+        If the classifier gives a single prediction only, or an argument has a wrong
+        type.
+    ValueError
+        If the pool is empty, an argument is out of range, or the probabilities are
+        malformed or not finite.
+
+    Notes
+    -----
+    Cost: one prediction of the pool a member; memory O(n_members n n_classes).
+    Dropout draws from torch's generator, which is seeded from `random_state` and put
+    back afterwards; its draws follow the order of the pool, so permuting the pool gives
+    the same rows only for committees and ensembles.
+
+    References
+    ----------
+    .. [1] N. Houlsby, F. Huszár, Z. Ghahramani and M. Lengyel, "Bayesian active
+       learning for classification and preference learning", arXiv:1112.5745.
+    .. [2] Y. Gal, R. Islam and Z. Ghahramani, "Deep Bayesian active learning with image
+       data", ICML 2017, arXiv:1703.02910.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> votes = np.array([[[1, 0], [0.5, 0.5]], [[0, 1], [0.5, 0.5]]])
+    >>> bald_sampling(None, np.zeros((2, 1)), 1, proba_samples=votes)[0].tolist()
+    [0]
+    """
+    check_number(n_samples, "n_samples", 1, integer=True)
+    n, k, rng = check_request(X, n_instances, random_state)
+    samples, fitted = probability_samples(
+        classifier, X, n, rng, n_samples=n_samples, proba_samples=proba_samples
+    )
+    by_row = samples.transpose(1, 0, 2)
+    scores = in_chunks(lambda part: bald_score(part.transpose(1, 0, 2)), _CHUNK, by_row)
+    if fitted:
+        return top_k(scores, k, X)
+    chosen = canonical_order(X)[rng.choice(n, size=k, replace=False)]
+    return chosen.astype(np.int64), scores[chosen]

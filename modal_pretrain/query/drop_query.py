@@ -1,0 +1,149 @@
+"""DropQuery: rows whose predicted class does not survive dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+
+from modal_pretrain.query._inputs import (
+    RandomState,
+    check_number,
+    predictor_on_embeddings,
+)
+from modal_pretrain.query._kmeans import closest_rows, kmeans
+from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query.uncertainty import margin_score
+
+_CHUNK = 4096
+Head = Callable[[NDArray[np.floating]], NDArray[np.floating]]
+
+
+def drop_query_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    random_state: RandomState = None,
+    n_passes: int = 3,
+    dropout: float = 0.75,
+) -> Answer:
+    """Query diverse rows whose predicted class changes under dropout [1]_.
+
+    The embeddings are thinned out `n_passes` times by dropout and classified again.
+    Rows whose class changes in more than half the passes are candidates; they are
+    clustered by k-means into `n_instances` clusters, and the row nearest each centre is
+    taken. It asks: which predictions hang on few features? Made for frozen foundation
+    models.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        Gives probabilities and embeddings. Unfitted, all rows are candidates.
+    X : array-like or list
+        The pool, n rows.
+    n_instances : int, default=1
+        In [1, n].
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Drives the dropout and the clustering.
+    n_passes : int, default=3
+        At least 1.
+    dropout : float, default=0.75
+        Share of each embedding set to 0, in (0, 1); the rest is scaled up to make up
+        for it.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (n_instances,), int64
+        Rows of X, first queried first: those of the largest clusters.
+    scores : numpy.ndarray of shape (n_instances,), float64
+        Share of the passes in which the class changed, in [0, 1].
+
+    Raises
+    ------
+    TypeError
+        If there are no probabilities or embeddings, or an argument has a wrong type.
+    ValueError
+        If the pool is empty, an argument is out of range, or the probabilities or
+        embeddings are malformed or not finite.
+
+    Notes
+    -----
+    If fewer rows than `n_instances` are candidates, those with the most changes, then
+    the smallest margins, are added, and no clustering is needed.
+
+    Where the head that works on the embeddings is out of reach (an estimator with
+    `embed`), it is recovered: centred log-probabilities of a linear softmax head are
+    linear in the embeddings, so ridge regression on up to 10,000 rows finds it. For
+    other heads that is the nearest linear one.
+
+    Cost: `n_passes` predictions of the pool and a k-means of the candidates; memory
+    O(n d).
+
+    References
+    ----------
+    .. [1] S. R. Gupte, J. Aklilu, J. J. Nirschl and S. Yeung-Levy, "Revisiting active
+       learning in the era of vision foundation models", TMLR 2024, arXiv:2401.14555.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X = np.ones((6, 40))
+    >>> X[0, ::2] = X[1, 1::2] = -0.9
+    >>> model = LogisticRegression().fit([[-1.0] * 40, [1.0] * 40], [0, 1])
+    >>> idx, scores = drop_query_sampling(model, X, 2, random_state=0, n_passes=9)
+    >>> sorted(idx.tolist())
+    [0, 1]
+    """
+    check_number(n_passes, "n_passes", 1, integer=True)
+    check_number(dropout, "dropout", 0, 1, low_open=True, high_open=True)
+    pool = Pool(classifier, X, n_instances, random_state, proba=True)
+    changed = np.full(pool.n, n_passes)
+    if pool.fitted:
+        head = predictor_on_embeddings(classifier, X) or _recover_head(pool)
+        changed = _count_changes(pool, head, n_passes, dropout)
+    candidates = np.flatnonzero(changed > n_passes // 2)
+    if len(candidates) <= pool.k:
+        ranked = np.lexsort((-margin_score(pool.proba), -changed))
+        chosen = ranked[: pool.k]
+        return pool.answer(chosen, changed[chosen] / n_passes)
+    rows = pool.rows.fast[candidates]
+    clusters = kmeans(rows, pool.k, pool.rng)
+    size = np.bincount(clusters.labels, minlength=pool.k)
+    large = np.argsort(-size, kind="stable")
+    chosen = candidates[closest_rows(rows, clusters.centres[large])]
+    return pool.answer(chosen, changed[chosen] / n_passes)
+
+
+def _count_changes(
+    pool: Pool, head: Head, n_passes: int, dropout: float
+) -> NDArray[np.intp]:
+    """Count the passes in which each row's class changes."""
+    source, order = pool.rows.source, pool.rows.order
+    changed = np.zeros(pool.n, dtype=np.intp)
+    limit = round(dropout * 2**16)
+    scale = source.dtype.type(1 / (1 - dropout))
+    for start in range(0, pool.n, _CHUNK):
+        x = source[order[start : start + _CHUNK]]
+        part = slice(start, start + len(x))
+        before = np.asarray(head(x)).argmax(axis=1)
+        for _ in range(n_passes):
+            kept = pool.rng.integers(2**16, size=x.shape, dtype=np.uint16) >= limit
+            after = np.asarray(head(x * kept * scale)).argmax(axis=1)
+            changed[part] += after != before
+    return changed
+
+
+def _recover_head(pool: Pool, max_rows: int = 10_000) -> Head:
+    """Find the linear head whose softmax comes nearest the probabilities."""
+    m = min(pool.n, max_rows)
+    logits = np.log(np.maximum(pool.proba[:m], 1e-12))
+    logits -= logits.mean(axis=1, keepdims=True)
+    x = pool.rows.source[pool.rows.order[:m]].astype(np.float64)
+    alpha = 1e-6 * m * float(x.var(axis=0).mean()) + 1e-12
+    ridge = Ridge(alpha=alpha).fit(x, logits)
+    return lambda rows: ridge.predict(rows).reshape(len(rows), -1)

@@ -1,0 +1,188 @@
+"""ProbCover: cover the pool with balls of a radius that keeps them pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modal_pretrain.query._coverage import Ball, Coverage, Distances
+from modal_pretrain.query._inputs import (
+    RandomState,
+    check_number,
+    number_of_classes,
+)
+from modal_pretrain.query._kmeans import kmeans
+from modal_pretrain.query._pool import Answer, Pool
+
+_BLOCK = 1024
+
+
+def prob_cover_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    random_state: RandomState = None,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
+    delta: float | None = None,
+    alpha: float = 0.95,
+    n_classes: int | None = None,
+    normalize: bool = True,
+    n_reference: int | None = 10_000,
+) -> Answer:
+    """Query the rows whose balls cover most of what is not covered yet [1]_.
+
+    A row covers all rows nearer than `delta`. Each row is the one that covers the most
+    rows not covered by labelled or chosen ones. It asks: where is the pool densest
+    among what we know nothing of? It is for small budgets, the first round included.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        Gives embeddings; need not be fitted if it can embed without that.
+    X : array-like or list
+        The pool, n rows.
+    n_instances : int, default=1
+        In [1, n].
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Drives the clustering that sets `delta`; not used if `delta` is given.
+    X_labelled, y_labelled : array-like or list, optional
+        Labelled rows, of the same kind as X, and their labels. By default, what a modAL
+        learner remembers; none is fine.
+    delta : float or None, default=None
+        Radius of the balls, above 0. None takes the largest radius at which a share
+        `alpha` of the balls is pure, holding rows of one k-means cluster only, as the
+        paper does; here it is found exactly, not on a grid.
+    alpha : float, default=0.95
+        In (0, 1).
+    n_classes : int or None, default=None
+        Clusters for setting `delta`, at least 2. None takes the classes the classifier
+        or `y_labelled` know, or 2.
+    normalize : bool, default=True
+        Scale embeddings to length 1 first, as the authors do.
+    n_reference : int or None, default=10_000
+        Coverage and purity are measured on this many rows of a larger pool, taken in an
+        order that depends on the content of the rows only. None measures them on all.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (n_instances,), int64
+        Rows of X, first queried first.
+    scores : numpy.ndarray of shape (n_instances,), float64
+        Share of the (reference) rows the row newly covered, in [0, 1], not increasing.
+
+    Raises
+    ------
+    TypeError
+        If there are no embeddings, or an argument has a wrong type.
+    ValueError
+        If the pool is empty, an argument is out of range, or the embeddings are
+        malformed or not finite.
+
+    Notes
+    -----
+    Cost: ``n * n_reference`` distances once, in float32 and in blocks, and as many
+    again to set `delta`; then a few rows a step; memory O(n d). Once everything is
+    covered, rows follow in an order given by their content.
+
+    References
+    ----------
+    .. [1] O. Yehuda, A. Dekel, G. Hacohen and D. Weinshall, "Active learning through a
+       covering lens", NeurIPS 2022, arXiv:2205.11320.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0.0], [1.0], [2.0], [10.0], [11.0]])
+    >>> idx, scores = prob_cover_sampling(None, X, 1, delta=1.5, normalize=False)
+    >>> idx.tolist(), scores.tolist()
+    ([1], [0.6])
+    """
+    if delta is not None:
+        check_number(delta, "delta", 0, low_open=True)
+    check_number(alpha, "alpha", 0, 1, low_open=True, high_open=True)
+    if n_classes is not None:
+        check_number(n_classes, "n_classes", 2, integer=True)
+    if n_reference is not None:
+        check_number(n_reference, "n_reference", 1, integer=True)
+    pool = Pool(
+        classifier,
+        X,
+        n_instances,
+        random_state,
+        form="unit" if normalize else "centred",
+        labelled=True,
+        X_labelled=X_labelled,
+        y_labelled=y_labelled,
+    )
+    m = pool.n if n_reference is None else min(pool.n, n_reference)
+    if delta is None:
+        if n_classes is None:
+            n_classes = number_of_classes(classifier, pool.labelled.y)
+        clusters = min(max(n_classes or 2, 2), m)
+        delta = _pure_radius(pool.rows.fast[:m], clusters, alpha, pool.rng)
+    base = pool.labelled_rows().astype(np.float32)
+    # Whole numbers are exact in float32; shares would not be.
+    coverage = Coverage(pool.rows.fast, Ball(delta), m, np.ones(m), base)
+    chosen, scores = [], []
+    for _ in range(pool.k):
+        row, gain = coverage.best()
+        coverage.add(row)
+        chosen.append(row)
+        scores.append(gain / m)
+    return pool.answer(chosen, scores)
+
+
+def _pure_radius(
+    rows: NDArray[np.float32], k: int, alpha: float, rng: np.random.Generator
+) -> float:
+    """Find the largest radius at which a share alpha of the balls is pure."""
+    labels = kmeans(rows - rows.mean(axis=0), k, rng).labels
+    gap = nearest_other(rows, labels)
+    gap = np.sort(gap[np.isfinite(gap)])
+    if len(gap) == 0 or gap[-1] == 0:
+        return 1.0  # all rows are alike: any radius does
+    radius = gap[int((1 - alpha) * len(gap))]
+    return float(radius if radius > 0 else gap[gap > 0][0])
+
+
+def nearest_other(
+    rows: NDArray[np.float32], labels: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Find each row's distance to the nearest row of another label.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray of shape (m, d), float32
+    labels : numpy.ndarray of shape (m,), int
+
+    Returns
+    -------
+    numpy.ndarray of shape (m,), float64
+        Infinite where there is no other label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
+    >>> nearest_other(x, np.array([0, 0, 1])).tolist()
+    [3.0, 2.0, 2.0]
+    """
+    order = np.argsort(labels, kind="stable")
+    distances = Distances(np.ascontiguousarray(rows[order]))
+    ends = np.cumsum(np.bincount(labels))
+    least = np.full(len(rows), np.inf, dtype=np.float32)
+    for begin, end in zip(np.concatenate([[0], ends[:-1]]), ends, strict=True):
+        for start in range(begin, end, _BLOCK):
+            a = slice(start, min(start + _BLOCK, end))
+            for other in range(end, len(rows), _BLOCK):
+                b = slice(other, min(other + _BLOCK, len(rows)))
+                squared = distances.block(a, b)
+                least[a] = np.minimum(least[a], squared.min(axis=1))
+                least[b] = np.minimum(least[b], squared.min(axis=0))
+    out = np.empty(len(rows))
+    out[order] = np.sqrt(least.astype(np.float64))
+    return out

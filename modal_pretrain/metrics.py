@@ -136,7 +136,12 @@ def enrichment(acquired: Any, pool: Any) -> float:
 
 
 def label_efficiency(
-    labels: Any, strategy: Any, random: Any, level: float | None = None
+    labels: Any,
+    strategy: Any,
+    random: Any,
+    level: float | None = None,
+    *,
+    min_gain: float = 0.02,
 ) -> float:
     """Labels that random sampling needs / labels that a strategy needs.
 
@@ -155,6 +160,10 @@ def label_efficiency(
         The accuracy to reach. By default the last of random sampling or, if the
         strategy ends lower, the last of the strategy: a worse strategy has a multiple
         of at most about 1, not none.
+    min_gain : float, default=0.02
+        If neither curve ends this much above its start, nothing was learned from the
+        queries that could be told from noise, and the multiple is 1 by definition.
+        0 turns the rule off. A `level` that is given is taken as it is.
 
     Returns
     -------
@@ -172,9 +181,8 @@ def label_efficiency(
     Each mean curve is replaced by its running maximum, so that a dip after the level
     was reached changes nothing, and is interpolated linearly between rounds. A curve
     that starts at or above the level needs ``labels[0]``: two curves that never leave
-    their start have the multiple 1, and a large seed set bounds it. Where random
-    sampling learns next to nothing the multiple is one of noise: look at the curves,
-    use several seeds, and see :func:`paired_bootstrap` for an interval.
+    their start have the multiple 1, and a large seed set bounds it. Look at the curves
+    too, use several seeds, and see :func:`paired_bootstrap` for an interval.
 
     Examples
     --------
@@ -182,13 +190,16 @@ def label_efficiency(
     2.0
     """
     labels = _labels(labels)
-    best, last = [], []
+    best, gain, last = [], [], []
     for key, values in (("strategy", strategy), ("random", random)):
         curve = _curves(values, labels, key)
         mean = curve.mean(axis=0) if curve.ndim == 2 else curve
         best.append(np.maximum.accumulate(mean))
+        gain.append(mean[-1] - mean[0])
         last.append(mean[-1])
     if level is None:
+        if max(gain) < min_gain:
+            return 1.0
         level = min(last)
     needed_strategy, needed_random = (_labels_needed(labels, b, level) for b in best)
     return float(needed_random / needed_strategy)

@@ -81,6 +81,17 @@ def test_label_efficiency_uses_the_running_maximum_of_mean_curves():
     assert label_efficiency(labels, [0.5, 0.48, 0.49], [0.5, 0.49, 0.48]) == 1.0
 
 
+def test_label_efficiency_of_curves_that_stay_at_chance():
+    labels = [10, 20, 30]
+    lucky, slow = [0.5, 0.506, 0.505], [0.5, 0.5, 0.505]
+    assert label_efficiency(labels, lucky, slow) == 1.0
+    assert label_efficiency(labels, lucky, slow, min_gain=0) > 1.5
+    assert label_efficiency(labels, lucky, slow, level=0.505) > 1.5
+    # One that learns is not at chance, whatever the other does.
+    assert label_efficiency(labels, [0.5, 0.7, 0.9], slow) > 2.5
+    assert label_efficiency(labels, slow, [0.5, 0.7, 0.9]) < 0.4
+
+
 @pytest.mark.parametrize(
     ("labels", "curve", "match"),
     [

@@ -1,0 +1,102 @@
+"""The ceiling: a strategy that is told the groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modal_pretrain.query._content import canonical_order
+from modal_pretrain.query._inputs import RandomState, check_request
+from modal_pretrain.query._pool import Answer
+
+
+def group_balanced_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    groups: ArrayLike,
+    groups_labelled: ArrayLike | None = None,
+    random_state: RandomState = None,
+) -> Answer:
+    """Query so that the labelled set has as many rows of each group: an oracle.
+
+    It sees what no strategy may see, the groups (class and attribute) of pool rows
+    before they are labelled. It is a ceiling to measure others by, not a strategy to
+    use. Row by row, a row is drawn at random from the group with the fewest labelled
+    rows of which the pool has any left.
+
+    Parameters
+    ----------
+    classifier : any
+        Not used.
+    X : array-like or list
+        The pool, n rows.
+    n_instances : int, default=1
+        In [1, n].
+    groups : array-like of shape (n,)
+        Group of each row of X: numbers or strings.
+    groups_labelled : array-like, optional
+        Groups of the rows labelled so far. By default none, so that the batch itself
+        is balanced.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Drives the draws, and the choice among equally rare groups.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (n_instances,), int64
+        Rows of X, first queried first.
+    scores : numpy.ndarray of shape (n_instances,), float64
+        Minus the number of labelled rows of the group when the row was drawn.
+
+    Raises
+    ------
+    TypeError
+        If X has no rows, or an argument has a wrong type.
+    ValueError
+        If the pool is empty, `n_instances` is out of range, or `groups` has another
+        length than X.
+
+    Notes
+    -----
+    Taking the most uncertain row of the group instead of a random one was measured to
+    be worse.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> groups = np.array(["land bird on land"] * 4 + ["land bird on water"])
+    >>> idx, _ = group_balanced_sampling(None, np.eye(5), 1, groups=groups,
+    ...     groups_labelled=groups[:2], random_state=0)
+    >>> idx.tolist()
+    [4]
+    """
+    n, k, rng = check_request(X, n_instances, random_state)
+    known = np.asarray(groups)
+    if known.shape != (n,):
+        raise ValueError(
+            f"groups has shape {known.shape}; expected one group for each of the {n} "
+            "rows of X. Remove queried rows from it as you do from the pool."
+        )
+    names, codes = np.unique(known, return_inverse=True)
+    count = np.zeros(len(names))
+    if groups_labelled is not None:
+        before = np.asarray(groups_labelled)
+        count += np.array([np.count_nonzero(before == name) for name in names])
+    order = canonical_order(X)
+    shuffled = order[rng.permutation(n)]
+    stacks: list[list[int]] = [[] for _ in names]
+    for row in shuffled:
+        stacks[codes[row]].append(int(row))
+    luck: NDArray[np.float64] = rng.random(len(names))
+    chosen, scores = [], []
+    for _ in range(k):
+        wanted = np.where([bool(stack) for stack in stacks], count, np.inf)
+        rarest = np.flatnonzero(wanted == wanted.min())
+        group = int(rarest[luck[rarest].argmin()])
+        chosen.append(stacks[group].pop())
+        scores.append(-float(count[group]))
+        count[group] += 1
+    return np.array(chosen, dtype=np.int64), np.array(scores)

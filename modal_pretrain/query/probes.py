@@ -1,0 +1,365 @@
+"""Strategies that fit several heads and query where these disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+
+from modal_pretrain.query._inputs import RandomState, check_number
+from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._select import top_k
+from modal_pretrain.query.atypicality import principal_coordinates
+from modal_pretrain.query.uncertainty import least_confidence_score
+
+_REFERENCE = 2048  # rows of the pool that DivDis spreads its heads on
+
+
+def orthogonal_probe_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    random_state: RandomState = None,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
+    n_probes: int = 2,
+    n_components: int = 256,
+    C: float = 10.0,
+) -> Answer:
+    """Query rows on which heads fitted in successive null spaces disagree.
+
+    A first linear head is fitted to the labelled rows; its directions are projected
+    out, a second is fitted to what is left, and so on [1]_. Each explains the labels
+    from other features, as [2]_ has it for transfer. Where class and attribute go
+    together in the labels, the heads come to read one each, and differ where the two
+    come apart. The score is the variance of the probabilities over the heads, summed
+    over the classes.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        Gives probabilities and embeddings.
+    X : array-like or list
+        The pool, n rows.
+    n_instances : int, default=1
+        In [1, n].
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Drives the sketch of the principal axes.
+    X_labelled, y_labelled : array-like, optional
+        The labelled set. By default, what a modAL learner remembers. Without labels
+        of two classes the score is least confidence.
+    n_probes : int, default=2
+        Fewer are used once a head finds nothing to fit.
+    n_components : int, default=256
+        Principal coordinates the heads see.
+    C : float, default=10.0
+        Inverse regularisation of the heads on rows of mean squared length 1: little,
+        as heads that fit their labels differ most.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (n_instances,), int64
+        Rows of X, first queried first.
+    scores : numpy.ndarray of shape (n_instances,), float64
+        Largest first.
+
+    Raises
+    ------
+    TypeError
+        If there are no probabilities or embeddings, or an argument has a wrong type.
+    ValueError
+        If the pool is empty, an argument is out of range, or the probabilities,
+        embeddings or labels are malformed.
+
+    Notes
+    -----
+    Cost: a decomposition of a sample, two products with the pool; memory O(n d).
+
+    References
+    ----------
+    .. [1] S. Ravfogel, Y. Elazar, H. Gonen, M. Twiton and Y. Goldberg, "Null it out:
+       guarding protected attributes by iterative nullspace projection", ACL 2020,
+       arXiv:2004.07667.
+    .. [2] A. S. Chen, Y. Lee, A. Setlur, S. Levine and C. Finn, "Project and probe:
+       sample-efficient domain adaptation by interpolating orthogonal features",
+       arXiv:2302.05441.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> X, seed = rng.normal(size=(50, 8)), rng.normal(size=(10, 8))
+    >>> y = (seed[:, 0] > 0).astype(int)
+    >>> model = LogisticRegression().fit(seed, y)
+    >>> idx, scores = orthogonal_probe_sampling(model, X, 3, random_state=0,
+    ...     X_labelled=seed, y_labelled=y)
+    >>> bool((np.diff(scores) <= 0).all())
+    True
+    """
+    check_number(n_probes, "n_probes", 2, integer=True)
+    check_number(n_components, "n_components", 1, integer=True)
+    check_number(C, "C", 0, low_open=True)
+    pool, coords, base, codes = head_inputs(
+        classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
+    )
+    if codes is None:
+        return _least_confident(pool)
+    probes = []
+    for _ in range(n_probes):
+        if (base.max(axis=0) - base.min(axis=0)).max(initial=0) < 1e-6:
+            break
+        head = fit_head(base, codes, C)
+        probes.append(head.predict_proba(coords))
+        basis = np.linalg.qr(head.coef_.T.astype(np.float64))[0].astype(np.float32)
+        coords -= (coords @ basis) @ basis.T
+        base -= (base @ basis) @ basis.T
+    if len(probes) < 2:
+        return _least_confident(pool)
+    score = np.var(np.stack(probes), axis=0).sum(axis=1)
+    return rank_and_answer(pool, score)
+
+
+def divdis_sampling(
+    classifier: Any,
+    X: Any,
+    n_instances: int = 1,
+    *,
+    random_state: RandomState = None,
+    X_labelled: Any = None,
+    y_labelled: Any = None,
+    weight: float = 10.0,
+    n_components: int = 64,
+    C: float = 10.0,
+) -> Answer:
+    """Query rows on which two deliberately different heads disagree (DivDis [1]_).
+
+    Two linear heads are fitted together: both to the labelled rows, and so that on the
+    pool their predictions tell nothing of each other (least mutual information). The
+    score is the total variation distance of their probabilities.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        Gives probabilities and embeddings.
+    X : array-like or list
+        The pool, n rows.
+    n_instances : int, default=1
+        In [1, n].
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Drives the start of the heads and the sketch of the principal axes.
+    X_labelled, y_labelled : array-like, optional
+        The labelled set. By default, what a modAL learner remembers. Without labels
+        of two classes the score is least confidence.
+    weight : float, default=10.0
+        Of the mutual information against the mean cross-entropy; the authors use 10
+        on Waterbirds.
+    n_components : int, default=64
+        Principal coordinates the heads see.
+    C : float, default=10.0
+        Inverse regularisation on rows of mean squared length 1.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (n_instances,), int64
+        Rows of X, first queried first.
+    scores : numpy.ndarray of shape (n_instances,), float64
+        Largest first, in [0, 1].
+
+    Raises
+    ------
+    TypeError
+        If there are no probabilities or embeddings, or an argument has a wrong type.
+    ValueError
+        If the pool is empty, an argument is out of range, or the probabilities,
+        embeddings or labels are malformed.
+
+    Notes
+    -----
+    The authors train the heads by SGD on top of a shared network; here the features
+    are fixed and L-BFGS is used. The pool is represented by at most 2,048 rows.
+    Memory O(n d).
+
+    References
+    ----------
+    .. [1] Y. Lee, H. Yao and C. Finn, "Diversify and disambiguate: learning from
+       underspecified data", ICLR 2023, arXiv:2202.03418.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.choice([-1.0, 1.0], size=(200, 2)) + rng.normal(0, 0.1, (200, 2))
+    >>> seed, y = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.array([1, 0])
+    >>> model = LogisticRegression().fit(seed, y)
+    >>> idx, _ = divdis_sampling(model, X, 5, random_state=0,
+    ...     X_labelled=seed, y_labelled=y)
+    >>> bool((X[idx].prod(axis=1) < 0).all())
+    True
+    """
+    check_number(weight, "weight", 0)
+    check_number(n_components, "n_components", 1, integer=True)
+    check_number(C, "C", 0, low_open=True)
+    pool, coords, base, codes = head_inputs(
+        classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
+    )
+    if codes is None:
+        return _least_confident(pool)
+    reference = coords[:_REFERENCE].astype(np.float64)
+    n_classes = int(codes.max()) + 1
+    first, second = _two_heads(
+        base.astype(np.float64), codes, reference, n_classes, weight, C, pool.rng
+    )
+    table = np.column_stack([coords.astype(np.float64), np.ones(pool.n)])
+    score = 0.5 * np.abs(
+        softmax(table @ first, axis=1) - softmax(table @ second, axis=1)
+    ).sum(axis=1)
+    return rank_and_answer(pool, score)
+
+
+def _two_heads(
+    base: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    reference: NDArray[np.float64],
+    n_classes: int,
+    weight: float,
+    C: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    labelled = np.column_stack([base, np.ones(len(base))])
+    pool = np.column_stack([reference, np.ones(len(reference))])
+    target = np.eye(n_classes)[codes]
+    shape = (2, labelled.shape[1], n_classes)
+    ridge = np.full((shape[1], 1), 1 / (C * len(base)))
+    ridge[-1] = 0
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        heads = flat.reshape(shape)
+        value, slope = 0.0, np.zeros(shape)
+        probes = []
+        for i, head in enumerate(heads):
+            fitted = softmax(labelled @ head, axis=1)
+            value -= float(np.log((fitted * target).sum(axis=1) + 1e-300).mean())
+            value += 0.5 * float((ridge * head**2).sum())
+            slope[i] = labelled.T @ (fitted - target) / len(base) + ridge * head
+            probes.append(softmax(pool @ head, axis=1))
+        information, slopes = mutual_information(*probes)
+        value += weight * information
+        for i, (p, g) in enumerate(zip(probes, slopes, strict=True)):
+            inner = p * (g - (p * g).sum(axis=1, keepdims=True))
+            slope[i] += weight * (pool.T @ inner)
+        return value, slope.ravel()
+
+    start = rng.normal(0, 0.1, shape).ravel()
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    first, second = best.x.reshape(shape)
+    return first, second
+
+
+def mutual_information(
+    p: NDArray[np.float64], q: NDArray[np.float64]
+) -> tuple[float, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Give the mutual information of two heads' predictions, and its gradients.
+
+    Parameters
+    ----------
+    p, q : numpy.ndarray of shape (n, n_classes)
+        Probabilities of the two heads on the same rows.
+
+    Returns
+    -------
+    value : float
+        In nats; 0 for independent predictions.
+    gradients : two numpy.ndarray of shape (n, n_classes)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> round(mutual_information(p, p)[0], 4)
+    0.6931
+    >>> round(mutual_information(p, np.full((2, 2), 0.5))[0], 4)
+    0.0
+    """
+    n = len(p)
+    joint = np.maximum(p.T @ q / n, 1e-12)
+    of_p, of_q = joint.sum(axis=1), joint.sum(axis=0)
+    ratio = np.log(joint) - np.log(of_p)[:, None] - np.log(of_q)
+    # Constants per row drop out behind the softmax.
+    return float((joint * ratio).sum()), (q @ ratio.T / n, p @ ratio / n)
+
+
+def head_inputs(
+    classifier: Any,
+    X: Any,
+    n_instances: int,
+    random_state: RandomState,
+    X_labelled: Any,
+    y_labelled: Any,
+    n_components: int,
+) -> tuple[Pool, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp] | None]:
+    """Get what a strategy that fits heads of its own needs.
+
+    Returns
+    -------
+    pool : Pool
+    coords, base : numpy.ndarray of shapes (n, q) and (m, q), float32
+        Pool and labelled rows, scaled to a mean squared length of 1.
+    codes : numpy.ndarray of shape (m,), or None
+        Labels as numbers from 0; None if fewer than two classes are known.
+
+    Raises
+    ------
+    ValueError
+        If labels and labelled rows differ in number.
+    """
+    pool = Pool(
+        classifier,
+        X,
+        n_instances,
+        random_state,
+        proba=True,
+        labelled=True,
+        X_labelled=X_labelled,
+        y_labelled=y_labelled,
+    )
+    coords, base = principal_coordinates(pool, n_components, whiten=False)
+    codes = None
+    y = pool.labelled.y
+    if y is not None and len(base):
+        if len(y) != len(base):
+            raise ValueError(
+                f"y_labelled has {len(y)} entries for {len(base)} labelled rows; pass "
+                "one label a row."
+            )
+        found, numbers = np.unique(y, return_inverse=True)
+        if len(found) > 1:
+            codes = numbers.astype(np.intp)
+    return pool, coords, base, codes
+
+
+def fit_head(
+    base: NDArray[np.float32],
+    codes: NDArray[np.intp],
+    C: float,
+    sample_weight: NDArray[np.float64] | None = None,
+) -> LogisticRegression:
+    """Fit a logistic head; tolerances are those of a ranking, not of a report."""
+    head = LogisticRegression(C=C, max_iter=1000, tol=1e-4)
+    return head.fit(base.astype(np.float64), codes, sample_weight=sample_weight)
+
+
+def rank_and_answer(pool: Pool, score: NDArray[np.float64]) -> Answer:
+    """Answer with the highest scores; ties go by the content of the rows."""
+    chosen, scores = top_k(np.round(score, 12), pool.k, np.arange(pool.n)[:, None])
+    return pool.answer(chosen, scores)
+
+
+def _least_confident(pool: Pool) -> Answer:
+    return rank_and_answer(pool, least_confidence_score(pool.proba))

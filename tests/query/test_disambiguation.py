@@ -1,0 +1,254 @@
+"""Disambiguation-aware strategies against rankings computed by hand."""
+
+import inspect
+
+import numpy as np
+import pytest
+from modAL.models import ActiveLearner
+from sklearn.linear_model import LogisticRegression
+
+from modal_pretrain.query.atypicality import (
+    atypicality_sampling,
+    atypicality_score,
+    rank_share,
+    spread,
+)
+from modal_pretrain.query.disambiguation import disambiguation_sampling, take_turns
+from modal_pretrain.query.early_late import (
+    divergence,
+    early_head,
+    early_late_sampling,
+)
+from modal_pretrain.query.oracle import group_balanced_sampling
+from modal_pretrain.query.probes import (
+    divdis_sampling,
+    mutual_information,
+    orthogonal_probe_sampling,
+)
+from modal_pretrain.query.pseudo_groups import balance, pseudo_group_sampling
+
+AWARE = [
+    atypicality_sampling,
+    disambiguation_sampling,
+    divdis_sampling,
+    early_late_sampling,
+    orthogonal_probe_sampling,
+    pseudo_group_sampling,
+]
+
+
+class Fixed:
+    """Predicts from a table that maps the first feature to probabilities."""
+
+    classes_ = np.array([0, 1])
+
+    def __init__(self, table):
+        self.table = table
+
+    def predict_proba(self, X):
+        p = np.array([self.table[float(x)] for x in np.asarray(X)[:, 0]])
+        return np.column_stack([1 - p, p])
+
+
+def composite(n=400, seed=0):
+    """Class on feature 0, attribute on feature 1; 5 % of rows mismatch."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(2, size=n)
+    a = np.where(rng.random(n) < 0.05, 1 - y, y)
+    X = rng.normal(0, 0.4, (n, 8))
+    X[:, 0] += 2 * y - 1
+    X[:, 1] += 2 * (2 * a - 1)
+    return X, y, a
+
+
+def test_atypicality_score_by_hand():
+    proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]])
+    labels = np.array([0, 0, 0, 1, 1])
+    # Means: (0.7, 0.3), dominant 0; (0.2, 0.8), dominant 1.
+    expected = [-0.2, -0.1, 0.3, -0.1, 0.1]
+    np.testing.assert_allclose(atypicality_score(proba, labels), expected)
+    assert (atypicality_score(np.ones((3, 1)), np.zeros(3, int)) == 0).all()
+
+
+def test_atypicality_takes_the_other_classes_apart():
+    proba = np.array([[0.6, 0.4, 0.0], [0.6, 0.2, 0.2]])
+    # Mean (0.6, 0.3, 0.1): class 1 is 0.1 above it in row 0, class 2 in row 1.
+    score = atypicality_score(proba, np.zeros(2, int))
+    np.testing.assert_allclose(score, [0.1, 0.1])
+
+
+def test_rank_share():
+    np.testing.assert_allclose(
+        rank_share(np.array([3.0, 1.0, 3.0 + 1e-15])), [2.5 / 3, 1 / 3, 2.5 / 3]
+    )
+
+
+def test_spread_by_hand():
+    x = np.array([[0.0], [2.0], [7.0], [10.0]], dtype=np.float32)
+    every = np.arange(4)
+    none = np.empty((0, 1), np.float32)
+    assert spread(x, every, none, 4).tolist() == [0, 3, 2, 1]
+    assert spread(x, every, np.array([[10.0]], np.float32), 2).tolist() == [0, 2]
+
+
+def test_spread_prefers_the_better_of_equals():
+    x = np.array([[-1.0], [1.0]], dtype=np.float32)
+    base = np.zeros((1, 1), np.float32)
+    assert spread(x, np.array([1, 0]), base, 1).tolist() == [1]
+    assert spread(x, np.array([0, 1]), base, 1).tolist() == [0]
+
+
+def test_turns_by_hand():
+    x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
+    odds = np.array([0.4, 0.1, 0.8, 0.2])
+    two = np.array([[0.0], [1.0]], dtype=np.float32)
+    # An even number of labels: spread (6 is 25 from 1), at odds, spread (of 1 and 0,
+    # both at distance 0, the better candidate), at odds.
+    chosen, scores = take_turns(x, np.arange(4)[::-1], two, odds, 4)
+    assert chosen == [3, 2, 1, 0]
+    assert scores == [25.0, 0.8, 0.0, 0.4]
+    chosen, _ = take_turns(x, np.arange(4), two[:1], odds, 2)
+    # Odd: at odds; then 1 and 6 are as far from 0 and 5, and 1 is the better one.
+    assert chosen == [2, 1]
+    chosen, _ = take_turns(x, np.arange(4), two, odds, 2, both=False)
+    assert chosen == [3, 2]
+
+
+def test_disambiguation_by_hand():
+    table = {-2.0: 0.1, -1.0: 0.4, 1.0: 0.6, 2.0: 0.9}
+    X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    kwargs = {"random_state": 0, "shortlist": 0.5}
+    # Shortlist: -1 and 1. With -1.5 labelled twice, 1 is the farther one.
+    idx, _ = disambiguation_sampling(
+        Fixed(table), X, X_labelled=np.array([[-1.5], [-1.5]]), **kwargs
+    )
+    assert idx.tolist() == [2]
+    idx, _ = disambiguation_sampling(
+        Fixed(table), X, X_labelled=np.array([[1.5], [1.5]]), **kwargs
+    )
+    assert idx.tolist() == [1]
+
+
+def test_at_odds_finds_a_confident_exception():
+    # Two tight clusters of one class each; one row of the first is surely of the other.
+    X = np.r_[np.arange(20) * 0.01, 10 + np.arange(20) * 0.01][:, None]
+    table = {float(x): 0.01 if x < 5 else 0.99 for x in X[:, 0]}
+    table[float(X[7, 0])] = 0.97
+    idx, scores = disambiguation_sampling(
+        Fixed(table), X, X_labelled=np.array([[0.0]]), random_state=0
+    )
+    assert idx.tolist() == [7]
+    assert scores[0] > 0.9
+
+
+def test_batches_of_one_take_turns_like_one_batch():
+    X, y, _ = composite(120)
+    learner = ActiveLearner(LogisticRegression(), X_training=X[:10], y_training=y[:10])
+    batch, _ = disambiguation_sampling(learner, X[10:], 2, random_state=0)
+    odd, _ = disambiguation_sampling(
+        learner.estimator, X[10:], X_labelled=X[:9], random_state=0
+    )
+    assert batch[1] == odd[0]
+
+
+def test_exceptions_are_found():
+    X, y, a = composite()
+    model = LogisticRegression().fit(X[:20], y[:20])
+    idx, _ = disambiguation_sampling(
+        model, X[20:], 20, X_labelled=X[:20], random_state=0
+    )
+    pool = y[20:] != a[20:]
+    assert pool[idx].mean() > 2 * pool.mean()
+
+
+def test_early_head_by_hand():
+    base, codes = np.array([[2.0], [-2.0]]), np.array([1, 0])
+    weights, bias = early_head(base, codes, 1)
+    # Slope: mean of x (1/2 - target) = (1, -1); curvature: 4 / 2.
+    np.testing.assert_allclose(weights, [[-0.5, 0.5]])
+    np.testing.assert_allclose(bias, 0, atol=1e-12)
+
+
+def test_divergence_by_hand():
+    p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+    np.testing.assert_allclose(divergence(p, q), 0.5 * np.log(2) + 0.5 * np.log(2 / 3))
+
+
+def test_mutual_information_by_hand_and_its_gradient():
+    p = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    q = p[[0, 2, 1, 3]]
+    assert abs(mutual_information(p, q)[0]) < 1e-9
+    np.testing.assert_allclose(mutual_information(p, p)[0], np.log(2), atol=1e-9)
+    rng = np.random.default_rng(0)
+    p, q, step = (rng.dirichlet(np.ones(3), 6) for _ in range(3))
+    step -= 1 / 3  # rows that sum to 0 stay probabilities
+    value, (slope, _) = mutual_information(p, q)
+    moved = mutual_information(p + 1e-6 * step, q)[0]
+    np.testing.assert_allclose((moved - value) / 1e-6, (slope * step).sum(), rtol=1e-3)
+
+
+def test_divdis_asks_about_mismatches():
+    rng = np.random.default_rng(0)
+    X = rng.choice([-1.0, 1.0], (200, 2)) + rng.normal(0, 0.1, (200, 2))
+    seed, y = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.array([1, 0])
+    model = LogisticRegression().fit(seed, y)
+    idx, scores = divdis_sampling(
+        model, X, 10, random_state=0, X_labelled=seed, y_labelled=y
+    )
+    assert (X[idx].prod(axis=1) < 0).all()
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_balance_by_hand():
+    proba = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
+    attribute = np.array([0, 0, 1, 1])
+    count = np.array([[4.0, 0.0], [1.0, 4.0]])
+    # Class 0 of attribute 1 lacks most: row 2; it counts 0.3 there. Then 0.3 is still
+    # the least: row 3, after which (1, 0) with 1.0 is not, as (0, 1) has 0.5 but no
+    # row left.
+    chosen, scores = balance(proba, attribute, count, 3)
+    assert chosen == [2, 3, 1]
+    np.testing.assert_allclose(scores, [0.3, 0.2, 0.4])
+
+
+def test_oracle_balances():
+    groups = np.array(["a"] * 30 + ["b"] * 5 + ["c"] * 2)
+    X = np.random.default_rng(0).normal(size=(37, 3))
+    idx, scores = group_balanced_sampling(None, X, 9, groups=groups, random_state=0)
+    names, count = np.unique(groups[idx], return_counts=True)
+    assert dict(zip(names, count, strict=True)) in (
+        {"a": 4, "b": 3, "c": 2},
+        {"a": 3, "b": 4, "c": 2},
+    )
+    assert scores[0] == 0
+    idx, _ = group_balanced_sampling(
+        None, X, 2, groups=groups, groups_labelled=["a", "a", "b", "b"], random_state=0
+    )
+    assert set(groups[idx]) == {"c"}
+
+
+def test_oracle_wants_one_group_a_row():
+    with pytest.raises(ValueError, match="one group for each"):
+        group_balanced_sampling(None, np.eye(3), groups=[0, 1])
+
+
+@pytest.mark.parametrize("strategy", AWARE, ids=lambda f: f.__name__)
+def test_numbers_are_checked(strategy):
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    X = np.array([[0.2], [0.4], [0.9]])
+    for name, parameter in inspect.signature(strategy).parameters.items():
+        if isinstance(parameter.default, (int, float)) and name != "n_instances":
+            with pytest.raises(ValueError, match=name):
+                strategy(model, X, **{name: -1})
+            with pytest.raises(TypeError, match=name):
+                strategy(model, X, **{name: "many"})
+
+
+@pytest.mark.parametrize(
+    "strategy", [s for s in AWARE if "y_labelled" in inspect.signature(s).parameters]
+)
+def test_labels_and_rows_must_agree(strategy):
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    X = np.array([[0.2], [0.4], [0.9]])
+    with pytest.raises(ValueError, match="y_labelled"):
+        strategy(model, X, X_labelled=X, y_labelled=[0, 1])

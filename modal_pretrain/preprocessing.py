@@ -312,12 +312,9 @@ def _affine(
     mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Factor and summand for one row of pixels."""
-    # Tensors made in inference mode could not be used outside it later.
-    with torch.inference_mode(False):
-        m = torch.tensor(mean, dtype=torch.float64)
-        s = torch.tensor(std, dtype=torch.float64)
-        scale = (1 / (255 * s)).repeat(width).to(device, torch.float32)
-        return scale, (-m / s).repeat(width).to(device, torch.float32)
+    m, s = (torch.tensor(v, dtype=torch.float64) for v in (mean, std))
+    scale = (1 / (255 * s)).repeat(width).to(device, torch.float32)
+    return scale, (-m / s).repeat(width).to(device, torch.float32)
 
 
 def _middle(picture: Image.Image) -> Image.Image:

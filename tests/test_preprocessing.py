@@ -155,7 +155,7 @@ def test_extremely_long_pictures_take_little_memory(shape):
     start = time.perf_counter()
     got = preprocessing.apply_uint8(picture)
     assert got.shape == (224, 224, 3) and (got == 7).all()
-    assert time.perf_counter() - start < 2  # resized whole: 5 billion pixels
+    assert time.perf_counter() - start < 10  # resized whole: 5 billion pixels
 
 
 def test_extremely_long_pictures_can_be_fitted():
@@ -373,13 +373,14 @@ class CountingSource:
 
     uniform_size = None
 
-    def __init__(self, n):
-        self.n, self.loaded, self.threads = n, [], set()
+    def __init__(self, n, seconds=0):
+        self.n, self.seconds, self.loaded, self.threads = n, seconds, [], set()
 
     def __len__(self):
         return self.n
 
     def load_pil(self, i):
+        time.sleep(self.seconds)
         self.loaded.append(i)
         self.threads.add(threading.get_ident())
         return Image.fromarray(X[i % 10])
@@ -419,6 +420,14 @@ def test_stopping_early_ends_the_threads():
     # The loop's generator is closed as soon as nothing refers to it.
     assert not threads()
     assert len(source.loaded) <= 40
+
+
+def test_stopping_early_drops_what_waits():
+    source = CountingSource(1000, seconds=0.005)
+    batches = load_batches(source, TO_8, 10, n_threads=1)
+    next(batches)
+    batches.close()  # two batches wait; at most the piece at work is finished
+    assert len(source.loaded) < 30
 
 
 def test_an_error_in_the_consumer_ends_the_threads():

@@ -424,6 +424,9 @@ def predictor_on_embeddings(classifier: Any, X: Any) -> Any:
         if flag or _as_numeric_table(X) is None:
             head = estimator.steps[-1][1]
             return None if hasattr(head, "embed") else head.predict_proba
+    if hasattr(X, "columns"):  # fitted on a data frame, whose names it wants to see
+        frame, columns = type(X), X.columns
+        return lambda rows: classifier.predict_proba(frame(rows, columns=columns))
     return classifier.predict_proba
 
 

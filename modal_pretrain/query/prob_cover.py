@@ -145,7 +145,7 @@ def _pure_radius(
     gap = np.sort(gap[np.isfinite(gap)])
     if len(gap) == 0 or gap[-1] == 0:
         return 1.0  # all rows are alike: any radius does
-    radius = gap[int((1 - alpha) * len(gap))]
+    radius = gap[int((1 - alpha) * len(gap) + 1e-9)]
     return float(radius if radius > 0 else gap[gap > 0][0])
 
 

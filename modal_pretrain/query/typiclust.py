@@ -52,7 +52,8 @@ def typiclust_sampling(
         At most half the cluster's unlabelled rows are used.
     max_clusters : int, default=500
     min_cluster_size : int, default=5
-        Clusters of this many rows or fewer are visited last (the authors drop them).
+        Clusters of this many rows or fewer are visited only once the others are used
+        up (the authors drop them).
     normalize : bool, default=True
         Scale embeddings to length 1 first, as the authors do.
 
@@ -117,20 +118,22 @@ def typiclust_sampling(
     first = np.full(n_clusters, pool.n)
     found, where = np.unique(labels[: pool.n], return_index=True)
     first[found] = where
-    visits = np.lexsort((first, -size, covered, size <= min_cluster_size))
+    visits = np.lexsort((first, -size, covered))
     members = _members(labels[: pool.n], n_clusters)
     chosen: list[int] = []
     scores: list[float] = []
-    while len(chosen) < pool.k:
-        for cluster in visits:
-            left = members[cluster]
-            if len(left) == 0 or len(chosen) == pool.k:
-                continue
-            score = typicality(rows[left], n_neighbors)
-            best = int(np.argmax(score))
-            chosen.append(int(left[best]))
-            scores.append(float(score[best]))
-            members[cluster] = np.delete(left, best)
+    large = size[visits] > min_cluster_size
+    for group in (visits[large], visits[~large]):
+        while len(chosen) < pool.k and any(len(members[c]) for c in group):
+            for cluster in group:
+                left = members[cluster]
+                if len(left) == 0 or len(chosen) == pool.k:
+                    continue
+                score = typicality(rows[left], n_neighbors)
+                best = int(np.argmax(score))
+                chosen.append(int(left[best]))
+                scores.append(float(score[best]))
+                members[cluster] = np.delete(left, best)
     return pool.answer(chosen, scores)
 
 

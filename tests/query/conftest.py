@@ -1,0 +1,3 @@
+from modal_pretrain import compat
+
+compat.apply()

@@ -1,4 +1,4 @@
-"""Repair of how committees vote."""
+"""Repairs of committees: the classes they know, and how they vote."""
 
 from typing import Any
 
@@ -20,6 +20,31 @@ class _Voter(Stub):
 
     def predict_proba(self, X: list) -> Any:
         return np.ones((len(X), 1))
+
+
+@repair
+def committee_classes() -> bool:
+    """Let a committee have labels of type object, such as strings from pandas 2.
+
+    `Committee` asks `np.unique` for unique rows, which NumPy before 2.3 does not give for objects:
+    "The axis argument to unique is not supported for dtype object".
+    """
+    original = vars(Committee)["_set_classes"]
+    voter = _Voter()
+    voter.classes_ = voter.classes_.astype(object)
+    if works(lambda: Committee([ActiveLearner(voter)]).n_classes_ == 1):
+        return False
+
+    def _set_classes(self: Any) -> None:
+        try:
+            original(self)
+        except TypeError:
+            known = [learner.estimator.classes_ for learner in self.learner_list]
+            self.classes_ = np.unique(np.concatenate(known))
+            self.n_classes_ = len(self.classes_)
+
+    replace_method(Committee, "_set_classes", _set_classes)
+    return True
 
 
 def _stack(votes: list[Any]) -> Any:

@@ -1,6 +1,7 @@
 """Repairs of what learners accept as X: scikit-learn's check, and plain lists."""
 
 import inspect
+from collections.abc import Iterator
 from numbers import Number
 from typing import Any
 
@@ -126,12 +127,27 @@ def object_lists() -> bool:
     return True
 
 
-class _Pool(list):
-    """A list that can say how many rows it has in the way of an array."""
+class _Answering:
+    """A learner or committee that answers about one pool, whatever it is asked about.
 
-    @property
-    def shape(self) -> tuple[int]:
-        return (len(self),)
+    The pool itself must reach the estimator as the list it is: scikit-learn refuses
+    a list that has a shape.
+    """
+
+    def __init__(self, model: Any, pool: list) -> None:
+        self._model, self._pool = model, pool
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._model, name)
+        if name not in ("predict", "predict_proba", "vote", "vote_proba"):
+            return value
+        return lambda X, **kwargs: value(self._pool, **kwargs)
+
+    def __len__(self) -> int:
+        return len(self._model)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._model)
 
 
 class _Unfitted:
@@ -164,8 +180,12 @@ def _accept_lists(module: Any, name: str, model: Any) -> bool:
 
     def measure(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
-        if type(bound.arguments["X"]) is list:
-            bound.arguments["X"] = _Pool(bound.arguments["X"])
+        X = bound.arguments["X"]
+        if isinstance(X, list):
+            model = next(iter(bound.arguments))
+            bound.arguments[model] = _Answering(bound.arguments[model], X)
+            # The measure itself looks at the number of rows only.
+            bound.arguments["X"] = np.empty((len(X), 0))
         return original(*bound.args, **bound.kwargs)
 
     replace(original, measure)

@@ -10,6 +10,7 @@ import modAL.models.learners as learners
 import modAL.utils.data as data
 import numpy as np
 import pandas as pd
+import torch
 from modAL.models import ActiveLearner, BayesianOptimizer, DeepActiveLearner
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
@@ -150,7 +151,9 @@ def _answer(model: Any, X_pool: Any, args: Any, kwargs: Any, metrics: bool) -> A
             )
         if len(answer) == 2:
             answer, scores = answer
-    rows = data.retrieve_rows(X_pool, answer)
+    # NumPy takes a tensor of one index for a scalar, and would return a bare row.
+    picked = answer.cpu().numpy() if torch.is_tensor(answer) else answer
+    rows = data.retrieve_rows(X_pool, picked)
     if not metrics:
         return answer, rows
     if scores is None:

@@ -26,8 +26,8 @@ class _Voter(Stub):
 def committee_classes() -> bool:
     """Let a committee have labels of type object, such as strings from pandas 2.
 
-    `Committee` asks `np.unique` for unique rows, which NumPy before 2.3 does not give for objects:
-    "The axis argument to unique is not supported for dtype object".
+    `Committee` asks `np.unique` for unique rows, which NumPy 2.2 and older do not give
+    for objects: "The axis argument to unique is not supported for dtype object".
     """
     original = vars(Committee)["_set_classes"]
     voter = _Voter()

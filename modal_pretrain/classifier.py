@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from copy import deepcopy
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -20,10 +23,10 @@ from sklearn.utils import (
 )
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
 from skorch.dataset import Dataset
+from skorch.history import History
 from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
@@ -44,7 +47,6 @@ from modal_pretrain.embedding import (
     resolve_precision,
 )
 from modal_pretrain.network import PretrainedNetwork, Tune
-from modal_pretrain.tables import TableSource, is_table
 from modal_pretrain.training import (
     BatchLoader,
     EmbeddedSet,
@@ -56,6 +58,9 @@ from modal_pretrain.training import (
     encoded_accuracy,
     is_mapping,
 )
+
+# Embedded values, labels times features, from which a second thread pays.
+_WORTH_THREADS = 2**22
 
 
 class PretrainedClassifier(NeuralNetClassifier):
@@ -91,7 +96,7 @@ class PretrainedClassifier(NeuralNetClassifier):
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
-        are much faster: on a CPU, try 96.
+        are much faster: on a CPU, try 96. Vision transformers are adapted.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What a backbone computes in when it embeds or predicts; "auto" is bfloat16
         where the hardware has it. CPUs train in float32.
@@ -115,7 +120,7 @@ class PretrainedClassifier(NeuralNetClassifier):
     stop_loss : float or None, default=0.001
         Training stops once an epoch's loss is below this share of the first epoch's.
     batch_size : int, default=32
-        Pictures per training step. Embedding uses twice as many.
+        Pictures per training step, -1 for all at once. Embedding uses twice as many.
     n_threads : int or None, default=None
         Threads that decode pictures; None for one per core, at most 8.
     verbose : int, default=0
@@ -259,8 +264,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        source, targets = self._check_training_data(X, y, reset=True)
-        if not (self.warm_start and self.initialized_):
+        warm = self.warm_start and self.__sklearn_is_fitted__()
+        source, targets = self._check_training_data(X, y, reset=not warm)
+        if not warm:
             self.initialize()
         return self._train(source, targets, **fit_params)
 
@@ -291,7 +297,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         return self._train(source, targets, **fit_params)
 
     def _check_training_data(self, X, y, *, reset: bool, classes=None):
-        source = self._source(X, reset=reset)
+        self._check_numbers()
+        source = as_source(X, self, reset=reset)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -301,14 +308,13 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         check_consistent_length(source, y)
         if y.dtype.kind in "fc":
             assert_all_finite(y, input_name="y")
-        elif any(label is None for label in y):
-            raise ValueError("y contains None; expected one label per row of X.")
+        elif pd.isna(y).any():
+            raise ValueError(
+                "y contains missing labels (None or NaN); expected one label per row "
+                "of X."
+            )
         check_classification_targets(y)
-        if not isinstance(self.C, int | float | np.number) or not self.C > 0:
-            raise ValueError(f"C must be a positive number, got {self.C!r}.")
-        if reset:
-            self.classes_inferred_ = np.unique(y if classes is None else classes)
-        known = self.classes_
+        known = self._all_classes(y, classes, reset=reset)
         columns = np.searchsorted(known, y).clip(max=len(known) - 1)
         unknown = np.unique(y[known[columns] != y])
         if len(unknown):
@@ -317,7 +323,34 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
                 f"classifier's classes {known.tolist()}. Name all labels when you "
                 "create it: PretrainedClassifier(classes=[...])."
             )
+        self.classes_inferred_ = known
         return source, columns.astype(np.int64)
+
+    def _check_numbers(self) -> None:
+        if not isinstance(self.C, Real) or not self.C > 0:
+            raise ValueError(f"C must be a positive number, got {self.C!r}.")
+        size = self.batch_size
+        if not isinstance(size, Integral) or not (size == -1 or size >= 1):
+            raise ValueError(
+                "batch_size must be a positive int, or -1 for all examples at once, "
+                f"got {size!r}."
+            )
+
+    def _all_classes(self, y: np.ndarray, classes, *, reset: bool) -> np.ndarray:
+        """Return the sorted labels there are, by parameter, argument or y."""
+        given = None if classes is None else np.unique(np.asarray(classes))
+        if not reset:
+            if given is not None and not np.array_equal(given, self.classes_):
+                raise ValueError(
+                    f"classes={given.tolist()} differs from the first call's: "
+                    f"{self.classes_.tolist()}."
+                )
+            return self.classes_
+        if self.classes is not None:
+            given = np.unique(np.asarray(self.classes))
+        if given is not None and len(given) == 0:
+            raise ValueError("classes is empty; name all labels, or leave it None.")
+        return np.unique(y) if given is None else given
 
     def _train(self, source: Source, targets: np.ndarray, **fit_params):
         # Each call has its own stream, so that calls of partial_fit differ.
@@ -328,12 +361,26 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
                 self._build_head(dataset)
             else:
                 self.module_.set_anchor()
-            self.n_trained_ = len(targets)
             self.notify("on_train_begin", X=dataset, y=targets)
-            with contextlib.suppress(_EndTraining):
+            with contextlib.suppress(_EndTraining), self._threads_for(dataset):
                 self.fit_loop(dataset, targets, **fit_params)
             self.notify("on_train_end", X=dataset, y=targets)
         return self
+
+    @contextlib.contextmanager
+    def _threads_for(self, dataset: ExampleSet) -> Iterator[None]:
+        # The head's operations are too small to share. Where cores are busy, waiting
+        # for a second thread made a fit of 200 labels 90 times slower (measured).
+        small = isinstance(dataset, EmbeddedSet) and (
+            dataset.embeddings.numel() < _WORTH_THREADS
+        )
+        n_threads = torch.get_num_threads()
+        if small:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(n_threads)
 
     def _build_head(self, dataset: ExampleSet) -> None:
         if isinstance(dataset, EmbeddedSet):
@@ -342,14 +389,18 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             assert isinstance(dataset, PictureSet)
             encoder, first = dataset.encoder, dataset.source.take(np.arange(1))
             embeddings = torch.from_numpy(encoder.encode(first))
-        self.module_.build_head(embeddings.shape[1], len(self.classes_))
+        n_features, n_classes = embeddings.shape[1], len(self.classes_)
+        self.module_.build_head(n_features, n_classes, self._device())
         if self.module_.frozen:
             self.module_.fit_scale(embeddings)
+        self._build_optimizer()
+        if self.class_weight is not None:
+            self.criterion_.weight = self._class_weights(dataset.y)
+
+    def _build_optimizer(self) -> None:
         self.initialized_ = False  # as in `initialize`: nothing to announce
         self._initialize_optimizer()
         self.initialized_ = True
-        if self.class_weight is not None:
-            self.criterion_.weight = self._class_weights(dataset.y)
 
     def _class_weights(self, targets: np.ndarray) -> torch.Tensor:
         if not hasattr(self.criterion_, "weight"):
@@ -371,9 +422,19 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             if self.module_.frozen:
                 epochs = 1 if self._head_optimizer() is torch.optim.LBFGS else 100
             else:
-                steps_per_epoch = math.ceil(len(X) / self.batch_size)
+                per_step = len(X) if self.batch_size == -1 else self.batch_size
+                steps_per_epoch = math.ceil(len(X) / per_step)
                 epochs = math.ceil(self.max_steps / steps_per_epoch)
         return super().fit_loop(X, y, epochs=epochs, **kwargs)
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off validation data, see skorch; weigh the penalty accordingly."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        # The criterion averages over this total weight.
+        weight = getattr(self.criterion_, "weight", None)
+        mean = 1.0 if weight is None or y is None else float(weight[y].mean())
+        self.trained_weight_ = mean * len(train)
+        return train, valid
 
     def check_data(self, X, y=None) -> None:
         """Do nothing: X and y were checked before the loop began."""
@@ -409,7 +470,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         """
         loss = self.criterion_(y_pred, to_tensor(y_true, device=y_pred.device))
         if training and self.module_.frozen:
-            loss = loss + self.module_.penalty() / (self.C * self.n_trained_)
+            loss = loss + self.module_.penalty() / (self.C * self.trained_weight_)
         return loss
 
     # --- prediction ---------------------------------------------------------------
@@ -469,7 +530,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         numpy.ndarray
             float32 (n, d).
         """
-        return self._encoder().encode(self._source(X))
+        return self._encoder().encode(as_source(X, self))
 
     def infer(self, x, **fit_params) -> torch.Tensor:
         """Return the network's logits for one batch.
@@ -488,7 +549,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         """
         self._check_trained()
         if not is_mapping(x):
-            dataset = self._example_set(self._source(x))
+            dataset = self._example_set(as_source(x, self))
             x = dataset.inputs(np.arange(len(dataset)))
         device = self._device()
         x = to_tensor(x, device=device)
@@ -525,11 +586,6 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
 
     # --- data ---------------------------------------------------------------------
 
-    def _source(self, X, *, reset: bool = False) -> Source:
-        if callable(self.backbone) and is_table(X):
-            return TableSource(validate_data(self, X, dtype=np.float32, reset=reset))
-        return as_source(X, self.backbone)
-
     def _example_set(self, source: Source, y=None) -> ExampleSet:
         encoder = self._encoder()
         if self.module_.frozen:
@@ -541,20 +597,30 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         if self.initialized_:
             backbone = self.module_.backbone
         else:
-            backbone = shared_backbone(
-                self.backbone, self.pretrained, self._seed(), device
-            )
+            backbone = self._initial_backbone(shared_backbone)
         encoder = make_encoder(backbone.eval(), self, device)
-        encoder.batch_size = 2 * self.batch_size
+        encoder.batch_size = self._batch_size_without_gradients()
         if self.initialized_ and not self.module_.frozen:
             encoder.cache = None  # its weights move on
         return encoder
+
+    def _batch_size_without_gradients(self) -> int:
+        return 64 if self.batch_size == -1 else 2 * self.batch_size
+
+    def _initial_backbone(self, make) -> nn.Module:
+        return make(
+            self.backbone,
+            self.pretrained,
+            self._seed(),
+            self._device(),
+            self.image_size,
+        )
 
     def get_dataset(self, X, y=None):
         """Return the examples of X as the loop takes them, see skorch."""
         if is_dataset(X):
             return X
-        return self._example_set(self._source(X), y)
+        return self._example_set(as_source(X, self), y)
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch."""
@@ -566,7 +632,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             full_batch = frozen and self._is("optimizer", "auto")
             kwargs.setdefault("batch_size", -1 if full_batch else self.batch_size)
         else:
-            kwargs.setdefault("batch_size", 8192 if frozen else 2 * self.batch_size)
+            size = 8192 if frozen else self._batch_size_without_gradients()
+            kwargs.setdefault("batch_size", size)
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
         return getattr(self, name)(dataset, **kwargs)
@@ -581,8 +648,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
 
     def initialize_module(self):
         """Build the network; its head waits for the first labels."""
-        copy = shared_backbone if self.tune == "head" else own_backbone
-        backbone = copy(self.backbone, self.pretrained, self._seed(), self._device())
+        shared = self._is("tune", "head")
+        backbone = self._initial_backbone(shared_backbone if shared else own_backbone)
         params = {
             "tune": self.tune,
             # Without pretraining there are no statistics worth keeping.
@@ -595,7 +662,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     def initialize_optimizer(self, triggered_directly=None):
         """Build the optimizer that "auto" stands for, or the one that was given."""
         if self.module_.head is None:
-            self.optimizer_ = None  # nothing to optimise yet
+            # Nothing to optimise yet. With this stand-in skorch learns the name, and
+            # with it that parameters may start with "optimizer__".
+            self.optimizer_ = torch.optim.SGD([torch.zeros(1)], lr=0.01)
             return self
         args, kwargs = self.get_params_for_optimizer(
             "optimizer", self.get_all_learnable_params()
@@ -648,15 +717,14 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     @property
     def classes_(self) -> np.ndarray:
         """Labels in the order of `predict_proba`'s columns."""
-        if self.classes is not None:
-            return np.unique(np.asarray(self.classes))
-        try:
+        if "classes_inferred_" in vars(self):
             return self.classes_inferred_
-        except AttributeError:
+        if self.classes is None:
             raise AttributeError(
                 f"{type(self).__name__} has no classes_ before fit, unless they are "
                 "given as classes=[...]."
-            ) from None
+            )
+        return np.unique(np.asarray(self.classes))
 
     def __sklearn_is_fitted__(self) -> bool:
         module = getattr(self, "module_", None)
@@ -697,9 +765,23 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
 
     def set_params(self, **params):
         """Set parameters, see scikit-learn; callbacks count from the next fit."""
-        if not self.initialized_ and "callbacks" in params:
-            self.callbacks = params.pop("callbacks")
-        return super().set_params(**params)
+        if not self.initialized_:
+            if "callbacks" in params:
+                self.callbacks = params.pop("callbacks")
+            return super().set_params(**params)
+        of_optimizer = {
+            name: value
+            for name, value in params.items()
+            if name == "lr" or name.split("__")[0] == "optimizer"
+        }
+        # skorch would tell the present optimizer only, which the next fit replaces.
+        self.__dict__.update(of_optimizer)
+        if "optimizer" not in params and not self._is("lr", "auto"):
+            return super().set_params(**params)
+        super().set_params(**{k: v for k, v in params.items() if k not in of_optimizer})
+        if self.module_.head is not None:
+            self._build_optimizer()
+        return self
 
     def _initialize_module(self, reason=None):
         with self._resolved_device():
@@ -709,10 +791,31 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         with self._resolved_device():
             return super()._initialize_criterion(reason)
 
-    def load_params(self, *args, **kwargs):
-        """Load parameters saved by `save_params`, see skorch."""
+    def load_params(self, f_params=None, f_optimizer=None, **kwargs):
+        """Load parameters saved by `save_params`, see skorch.
+
+        Give a net that has never been fitted its `classes`: files hold no labels.
+        """
+        checkpoint = kwargs.get("checkpoint")
         with self._resolved_device():
-            return super().load_params(*args, **kwargs)
+            if checkpoint is not None:
+                if not self.initialized_:
+                    self.initialize()
+                if checkpoint.f_history is not None:
+                    self.history = History.from_file(checkpoint.f_history_)
+            if self.initialized_ and self.module_.frozen:
+                # Other estimators share it.
+                self.module_.backbone = deepcopy(self.module_.backbone)
+            if self.initialized_ and self.module_.head is None:
+                # The head comes with the parameters, the optimizer after the head.
+                if f_params is None and checkpoint is not None:
+                    f_params = checkpoint.get_formatted_files(self)["f_params"]
+                safetensors = kwargs.get("use_safetensors", False)
+                super().load_params(f_params, use_safetensors=safetensors)
+                f_params = None
+                if self.module_.head is not None:
+                    self._build_optimizer()
+            super().load_params(f_params, f_optimizer, **kwargs)
 
     @contextlib.contextmanager
     def _resolved_device(self) -> Iterator[None]:
@@ -725,9 +828,11 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             self.device = device
 
     def __setstate__(self, state) -> None:
-        device = state["device"]
-        super().__setstate__({**state, "device": str(resolve_device(device))})
-        self.device = device
+        if state["device"] != "auto":
+            super().__setstate__(state)
+            return
+        super().__setstate__({**state, "device": str(resolve_device("auto"))})
+        self.device = "auto"
 
     __repr__ = BaseEstimator.__repr__
 

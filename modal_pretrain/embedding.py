@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -35,22 +36,45 @@ _DTYPES = {
 _PROGRESS_AFTER = 3.0  # seconds
 
 
-def as_source(X: Any, backbone: Backbone, name: str = "X") -> Source:
-    """Validate X: images for any backbone, 2-D tables for a factory's module."""
-    if callable(backbone) and is_table(X):
-        return TableSource(check_array(X, dtype=np.float32))
-    return as_images(X, name=name)
+def as_source(X: Any, estimator: Any, *, reset: bool = False) -> Source:
+    """Validate X: images for any backbone, 2-D tables for a factory's module.
+
+    With `reset` the estimator remembers the columns of a table, else it checks them.
+    """
+    if callable(estimator.backbone) and is_table(X):
+        return TableSource(validate_data(estimator, X, dtype=np.float32, reset=reset))
+    return as_images(X)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
     """Return the device that "auto" stands for: cuda, then mps, then cpu."""
     if str(device) != "auto":
-        return torch.device(device)
+        return _named_device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _named_device(device: str | torch.device) -> torch.device:
+    try:
+        named = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(
+            "device must be 'auto' or one of PyTorch's devices, such as 'cpu', "
+            f"'cuda', 'cuda:1' or 'mps', got {device!r}."
+        ) from None
+    missing = {
+        "cuda": not torch.cuda.is_available(),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    if missing.get(named.type, False):
+        raise ValueError(
+            f"device={device!r}, but PyTorch finds no such device here. device='auto' "
+            "takes what there is."
+        )
+    return named
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
@@ -247,7 +271,7 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         See `create_backbone`.
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
-        takes what the backbone was trained with.
+        takes what the backbone was trained with. Vision transformers are adapted.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What the backbone computes in; "auto" is bfloat16 where the hardware has it.
     device : str, default="auto"
@@ -314,11 +338,10 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         -------
         self
         """
-        as_source(X, self.backbone)
+        source = as_source(X, self, reset=True)
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
-        encoder = self._encoder()
-        probe = encoder._compute(as_source(X, self.backbone).take(np.arange(1)))
+        probe = self._encoder()._compute(source.take(np.arange(1)))
         self.n_features_out_ = probe.shape[1]
         return self
 
@@ -333,13 +356,21 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         -------
         numpy.ndarray
             float32 (n, d).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`, if ``pretrained=False``: `fit` draws the weights.
         """
-        return self._encoder().encode(as_source(X, self.backbone))
+        check_is_fitted(self)
+        return self._encoder().encode(as_source(X, self))
 
     def _encoder(self) -> Encoder:
         seed = getattr(self, "seed_", 0)
         device = resolve_device(self.device)
-        backbone = shared_backbone(self.backbone, self.pretrained, seed, device)
+        backbone = shared_backbone(
+            self.backbone, self.pretrained, seed, device, self.image_size
+        )
         return make_encoder(backbone, self, device)
 
     def __sklearn_is_fitted__(self) -> bool:

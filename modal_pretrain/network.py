@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -57,15 +58,27 @@ class PretrainedNetwork(nn.Module):
             parameter.requires_grad_(name in trained)
         self.frozen = not trained
 
-    def build_head(self, n_features: int, n_classes: int) -> None:
+    def build_head(
+        self,
+        n_features: int,
+        n_classes: int,
+        device: torch.device | str | None = None,
+    ) -> None:
         """Add a head of zeros, as the paper does: all classes equally likely."""
-        device = next(self.backbone.parameters(), torch.zeros(())).device
         self.head = nn.Linear(n_features, n_classes, device=device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.mean = torch.zeros(n_features, device=device)
         self.scale = torch.ones(n_features, device=device)
         self.set_anchor()
+
+    def load_state_dict(self, state_dict, *args, **kwargs):
+        """Load a state, see PyTorch; its head is built if there is none yet."""
+        weight = state_dict.get("head.weight")
+        if self.head is None and weight is not None:
+            n_classes, n_features = weight.shape
+            self.build_head(n_features, n_classes, weight.device)
+        return super().load_state_dict(state_dict, *args, **kwargs)
 
     def fit_scale(self, embedding: torch.Tensor) -> None:
         """Centre and scale features by the training embeddings (n, d).
@@ -108,15 +121,20 @@ class PretrainedNetwork(nn.Module):
         """Set the mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         if mode:
-            for module in self.backbone.modules():
-                own = list(module.parameters(recurse=False))
-                frozen = own and not any(p.requires_grad for p in own)
-                is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-                if frozen or (is_norm and not self.train_batch_norm):
-                    module.eval()
-            if self.frozen:
-                self.backbone.eval()
+            self._rest(self.backbone, self.frozen)
         return self
+
+    def _rest(self, module: nn.Module, frozen: bool) -> None:
+        """Set what is frozen to evaluation mode; without weights, as the parent is."""
+        trains = [parameter.requires_grad for parameter in module.parameters()]
+        if trains:
+            frozen = not any(trains)
+        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if frozen or (is_norm and not self.train_batch_norm):
+            module.eval()
+            return
+        for child in module.children():
+            self._rest(child, frozen)
 
 
 def trained_parameters(backbone: nn.Module, tune: Tune) -> set[str]:
@@ -132,7 +150,7 @@ def trained_parameters(backbone: nn.Module, tune: Tune) -> set[str]:
     if tune == "all":
         return {name for name, _ in backbone.named_parameters()}
     found = stages(backbone)
-    is_count = isinstance(tune, int) and not isinstance(tune, bool)
+    is_count = isinstance(tune, int | np.integer) and not isinstance(tune, bool)
     if not is_count or not 1 <= tune <= len(found):  # type: ignore[operator]
         raise ValueError(
             "tune must be 'head' (backbone frozen), 'all', or the number of last "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 import torch
+from pandas.api.types import is_numeric_dtype
 
 
 def is_table(X: Any) -> bool:
@@ -21,7 +22,7 @@ def is_table(X: Any) -> bool:
     if isinstance(X, torch.Tensor):
         return X.ndim <= 2
     if hasattr(X, "dtypes") and hasattr(X, "columns"):  # a data frame
-        return all(np.issubdtype(np.dtype(t), np.number) for t in X.dtypes)
+        return all(map(is_numeric_dtype, X.dtypes))
     try:
         array = np.asarray(X)
     except ValueError:

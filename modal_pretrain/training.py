@@ -151,7 +151,8 @@ class BatchLoader:
         if self.fallback is not None:
             yield from self.fallback
             return
-        in_order = len(self.indices) == len(self.examples) and not self.shuffle
+        everything = np.arange(len(self.examples))
+        in_order = not self.shuffle and np.array_equal(self.indices, everything)
         if in_order and isinstance(self.examples, PictureSet):
             start = 0
             for inputs in self.examples.stream(self.batch_size):

@@ -120,15 +120,18 @@ def test_area_in_pixels_does_not_tell_the_shape():
     assert area.mean() == pytest.approx(np.pi / 4 * 0.5**2, rel=0.1)
 
 
-def test_strength_is_saturation():
-    def spread(strength):
-        return np.ptp(
-            make_shapes(20, 4, attribute_strength=strength).X.astype(int), axis=3
-        )
+def test_strength_is_the_distance_of_the_colours():
+    # The same 40 places in two pictures each: one of match rate 1, one of match rate 0.
+    def distance(strength):
+        pictures = [
+            make_shapes(40, 4, match_rate=rate, attribute_strength=strength)
+            for rate in (1.0, 0.0)
+        ]
+        one, other = (p.X[p.split == "train"].astype(int) for p in pictures)
+        return np.abs(one - other).mean()
 
-    weak, half, full = spread(0.0), spread(0.5), spread(1.0)
-    assert weak.max() == 0
-    assert 0 < half.mean() < full.mean()
+    distances = [distance(s) for s in (0.0, 0.5, 1.0)]
+    assert all(np.diff(distances) > 1)
 
 
 def test_noise_is_contrast():

@@ -68,7 +68,8 @@ def make_shapes(
         exactly ``round((1 - match_rate) * n_train)`` do not match, evenly over the
         other cells.
     attribute_strength : float, default=1.0
-        Saturation of the colours, in [0, 1]; at 0 all shapes are grey.
+        How far the colours are apart, in [0, 1]: at 1 they are red, blue and so on, at
+        0 all are the mean of them.
     difficulty : float, default=0.4
         How far the shapes are rounded towards the circle of equal area, in [0, 1]: at 0
         they have corners, at 1 all are circles.
@@ -138,7 +139,9 @@ def make_shapes(
     # Places are drawn for the longest corner of all classes, or they would tell which.
     reach = max(_outline(name, 0.0)[0].max() for name in SHAPES[:n_classes])
     palette = np.array(list(COLOURS.values()))[:n_classes]
-    palette = 0.5 + attribute_strength * (palette - 0.5)
+    # Towards their mean, not towards grey: a weak attribute must not hide the shape.
+    middle = palette.mean(axis=0)
+    palette = middle + attribute_strength * (palette - middle)
     X = np.empty((len(y), image_size, image_size, 3), dtype=np.uint8)
     for start in range(0, len(y), _BLOCK):
         block = slice(start, start + _BLOCK)

@@ -14,9 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._nearest import one_thread
-
 _BLOCK = 512
+_OVERHEAD = 48  # rows whose products cost as much as reading all references once
 
 
 class Kernel(Protocol):
@@ -112,7 +111,7 @@ class Coverage:
     def _all_gains(self) -> NDArray[np.float64]:
         n, m = len(self.distances.rows), self.m
         gain = np.zeros(n)
-        size = 2 * _BLOCK
+        size = _BLOCK
         for start in range(0, m, size):
             a = slice(start, min(start + size, m))
             for other in range(start, m, size):  # both triangles from one product
@@ -130,8 +129,9 @@ class Coverage:
         return gain
 
     def _settle(self, rows: NDArray[np.intp]) -> None:
-        k = self.kernel(self.distances.block(rows, slice(0, self.m)))
-        now = _positive(k, self.covered).astype(np.float64) @ self.w
+        # References by rows: BLAS is faster with the long side first.
+        k = self.kernel(self.distances.block(slice(0, self.m), rows))
+        now = self.w @ _positive(k, self.covered[:, None]).astype(np.float64)
         self.gain[rows] = np.minimum(now, self.gain[rows])
         self._fresh[rows] = True
 
@@ -142,11 +142,11 @@ class Coverage:
         """Bring all rows up to date through the references that changed."""
         loss = np.zeros(len(self.gain))
         n = len(self.gain)
-        for first in range(0, len(changed), 4 * _BLOCK):
-            j = changed[first : first + 4 * _BLOCK]
+        for first in range(0, len(changed), _BLOCK):
+            j = changed[first : first + _BLOCK]
             then, now, w = self._covered_then[j], self.covered[j], self.w[j]
-            for start in range(0, n, 2 * _BLOCK):
-                part = slice(start, min(start + 2 * _BLOCK, n))
+            for start in range(0, n, _BLOCK):
+                part = slice(start, min(start + _BLOCK, n))
                 k = self.kernel(self.distances.block(part, j))
                 # What lay between the old coverage and the new one is gained no more.
                 loss[part] += _positive(np.minimum(k, now), then) @ w
@@ -164,24 +164,24 @@ class Coverage:
         gain : float
         """
         n = len(self.gain)
-        size, work = 16, 0
         changed = self._pending()
+        size, work = 16, 0
+        sync = (len(changed) + _OVERHEAD) * n / self.m
         while True:
             values = np.where(self.taken, -np.inf, self.gain)
             row = int(np.argmax(values))
             if self._fresh[row]:
                 return row, float(self.gain[row])
-            if work * self.m >= n * len(changed):
+            if work + size + _OVERHEAD > sync:
                 self._sync(changed)
                 continue
             count = min(size, n)
             rows = np.argpartition(values, n - count)[n - count :]
             rows = np.union1d(rows, row)
             rows = rows[~self._fresh[rows] & ~self.taken[rows]]
-            with one_thread():
-                self._settle(rows)
-            work += len(rows)
-            size = min(2 * size, 256)
+            self._settle(rows)
+            work += size + _OVERHEAD
+            size = min(2 * size, 64)
 
     def add(self, row: int) -> None:
         """Let a row cover."""

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.cluster import kmeans_plusplus
 
+from modal_pretrain.query._nearest import one_thread
+
 _CHUNK = 4096
 _SEED_ROWS = 16
 
@@ -85,7 +87,8 @@ def seeds(
         if w[part].any():
             x, w = x[part], w[part]
     seed = int(rng.integers(2**31 - 1))
-    centres, _ = kmeans_plusplus(x, k, sample_weight=w, random_state=seed)
+    with one_thread():
+        centres, _ = kmeans_plusplus(x, k, sample_weight=w, random_state=seed)
     return np.asarray(centres, dtype=np.float32)
 
 

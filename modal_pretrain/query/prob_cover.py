@@ -17,6 +17,7 @@ from modal_pretrain.query._kmeans import kmeans
 from modal_pretrain.query._pool import Answer, Pool
 
 _BLOCK = 1024
+_BALLS = 2048  # whose purity is measured
 
 
 def prob_cover_sampling(
@@ -55,7 +56,7 @@ def prob_cover_sampling(
     delta : float or None, default=None
         Radius of the balls, above 0. None takes the largest radius at which a share
         `alpha` of the balls is pure, holding rows of one k-means cluster only, as the
-        paper does; here it is found exactly, not on a grid.
+        paper does; here it is found exactly, not on a grid, for (at most) 2,048 balls.
     alpha : float, default=0.95
         In (0, 1).
     n_classes : int or None, default=None
@@ -84,9 +85,9 @@ def prob_cover_sampling(
 
     Notes
     -----
-    Cost: ``n * n_reference`` distances once, in float32 and in blocks, and as many
-    again to set `delta`; then a few rows a step; memory O(n d). Once everything is
-    covered, rows follow in an order given by their content.
+    Cost: ``n * n_reference`` distances once, in float32 and in blocks, and
+    ``2048 * n_reference`` to set `delta`; then a few rows a step; memory O(n d). Once
+    everything is covered, rows follow in an order given by their content.
 
     References
     ----------
@@ -141,7 +142,7 @@ def _pure_radius(
 ) -> float:
     """Find the largest radius at which a share alpha of the balls is pure."""
     labels = kmeans(rows - rows.mean(axis=0), k, rng).labels
-    gap = nearest_other(rows, labels)
+    gap = nearest_other(rows, labels, min(len(rows), _BALLS))
     gap = np.sort(gap[np.isfinite(gap)])
     if len(gap) == 0 or gap[-1] == 0:
         return 1.0  # all rows are alike: any radius does
@@ -150,39 +151,43 @@ def _pure_radius(
 
 
 def nearest_other(
-    rows: NDArray[np.float32], labels: NDArray[np.intp]
+    rows: NDArray[np.float32], labels: NDArray[np.intp], q: int
 ) -> NDArray[np.float64]:
-    """Find each row's distance to the nearest row of another label.
+    """Find the distance to the nearest row of another label, for the first q rows.
 
     Parameters
     ----------
     rows : numpy.ndarray of shape (m, d), float32
     labels : numpy.ndarray of shape (m,), int
+    q : int in [1, m]
 
     Returns
     -------
-    numpy.ndarray of shape (m,), float64
+    numpy.ndarray of shape (q,), float64
         Infinite where there is no other label.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.array([[0.0], [1.0], [3.0]], dtype=np.float32)
-    >>> nearest_other(x, np.array([0, 0, 1])).tolist()
+    >>> nearest_other(x, np.array([0, 0, 1]), 3).tolist()
     [3.0, 2.0, 2.0]
     """
     order = np.argsort(labels, kind="stable")
     distances = Distances(np.ascontiguousarray(rows[order]))
+    place = np.empty(len(rows), dtype=np.intp)
+    place[order] = np.arange(len(rows))
     ends = np.cumsum(np.bincount(labels))
-    least = np.full(len(rows), np.inf, dtype=np.float32)
-    for begin, end in zip(np.concatenate([[0], ends[:-1]]), ends, strict=True):
-        for start in range(begin, end, _BLOCK):
-            a = slice(start, min(start + _BLOCK, end))
-            for other in range(end, len(rows), _BLOCK):
-                b = slice(other, min(other + _BLOCK, len(rows)))
-                squared = distances.block(a, b)
-                least[a] = np.minimum(least[a], squared.min(axis=1))
-                least[b] = np.minimum(least[b], squared.min(axis=0))
-    out = np.empty(len(rows))
-    out[order] = np.sqrt(least.astype(np.float64))
+    out = np.full(q, np.inf)
+    for label, end in enumerate(ends):
+        begin = ends[label - 1] if label else 0
+        mine = np.flatnonzero(labels[:q] == label)
+        for first in range(0, len(mine), _BLOCK):
+            part = mine[first : first + _BLOCK]
+            for low, high in ((0, begin), (end, len(rows))):
+                for start in range(low, high, _BLOCK):
+                    other = slice(start, min(start + _BLOCK, high))
+                    squared = distances.block(place[part], other)
+                    gap = np.sqrt(squared.min(axis=1).astype(np.float64))
+                    out[part] = np.minimum(out[part], gap)
     return out

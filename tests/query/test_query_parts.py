@@ -275,8 +275,10 @@ def test_nearest_other():
     labels = rng.integers(4, size=200)
     gap = distances(x, x)
     gap[labels[:, None] == labels] = np.inf
-    np.testing.assert_allclose(nearest_other(x, labels), gap.min(axis=1), rtol=1e-4)
-    assert np.isinf(nearest_other(x, np.zeros(200, dtype=int))).all()
+    for q in (200, 70):
+        found = nearest_other(x, labels, q)
+        np.testing.assert_allclose(found, gap[:q].min(axis=1), rtol=1e-4)
+    assert np.isinf(nearest_other(x, np.zeros(200, dtype=int), 200)).all()
 
 
 # --- k-means ------------------------------------------------------------------------

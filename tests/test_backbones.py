@@ -19,15 +19,13 @@ from torch import nn
 
 from modal_pretrain import BackboneWeightsError, create_backbone
 from modal_pretrain.backbones import (
-    PACKAGED_WEIGHTS,
     adapt_size,
     data_config,
-    fingerprint,
-    own_backbone,
-    seeded,
-    shared_backbone,
     stages,
 )
+from modal_pretrain.fingerprint import fingerprint
+from modal_pretrain.sharing import own_backbone, shared_backbone
+from modal_pretrain.weights import PACKAGED_WEIGHTS, seeded
 
 DEFAULT = "tf_efficientnet_lite0"
 SMALL = "test_efficientnet"  # timm's own, 0.4 M weights
@@ -187,7 +185,7 @@ def test_vendored_package_without_metadata(monkeypatch):
     def unknown(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("modal_pretrain.backbones.version", unknown)
+    monkeypatch.setattr("modal_pretrain.weights.version", unknown)
     assert "efficientnet-lite0" in create_backbone().weights_source
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
+import timm
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
@@ -17,16 +21,21 @@ from modal_pretrain.backbones import (
     DEFAULT_BACKBONE,
     Backbone,
     data_config,
-    fingerprint,
-    shared_backbone,
 )
-from modal_pretrain.cache import EmbeddingCache, memory_cache
+from modal_pretrain.cache import RowCache, memory_cache
+from modal_pretrain.disk_cache import disk_cache
+from modal_pretrain.fingerprint import fingerprint, is_portable
 from modal_pretrain.images import ImageSource, as_images
 from modal_pretrain.preprocessing import Preprocessing, load_batches
+from modal_pretrain.sharing import shared_backbone
 from modal_pretrain.tables import TableSource, is_table
 
 Source = ImageSource | TableSource
-Cache = EmbeddingCache | str | None
+Cache = RowCache | str | Path | None
+
+# Part of every fingerprint: others may compute something else from the same weights.
+# The number goes up when this package's own preprocessing changes its results.
+_VERSIONS = f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
 
 _DTYPES = {
     "float32": torch.float32,
@@ -106,14 +115,24 @@ def _cpu_has_bfloat16() -> bool:
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
-def resolve_cache(cache: Cache) -> EmbeddingCache | None:
-    """Return the cache that the parameter names."""
-    if cache is None or isinstance(cache, EmbeddingCache):
+def resolve_cache(cache: Cache) -> RowCache | None:
+    """Return the cache that the parameter names; a directory's is shared."""
+    if cache is None or isinstance(cache, RowCache):
         return cache
-    if cache == "memory":
+    if isinstance(cache, str) and cache == "memory":
         return memory_cache()
+    problem = f"got {cache!r}"
+    if isinstance(cache, str | os.PathLike) and str(cache):
+        # A misspelt word must not become a directory.
+        words = ["memory", "disk", "none"]
+        near = difflib.get_close_matches(str(cache).lower(), words, cutoff=0.75)
+        named = isinstance(cache, os.PathLike) or os.path.basename(cache) != cache
+        if named or not near or os.path.isdir(cache):
+            return disk_cache(cache)
+        problem += f"; for a directory of that name, write './{cache}'"
     raise ValueError(
-        f"cache must be 'memory', None or an EmbeddingCache, got {cache!r}."
+        "cache must be 'memory', None or an EmbeddingCache, or a directory for a cache "
+        f"on disk, {problem}."
     )
 
 
@@ -129,7 +148,8 @@ class Encoder:
     device : torch.device
     dtype : torch.dtype
         What the backbone computes in; float32 is exact.
-    cache : EmbeddingCache or None
+    cache : RowCache or None
+        Such as an `EmbeddingCache` or a `DiskCache`.
     batch_size : int
     n_threads : int or None
         Threads that decode pictures; None for one per core, at most 8.
@@ -144,7 +164,7 @@ class Encoder:
         *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
-        cache: EmbeddingCache | None = None,
+        cache: RowCache | None = None,
         batch_size: int = 64,
         n_threads: int | None = None,
         verbose: int = 0,
@@ -167,6 +187,7 @@ class Encoder:
                 self.preprocessing.fingerprint(),
                 str(self.dtype),
                 self.device.type,
+                _VERSIONS,
             ]
         )
 
@@ -174,7 +195,10 @@ class Encoder:
         """Return float32 embeddings (n, d), from the cache where it has them."""
         if self.cache is None or isinstance(source, TableSource):
             return self._compute(source)  # a table's rows cost less than their hashes
-        return self.cache.get(
+        # Another process may have other code under the name of a class of the user's.
+        portable = is_portable(self.backbone)
+        cache = self.cache if portable else self.cache.in_process()
+        return cache.get(
             self.fingerprint(),
             source.row_keys(),
             lambda missing: self._compute(
@@ -276,8 +300,9 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         What the backbone computes in; "auto" is bfloat16 where the hardware has it.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
-    cache : "memory", None or EmbeddingCache, default="memory"
-        Where embeddings are kept; "memory" is shared in the process.
+    cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
+        Where embeddings are kept; "memory" is shared in the process. A directory (str
+        or Path) keeps them on disk too, for other processes, see `DiskCache`.
     batch_size : int, default=64
         Pictures per forward pass.
     n_threads : int or None, default=None

@@ -302,7 +302,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     def _check_parameters(self) -> None:
         known = inspect.signature(type(self)).parameters
         for name in sorted(self._params_to_validate):
-            if "__" not in name and not name.endswith("_"):
+            if name not in known and "__" not in name and not name.endswith("_"):
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise TypeError(
@@ -416,17 +416,22 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             if "callbacks" in params:
                 self.callbacks = params.pop("callbacks")
             return super().set_params(**params)
-        of_optimizer = {
-            name: value
-            for name, value in params.items()
-            if name == "lr" or name.split("__")[0] == "optimizer"
-        }
+        rest, of_optimizer = {}, {}
+        for name, value in params.items():
+            component = name.split("__")[0]
+            if name == "lr" or component == "optimizer":
+                of_optimizer[name] = value
+            elif component in ("iterator_train", "iterator_valid", "dataset"):
+                self.__dict__[name] = value  # skorch refuses them once initialized
+            else:
+                rest[name] = value
         # skorch would tell the present optimizer only, which the next fit replaces.
         self.__dict__.update(of_optimizer)
-        if "optimizer" not in params and not self._is("lr", "auto"):
-            return super().set_params(**params)
-        super().set_params(**{k: v for k, v in params.items() if k not in of_optimizer})
-        if self.module_.head is not None:
+        rebuild = "optimizer" in of_optimizer or (
+            "lr" in of_optimizer and self._is("lr", "auto")
+        )
+        super().set_params(**rest, **({} if rebuild else of_optimizer))
+        if rebuild and self.module_.head is not None:
             self._build_optimizer()
         return self
 

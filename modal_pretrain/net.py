@@ -64,6 +64,10 @@ class PretrainedNet(NeuralNetClassifier):
                 self._build_head(dataset)
             else:
                 self.module_.set_anchor()
+                if isinstance(self.optimizer_, torch.optim.LBFGS):
+                    # What it knows of the last objective's curvature misleads it on
+                    # this one: it may not take a single step.
+                    self._build_optimizer()
             self.notify("on_train_begin", X=dataset, y=targets)
             with contextlib.suppress(_EndTraining), self._threads_for(dataset):
                 self.fit_loop(dataset, targets, **fit_params)

@@ -72,6 +72,13 @@ class PretrainedNetwork(nn.Module):
         self.scale = torch.ones(n_features, device=device)
         self.set_anchor()
 
+    def state_dict(self, *args, **kwargs):
+        """Return the state, see PyTorch, in a memory format that safetensors takes."""
+        state = super().state_dict(*args, **kwargs)
+        for key, tensor in state.items():
+            state[key] = tensor.contiguous()
+        return state
+
     def load_state_dict(self, state_dict, *args, **kwargs):
         """Load a state, see PyTorch; its head is built if there is none yet."""
         weight = state_dict.get("head.weight")

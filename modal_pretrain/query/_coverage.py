@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain.query._threads import each_chunk, in_threads
+
 _BLOCK = 512
 _OVERHEAD = 48  # rows whose products cost as much as reading all references once
 
@@ -94,45 +96,67 @@ class Coverage:
         self.m = m
         self.w = np.asarray(weights, dtype=np.float32)
         self.covered = np.zeros(m, dtype=np.float32)
-        for start in range(0, len(base), _BLOCK):
-            part = base[start : start + _BLOCK]
-            squared = self.distances.rows[:m] @ part.T
-            squared *= -2
-            squared += self.distances.norm[:m, None]
-            squared += np.einsum("ij,ij->i", part, part)
-            near = kernel(np.maximum(squared, 0, out=squared)).max(axis=1)
-            self.covered = np.maximum(self.covered, near)
+        if len(base):
+            both = Distances(np.concatenate([rows[:m], base]))
+
+            def cover(part: slice) -> None:
+                near = kernel(both.block(part, slice(m, None))).max(axis=1)
+                self.covered[part] = near
+
+            each_chunk(cover, m, max(1, _BLOCK**2 // len(base)))
         self.gain = self._all_gains()
         self.taken = np.zeros(len(rows), dtype=bool)
         self._fresh = np.ones(len(rows), dtype=bool)
         self._synced = self.gain.copy()
         self._covered_then = self.covered.copy()
+        self._last: dict[int, NDArray[np.float32]] = {}  # similarities settled last
 
     def _all_gains(self) -> NDArray[np.float64]:
         n, m = len(self.distances.rows), self.m
         gain = np.zeros(n)
-        size = _BLOCK
-        for start in range(0, m, size):
-            a = slice(start, min(start + size, m))
-            for other in range(start, m, size):  # both triangles from one product
-                b = slice(other, min(other + size, m))
+
+        def triangle(start: int) -> NDArray[np.float64]:
+            a = slice(start, min(start + _BLOCK, m))
+            part = np.zeros(m - start)  # of rows from start on
+            for other in range(start, m, _BLOCK):  # both triangles from one product
+                b = slice(other, min(other + _BLOCK, m))
                 k = self.kernel(self.distances.block(a, b))
-                gain[a] += _positive(k, self.covered[b]) @ self.w[b]
+                part[: a.stop - start] += _positive(k, self.covered[b]) @ self.w[b]
                 if other > start:
-                    gain[b] += self.w[a] @ _positive(k, self.covered[a, None])
-        for start in range(m, n, size):
-            a = slice(start, min(start + size, n))
-            for other in range(0, m, size):
-                b = slice(other, min(other + size, m))
+                    more = self.w[a] @ _positive(k, self.covered[a, None])
+                    part[other - start : b.stop - start] += more
+            return part
+
+        starts = range(0, m, _BLOCK)
+        for start, part in zip(starts, in_threads(triangle, starts), strict=True):
+            gain[start:m] += part
+
+        def rest(a: slice) -> None:
+            a = slice(m + a.start, m + a.stop)
+            for other in range(0, m, _BLOCK):
+                b = slice(other, min(other + _BLOCK, m))
                 k = self.kernel(self.distances.block(a, b))
                 gain[a] += _positive(k, self.covered[b]) @ self.w[b]
+
+        each_chunk(rest, n - m, _BLOCK)
         return gain
 
+    def _similar(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Give the similarities of the references and some rows, shape (m, r)."""
+        k = np.empty((self.m, len(rows)), dtype=np.float32)
+
+        def work(part: slice) -> None:
+            # References by rows: BLAS is faster with the long side first.
+            k[part] = self.kernel(self.distances.block(part, rows))
+
+        each_chunk(work, self.m, 4 * _BLOCK)
+        return k
+
     def _settle(self, rows: NDArray[np.intp]) -> None:
-        # References by rows: BLAS is faster with the long side first.
-        k = self.kernel(self.distances.block(slice(0, self.m), rows))
-        now = self.w @ _positive(k, self.covered[:, None]).astype(np.float64)
-        self.gain[rows] = np.minimum(now, self.gain[rows])
+        k = self._similar(rows)
+        self._last = dict(zip(rows.tolist(), k.T, strict=True))
+        k = _positive(k, self.covered[:, None])
+        self.gain[rows] = np.minimum(self.w @ k.astype(np.float64), self.gain[rows])
         self._fresh[rows] = True
 
     def _pending(self) -> NDArray[np.intp]:
@@ -145,11 +169,13 @@ class Coverage:
         for first in range(0, len(changed), _BLOCK):
             j = changed[first : first + _BLOCK]
             then, now, w = self._covered_then[j], self.covered[j], self.w[j]
-            for start in range(0, n, _BLOCK):
-                part = slice(start, min(start + _BLOCK, n))
+
+            def work(part: slice, j=j, then=then, now=now, w=w) -> None:
                 k = self.kernel(self.distances.block(part, j))
                 # What lay between the old coverage and the new one is gained no more.
                 loss[part] += _positive(np.minimum(k, now), then) @ w
+
+            each_chunk(work, n, _BLOCK)
         self._synced = np.maximum(self._synced - loss, 0)
         self._covered_then = self.covered.copy()
         self.gain = np.where(self._fresh, self.gain, self._synced)
@@ -172,21 +198,23 @@ class Coverage:
             row = int(np.argmax(values))
             if self._fresh[row]:
                 return row, float(self.gain[row])
-            if work + size + _OVERHEAD > sync:
-                self._sync(changed)
-                continue
             count = min(size, n)
             rows = np.argpartition(values, n - count)[n - count :]
             rows = np.union1d(rows, row)
             rows = rows[~self._fresh[rows] & ~self.taken[rows]]
+            work += len(rows) + _OVERHEAD
+            if work > sync:
+                self._sync(changed)
+                continue
             self._settle(rows)
-            work += size + _OVERHEAD
             size = min(2 * size, 64)
 
     def add(self, row: int) -> None:
         """Let a row cover."""
         self.taken[row] = True
-        k = self.kernel(self.distances.block(np.array([row]), slice(0, self.m)))[0]
+        k = self._last.get(row)
+        if k is None:
+            k = self._similar(np.array([row]))[:, 0]
         if (k > self.covered).any():
             self.covered = np.maximum(self.covered, k)
             self._fresh[:] = False

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.cluster import kmeans_plusplus
 
-from modal_pretrain.query._nearest import one_thread
+from modal_pretrain.query._threads import each_chunk, one_thread
 
-_CHUNK = 4096
+_CHUNK = 1024
 _SEED_ROWS = 16
 
 
@@ -129,16 +129,18 @@ def assign(
     labels = np.empty(n, dtype=np.intp)
     distance = np.empty(n, dtype=np.float32)
     half = 0.5 * np.einsum("ij,ij->i", centres, centres)
-    for start in range(0, n, _CHUNK):
-        block = x[start : start + _CHUNK]
+
+    def work(part: slice) -> None:
+        block = x[part]
         products = block @ centres.T
         products -= half
         best = products.argmax(axis=1)
-        part = slice(start, start + len(block))
         labels[part] = best
         gain = products[np.arange(len(block)), best]
         squares = np.einsum("ij,ij->i", block, block)
         distance[part] = np.maximum(squares - 2 * gain, 0)
+
+    each_chunk(work, n, _CHUNK)
     return labels, distance
 
 

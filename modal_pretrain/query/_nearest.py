@@ -10,33 +10,17 @@ distances in float64 would give; what it costs is a few rows a step, not all of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from modal_pretrain.query._pool import Rows
+from modal_pretrain.query._threads import each_chunk
 
 _CHUNK = 2048
 _UNIT = 2.0**-24  # rounding unit of float32
 _NEAR = 1e-9  # below this share of the norms, differences are taken first
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread in a block of many small products.
-
-    Waking threads for a product of a few rows costs more than the product, many times
-    so on a busy machine. scikit-learn does the same around its k-means.
-    """
-    return _controller().limit(limits=1, user_api="blas")
 
 
 class Points(NamedTuple):
@@ -117,12 +101,14 @@ class Euclidean:
         fast = self.rows.fast
         z, zz = q.x.astype(np.float32), q.norm.astype(np.float32)
         least = np.empty(len(fast))
-        for start in range(0, len(fast), _CHUNK):
-            part = slice(start, start + _CHUNK)
+
+        def work(part: slice) -> None:
             products = fast[part] @ z.T
             products *= -2
             products += zz
             least[part] = products.min(axis=1)
+
+        each_chunk(work, len(fast), _CHUNK)
         error = _rounding(fast.shape[1]) * (self.norm + q.norm.max())
         return self.norm + least, error
 
@@ -164,10 +150,12 @@ class Gradient:
         fast = self.rows.fast
         z = q.x.astype(np.float32)
         least = np.empty(len(fast))
-        for start in range(0, len(fast), _CHUNK):
-            part = slice(start, start + _CHUNK)
+
+        def work(part: slice) -> None:
             products = (fast[part] @ z.T) * (self.a[part] @ q.a.T)
             least[part] = (q.norm - 2 * products).min(axis=1)
+
+        each_chunk(work, len(fast), _CHUNK)
         error = _rounding(fast.shape[1]) * (self.norm + q.norm.max())
         return self.norm + least, error
 

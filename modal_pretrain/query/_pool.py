@@ -20,8 +20,9 @@ from modal_pretrain.query._inputs import (
     embeddings,
     labelled_set,
 )
+from modal_pretrain.query._threads import each_chunk, in_threads
 
-_CHUNK = 2048
+_CHUNK = 512
 Form = Literal["raw", "centred", "unit"]
 Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -61,24 +62,29 @@ class Rows:
             self.fast = source
             return
         self.fast = np.empty((n, d), dtype=np.float32)
-        for start in range(0, n, _CHUNK):
-            stop = min(start + _CHUNK, n)
-            block = self.fast[start:stop]
-            if source.dtype == np.float32:
-                np.take(source, order[start:stop], axis=0, out=block, mode="clip")
-                if self.shift is not None:
-                    block -= self.shift.astype(np.float32)
-                elif form == "unit":
-                    block /= _lengths(block)
-            else:
-                block[:] = self._form(source[order[start:stop]])
+        each_chunk(self._fill, n, _CHUNK)
+
+    def _fill(self, part: slice) -> None:
+        block = self.fast[part]
+        if self.source.dtype != np.float32:
+            block[:] = self._form(self.source[self.order[part]])
+            return
+        np.take(self.source, self.order[part], axis=0, out=block, mode="clip")
+        if self.shift is not None:
+            block -= self.shift.astype(np.float32)
+        elif self.form == "unit":
+            block /= _lengths(block)
 
     def _mean(self) -> NDArray[np.float64]:
         n, d = self.source.shape
-        total = np.zeros(d)
-        for start in range(0, n, _CHUNK):
+
+        def work(start: int) -> NDArray[np.floating]:
             block = self.source[self.order[start : start + _CHUNK]]
-            total += np.ones(len(block), dtype=block.dtype) @ block
+            return np.ones(len(block), dtype=block.dtype) @ block
+
+        total = np.zeros(d)
+        for part in in_threads(work, range(0, n, _CHUNK)):
+            total += part
         mean = total / n
         # A shift that float32 holds exactly moves all float32 rows alike.
         if self.source.dtype == np.float32:

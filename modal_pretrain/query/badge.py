@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from modal_pretrain.query._inputs import RandomState
 from modal_pretrain.query._kmeans import draw
-from modal_pretrain.query._nearest import Gradient, LazyNearest, one_thread
+from modal_pretrain.query._nearest import Gradient, LazyNearest
 from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._threads import one_thread
 
 
 def badge_sampling(

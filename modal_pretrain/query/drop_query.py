@@ -18,7 +18,7 @@ from modal_pretrain.query._kmeans import closest_rows, kmeans
 from modal_pretrain.query._pool import Answer, Pool
 from modal_pretrain.query.uncertainty import margin_score
 
-_CHUNK = 4096
+_CHUNK = 1024
 Head = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 
 

@@ -15,8 +15,9 @@ from modal_pretrain.query._inputs import (
 )
 from modal_pretrain.query._kmeans import kmeans
 from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._threads import in_threads
 
-_BLOCK = 1024
+_BLOCK = 512
 _BALLS = 2048  # whose purity is measured
 
 
@@ -179,15 +180,22 @@ def nearest_other(
     place[order] = np.arange(len(rows))
     ends = np.cumsum(np.bincount(labels))
     out = np.full(q, np.inf)
+    groups = []
     for label, end in enumerate(ends):
         begin = ends[label - 1] if label else 0
         mine = np.flatnonzero(labels[:q] == label)
-        for first in range(0, len(mine), _BLOCK):
-            part = mine[first : first + _BLOCK]
-            for low, high in ((0, begin), (end, len(rows))):
-                for start in range(low, high, _BLOCK):
-                    other = slice(start, min(start + _BLOCK, high))
-                    squared = distances.block(place[part], other)
-                    gap = np.sqrt(squared.min(axis=1).astype(np.float64))
-                    out[part] = np.minimum(out[part], gap)
+        parts = [mine[i : i + _BLOCK] for i in range(0, len(mine), _BLOCK)]
+        groups += [(part, begin, end) for part in parts]
+
+    def work(group: tuple[NDArray[np.intp], int, int]) -> None:
+        part, begin, end = group
+        for low, high in ((0, begin), (end, len(rows))):
+            for start in range(low, high, _BLOCK):
+                other = slice(start, min(start + _BLOCK, high))
+                squared = distances.block(place[part], other)
+                gap = np.sqrt(squared.min(axis=1).astype(np.float64))
+                out[part] = np.minimum(out[part], gap)
+
+    for _ in in_threads(work, groups):
+        pass
     return out

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.query._inputs import RandomState
-from modal_pretrain.query._nearest import Euclidean, LazyNearest, one_thread
+from modal_pretrain.query._nearest import Euclidean, LazyNearest
 from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._threads import each_chunk, one_thread
 from modal_pretrain.query.uncertainty import least_confidence_score
 
 _COLD_START_ROWS = 10_000
@@ -128,12 +129,14 @@ def _most_central(space: Euclidean) -> int:
     n = len(fast)
     m = min(n, _COLD_START_ROWS)
     total = np.zeros(n)
-    for start in range(0, n, 1024):
-        part = slice(start, start + 1024)
+
+    def work(part: slice) -> None:
         squared = fast[part] @ fast[:m].T
         squared *= -2
         squared += norm[part, None]
         squared += norm[:m]
         np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
         total[part] = squared.sum(axis=1, dtype=np.float64)
+
+    each_chunk(work, n, 256)
     return int(np.argmin(total))

@@ -23,8 +23,8 @@ def call(name, classifier, X, n_instances=1, **kwargs):
     strategy = getattr(query, name)
     for parameter in inspect.signature(strategy).parameters.values():
         needed = parameter.default is inspect.Parameter.empty
-        if needed and parameter.name not in ("classifier", "X"):
-            kwargs.setdefault(parameter.name, REQUIRED[parameter.name](X))
+        if needed and parameter.name not in ("classifier", "X", *kwargs):
+            kwargs[parameter.name] = REQUIRED[parameter.name](X)
     return strategy(classifier, X, n_instances, **kwargs)
 
 

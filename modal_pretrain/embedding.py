@@ -398,6 +398,11 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         )
         return make_encoder(backbone, self, device)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # all others become it
+        return tags
+
     def __sklearn_is_fitted__(self) -> bool:
         # Only a random initialisation is drawn in fit.
         return bool(self.pretrained) or hasattr(self, "seed_")

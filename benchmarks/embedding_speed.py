@@ -111,7 +111,7 @@ def first_pass(args):
 
 def run_loop(estimator, prepare, data, rounds, batch):
     pool = data.subset("train")
-    X, y = prepare(pool.X), pool.y
+    X, y = prepare(pool.X), np.unique(pool.y, return_inverse=True)[1]  # skorch: ints
     known = pool.seed_set(10, random_state=0)
     left = np.setdiff1d(np.arange(len(y)), known)
     learner = ActiveLearner(

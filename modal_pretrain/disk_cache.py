@@ -70,7 +70,23 @@ class DiskCache(RowCache):
         self.memory = EmbeddingCache(memory_bytes)
 
     def get(self, encoder: str, keys: Sequence[bytes], compute: Compute) -> np.ndarray:
-        """Return the embedding of each row, see `RowCache.get`."""
+        """Return the embedding of each row: from memory, from disk, or computed.
+
+        Parameters
+        ----------
+        encoder : str
+            Fingerprint of weights, preprocessing and precision.
+        keys : sequence of bytes, length n
+            Content key of each row.
+        compute : callable
+            Gets the positions (int64, increasing) of the rows to compute and returns
+            their embeddings, float32 (m, d).
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (n, d), a copy: the caller may change it.
+        """
         keys = list(keys)
 
         def from_disk(missing: np.ndarray) -> np.ndarray:
@@ -89,7 +105,10 @@ class DiskCache(RowCache):
     def info(self) -> dict[str, int]:
         """Return numbers of the store, and ``memory_*``: those of the cache in front.
 
-        ``misses`` counts the rows that were computed.
+        Returns
+        -------
+        dict
+            Name -> number; ``misses`` counts the rows that were computed.
         """
         memory = self.memory.info()
         return {

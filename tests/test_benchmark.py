@@ -162,7 +162,7 @@ def test_a_run_resumes_and_grows_without_redoing(tmp_path, monkeypatch):
         calls.append(args[:2])
         return make(*args)
 
-    monkeypatch.setattr("modal_pretrain.benchmark.run.make_estimator", counting)
+    monkeypatch.setattr("modal_pretrain.benchmark.runner.make_estimator", counting)
     run(config, tmp_path, verbose=0)
     assert calls == [("pretrained", 1)]
     assert {p: p.read_bytes() for p in store.folder.glob("records/*")} == files

@@ -14,9 +14,10 @@ from PIL import Image
 from torch import nn
 
 from modal_pretrain import EmbeddingCache, TimmEncoder, memory_cache
-from modal_pretrain.backbones import create_backbone, own_backbone
+from modal_pretrain.backbones import create_backbone
 from modal_pretrain.embedding import Encoder, as_source
 from modal_pretrain.preprocessing import Preprocessing
+from modal_pretrain.sharing import own_backbone
 
 # Against a plain dict -----------------------------------------------------------------
 

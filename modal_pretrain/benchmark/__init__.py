@@ -3,7 +3,7 @@
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.loop import run_unit
 from modal_pretrain.benchmark.records import RecordStore
-from modal_pretrain.benchmark.run import run
+from modal_pretrain.benchmark.runner import run
 from modal_pretrain.benchmark.summary import curves, summarise
 
 __all__ = [

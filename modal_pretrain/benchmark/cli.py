@@ -9,7 +9,7 @@ import time
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.figure import draw
 from modal_pretrain.benchmark.registry import DATASETS, MODELS, strategy_names
-from modal_pretrain.benchmark.run import run
+from modal_pretrain.benchmark.runner import run
 from modal_pretrain.benchmark.summary import summarise, to_markdown
 
 

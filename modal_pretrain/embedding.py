@@ -142,7 +142,7 @@ class Encoder:
     Parameters
     ----------
     backbone : torch.nn.Module
-        In evaluation mode, on `device`.
+        On `device`; it is put in evaluation mode when it embeds.
     preprocessing : Preprocessing
         How pictures become the backbone's input.
     device : torch.device
@@ -207,6 +207,8 @@ class Encoder:
         )
 
     def _compute(self, source: Source) -> np.ndarray:
+        # Not earlier: modAL's dropout strategies set modes before they call `infer`.
+        self.backbone.eval()
         embeddings: np.ndarray | None = None
         progress = tqdm(
             total=len(source),

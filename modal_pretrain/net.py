@@ -244,7 +244,7 @@ class PretrainedNet(NeuralNetClassifier):
             backbone = self.module_.backbone
         else:
             backbone = self._initial_backbone(shared_backbone)
-        encoder = make_encoder(backbone.eval(), self, device)
+        encoder = make_encoder(backbone, self, device)
         encoder.batch_size = self._batch_size_without_gradients()
         if self.initialized_ and not self.module_.frozen:
             encoder.cache = None  # its weights move on

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._inputs import check_probabilities, number_of_classes
+from modal_pretrain.query._classifier import check_probabilities, number_of_classes
 
 _TEMPERATURES = np.concatenate([np.arange(0.2, 1.0, 0.1), np.arange(1.0, 20.0, 0.1)])
 

@@ -17,7 +17,7 @@ from sklearn.cluster import kmeans_plusplus
 
 from modal_pretrain.query._threads import each_chunk, one_thread
 
-_CHUNK = 1024
+_ENTRIES = 2_000_000  # of a block of products
 _SEED_ROWS = 16
 
 
@@ -140,7 +140,7 @@ def assign(
         squares = np.einsum("ij,ij->i", block, block)
         distance[part] = np.maximum(squares - 2 * gain, 0)
 
-    each_chunk(work, n, _CHUNK)
+    each_chunk(work, n, max(64, min(1024, _ENTRIES // len(centres))))
     return labels, distance
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modal_pretrain.query._pool import Rows
 from modal_pretrain.query._threads import each_chunk
 
-_CHUNK = 2048
+_ENTRIES = 2_000_000  # of a block of distances
 _UNIT = 2.0**-24  # rounding unit of float32
 _NEAR = 1e-9  # below this share of the norms, differences are taken first
 
@@ -57,6 +57,10 @@ def _rounding(d: int) -> float:
     # For any order of summation a float32 dot product of length d is off by at most
     # d * unit * |x||z|; the rest covers the norms and the conversion of the rows.
     return (2 * d + 16) * _UNIT
+
+
+def _rows_a_block(m: int, most: int = 2048) -> int:
+    return max(16, min(most, _ENTRIES // max(m, 1)))
 
 
 def _dot(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,7 +112,7 @@ class Euclidean:
             products += zz
             least[part] = products.min(axis=1)
 
-        each_chunk(work, len(fast), _CHUNK)
+        each_chunk(work, len(fast), _rows_a_block(len(z)))
         error = _rounding(fast.shape[1]) * (self.norm + q.norm.max())
         return self.norm + least, error
 
@@ -155,7 +159,7 @@ class Gradient:
             products = (fast[part] @ z.T) * (self.a[part] @ q.a.T)
             least[part] = (q.norm - 2 * products).min(axis=1)
 
-        each_chunk(work, len(fast), _CHUNK)
+        each_chunk(work, len(fast), _rows_a_block(len(z)))
         error = _rounding(fast.shape[1]) * (self.norm + q.norm.max())
         return self.norm + least, error
 
@@ -290,4 +294,4 @@ class LazyNearest:
             rows = rows[~settled & ~self.taken[rows]]
             self._settle(rows)
             work += len(rows)
-            block = min(2 * block, 1024)
+            block = min(2 * block, _rows_a_block(self._m, 1024))

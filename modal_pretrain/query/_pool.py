@@ -11,15 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain.query._classifier import class_probabilities
 from modal_pretrain.query._content import canonical_order
-from modal_pretrain.query._inputs import (
-    Labelled,
-    RandomState,
-    check_request,
-    class_probabilities,
-    embeddings,
-    labelled_set,
-)
+from modal_pretrain.query._embeddings import Labelled, embeddings, labelled_set
+from modal_pretrain.query._inputs import RandomState, check_request
 from modal_pretrain.query._threads import each_chunk, in_threads
 
 _CHUNK = 512

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from modal_pretrain.query._inputs import (
+from modal_pretrain.query._classifier import (
     base_estimator,
     check_probabilities,
     is_committee,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from modal_pretrain.query._content import canonical_order
 from modal_pretrain.query._pool import Answer
+from modal_pretrain.query._threads import each_chunk
 
 _TIE_UNIT = 2.0**46
 
@@ -78,7 +79,9 @@ def in_chunks(
     """Apply a row-wise score to `size` rows at a time, so temporaries stay small."""
     n = len(arrays[0])
     out = np.empty(n)
-    for start in range(0, n, size):
-        part = slice(start, start + size)
+
+    def work(part: slice) -> None:
         out[part] = score(*(array[part] for array in arrays))
+
+    each_chunk(work, n, size)
     return out

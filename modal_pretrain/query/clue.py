@@ -86,6 +86,9 @@ def clue_sampling(
         if not weights.any():
             weights = np.ones(pool.n)
     rows = pool.rows.fast
+    if pool.k == pool.n:  # every row is a cluster
+        heavy = np.argsort(-weights, kind="stable")
+        return pool.answer(heavy, weights[heavy])
     clusters = kmeans(rows, pool.k, pool.rng, weights=weights)
     mass = np.bincount(clusters.labels, weights=weights, minlength=pool.k)
     heavy = np.argsort(-mass, kind="stable")

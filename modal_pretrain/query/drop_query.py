@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from modal_pretrain.query._inputs import (
-    RandomState,
-    check_number,
-    predictor_on_embeddings,
-)
+from modal_pretrain.query._embeddings import predictor_on_embeddings
+from modal_pretrain.query._inputs import RandomState, check_number
 from modal_pretrain.query._kmeans import closest_rows, kmeans
 from modal_pretrain.query._pool import Answer, Pool
 from modal_pretrain.query.uncertainty import margin_score

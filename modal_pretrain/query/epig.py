@@ -19,7 +19,7 @@ from modal_pretrain.query._pool import Answer
 from modal_pretrain.query._samples import probability_samples
 from modal_pretrain.query._select import in_chunks, top_k
 
-_ENTRIES = 500_000  # of a block of joint probabilities
+_ENTRIES = 200_000  # of a block of joint probabilities
 
 
 def epig_score(

@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain.query._classifier import number_of_classes
 from modal_pretrain.query._coverage import Ball, Coverage, Distances
-from modal_pretrain.query._inputs import (
-    RandomState,
-    check_number,
-    number_of_classes,
-)
+from modal_pretrain.query._inputs import RandomState, check_number
 from modal_pretrain.query._kmeans import kmeans
 from modal_pretrain.query._pool import Answer, Pool
 from modal_pretrain.query._threads import in_threads

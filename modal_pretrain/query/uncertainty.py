@@ -13,12 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from modal_pretrain.query._classifier import class_probabilities
 from modal_pretrain.query._content import canonical_order
-from modal_pretrain.query._inputs import (
-    RandomState,
-    check_request,
-    class_probabilities,
-)
+from modal_pretrain.query._inputs import RandomState, check_request
 from modal_pretrain.query._pool import Answer
 from modal_pretrain.query._select import in_chunks, top_k
 

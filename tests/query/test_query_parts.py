@@ -24,11 +24,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modal_pretrain import query
-from modal_pretrain.query import _inputs
 from modal_pretrain.query._calibration import soften
+from modal_pretrain.query._classifier import number_of_classes
 from modal_pretrain.query._content import canonical_order
 from modal_pretrain.query._coverage import Ball, Coverage, Gaussian
-from modal_pretrain.query._inputs import embeddings, labelled_set
+from modal_pretrain.query._embeddings import (
+    embeddings,
+    labelled_set,
+    predictor_on_embeddings,
+)
 from modal_pretrain.query._kmeans import closest_rows, kmeans, lloyd
 from modal_pretrain.query._nearest import Euclidean, Gradient, LazyNearest
 from modal_pretrain.query._pool import Rows
@@ -391,17 +395,41 @@ def test_committee_embeddings():
     )
 
 
-def test_voting_pipelines_transform_as_modal_has_it():
+def test_ensembles_of_pipelines_are_transformed_as_modal_has_it():
     X_seed, y_seed = seed_set(2)
+    X, scaled = pool(10), StandardScaler().fit(X_seed).transform(pool(10))
     voting = VotingClassifier(
         [(str(i), make_pipeline(StandardScaler(), GaussianNB())) for i in range(2)],
         voting="soft",
     )
-    images = pool(10).reshape(10, 6)
     learner = ActiveLearner(
         voting, X_training=X_seed, y_training=y_seed, on_transformed=True
     )
-    assert query.ranked_batch_sampling(learner, images, 2)[0].shape == (2,)
+    np.testing.assert_allclose(embeddings(learner, X, 10), np.hstack([scaled, scaled]))
+    assert predictor_on_embeddings(learner, X) is None
+    assert query.drop_query_sampling(learner, X, 2)[0].shape == (2,)
+    learner.on_transformed = False
+    np.testing.assert_array_equal(embeddings(learner, X, 10), X)
+    assert predictor_on_embeddings(learner, X) is not None
+
+
+def test_heads_within_reach():
+    X, (X_seed, y_seed) = pool(10), seed_set(3)
+    for kind in ("bare", "learner", "pipeline", "transformed", "committee"):
+        classifier = make(kind)
+        head = predictor_on_embeddings(classifier, X)
+        if head is None:
+            assert kind == "committee"  # its members are pipelines
+            continue
+        vectors = embeddings(classifier, X, 10)
+        np.testing.assert_allclose(head(vectors), classifier.predict_proba(X))
+    plain = Committee(
+        [ActiveLearner(forest(), X_training=X_seed, y_training=y_seed) for _ in "ab"]
+    )
+    np.testing.assert_allclose(
+        predictor_on_embeddings(plain, X)(X), plain.predict_proba(X)
+    )
+    assert predictor_on_embeddings(Embedder(), X) is None
 
 
 @pytest.mark.parametrize(
@@ -520,11 +548,11 @@ def test_bad_parameters(kwargs, error):
 
 
 def test_number_of_classes():
-    assert _inputs.number_of_classes(make("bare")) == 3
-    assert _inputs.number_of_classes(make("learner")) == 3
-    assert _inputs.number_of_classes(make("committee")) == 3
-    assert _inputs.number_of_classes(None, ["a", "b", "a"]) == 2
-    assert _inputs.number_of_classes(None) is None
+    assert number_of_classes(make("bare")) == 3
+    assert number_of_classes(make("learner")) == 3
+    assert number_of_classes(make("committee")) == 3
+    assert number_of_classes(None, ["a", "b", "a"]) == 2
+    assert number_of_classes(None) is None
 
 
 # --- calibration --------------------------------------------------------------------

@@ -7,7 +7,7 @@ known by its `module_`, and only its dropout layers are switched on, for a while
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -136,29 +136,53 @@ def _with_dropout(
             f"classifier: {type(net).__name__} has no dropout layer with p > 0, so all "
             "its predictions would be the same. Add one, or use a modAL Committee."
         )
-    with _switched_on(layers), _torch_seed(int(rng.integers(2**31 - 1))):
-        return np.stack(
-            [
-                check_probabilities(net.predict_proba(X), n, "classifier.predict_proba")
-                for _ in range(n_samples)
-            ]
-        )
+    out = np.empty((n_samples, n, 0))
+    with _torch_seed(int(rng.integers(2**31 - 1))):
+        for i in range(n_samples):
+            with _fixed_masks(layers):
+                proba = check_probabilities(
+                    net.predict_proba(X), n, "classifier.predict_proba"
+                )
+            if i == 0:
+                out = np.empty((n_samples, *proba.shape))
+            out[i] = proba
+    return out
 
 
 @contextmanager
-def _switched_on(layers: list[Any]) -> Iterator[None]:
-    """Keep dropout layers in training mode while all else is in evaluation mode."""
+def _fixed_masks(layers: list[Any]) -> Iterator[None]:
+    """Let dropout layers drop the same units of every row, and nothing else change.
+
+    A pass is then one model, as a committee's member is: its predictions for different
+    rows belong together, and do not depend on the order of the rows.
+    """
     modes = [layer.training for layer in layers]
     for layer in layers:
         layer.training = True
         # predict_proba puts the network in evaluation mode; these layers don't follow.
         layer.train = lambda mode=True, layer=layer: layer
+        layer.forward = _masked(layer)
     try:
         yield
     finally:
         for layer, mode in zip(layers, modes, strict=True):
-            del layer.train
+            del layer.train, layer.forward
             layer.training = mode
+
+
+def _masked(layer: Any) -> Callable[[Any], Any]:
+    plain = layer.forward
+    mask = None
+
+    def forward(x: Any) -> Any:
+        nonlocal mask
+        if mask is None or mask.shape[1:] != x.shape[1:]:
+            ones = x[:1].detach().clone()
+            ones[...] = 1
+            mask = plain(ones)
+        return x * mask
+
+    return forward
 
 
 @contextmanager

@@ -98,9 +98,9 @@ def bald_sampling(
     Notes
     -----
     Cost: one prediction of the pool a member; memory O(n_members n n_classes).
-    Dropout draws from torch's generator, which is seeded from `random_state` and put
-    back afterwards; its draws follow the order of the pool, so permuting the pool gives
-    the same rows only for committees and ensembles.
+    Dropout is consistent: a pass drops the same units of every row, as one member of a
+    committee would. It draws from torch's generator, which is seeded from
+    `random_state` and put back afterwards.
 
     References
     ----------

@@ -119,7 +119,8 @@ def epig_sampling(
     Cost: one prediction of the pool and the targets a member, and
     ``n * n_target * n_classes**2`` logarithms in blocks; memory
     O(n_members n n_classes). A batch is the rows of the highest single scores, as the
-    paper has no batch form. On dropout and permutation, see `bald_sampling`.
+    paper has no batch form. On dropout, see `bald_sampling`; pool and targets see
+    the same units dropped.
 
     References
     ----------

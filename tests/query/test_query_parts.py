@@ -664,11 +664,21 @@ def test_dropout_of_a_network():
     assert samples.std(axis=0).max() > 1e-3
     again, _ = probability_samples(net, X, 40, np.random.default_rng(0), n_samples=5)
     np.testing.assert_array_equal(samples, again)
+    # A pass is one model: it does not depend on which rows go through together.
+    order = np.random.default_rng(1).permutation(40)
+    net.set_params(batch_size=7)
+    moved, _ = probability_samples(
+        net, X[order], 40, np.random.default_rng(0), n_samples=5
+    )
+    np.testing.assert_allclose(moved, samples[:, order], atol=1e-6)
+    net.set_params(batch_size=128)
     assert torch.equal(torch.random.get_rng_state(), generator)
     np.testing.assert_array_equal(net.predict_proba(X), quiet)
     for key, value in net.module_.state_dict().items():
         assert torch.equal(value, weights[key])
-    assert not any(layer.training for layer in net.module_.modules())
+    for layer in net.module_.modules():
+        assert not layer.training
+        assert not {"train", "forward"} & set(vars(layer))
     assert query.bald_sampling(net, X, 3, random_state=0)[0].shape == (3,)
     assert query.epig_sampling(net, X, 3, random_state=0)[0].shape == (3,)
     fresh = skorch.NeuralNetClassifier(torch.nn.Linear, module__in_features=6)

@@ -52,8 +52,9 @@ def create_backbone(
     ----------
     name : str or callable, default="tf_efficientnet_lite0"
         A timm model name, with or without its weight tag ("resnet50.a1_in1k"); a
-        "hf-hub:owner/model" name; a "local-dir:path" name; or a factory, a callable
-        without required arguments that returns a ``torch.nn.Module``.
+        "hf-hub:owner/model" name; a "local-dir:path" name (from timm 1.0.16 on); or a
+        factory, a callable without required arguments that returns a
+        ``torch.nn.Module``.
     pretrained : bool, str or Path, default=True
         True takes the first source that serves: weights carried by an installed
         package, then timm's hub. A path names a checkpoint (.safetensors, .pth,
@@ -178,7 +179,7 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
     try:
         return _load(name, params, f"hub, {name}")
     except BackboneWeightsError as error:
-        tried.append(f"hub: {error.__cause__ or error}")
+        tried.append(f"hub: {_reason(error.__cause__ or error)}")
         raise BackboneWeightsError(
             f"No pretrained weights for backbone={name!r}. Tried in order:\n  - "
             + "\n  - ".join(["file: none was given", *tried])
@@ -200,7 +201,8 @@ def _load(name, params, source, read=None) -> nn.Module:
             )
     except Exception as error:
         raise BackboneWeightsError(
-            f"Weights for backbone={name!r} from {source} cannot be loaded: {error}"
+            f"Weights for backbone={name!r} from {source} cannot be loaded: "
+            f"{_reason(error)}"
         ) from error
     config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     for kept in (config, getattr(backbone, "default_cfg", {})):
@@ -270,10 +272,9 @@ def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
             backbone.set_input_size(img_size=size)  # type: ignore[operator]
             _check_size(backbone, size)
         except Exception as error:
-            reason = str(error) or type(error).__name__
             raise ValueError(
                 f"The backbone {name} cannot be adapted to image_size={image_size!r}: "
-                f"{reason}. It was made for {height} x {width}."
+                f"{_reason(error)}. It was made for {height} x {width}."
             ) from error
     elif size != (height, width):
         raise ValueError(
@@ -281,6 +282,10 @@ def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
             f"{height} x {width} only. Leave image_size=None, or use another backbone."
         )
     return backbone
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__  # timm asserts without a message
 
 
 def _check_size(backbone: nn.Module, size: tuple[int, int]) -> None:

@@ -288,16 +288,18 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             )
         check_classification_targets(y)
         known = self._all_classes(y, classes, reset=reset)
-        columns = np.searchsorted(known, y).clip(max=len(known) - 1)
-        unknown = np.unique(y[known[columns] != y])
-        if len(unknown):
+        known_labels = set(known.tolist())
+        unknown = [
+            label for label in np.unique(y).tolist() if label not in known_labels
+        ]
+        if unknown:
             raise ValueError(
-                f"y has the labels {unknown.tolist()}, which are not among the "
+                f"y has the labels {unknown}, which are not among the "
                 f"classifier's classes {known.tolist()}. Name all labels when you "
                 "create it: PretrainedClassifier(classes=[...])."
             )
         self.classes_inferred_ = known
-        return source, columns.astype(np.int64)
+        return source, np.searchsorted(known, y).astype(np.int64)
 
     def _check_parameters(self) -> None:
         known = inspect.signature(type(self)).parameters

@@ -23,6 +23,8 @@ def is_table(X: Any) -> bool:
         return X.ndim <= 2
     if hasattr(X, "dtypes") and hasattr(X, "columns"):  # a data frame
         return all(map(is_numeric_dtype, X.dtypes))
+    if isinstance(X, list | tuple) and X and _is_path_or_pillow(X[0]):
+        return False
     try:
         array = np.asarray(X)
     except ValueError:
@@ -38,7 +40,11 @@ def _holds_objects(X: Any) -> bool:
     first = array.flat[0]
     if isinstance(first, str):  # in one column it is a path, in a table an error
         return array.size == len(array)
-    return hasattr(first, "__fspath__") or hasattr(first, "mode") or np.ndim(first) > 0
+    return _is_path_or_pillow(first) or np.ndim(first) > 0
+
+
+def _is_path_or_pillow(item: Any) -> bool:
+    return hasattr(item, "__fspath__") or hasattr(item, "mode")
 
 
 class TableSource:

@@ -138,7 +138,7 @@ class HeadKeys:
     def _left_out(self) -> set[str]:
         # Some heads have more layers than timm's configuration names.
         params = {**self.params, "num_classes": self.config["num_classes"]}
-        with seeded(0), torch.device("meta"):
+        with seeded(0):  # not all networks can be built on the meta device
             whole = timm.create_model(self.config["architecture"], **params)
         return whole.state_dict().keys() - self.backbone.state_dict().keys()
 

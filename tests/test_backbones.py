@@ -30,6 +30,7 @@ from modal_pretrain.weights import PACKAGED_WEIGHTS, seeded
 DEFAULT = "tf_efficientnet_lite0"
 SMALL = "test_efficientnet"  # timm's own, 0.4 M weights
 SMALL_VIT = "test_vit"
+OLD_TIMM = tuple(map(int, timm.__version__.split(".")[:3])) < (1, 0, 16)
 PACKAGED = PACKAGED_WEIGHTS[DEFAULT]
 
 
@@ -238,14 +239,14 @@ def test_only_the_head_may_differ(tmp_path, n_classes):
     assert torch.equal(loaded.conv_stem.weight, original.conv_stem.weight)
 
 
-@pytest.mark.parametrize("name", ["levit_128s", "caformer_s18", "efficientvit_m0"])
+@pytest.mark.parametrize("name", ["caformer_s18", "efficientvit_m0"])
 def test_heads_with_more_layers_than_the_configuration_names(tmp_path, name):
     original = small(name)
     path = save(original.state_dict(), tmp_path / "w.pth")
     loaded = create_backbone(name, pretrained=path)
     assert len(loaded.state_dict()) < len(original.state_dict()) - 2
-    state = {**original.state_dict(), "head.odd": torch.zeros(2)}
-    with pytest.raises(BackboneWeightsError, match=r"1 unexpected: head\.odd"):
+    state = {**original.state_dict(), "odd": torch.zeros(2)}
+    with pytest.raises(BackboneWeightsError, match="1 unexpected: odd"):
         create_backbone(name, pretrained=save(state, path))
 
 
@@ -409,6 +410,7 @@ def write_hub(folder, name, **changes):
     return snapshot, model
 
 
+@pytest.mark.skipif(OLD_TIMM, reason="older timm cannot import current hub clients")
 def test_hub_name_from_the_local_cache(tmp_path):
     # In a process of its own: the hub reads its settings when it is imported.
     folder = tmp_path / "hub" / "models--someone--small-model"
@@ -447,6 +449,7 @@ except BackboneWeightsError as error:
     assert "'hf-hub:someone/unknown-model'" in lines[2]
 
 
+@pytest.mark.skipif(OLD_TIMM, reason="timm 1.0.16 introduced local-dir:")
 def test_local_folder(tmp_path):
     snapshot, model = write_hub(tmp_path, SMALL)
     backbone = create_backbone(f"local-dir:{snapshot}")
@@ -454,12 +457,14 @@ def test_local_folder(tmp_path):
     assert list(data_config(backbone)["mean"]) == [0.25, 0.5, 0.75]
 
 
+@pytest.mark.skipif(OLD_TIMM, reason="timm 1.0.16 introduced local-dir:")
 def test_local_folder_with_odd_keys(tmp_path):
     snapshot, _ = write_hub(tmp_path, SMALL, odd=torch.zeros(2))
     with pytest.raises(BackboneWeightsError, match="1 unexpected: odd"):
         create_backbone(f"local-dir:{snapshot}")
 
 
+@pytest.mark.skipif(OLD_TIMM, reason="timm 1.0.16 introduced local-dir:")
 def test_file_goes_before_the_weights_of_a_folder(tmp_path):
     snapshot, _ = write_hub(tmp_path, SMALL)
     other = small(seed=2)

@@ -155,16 +155,16 @@ def test_old_skorch_that_cannot_be_imported(tmp_path):
     (tmp_path / "skorch-0.9.0.dist-info" / "METADATA").write_text(metadata)
     process = run("-c", "import modal_pretrain", path=[tmp_path])
     assert process.returncode == 1
-    assert "needs skorch 1.1 or later, but 0.9.0 is installed" in process.stderr
-    assert 'pip install --upgrade "skorch>=1.1"' in process.stderr
+    assert "needs skorch 1.2 or later, but 0.9.0 is installed" in process.stderr
+    assert 'pip install --upgrade "skorch>=1.2"' in process.stderr
     assert 'pip install --no-deps "modAL-python>=0.4.2"' in process.stderr
     assert "no_pkg_resources" not in process.stderr
 
 
 @pytest.mark.parametrize(
     ("version", "accepted"),
-    [("0.9.0", False), ("1.0.0", False), ("1.1.0", True), ("1.10", True),
-     ("2.0.0.dev0", True), ("1.1.1rc1", True), ("unknown", True)],
+    [("0.9.0", False), ("1.1.0", False), ("1.2.0", True), ("1.10", True),
+     ("2.0.0.dev0", True), ("1.2.1rc1", True), ("unknown", True)],
 )  # fmt: skip
 def test_skorch_versions(monkeypatch, version, accepted):
     monkeypatch.setattr(_require.metadata, "version", lambda name: version)

@@ -5,10 +5,10 @@ import re
 import sys
 from importlib import metadata
 
-# The lowest skorch that the repairs are tested with; pyproject.toml says the same.
-MINIMUM_SKORCH = (1, 1)
+# The lowest skorch whose pickles load under PyTorch 2.6; pyproject.toml says the same.
+MINIMUM_SKORCH = (1, 2)
 INSTALL_MODAL = 'pip install --no-deps "modAL-python>=0.4.2"'
-UPGRADE_SKORCH = 'pip install --upgrade "skorch>=1.1"'
+UPGRADE_SKORCH = 'pip install --upgrade "skorch>=1.2"'
 _WHY_NO_DEPS = (
     "modAL's metadata asks for skorch 0.9.0 from 2020, hence --no-deps; "
     "modal_pretrain itself brings everything that modAL needs."
@@ -34,7 +34,7 @@ def require_modal() -> None:
     problem = _skorch_problem()
     if problem:
         raise ImportError(
-            f"modal_pretrain needs skorch 1.1 or later, but {problem}. Run\n\n"
+            f"modal_pretrain needs skorch 1.2 or later, but {problem}. Run\n\n"
             f"    {UPGRADE_SKORCH}\n\nmodAL leaves it so if installed with its "
             f"dependencies. Instead, install modAL with\n\n    {INSTALL_MODAL}\n\n"
             f"{_WHY_NO_DEPS}",

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two processes with one thread each beat one process with two.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install demo demo-small test lint types check clean
+.PHONY: install demo demo-small test test-lowest lint types check clean
 
 install: $(VENV)/installed
 
@@ -26,6 +26,14 @@ demo-small: install
 test: install
 	$(PYTEST) $(ARGS)
 
+# The lowest versions that pyproject.toml allows; they need Python 3.10.
+test-lowest:
+	python3.10 -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --editable ".[test]" \
+		--constraint constraints-lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps "modAL-python>=0.4.2"
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(VENV)-lowest/bin/python -m pytest -n 2 $(ARGS)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,4 +44,4 @@ types: install
 check: lint types test demo-small
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest demo build dist *.egg-info

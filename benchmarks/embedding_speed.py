@@ -1,6 +1,7 @@
 """Embedding and whole loops against plain skorch + timm + modAL, side by side.
 
     python benchmarks/embedding_speed.py first-pass
+    python benchmarks/embedding_speed.py fit
     python benchmarks/embedding_speed.py loop
 
 Both sides run in one process, in turn, so that ratios hold on a machine whose speed
@@ -151,9 +152,22 @@ def loop(args):
         print(f"| float32, no cache | {uncached:.1f} s, {same:.0%} the same queries |")
 
 
+def fit(args):
+    data = make_shapes(args.n, 4, image_size=args.size).subset("train")
+    classifier = PretrainedClassifier(image_size=args.size, random_state=0)
+    classifier.embed(data.X)
+    print("| labels | fit | predict_proba, the pool |\n| --- | --- | --- |")
+    for n in (10, 100, 200):
+        X, y = data.X[:n], data.y[:n]
+        fits = [timed(classifier.fit, X, y)[0] for _ in range(args.repeat)]
+        asks = [timed(classifier.predict_proba, data.X)[0] for _ in range(args.repeat)]
+        row = (n, 1000 * np.median(fits), 1000 * np.median(asks))
+        print("| {} | {:.0f} ms | {:.0f} ms |".format(*row))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["first-pass", "loop"])
+    parser.add_argument("what", choices=["first-pass", "fit", "loop"])
     parser.add_argument("--n", type=int, default=None, help="pictures")
     parser.add_argument("--size", type=int, default=96, help="pixels")
     parser.add_argument("--repeat", type=int, default=5)
@@ -163,12 +177,12 @@ def main():
     )
     parser.add_argument("--same-queries", action="store_true")
     args = parser.parse_args()
-    args.n = args.n or {"first-pass": 1000, "loop": 3000}[args.what]
+    args.n = args.n or {"first-pass": 1000, "fit": 2000, "loop": 3000}[args.what]
     print(
         f"torch {torch.__version__}, timm {timm.__version__}, "
         f"{torch.get_num_threads()} threads, {platform.processor() or 'CPU'}"
     )
-    {"first-pass": first_pass, "loop": loop}[args.what](args)
+    {"first-pass": first_pass, "fit": fit, "loop": loop}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.cluster import kmeans_plusplus
 
 from modal_pretrain.query._threads import each_chunk, one_thread
 
@@ -80,16 +79,43 @@ def kmeans(
 def seeds(
     x: NDArray[np.float32], k: int, rng: np.random.Generator, w: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Choose k rows by greedy k-means++ on at most `_SEED_ROWS` rows a centre."""
+    """Choose k rows by greedy k-means++ [1]_, from `_SEED_ROWS` rows a centre.
+
+    Each centre is the best of a few draws, as in scikit-learn: the one that leaves the
+    least inertia. Draws are made in proportion to the weighted squared distance.
+
+    References
+    ----------
+    .. [1] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful
+       seeding", SODA 2007.
+    """
     size = max(_SEED_ROWS * k, 4096)
     if len(x) > size:
         part = np.sort(rng.choice(len(x), size=size, replace=False))
         if w[part].any():
             x, w = x[part], w[part]
-    seed = int(rng.integers(2**31 - 1))
+    n, tries = len(x), min(2 + int(np.log(k)), len(x))
+    squares = np.einsum("ij,ij->i", x, x)
+    chosen = np.empty(k, dtype=np.intp)
+    chosen[0] = np.argmax(w / draw(rng, n))
+    distance = np.full(n, np.inf, dtype=np.float32)
     with one_thread():
-        centres, _ = kmeans_plusplus(x, k, sample_weight=w, random_state=seed)
-    return np.asarray(centres, dtype=np.float32)
+        for i in range(k):
+            if i:
+                race = draw(rng, n) / np.maximum(w * distance, 1e-300)
+                drawn = np.sort(np.argpartition(race, tries - 1)[:tries])
+            else:
+                drawn = chosen[:1]
+            gaps = x @ x[drawn].T
+            gaps *= -2
+            gaps += squares[:, None]
+            gaps += squares[drawn]
+            np.clip(gaps, 0, distance[:, None], out=gaps)
+            best = int(np.argmin(w @ gaps))
+            chosen[i] = drawn[best]
+            distance = gaps[:, best].copy()
+            distance[drawn[best]] = 0
+    return x[chosen]
 
 
 def draw(rng: np.random.Generator, n: int) -> NDArray[np.float64]:

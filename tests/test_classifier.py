@@ -891,6 +891,19 @@ def test_ctrl_c_is_not_swallowed(make, pictures, labels, kind, method):
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.parametrize("moment", ["train_begin", "epoch_begin", "batch_end"])
+def test_ctrl_c_inside_a_callback(make, pictures, labels, moment):
+    class Interrupted(Callback):
+        pass
+
+    def interrupt(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+    setattr(Interrupted, f"on_{moment}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make(callbacks=[Interrupted()]).fit(pictures, labels)
+
+
 class Doubled(PretrainedNetwork):
     """A user's own network."""
 

@@ -106,6 +106,21 @@ def test_strategies_get_a_seed_of_their_round(tabular):
     assert len(set(seen)) == 4
 
 
+def test_the_oracle_sees_the_groups(tabular):
+    records = list(
+        run_unit(
+            tabular,
+            LogisticRegression(),
+            strategy("group_balanced"),
+            seed_set=np.array([1, 2, 3, 4]),
+            batch=2,
+            rounds=1,
+        )
+    )
+    # The seed set has two rows of each group but the atypical one.
+    assert records[1]["acquired_atypical"] == 2
+
+
 def test_digest_ignores_the_axes_and_nothing_else():
     base = small()
     assert base.digest() == small(seeds=(5,), strategies=("random",)).digest()

@@ -37,7 +37,8 @@ def run_unit(
         Its train split is the pool, its test split measures.
     estimator : scikit-learn classifier
     strategy : callable
-        A modAL query strategy; it is given ``random_state`` if it takes one.
+        A modAL query strategy. It is given ``random_state`` if it takes one, and the
+        groups of pool and labelled rows if it is an oracle, which takes ``groups``.
     seed_set : numpy.ndarray of int
         Rows of `data` that are labelled at the start.
     batch, rounds : int
@@ -57,13 +58,15 @@ def run_unit(
     train = np.flatnonzero(data.split == "train")
     test = data.subset("test")
     acquired = np.asarray(seed_set)
+    labelled = acquired[:0]
     pool = np.setdiff1d(train, acquired)
-    wants_seed = "random_state" in inspect.signature(strategy).parameters
+    wanted = inspect.signature(strategy).parameters
 
     seconds = {"query": 0.0}
     learner = ActiveLearner(estimator=estimator, query_strategy=strategy)
     for round_ in range(rounds + 1):
         X, y = _rows(data.X, acquired), data.y[acquired]
+        labelled = np.concatenate([labelled, acquired])
         with _Timer(seconds, "fit"):
             if round_ == 0:
                 learner.fit(X, y)
@@ -91,8 +94,11 @@ def run_unit(
         if round_ == rounds or len(pool) == 0:
             return
         params: dict[str, Any] = {"n_instances": min(batch, len(pool))}
-        if wants_seed:
+        if "random_state" in wanted:
             params["random_state"] = (seed * 100_003 + round_) % 2**32
+        if "groups" in wanted:
+            params["groups"] = data.groups[pool]
+            params["groups_labelled"] = data.groups[labelled]
         with _Timer(seconds, "query"):
             chosen, _ = learner.query(_rows(data.X, pool), **params)
         acquired = pool[chosen]

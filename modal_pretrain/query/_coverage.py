@@ -23,6 +23,8 @@ _OVERHEAD = 48  # rows whose products cost as much as reading all references onc
 class Kernel(Protocol):
     """A similarity in [0, 1] as a function of the squared distance."""
 
+    binary: bool  # whether there is nothing between 0 and 1
+
     def __call__(self, squared: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn squared distances (which may be overwritten) into similarities."""
         ...
@@ -30,6 +32,8 @@ class Kernel(Protocol):
 
 class Gaussian:
     """``exp(-(distance / sigma)**2)``."""
+
+    binary = False
 
     def __init__(self, sigma: float) -> None:
         self.scale = np.float32(-1.0 / sigma**2)
@@ -41,6 +45,8 @@ class Gaussian:
 
 class Ball:
     """1 within a radius, 0 beyond or on it."""
+
+    binary = True
 
     def __init__(self, radius: float) -> None:
         self.squared = np.float32(radius**2)
@@ -121,10 +127,9 @@ class Coverage:
             for other in range(start, m, _BLOCK):  # both triangles from one product
                 b = slice(other, min(other + _BLOCK, m))
                 k = self.kernel(self.distances.block(a, b))
-                part[: a.stop - start] += _positive(k, self.covered[b]) @ self.w[b]
+                part[: a.stop - start] += self._added(k, b)
                 if other > start:
-                    more = self.w[a] @ _positive(k, self.covered[a, None])
-                    part[other - start : b.stop - start] += more
+                    part[other - start : b.stop - start] += self._added(k.T, a)
             return part
 
         starts = range(0, m, _BLOCK)
@@ -136,10 +141,16 @@ class Coverage:
             for other in range(0, m, _BLOCK):
                 b = slice(other, min(other + _BLOCK, m))
                 k = self.kernel(self.distances.block(a, b))
-                gain[a] += _positive(k, self.covered[b]) @ self.w[b]
+                gain[a] += self._added(k, b)
 
         each_chunk(rest, n - m, _BLOCK)
         return gain
+
+    def _added(self, k: NDArray[np.float32], refs: slice) -> NDArray[np.float32]:
+        """Give what rows add to the coverage of some references, k being (r, refs)."""
+        if self.kernel.binary:
+            return k @ (self.w[refs] * (1 - self.covered[refs]))
+        return _positive(k, self.covered[refs]) @ self.w[refs]
 
     def _similar(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Give the similarities of the references and some rows, shape (m, r)."""
@@ -175,7 +186,7 @@ class Coverage:
                 # What lay between the old coverage and the new one is gained no more.
                 loss[part] += _positive(np.minimum(k, now), then) @ w
 
-            each_chunk(work, n, _BLOCK)
+            each_chunk(work, n, max(_BLOCK, min(8 * _BLOCK, _BLOCK**2 // len(j))))
         self._synced = np.maximum(self._synced - loss, 0)
         self._covered_then = self.covered.copy()
         self.gain = np.where(self._fresh, self.gain, self._synced)

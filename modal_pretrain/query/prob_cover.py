@@ -15,7 +15,7 @@ from modal_pretrain.query._pool import Answer, Pool
 from modal_pretrain.query._threads import in_threads
 
 _BLOCK = 512
-_BALLS = 2048  # whose purity is measured
+_BALLS = 1024  # whose purity is measured
 
 
 def prob_cover_sampling(
@@ -54,7 +54,7 @@ def prob_cover_sampling(
     delta : float or None, default=None
         Radius of the balls, above 0. None takes the largest radius at which a share
         `alpha` of the balls is pure, holding rows of one k-means cluster only, as the
-        paper does; here it is found exactly, not on a grid, for (at most) 2,048 balls.
+        paper does; here it is found exactly, not on a grid, for (at most) 1,024 balls.
     alpha : float, default=0.95
         In (0, 1).
     n_classes : int or None, default=None
@@ -84,7 +84,7 @@ def prob_cover_sampling(
     Notes
     -----
     Cost: ``n * n_reference`` distances once, in float32 and in blocks, and
-    ``2048 * n_reference`` to set `delta`; then a few rows a step; memory O(n d). Once
+    ``1024 * n_reference`` to set `delta`; then a few rows a step; memory O(n d). Once
     everything is covered, rows follow in an order given by their content.
 
     References

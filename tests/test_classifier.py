@@ -784,6 +784,14 @@ def test_optimizers(make, pictures, labels, kind, params):
         assert group["momentum"] == 0.5
 
 
+@pytest.mark.parametrize("kind, n", [("head", 2), ("last", 4), ("all", 8)])
+def test_optimizer_gets_what_trains(make, pictures, labels, kind, n):
+    classifier = make(**KINDS[kind]).fit(pictures, labels)
+    (group,) = classifier.optimizer_.param_groups
+    assert len(group["params"]) == n
+    assert any(p is classifier.module_.head.weight for p in group["params"])
+
+
 def test_optimizer_parameters_survive_clone_and_set_params(make, pictures, labels):
     def momentum(classifier):
         return classifier.fit(pictures, labels).optimizer_.param_groups[0]["momentum"]

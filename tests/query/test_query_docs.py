@@ -1,11 +1,14 @@
-"""The page on query strategies runs, and names every strategy."""
+"""The page on query strategies and the script behind its numbers run."""
 
 import pathlib
 import re
+import runpy
+import sys
 
 from modal_pretrain import query
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "query-strategies.md"
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "query-strategies.md"
 
 
 def test_code_runs():
@@ -22,3 +25,13 @@ def test_every_strategy_is_named():
     for name in query.__all__:
         if name not in ("bald_score", "epig_score"):
             assert f"`{name}`" in text, name
+
+
+def test_speed_script_runs_without_peers(monkeypatch, capsys):
+    script = ROOT / "benchmarks" / "query_speed.py"
+    options = ["--n", "300", "--repeat", "1", "--no-peers", "core", "badge", "cover"]
+    monkeypatch.setattr(sys, "argv", [str(script), *options])
+    runpy.run_path(str(script), run_name="__main__")
+    out = capsys.readouterr().out
+    for name in ("core_set", "badge", "prob_cover"):
+        assert re.search(rf"^{name} +300 x.* not run$", out, flags=re.MULTILINE)

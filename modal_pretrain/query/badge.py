@@ -78,8 +78,8 @@ def badge_sampling(
     >>> X = np.array([[-3.0], [-0.1], [0.2], [2.0]])
     >>> model = LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
     >>> idx, scores = badge_sampling(model, X, 2, random_state=0)
-    >>> idx.shape, idx[0]
-    ((2,), np.int64(3))
+    >>> idx.shape, int(idx[0])
+    ((2,), 3)
     """
     pool = Pool(classifier, X, n_instances, random_state, form="raw", proba=True)
     a = gradient_coefficients(pool.proba)

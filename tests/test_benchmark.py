@@ -1,6 +1,7 @@
 """The benchmark: grid, loop, records, summary, figure and command line."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -260,6 +261,15 @@ def test_command_line(tmp_path, capsys):
     (folder,) = tmp_path.iterdir()
     assert (folder / "figure.png").stat().st_size > 10_000
     assert "| pretrained | random |" in (folder / "summary.md").read_text()
+
+
+def test_command_line_without_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    arguments = ["--seeds", "1", "--rounds", "0", "--quiet", "--image-size", "32"]
+    assert main([*arguments, "--models", "pretrained", "--out", str(tmp_path)]) == 0
+    output = capsys.readouterr().out
+    assert "| pretrained | uncertainty |" in output
+    assert "pip install 'modal_pretrain[report]'" in output
 
 
 def test_command_line_names_what_is_wrong(tmp_path, capsys):

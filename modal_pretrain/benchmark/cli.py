@@ -44,7 +44,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmark that the arguments describe and print its table."""
+    """Run the benchmark that the arguments describe and print its table.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 where a setting is not possible.
+    """
     args = parser().parse_args(arguments)
     estimator_params = {
         "image_size": args.image_size,
@@ -70,7 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     table = to_markdown(summarise(store, data))
     (store.folder / "summary.md").write_text(f"{data.summary()}\n\n{table}\n")
-    figure = draw(store, data, store.folder / "figure.png")
+    try:
+        figure = str(draw(store, data, store.folder / "figure.png"))
+    except ImportError as error:  # a table without its figure is worth having
+        figure = str(error)
     sys.stdout.write(
         f"\n{data.summary()}\n\n{table}\n\n"
         f"Figure: {figure}\nRecords: {store.folder / 'records'}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,6 @@ def _probe(config, data, store, verbose) -> None:
     test = data.subset("test")
     missing = [model for model in config.models if model not in probes]
     for model in tqdm(missing, unit=" models", desc="Probes", disable=not verbose):
-        start = time.perf_counter()
         seed = config.seeds[0]
         estimator = make_estimator(model, seed, config.estimator_params)
         embeddings = estimator.embed(test.X)
@@ -89,5 +87,4 @@ def _probe(config, data, store, verbose) -> None:
             for name, target in targets.items()
             if len(np.unique(target(test))) > 1
         }
-        probes[model]["seconds"] = round(time.perf_counter() - start, 3)
     _write(path, json.dumps(probes, sort_keys=True, indent=1) + "\n")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -177,12 +179,67 @@ def test_seed_set_refuses(kwargs, match):
         ({"classes": [0]}, "y holds 1, which classes lacks"),
         ({"classes": [0, 1, 1]}, "duplicates"),
         ({"class_names": ["only"]}, "class_names has 1 entries for 2 classes"),
+        ({"modality": "video"}, "modality must be one of image, text, got 'video'"),
+        (
+            {"extra": {"day": [1]}},
+            r"extra\['day'\] must be 1-D with one entry for each",
+        ),
+        ({"y": ["a", 1]}, "y mixes numbers and strings; give all labels the same type"),
+        ({"y": [True, 1]}, "y mixes booleans and numbers"),
+        ({"y": np.array([1, "a"], object)}, "y mixes numbers and strings"),
+        (
+            {"y": ["a", None]},
+            r"y is missing \(None or NaN\) in 1 of 2 rows, first in row 1",
+        ),
+        ({"attribute": [np.nan, 1]}, "attribute is missing .* first in row 0; leave"),
+        ({"attribute": np.array([0.5, np.nan])}, "attribute is missing"),
+        ({"split": ["train", None]}, "split is missing"),
     ],
 )
 def test_construction_refuses(kwargs, match):
     good = {"X": [0, 1], "y": [0, 1], "attribute": [0, 1], "split": ["train", "test"]}
     with pytest.raises(ValueError, match=match):
         GroupedDataset(**{**good, **kwargs})
+
+
+def test_columns_of_a_frame_are_labels():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"y": ["b", "a"], "place": [1, 2]}).astype({"y": "category"})
+    data = GroupedDataset([0, 1], frame["y"], frame["place"], ["train", "test"])
+    assert data.y.dtype.kind == "U"
+    assert data.class_names == ("a", "b")
+    frame["y"] = pd.Series(["a", None])
+    with pytest.raises(ValueError, match="y is missing"):
+        GroupedDataset([0, 1], frame["y"], frame["place"], ["train", "test"])
+
+
+def test_further_attributes_stay_with_their_rows():
+    data, odd = make(modality="text", extra={"user": np.arange(200) % 7})
+    part = data.subset([199, 3])
+    assert part.modality == "text"
+    assert part.extra["user"].tolist() == [3, 3]
+    by_user = data.regroup("user")
+    assert by_user.attribute_name == "user"
+    assert len(by_user.group_names) == 14
+    np.testing.assert_array_equal(by_user.extra["colour"], data.attribute)
+    again = by_user.regroup("colour", disambiguating=odd)
+    np.testing.assert_array_equal(again.groups, data.groups)
+    np.testing.assert_array_equal(again.disambiguating, odd)
+    with pytest.raises(ValueError, match="no further attribute 'day'; it has user"):
+        data.regroup("day")
+
+
+def test_unseen_attributes():
+    data, _ = make(attributes=["blue", "green", "red"])
+    seeds = np.flatnonzero(data.attribute == "red")[:3]
+    np.testing.assert_array_equal(data.unseen(seeds), data.attribute == "blue")
+    assert data.unseen([]).all()
+    assert not data.unseen(np.full(200, True)).any()
+    # In a subset the known values are those of the rows, whatever the numbering.
+    part = data.subset(data.attribute == "blue")
+    assert not part.unseen([0]).any()
+    flagged = replace(data, disambiguating=data.unseen(seeds))
+    np.testing.assert_array_equal(flagged.disambiguating, data.attribute == "blue")
 
 
 def test_subset_refuses():

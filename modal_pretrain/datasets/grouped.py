@@ -7,7 +7,7 @@ which of the two is meant. The examples that can are called *disambiguating*.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
 SPLITS = ("train", "validation", "test", "id_validation", "id_test")
 RULES = ("mismatch", "rare")
+MODALITIES = ("image", "text")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,11 +28,11 @@ class GroupedDataset:
     ----------
     X : sequence of length n
         The inputs, in any form the classifier takes: an array of images, an array or a
-        list of paths, a list of PIL images. Only ``len`` and indexing are used.
+        list of paths, a list of PIL images; texts. Only ``len`` and indexing are used.
     y : array-like of shape (n,)
-        Class labels, numbers or strings.
+        Class labels: all numbers, all strings or all booleans, none missing.
     attribute : array-like of shape (n,)
-        The second attribute, numbers or strings.
+        The second attribute, likewise.
     split : array-like of shape (n,)
         "train", "validation" or "test" for each row (WILDS's "id_validation" and
         "id_test" are known too).
@@ -43,7 +44,8 @@ class GroupedDataset:
         mismatch. "rare": the attribute value belongs to the rarest values, which
         together hold at most `rare_share` of the train split; values that train lacks
         are rare. Otherwise the flags themselves. A rule is applied once, here: the
-        flags stay with their rows in every subset.
+        flags stay with their rows in every subset. (A third definition depends on a
+        seed set: see `unseen`.)
     rare_share : float, default=0.1
         See `disambiguating`; in (0, 1).
     name : str, default="data set"
@@ -55,6 +57,11 @@ class GroupedDataset:
         labels found in `y` and in `attribute`.
     class_names, attribute_names : sequence of str, optional
         Names to show for `classes` and `attributes`. By default ``str`` of them.
+    modality : {"image", "text"}, default="image"
+        What `X` holds, for those who choose a model by it.
+    extra : mapping of str to array-like of shape (n,), optional
+        Further attributes by name, such as the day, the user or the camera: kept
+        through subsets. For groups by one of them see `regroup`.
 
     Attributes
     ----------
@@ -91,13 +98,25 @@ class GroupedDataset:
     attributes: Any = None
     class_names: Sequence[str] | None = None
     attribute_names: Sequence[str] | None = None
+    modality: str = "image"
+    extra: Mapping[str, Any] | None = None
     _y_index: Any = field(init=False)
     _attribute_index: Any = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.X)
         for key in ("y", "attribute", "split"):
-            self._set(key, _column(getattr(self, key), key, n))
+            self._set(key, _labels(getattr(self, key), key, n))
+        if self.modality not in MODALITIES:
+            raise ValueError(
+                f"modality must be one of {', '.join(MODALITIES)}, got "
+                f"{self.modality!r}"
+            )
+        extra = {
+            str(key): _column(values, f"extra[{key!r}]", n)
+            for key, values in (self.extra or {}).items()
+        }
+        self._set("extra", extra)
         unknown = sorted({str(s) for s in self.split} - set(SPLITS))
         if unknown:
             raise ValueError(
@@ -205,6 +224,84 @@ class GroupedDataset:
                     f"{', '.join(present) or 'no rows'}"
                 )
             selection = self.split == selection
+        rows = self._rows(selection)
+        return replace(
+            self,
+            X=_take(self.X, rows),
+            y=self.y[rows],
+            attribute=self.attribute[rows],
+            split=self.split[rows],
+            disambiguating=self.disambiguating[rows],
+            extra={key: values[rows] for key, values in self._extra.items()},
+        )
+
+    @property
+    def _extra(self) -> dict[str, np.ndarray]:
+        return dict(self.extra or {})
+
+    def regroup(
+        self, attribute: str, disambiguating: Any = "mismatch"
+    ) -> GroupedDataset:
+        """Group the same rows by one of the further attributes instead.
+
+        Parameters
+        ----------
+        attribute : str
+            A key of `extra`. The present attribute takes its place there.
+        disambiguating : {"mismatch", "rare"} or array-like of bool of shape (n,), \
+                default="mismatch"
+            As for the class; a rule is read off the train rows of this data set.
+
+        Returns
+        -------
+        GroupedDataset
+            The same inputs, classes and splits.
+
+        Raises
+        ------
+        ValueError
+            If there is no such attribute.
+        """
+        if attribute not in self._extra:
+            raise ValueError(
+                f"{self.name} has no further attribute {attribute!r}; it has "
+                f"{', '.join(self._extra) or 'none'}"
+            )
+        extra = self._extra
+        values = extra.pop(attribute)
+        return replace(
+            self,
+            attribute=values,
+            attribute_name=attribute,
+            attributes=None,
+            attribute_names=None,
+            disambiguating=disambiguating,
+            extra={self.attribute_name: self.attribute, **extra},
+        )
+
+    def unseen(self, rows: Any) -> np.ndarray:
+        """Flag the examples whose attribute value none of some rows has.
+
+        The third definition of "disambiguating": with `rows` the seed set, these are
+        the examples with an attribute that the first labels say nothing about. For
+        them ``dataclasses.replace(data, disambiguating=data.unseen(seeds))``.
+
+        Parameters
+        ----------
+        rows : array-like of int or array-like of bool of shape (n,)
+            Row numbers, as from `seed_set`, or a mask.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            True where the attribute value is new.
+        """
+        seen = np.zeros(len(self.attributes), dtype=bool)
+        seen[self._attribute_index[self._rows(rows)]] = True
+        return ~seen[self._attribute_index]
+
+    def _rows(self, selection: Any) -> np.ndarray:
+        """Row numbers from a mask or row numbers."""
         rows = np.asarray(selection)
         if rows.dtype == bool:
             rows = np.flatnonzero(_column(rows, "the mask", len(self)))
@@ -215,14 +312,7 @@ class GroupedDataset:
                 "a selection is the name of a split, a boolean mask or a 1-D array of "
                 f"row numbers, got an array of {rows.dtype} with shape {rows.shape}"
             )
-        return replace(
-            self,
-            X=_take(self.X, rows),
-            y=self.y[rows],
-            attribute=self.attribute[rows],
-            split=self.split[rows],
-            disambiguating=self.disambiguating[rows],
-        )
+        return rows
 
     def summary(self) -> str:
         """One line: name, classes, attribute, and the rows of each split."""
@@ -327,6 +417,45 @@ def _column(values: Any, key: str, n: int) -> np.ndarray:
             f"{array.shape}"
         )
     return array
+
+
+def _labels(values: Any, key: str, n: int) -> np.ndarray:
+    """`values` as a column of one kind, without gaps."""
+    column = _column(values, key, n)
+    # NumPy would turn [1, "a"] into strings and [True, 2] into numbers.
+    listed: Iterable[Any] = values if isinstance(values, (list, tuple)) else column
+    if listed is column and column.dtype.kind != "O":
+        missing = column != column
+    else:
+        kinds = {kind: _kind(kind) for kind in set(map(type, listed))}
+        missing = np.array([kinds[type(v)] == "" or v != v for v in listed], dtype=bool)
+        if not missing.any() and len(set(kinds.values())) > 1:
+            shown = " and ".join(sorted(set(kinds.values())))
+            raise ValueError(
+                f"{key} mixes {shown}; give all labels the same type, for example with "
+                "map(str, ...)"
+            )
+        if not missing.any() and column.dtype.kind == "O" and kinds:
+            column = np.array(column.tolist())
+    if missing.any():
+        raise ValueError(
+            f"{key} is missing (None or NaN) in {missing.sum()} of {n} rows, first in "
+            f"row {np.argmax(missing)}; leave these rows out or give them a label"
+        )
+    return column
+
+
+def _kind(kind: type) -> str:
+    """Name for labels of a type; "" for one that means missing."""
+    if issubclass(kind, str):
+        return "strings"
+    if issubclass(kind, (bool, np.bool_)):
+        return "booleans"
+    if issubclass(kind, (int, float, np.integer, np.floating)):
+        return "numbers"
+    if kind.__name__ in ("NoneType", "NAType", "NaTType"):
+        return ""
+    return f"objects of type {kind.__name__}"
 
 
 def _encode(

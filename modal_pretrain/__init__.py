@@ -1,5 +1,7 @@
 """Pretrained models and disambiguation-aware queries for modAL active learning."""
 
+from typing import TYPE_CHECKING, Any
+
 from modal_pretrain import compat
 
 # Before anything else: without a usable modAL and skorch nothing below can work.
@@ -12,6 +14,9 @@ from modal_pretrain.disk_cache import CacheWarning, DiskCache  # noqa: E402
 from modal_pretrain.embedding import TimmEncoder  # noqa: E402
 from modal_pretrain.images import ImageLoadError  # noqa: E402
 from modal_pretrain.weights import BackboneWeightsError  # noqa: E402
+
+if TYPE_CHECKING:
+    from modal_pretrain.text import PretrainedTextClassifier, TextEncoder  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -26,3 +31,18 @@ __all__ = [
     "create_backbone",
     "memory_cache",
 ]
+
+# They need the extra `text` and take seconds to import: not before they are asked for.
+_TEXT = ("PretrainedTextClassifier", "TextEncoder")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TEXT:
+        from modal_pretrain import text
+
+        return getattr(text, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_TEXT])

@@ -26,7 +26,6 @@ from modal_pretrain.backbones import (
 )
 from modal_pretrain.embedding import (
     Cache,
-    as_source,
 )
 from modal_pretrain.net import PretrainedNet
 from modal_pretrain.network import PretrainedNetwork, Tune
@@ -271,7 +270,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
 
     def _check_training_data(self, X, y, *, reset: bool, classes=None):
         self._check_parameters()
-        source = as_source(X, self, reset=reset)
+        source = self._source(X, reset=reset)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -296,7 +295,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             raise ValueError(
                 f"y has the labels {unknown}, which are not among the "
                 f"classifier's classes {known.tolist()}. Name all labels when you "
-                "create it: PretrainedClassifier(classes=[...])."
+                f"create it: {type(self).__name__}(classes=[...])."
             )
         self.classes_inferred_ = known
         return source, np.searchsorted(known, y).astype(np.int64)
@@ -390,7 +389,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         numpy.ndarray
             float32 (n, d).
         """
-        return self._encoder().encode(as_source(X, self))
+        return self._encoder().encode(self._source(X))
 
     @property
     def classes_(self) -> np.ndarray:

@@ -29,8 +29,9 @@ from modal_pretrain.images import ImageSource, as_images
 from modal_pretrain.preprocessing import Preprocessing, load_batches
 from modal_pretrain.sharing import shared_backbone
 from modal_pretrain.tables import TableSource, is_table
+from modal_pretrain.texts import TextSource
 
-Source = ImageSource | TableSource
+Source = ImageSource | TableSource | TextSource
 Cache = RowCache | str | Path | None
 
 # Part of every fingerprint: others may compute something else from the same weights.
@@ -143,8 +144,8 @@ class Encoder:
     ----------
     backbone : torch.nn.Module
         On `device`; it is put in evaluation mode when it embeds.
-    preprocessing : Preprocessing
-        How pictures become the backbone's input.
+    preprocessing : Preprocessing or Tokenization
+        How pictures or texts become the backbone's input.
     device : torch.device
     dtype : torch.dtype
         What the backbone computes in; float32 is exact.
@@ -160,7 +161,7 @@ class Encoder:
     def __init__(
         self,
         backbone: nn.Module,
-        preprocessing: Preprocessing,
+        preprocessing: Any,
         *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
@@ -260,8 +261,10 @@ class Encoder:
             return check_embedding(self.backbone(batch), self.backbone)
 
 
-def iterate(source: Source, preprocessing: Preprocessing, batch_size: int, n_threads):
-    """Yield the source in batches: uint8 pictures or float32 table rows."""
+def iterate(source: Source, preprocessing: Any, batch_size: int, n_threads):
+    """Yield the source in batches: uint8 pictures, tokens or float32 table rows."""
+    if isinstance(source, TextSource):
+        return preprocessing.batches(source, batch_size)
     if isinstance(source, TableSource):
         return source.batches(batch_size)
     return load_batches(source, preprocessing, batch_size, n_threads=n_threads)
@@ -365,7 +368,7 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         -------
         self
         """
-        source = as_source(X, self, reset=True)
+        source = self._source(X, reset=True)
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
         probe = self._encoder()._compute(source.take(np.arange(1)))
@@ -390,7 +393,10 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
             Before `fit`, if ``pretrained=False``: `fit` draws the weights.
         """
         check_is_fitted(self)
-        return self._encoder().encode(as_source(X, self))
+        return self._encoder().encode(self._source(X))
+
+    def _source(self, X, *, reset: bool = False) -> Source:
+        return as_source(X, self, reset=reset)
 
     def _encoder(self) -> Encoder:
         seed = getattr(self, "seed_", 0)

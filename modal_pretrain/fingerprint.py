@@ -19,9 +19,9 @@ _LOCK = threading.Lock()
 def fingerprint(backbone: nn.Module) -> str:
     """Hash all that a module computes with: weights, buffers, settings and classes.
 
-    Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's or
-    timm's count by identity, since one that is defined anew under its old name, here or
-    in another process, may compute something else.
+    Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's,
+    timm's, transformers' or this package's count by identity, since one that is defined
+    anew under its old name, here or in another process, may compute something else.
 
     Returns
     -------
@@ -61,7 +61,7 @@ _NO_SETTINGS = {
     "pretrained_cfg",
     "default_cfg",
 }
-_LIBRARIES = ("torch", "timm", "torchvision")
+_LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
@@ -90,7 +90,8 @@ def _identity(thing: Any) -> str:
 def is_portable(backbone: nn.Module) -> bool:
     """Whether `fingerprint` means the same in every process.
 
-    It does if all code comes from PyTorch's libraries and timm.
+    It does if all code comes from PyTorch's libraries, timm, transformers and this
+    package.
 
     Parameters
     ----------

@@ -55,6 +55,19 @@ class PretrainedNet(NeuralNetClassifier):
     public methods are the subclass's.
     """
 
+    # What another kind of input replaces: its examples, the encoder, the optimizer
+    # that "auto" stands for where the backbone trains, and how X is read.
+    _raw_set: Any = PictureSet
+    _make_encoder = staticmethod(make_encoder)
+    _fine_tuning: tuple[Any, float, dict[str, Any]] = (
+        torch.optim.SGD,
+        0.003,
+        {"momentum": 0.9},
+    )
+
+    def _source(self, X, *, reset: bool = False) -> Source:
+        return as_source(X, self, reset=reset)
+
     def _train(self, source: Source, targets: np.ndarray, **fit_params):
         # Each call has its own stream, so that calls of partial_fit differ.
         seed = (self._seed() + len(self.history_)) % 2**63
@@ -93,7 +106,7 @@ class PretrainedNet(NeuralNetClassifier):
         if isinstance(dataset, EmbeddedSet):
             embeddings = dataset.embeddings
         else:
-            assert isinstance(dataset, PictureSet)
+            assert isinstance(dataset, self._raw_set)
             encoder, first = dataset.encoder, dataset.source.take(np.arange(1))
             embeddings = torch.from_numpy(encoder.encode(first))
         n_features, n_classes = embeddings.shape[1], len(self.classes_)
@@ -197,7 +210,7 @@ class PretrainedNet(NeuralNetClassifier):
         """
         self._check_trained()
         if not is_mapping(x):
-            dataset = self._example_set(as_source(x, self))
+            dataset = self._example_set(self._source(x))
             x = dataset.inputs(np.arange(len(dataset)))
         device = self._device()
         x = to_tensor(x, device=device)
@@ -206,7 +219,7 @@ class PretrainedNet(NeuralNetClassifier):
         # float16 gradients would need scaling.
         training = self.module_.training and torch.is_grad_enabled()
         reduced = (
-            "pixels" in x
+            "embedding" not in x
             and dtype != torch.float32
             and not (training and (device.type == "cpu" or dtype == torch.float16))
         )
@@ -236,7 +249,7 @@ class PretrainedNet(NeuralNetClassifier):
         encoder = self._encoder()
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
-        return PictureSet(source, encoder, y)
+        return self._raw_set(source, encoder, y)
 
     def _encoder(self) -> Encoder:
         device = self._device()
@@ -244,7 +257,7 @@ class PretrainedNet(NeuralNetClassifier):
             backbone = self.module_.backbone
         else:
             backbone = self._initial_backbone(shared_backbone)
-        encoder = make_encoder(backbone, self, device)
+        encoder = self._make_encoder(backbone, self, device)
         encoder.batch_size = self._batch_size_without_gradients()
         if self.initialized_ and not self.module_.frozen:
             encoder.cache = None  # its weights move on
@@ -266,7 +279,7 @@ class PretrainedNet(NeuralNetClassifier):
         """Return the examples of X as the loop takes them, see skorch."""
         if is_dataset(X):
             return X
-        return self._example_set(as_source(X, self), y)
+        return self._example_set(self._source(X), y)
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch."""
@@ -321,7 +334,7 @@ class PretrainedNet(NeuralNetClassifier):
                 lr = 1.0
                 defaults = {"max_iter": 200, "line_search_fn": "strong_wolfe"}
         elif auto:
-            optimizer, lr, defaults = torch.optim.SGD, 0.003, {"momentum": 0.9}
+            optimizer, lr, defaults = self._fine_tuning
         if kwargs["lr"] == "auto":
             kwargs["lr"] = lr
         self.optimizer_ = optimizer(*args, **{**defaults, **kwargs})

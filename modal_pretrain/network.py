@@ -23,7 +23,7 @@ class PretrainedNetwork(nn.Module):
     Parameters
     ----------
     backbone : torch.nn.Module
-        Maps images to embeddings (n, d).
+        Maps images (or the tokens of texts) to embeddings (n, d).
     tune : {"head", "all"} or int, default="head"
         What trains beside the head: nothing, everything, or that many last stages.
     train_batch_norm : bool, default=False
@@ -116,10 +116,12 @@ class PretrainedNetwork(nn.Module):
         self,
         pixels: torch.Tensor | None = None,
         embedding: torch.Tensor | None = None,
+        tokens: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return logits (n, classes) of normalised pixels or of embeddings."""
+        """Return logits (n, classes) of normalised pixels, embeddings or tokens."""
         if embedding is None:
-            embedding = check_embedding(self.backbone(pixels), self.backbone)
+            inputs = pixels if tokens is None else tokens
+            embedding = check_embedding(self.backbone(inputs), self.backbone)
         assert self.head is not None
         embedding = (embedding.float() - self.mean) * self.scale
         return self.head(self.dropout(embedding))

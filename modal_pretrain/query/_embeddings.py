@@ -20,6 +20,7 @@ from modal_pretrain.query._classifier import (
     is_unfitted,
 )
 from modal_pretrain.query._inputs import n_rows
+from modal_pretrain.query._mapped import Pages, rows_a_block
 
 
 def embeddings(
@@ -163,16 +164,21 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
         )
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if values.dtype == np.float16 else np.float64)
-    with np.errstate(all="ignore"):
-        quick = bool(np.isfinite(values.sum()))
-    if not quick and not np.isfinite(values).all():
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise ValueError(
-            f"{name} has {values[row, column]} in row {row}, column {column}; "
-            "distances need finite embeddings. Drop or impute such rows before "
-            "querying."
-        )
-    if n and max(abs(float(values.max())), abs(float(values.min()))) > 1e15:
+    pages, size, largest = Pages(values), rows_a_block(values), 0.0
+    for start in range(0, n, size):
+        block = values[start : start + size]
+        with np.errstate(all="ignore"):
+            quick = bool(np.isfinite(block.sum()))
+        if not quick and not np.isfinite(block).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
+            raise ValueError(
+                f"{name} has {block[row, column]} in row {start + row}, column "
+                f"{column}; distances need finite embeddings. Drop or impute such "
+                "rows before querying."
+            )
+        largest = max(largest, float(block.max()), -float(block.min()))
+        pages.read(block.nbytes)
+    if largest > 1e15:
         raise ValueError(
             f"{name} has values beyond 1e15, whose distances overflow in float32. "
             "Standardise the features, for example with StandardScaler."

@@ -10,13 +10,12 @@ distances in float64 would give; what it costs is a few rows a step, not all of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.query._pool import Rows
-from modal_pretrain.query._threads import each_chunk
 
 _ENTRIES = 2_000_000  # of a block of distances
 _UNIT = 2.0**-24  # rounding unit of float32
@@ -81,7 +80,7 @@ class Euclidean:
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self.norm = np.einsum("ij,ij->i", rows.fast, rows.fast).astype(np.float64)
+        self.norm = rows.squares()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -102,18 +101,17 @@ class Euclidean:
         return distance
 
     def screen(self, q: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        fast = self.rows.fast
         z, zz = q.x.astype(np.float32), q.norm.astype(np.float32)
-        least = np.empty(len(fast))
+        least = np.empty(len(self))
 
-        def work(part: slice) -> None:
-            products = fast[part] @ z.T
+        def work(which: Any, block: NDArray[np.float32]) -> None:
+            products = block @ z.T
             products *= -2
             products += zz
-            least[part] = products.min(axis=1)
+            least[which] = products.min(axis=1)
 
-        each_chunk(work, len(fast), _rows_a_block(len(z)))
-        error = _rounding(fast.shape[1]) * (self.norm + q.norm.max())
+        self.rows.each_block(work, _rows_a_block(len(z)))
+        error = _rounding(z.shape[1]) * (self.norm + q.norm.max())
         return self.norm + least, error
 
 
@@ -127,8 +125,7 @@ class Gradient:
     def __init__(self, rows: Rows, a: NDArray[np.float64]) -> None:
         self.rows = rows
         self.a = a
-        squares = np.einsum("ij,ij->i", rows.fast, rows.fast).astype(np.float64)
-        self.norm = squares * _dot(a, a)
+        self.norm = rows.squares() * _dot(a, a)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -151,16 +148,15 @@ class Gradient:
         return distance
 
     def screen(self, q: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        fast = self.rows.fast
         z = q.x.astype(np.float32)
-        least = np.empty(len(fast))
+        least = np.empty(len(self))
 
-        def work(part: slice) -> None:
-            products = (fast[part] @ z.T) * (self.a[part] @ q.a.T)
-            least[part] = (q.norm - 2 * products).min(axis=1)
+        def work(which: Any, block: NDArray[np.float32]) -> None:
+            products = (block @ z.T) * (self.a[which] @ q.a.T)
+            least[which] = (q.norm - 2 * products).min(axis=1)
 
-        each_chunk(work, len(fast), _rows_a_block(len(z)))
-        error = _rounding(fast.shape[1]) * (self.norm + q.norm.max())
+        self.rows.each_block(work, _rows_a_block(len(z)))
+        error = _rounding(z.shape[1]) * (self.norm + q.norm.max())
         return self.norm + least, error
 
 

@@ -6,6 +6,7 @@ answer is that of a float64 computation at the price of a float32 one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from modal_pretrain.query._classifier import class_probabilities
 from modal_pretrain.query._content import canonical_order
 from modal_pretrain.query._embeddings import Labelled, embeddings, labelled_set
 from modal_pretrain.query._inputs import RandomState, check_request
+from modal_pretrain.query._mapped import Pages, is_mapped, rows_a_block
 from modal_pretrain.query._threads import each_chunk, in_threads
 
 _CHUNK = 512
@@ -28,7 +30,8 @@ class Rows:
     Parameters
     ----------
     source : numpy.ndarray of shape (n, d), float32 or float64
-        Kept, not copied, and not changed.
+        Kept, not copied, and not changed. Of a memory-mapped one only the blocks at
+        work are in memory, until `fast` is asked for.
     order : numpy.ndarray of shape (n,)
         Row i here is row ``order[i]`` of the source.
     form : {"raw", "centred", "unit"}
@@ -36,10 +39,6 @@ class Rows:
         them accurate in float32; "unit" scales every row to length 1 (rows of zeros
         stay).
 
-    Attributes
-    ----------
-    fast : numpy.ndarray of shape (n, d), float32, contiguous
-        The source itself where it is that already; not to be written to.
     """
 
     def __init__(
@@ -49,37 +48,113 @@ class Rows:
         self.order = order
         self.form = form
         self.shift: NDArray[np.float64] | None = None
-        n, d = source.shape
+        self._mapped = is_mapped(source)
+        self._pages = Pages(source)
+        self._fast: NDArray[np.float32] | None = None
         if form == "centred":
             self.shift = self._mean()
-        in_place = form == "raw" and source.dtype == np.float32
-        if in_place and source.flags.c_contiguous and _is_identity(order):
-            self.fast = source
-            return
-        self.fast = np.empty((n, d), dtype=np.float32)
-        each_chunk(self._fill, n, _CHUNK)
+        if not self._mapped:
+            self._load()
 
-    def _fill(self, part: slice) -> None:
-        block = self.fast[part]
-        if self.source.dtype != np.float32:
-            block[:] = self._form(self.source[self.order[part]])
-            return
-        np.take(self.source, self.order[part], axis=0, out=block, mode="clip")
+    @property
+    def fast(self) -> NDArray[np.float32]:
+        """All rows, (n, d), contiguous, in memory; not to be written to.
+
+        The source itself where it is that already.
+        """
+        return self._load() if self._fast is None else self._fast
+
+    def _load(self) -> NDArray[np.float32]:
+        source, order = self.source, self.order
+        in_place = self.form == "raw" and source.dtype == np.float32
+        in_place = in_place and not self._mapped and source.flags.c_contiguous
+        if in_place and _is_identity(order):
+            self._fast = source
+            return source
+        fast = np.empty(source.shape, dtype=np.float32)
+
+        def fill(part: slice) -> None:
+            block = fast[part]
+            if source.dtype == np.float32:
+                np.take(source, order[part], axis=0, out=block, mode="clip")
+                self._form_fast(block)
+            else:
+                block[:] = self._form(source[order[part]])
+            self._pages.read(block.nbytes, len(block))
+
+        each_chunk(fill, len(fast), _CHUNK)
+        self._fast = fast
+        return fast
+
+    def _form_fast(self, block: NDArray[np.float32]) -> None:
         if self.shift is not None:
             block -= self.shift.astype(np.float32)
         elif self.form == "unit":
             block /= _lengths(block)
 
+    def each_block(
+        self, work: Callable[[Any, NDArray[np.float32]], None], size: int
+    ) -> None:
+        """Call `work` on blocks of rows in float32, several at a time.
+
+        Parameters
+        ----------
+        work : callable
+            Gets which rows these are, a slice or an array of numbers, and the rows,
+            (m, d), not to be written to.
+        size : int
+            Most rows of a block.
+        """
+        if self._fast is not None:
+            fast = self._fast
+            each_chunk(lambda part: work(part, fast[part]), len(self), size)
+            return
+        # In the order of the file: scattered rows would be read slowly.
+        place = np.empty(len(self), dtype=np.intp)
+        place[self.order] = np.arange(len(self))
+
+        def one(part: slice) -> None:
+            stored = self.source[part]
+            block: NDArray[np.float32]
+            if self.source.dtype != np.float32:
+                block = self._form(stored).astype(np.float32)
+            elif self.form == "raw":
+                block = stored
+            else:
+                block = np.array(stored)
+                self._form_fast(block)
+            work(place[part], block)
+            self._pages.read(stored.nbytes)
+
+        each_chunk(one, len(self), size)
+
+    def squares(self) -> NDArray[np.float64]:
+        """Give the squared length of every row, computed in float32."""
+        out = np.empty(len(self))
+
+        def work(which: Any, block: NDArray[np.float32]) -> None:
+            out[which] = np.einsum("ij,ij->i", block, block)
+
+        self.each_block(work, 2048)
+        return out
+
     def _mean(self) -> NDArray[np.float64]:
         n, d = self.source.shape
-
-        def work(start: int) -> NDArray[np.floating]:
-            block = self.source[self.order[start : start + _CHUNK]]
-            return np.ones(len(block), dtype=block.dtype) @ block
-
         total = np.zeros(d)
-        for part in in_threads(work, range(0, n, _CHUNK)):
-            total += part
+        if self._mapped:
+            size = min(rows_a_block(self.source), 4096)
+            for start in range(0, n, size):
+                block = self.source[start : start + size]
+                total += block.sum(axis=0, dtype=np.float64)
+                self._pages.read(block.nbytes)
+        else:
+
+            def work(start: int) -> NDArray[np.floating]:
+                block = self.source[self.order[start : start + _CHUNK]]
+                return np.ones(len(block), dtype=block.dtype) @ block
+
+            for part in in_threads(work, range(0, n, _CHUNK)):
+                total += part
         mean = total / n
         # A shift that float32 holds exactly moves all float32 rows alike.
         if self.source.dtype == np.float32:
@@ -96,11 +171,34 @@ class Rows:
         return exact
 
     def __len__(self) -> int:
-        return len(self.fast)
+        return len(self.order)
 
     def exact(self, index: NDArray[np.intp]) -> NDArray[np.float64]:
         """Give some rows in float64, from the source."""
-        return self._form(self.source[self.order[index]])
+        few = self.source[self.order[index]]
+        self._pages.read(few.nbytes, len(few))
+        return self._form(few)
+
+    def few(self, index: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Give some rows in float32, contiguous."""
+        if self._fast is not None:
+            return self._fast[index]
+        few = np.empty((len(index), self.source.shape[1]), dtype=np.float32)
+        for start in range(0, len(index), _CHUNK):
+            block = self.source[self.order[index[start : start + _CHUNK]]]
+            self._pages.read(block.nbytes, len(block))
+            if block.dtype != np.float32:
+                block = self._form(block)
+            else:
+                self._form_fast(block)
+            few[start : start + _CHUNK] = block
+        return few
+
+    def as_stored(self, part: slice) -> NDArray[np.floating]:
+        """Give consecutive rows as the source has them."""
+        some = self.source[self.order[part]]
+        self._pages.read(some.nbytes, len(some))
+        return some
 
     def place(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
         """Bring other vectors, such as the labelled ones, into the same form.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from modal_pretrain.query._classifier import (
     is_committee,
     is_unfitted,
 )
+from modal_pretrain.query._mapped import by_blocks
 
 
 class Samples(NamedTuple):
@@ -57,7 +59,7 @@ def probability_samples(
     owner = base_estimator(classifier)
     try:
         if is_committee(classifier):
-            votes = np.asarray(classifier.vote_proba(X), dtype=np.float64)
+            votes = np.asarray(by_blocks(classifier.vote_proba, X), dtype=np.float64)
             members = [
                 check_probabilities(votes[:, i], n, f"committee member {i}")
                 for i in range(votes.shape[1])
@@ -74,7 +76,7 @@ def probability_samples(
         if hasattr(owner, "module_"):
             return Samples(_with_dropout(owner, data, n, n_samples, rng), True)
         if hasattr(owner, "predict_proba"):
-            classifier.predict_proba(X)  # an unfitted ensemble says so here
+            by_blocks(classifier.predict_proba, X)  # an unfitted one says so here
     except Exception as error:
         if not is_unfitted(error):
             raise
@@ -114,13 +116,17 @@ def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
     columns = getattr(ensemble, "estimators_features_", None)
     out = np.zeros((len(members), n, len(ensemble.classes_)))
     for i, member in enumerate(members):
-        data = X if columns is None else X[:, columns[i]]
-        proba = check_probabilities(
-            member.predict_proba(data), n, f"ensemble member {i}"
-        )
+        predict = member.predict_proba
+        if columns is not None:
+            predict = partial(_on_columns, predict, columns[i])
+        proba = check_probabilities(by_blocks(predict, X), n, f"ensemble member {i}")
         # scikit-learn's ensembles fit their members on the numbers of the classes.
         out[i][:, np.asarray(member.classes_).astype(np.intp)] = proba
     return out
+
+
+def _on_columns(predict: Callable[[Any], Any], columns: Any, X: Any) -> Any:
+    return predict(X[:, columns])
 
 
 def _with_dropout(
@@ -141,7 +147,7 @@ def _with_dropout(
         for i in range(n_samples):
             with _fixed_masks(layers):
                 proba = check_probabilities(
-                    net.predict_proba(X), n, "classifier.predict_proba"
+                    by_blocks(net.predict_proba, X), n, "classifier.predict_proba"
                 )
             if i == 0:
                 out = np.empty((n_samples, *proba.shape))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.query._content import canonical_order
+from modal_pretrain.query._mapped import is_mapped
 from modal_pretrain.query._pool import Answer
 from modal_pretrain.query._threads import each_chunk
 
@@ -54,7 +55,11 @@ def top_k(scores: NDArray[np.floating], k: int, X: Any) -> Answer:
     if tied.any():
         rank = np.zeros(len(values), dtype=np.intp)
         rows = np.sort(ranked[tied])
-        rank[rows[canonical_order(take(X, rows))]] = np.arange(len(rows))
+        if is_mapped(X):
+            order = canonical_order(X, rows)  # all rows may be tied
+        else:
+            order = canonical_order(take(X, rows))
+        rank[rows[order]] = np.arange(len(rows))
         ranked = ranked[np.lexsort((rank[ranked], -ordered))]
     chosen = ranked[:k].astype(np.int64)
     return chosen, values[chosen]

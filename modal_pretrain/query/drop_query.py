@@ -108,7 +108,7 @@ def drop_query_sampling(
         ranked = np.lexsort((-margin_score(pool.proba), -changed))
         chosen = ranked[: pool.k]
         return pool.answer(chosen, changed[chosen] / n_passes)
-    rows = pool.rows.fast[candidates]
+    rows = pool.rows.few(candidates)
     clusters = kmeans(rows, pool.k, pool.rng)
     size = np.bincount(clusters.labels, minlength=pool.k)
     large = np.argsort(-size, kind="stable")
@@ -120,13 +120,12 @@ def _count_changes(
     pool: Pool, head: Head, n_passes: int, dropout: float
 ) -> NDArray[np.intp]:
     """Count the passes in which each row's class changes."""
-    source, order = pool.rows.source, pool.rows.order
     changed = np.zeros(pool.n, dtype=np.intp)
     limit = round(dropout * 2**16)
-    scale = source.dtype.type(1 / (1 - dropout))
+    scale = pool.rows.source.dtype.type(1 / (1 - dropout))
     for start in range(0, pool.n, _CHUNK):
-        x = source[order[start : start + _CHUNK]]
-        part = slice(start, start + len(x))
+        part = slice(start, start + _CHUNK)
+        x = pool.rows.as_stored(part)
         before = np.asarray(head(x)).argmax(axis=1)
         for _ in range(n_passes):
             kept = pool.rng.integers(2**16, size=x.shape, dtype=np.uint16) >= limit
@@ -140,7 +139,7 @@ def _recover_head(pool: Pool, max_rows: int = 10_000) -> Head:
     m = min(pool.n, max_rows)
     logits = np.log(np.maximum(pool.proba[:m], 1e-12))
     logits -= logits.mean(axis=1, keepdims=True)
-    x = pool.rows.source[pool.rows.order[:m]].astype(np.float64)
+    x = pool.rows.as_stored(slice(m)).astype(np.float64)
     alpha = 1e-6 * m * float(x.var(axis=0).mean()) + 1e-12
     ridge = Ridge(alpha=alpha).fit(x, logits)
     return lambda rows: ridge.predict(rows).reshape(len(rows), -1)

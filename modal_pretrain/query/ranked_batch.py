@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modal_pretrain.query._inputs import RandomState
 from modal_pretrain.query._nearest import Euclidean, LazyNearest
 from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._threads import each_chunk, one_thread
+from modal_pretrain.query._threads import one_thread
 from modal_pretrain.query.uncertainty import least_confidence_score
 
 _COLD_START_ROWS = 10_000
@@ -125,18 +125,18 @@ def ranked_batch_sampling(
 
 def _most_central(space: Euclidean) -> int:
     """Find the row of the least mean distance, in blocks."""
-    fast, norm = space.rows.fast, space.norm.astype(np.float32)
-    n = len(fast)
-    m = min(n, _COLD_START_ROWS)
+    rows, norm = space.rows, space.norm.astype(np.float32)
+    n = len(rows)
+    first = rows.few(np.arange(min(n, _COLD_START_ROWS)))
     total = np.zeros(n)
 
-    def work(part: slice) -> None:
-        squared = fast[part] @ fast[:m].T
+    def work(which: Any, block: NDArray[np.float32]) -> None:
+        squared = block @ first.T
         squared *= -2
-        squared += norm[part, None]
-        squared += norm[:m]
+        squared += norm[which, None]
+        squared += norm[: len(first)]
         np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
-        total[part] = squared.sum(axis=1, dtype=np.float64)
+        total[which] = squared.sum(axis=1, dtype=np.float64)
 
-    each_chunk(work, n, 256)
+    rows.each_block(work, 256)
     return int(np.argmin(total))

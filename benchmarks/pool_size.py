@@ -1,0 +1,142 @@
+"""Cost and memory of a query against the size of a memory-mapped pool.
+
+    python benchmarks/pool_size.py                        # 10,000 to 1,000,000 rows
+    python benchmarks/pool_size.py --largest 100000 badge core_set
+    python benchmarks/pool_size.py --head least_confidence
+
+The pool is a float32 .npy file of `--features` columns in `--folder` (5.1 GB for a
+million rows of 1,280, deleted afterwards), opened with ``np.load(mmap_mode="r")``.
+Every pair of strategy and size gets a process of its own, which builds modAL's
+ActiveLearner on `--labelled` rows and queries `--batch` rows. Printed are the seconds
+of the query (the best of three where it takes less than 20 s), the process's peak
+resident memory (VmHWM, with all libraries and with the pages of the file), and the
+slope of log(seconds) on log(rows): 1 is a constant cost per row.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+STRATEGIES = (
+    "least_confidence", "margin", "entropy", "core_set", "badge", "ranked_batch"
+)  # fmt: skip
+N_CLASSES = 5
+
+
+def write_pool(path, n, d, seed=0):
+    """Write clusters of non-negative vectors, as after a ReLU, block by block."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((60, d), dtype=np.float32)
+    header = np.lib.format.header_data_from_array_1_0(np.empty((0, d), np.float32))
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (int(n), d)})
+        for start in range(0, n, 10_000):
+            m = min(10_000, n - start)
+            block = rng.standard_normal((m, d), dtype=np.float32)
+            block += centres[rng.integers(60, size=m)]
+            file.write(np.maximum(block, 0, out=block).data)
+
+
+def peak_megabytes():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1000
+    raise OSError("/proc/self/status has no VmHWM")
+
+
+def one(args):
+    """Query one strategy at one size; what the subprocess does."""
+    from modAL.models import ActiveLearner
+    from sklearn.linear_model import LogisticRegression
+    from torch import nn
+
+    from modal_pretrain import PretrainedClassifier, query
+
+    pool = np.load(args.pool, mmap_mode="r")[: args.n]
+    rng = np.random.default_rng(1)
+    known = np.sort(rng.choice(args.smallest, size=args.labelled, replace=False))
+    direction = rng.standard_normal(pool.shape[1])
+    scores = np.asarray(pool[known]) @ direction
+    ranks = scores.argsort().argsort()
+    y = ranks * N_CLASSES // len(ranks)
+    if args.head:
+        estimator = PretrainedClassifier(nn.Identity, pretrained=False, random_state=0)
+    else:
+        estimator = LogisticRegression(max_iter=1000)
+    strategy = getattr(query, f"{args.strategies[0]}_sampling")
+    learner = ActiveLearner(
+        estimator, strategy, X_training=np.array(pool[known]), y_training=y
+    )
+    before = peak_megabytes()
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        chosen, rows = learner.query(pool, n_instances=args.batch, random_state=0)
+        seconds.append(time.perf_counter() - start)
+        if seconds[0] > 20:
+            break
+    assert len(set(chosen.tolist())) == args.batch == len(rows)
+    answer = {"seconds": min(seconds), "peak": peak_megabytes(), "before": before}
+    print(json.dumps(answer))
+
+
+def measure(strategy, n, args):
+    command = [sys.executable, __file__, strategy, "--pool", str(args.pool)]
+    for name in ("n", "smallest", "labelled", "batch"):
+        value = n if name == "n" else getattr(args, name)
+        command += [f"--{name}", str(value)]
+    if args.head:
+        command.append("--head")
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("strategies", nargs="*", default=STRATEGIES)
+    parser.add_argument("--smallest", type=int, default=10_000)
+    parser.add_argument("--largest", type=int, default=1_000_000)
+    parser.add_argument("--steps", type=int, default=5, help="sizes, geometric")
+    parser.add_argument("--features", type=int, default=1280)
+    parser.add_argument("--labelled", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--head", action="store_true", help="our head, not sklearn's")
+    parser.add_argument("--folder", default=None, help="for the pool's file")
+    parser.add_argument("--pool", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--n", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.pool:
+        return one(args)
+
+    sizes = np.geomspace(args.smallest, args.largest, args.steps).round().astype(int)
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
+    print(f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')}")
+    print(f"{args.features} features, {args.labelled} labelled, batch {args.batch}, ")
+    print("our head" if args.head else "LogisticRegression", end="\n\n")
+    print("| strategy |" + "".join(f" {n:,} |" for n in sizes), end="")
+    print(" exponent | peak MB, least and most rows |")
+    print("| --- |" + " ---: |" * (len(sizes) + 2))
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        args.pool = Path(folder, "pool.npy")
+        write_pool(args.pool, sizes[-1], args.features)
+        for strategy in args.strategies:
+            found = [measure(strategy, n, args) for n in sizes]
+            seconds = [f["seconds"] for f in found]
+            slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+            print(f"| {strategy} |" + "".join(f" {s:.3g} |" for s in seconds), end="")
+            print(f" {slope:.2f} | {found[0]['peak']:,.0f}, ", end="")
+            print(f"{found[-1]['peak']:,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,27 @@
 """Data sets with a class, a second attribute and a split."""
 
+from modal_pretrain.datasets.amazon import load_amazon
+from modal_pretrain.datasets.celeba import load_celeba
+from modal_pretrain.datasets.civilcomments import load_civilcomments
+from modal_pretrain.datasets.csv_file import load_csv
+from modal_pretrain.datasets.folder import load_folder
 from modal_pretrain.datasets.grouped import GroupedDataset
+from modal_pretrain.datasets.iwildcam import load_iwildcam
+from modal_pretrain.datasets.metashift import load_metashift
 from modal_pretrain.datasets.shapes import make_shapes
+from modal_pretrain.datasets.treeperson import load_treeperson
+from modal_pretrain.datasets.waterbirds import load_waterbirds
 
-__all__ = ["GroupedDataset", "make_shapes"]
+__all__ = [
+    "GroupedDataset",
+    "load_amazon",
+    "load_celeba",
+    "load_civilcomments",
+    "load_csv",
+    "load_folder",
+    "load_iwildcam",
+    "load_metashift",
+    "load_treeperson",
+    "load_waterbirds",
+    "make_shapes",
+]

@@ -1,0 +1,117 @@
+"""Names of splits as people write them, and splits drawn where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from modal_pretrain.datasets.grouped import SPLITS
+
+# What is not a number has one meaning everywhere; 0, 1 and 2 have not.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "id_val": "id_validation",
+    "id_validation": "id_validation",
+    "id_test": "id_test",
+}
+
+
+def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.ndarray:
+    """Translate what stands for the splits into the names of `GroupedDataset`.
+
+    Parameters
+    ----------
+    values : sequence of str
+        One for each row.
+    names : mapping, optional
+        Name for each value; keys are compared as text. By default the usual names.
+    where : str
+        Where the values are from, for messages.
+
+    Returns
+    -------
+    ndarray of str
+        One for each row.
+
+    Raises
+    ------
+    ValueError
+        If a value has no name, or a name is unknown.
+    """
+    if names is None:
+        known = SPLIT_NAMES
+    else:
+        known = {str(key): str(name) for key, name in names.items()}
+        wrong = [name for name in known.values() if name not in SPLITS]
+        if wrong:
+            raise ValueError(
+                f"split_names maps to {wrong[0]!r}; the known splits are "
+                f"{', '.join(SPLITS)}"
+            )
+    found, inverse = np.unique(np.asarray(values, dtype=str), return_inverse=True)
+    result = []
+    for position, value in enumerate(found.tolist()):
+        # Names are written in any case, unless somebody lists them.
+        key = value.strip().lower() if names is None else value
+        if key not in known:
+            rows = np.flatnonzero(inverse == position)
+            raise ValueError(
+                f"{where} holds {value!r} in {len(rows)} rows; known are "
+                f"{', '.join(known)}. Say what the values mean, for example "
+                f"split_names={{{value!r}: 'train', ...}}"
+            )
+        result.append(known[key])
+    return np.array(result)[inverse]
+
+
+def draw_splits(
+    y: np.ndarray,
+    test_size: float,
+    validation_size: float,
+    random_state: int | np.random.RandomState | None,
+) -> np.ndarray:
+    """Draw splits with the same shares in every class.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Class labels.
+    test_size, validation_size : float
+        Shares, at least 0 and together less than 1.
+    random_state : int, RandomState or None
+        The draw.
+
+    Returns
+    -------
+    ndarray of str of shape (n,)
+        "train", "validation" or "test".
+
+    Raises
+    ------
+    ValueError
+        If the shares are out of range.
+    """
+    if min(test_size, validation_size) < 0 or test_size + validation_size >= 1:
+        raise ValueError(
+            "test_size and validation_size must be at least 0 and together less than "
+            f"1, got {test_size} and {validation_size}"
+        )
+    rng = check_random_state(random_state)
+    split = np.full(len(y), "train", dtype="<U10")
+    for label in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == label))
+        first = round(test_size * len(rows))
+        second = first + round(validation_size * len(rows))
+        split[rows[:first]] = "test"
+        split[rows[first:second]] = "validation"
+    return split

@@ -1,0 +1,292 @@
+"""Tables of metadata and the files they list: found, checked and counted."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MISSING = ("error", "drop", "ignore")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a published data set lie, and where to get them.
+
+    Parameters
+    ----------
+    name : str
+        The data set, for messages.
+    files : sequence of str
+        Files or folders that must be there.
+    folders : sequence of str
+        Names that the data set's folder has by default, below a parent.
+    tree : str
+        The layout, for messages.
+    source : str
+        Where to get it.
+    """
+
+    name: str
+    files: Sequence[str]
+    folders: Sequence[str]
+    tree: str
+    source: str
+
+    def find(self, root: str | os.PathLike[str]) -> Path:
+        """Return the data set's folder: `root`, or one of `folders` below it.
+
+        Raises
+        ------
+        FileNotFoundError
+            If none of them has all files.
+        """
+        root = Path(root).expanduser()
+        for folder in [root, *(root / name for name in self.folders)]:
+            if all((folder / name).exists() for name in self.files):
+                return folder
+        lacking = [name for name in self.files if not (root / name).exists()]
+        problem = f"lacks {', '.join(lacking)}" if root.is_dir() else "is not a folder"
+        raise FileNotFoundError(
+            f"{self.name} is not in {root}, which {problem}. Give the folder with\n"
+            f"{self.tree}\nor its parent, if the folder is called "
+            f"{' or '.join(self.folders)}. Nothing is downloaded; get it from "
+            f"{self.source}."
+        )
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Read columns of a CSV file as text; only empty cells are missing.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; UTF-8, with or without a byte order mark.
+    columns : sequence of str
+        Columns that must be there.
+    optional : sequence of str
+        Columns that are read where they exist.
+    options : mapping, optional
+        For ``pandas.read_csv``, over the defaults here.
+
+    Returns
+    -------
+    DataFrame
+        The columns in this order, rows numbered from 0.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it can't be read or lacks a column.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no file {os.fspath(path)}")
+    settings: dict[str, Any] = {
+        "dtype": str,
+        # "None", "NA" and "null" are labels and texts like others.
+        "keep_default_na": False,
+        "na_values": [""],
+        "encoding": "utf-8-sig",
+        **(options or {}),
+    }
+    try:
+        header = pd.read_csv(path, **{**settings, "nrows": 0})
+        known = [str(column) for column in header.columns]
+        lacking = [column for column in columns if column not in known]
+        if lacking:
+            raise ValueError(
+                f"{os.fspath(path)} has no column {lacking[0]!r}; its columns are "
+                f"{', '.join(map(repr, known))}"
+            )
+        wanted = [*columns, *(column for column in optional if column in known)]
+        wanted = list(dict.fromkeys(wanted))
+        # Not usecols: with it, rows that are too long pass for shorter ones.
+        table = pd.read_csv(path, **settings)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(
+            f"{os.fspath(path)} can't be read as a table: {error}. If its columns are "
+            "not separated by commas, give the separator"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Give its "
+            "encoding, such as 'latin-1'"
+        ) from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(
+            f"{os.fspath(path)} has rows with more cells than its header; quote the "
+            "cells that hold a separator"
+        )
+    if table.empty:
+        raise ValueError(f"{os.fspath(path)} has a header and no rows")
+    return table[wanted]
+
+
+def row_name(index: int) -> str:
+    """Name a row of a table for a message."""
+    return f"row {index + 1} below the header"
+
+
+def numbers(table: pd.DataFrame, column: str, where: Any) -> np.ndarray:
+    """Return a column of whole numbers as integers.
+
+    Raises
+    ------
+    ValueError
+        If a cell is empty or something else.
+    """
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    bad = ~(values == np.floor(values))
+    if bad.any():
+        first = int(np.argmax(bad))
+        cell = table[column].iloc[first]
+        held = "an empty cell" if pd.isna(cell) else repr(cell)
+        raise ValueError(
+            f"column {column!r} of {where} must hold whole numbers; {row_name(first)} "
+            f"has {held}"
+            + (f", and {bad.sum() - 1} more are wrong" if bad.sum() > 1 else "")
+        )
+    return values.astype(np.int64)
+
+
+def choices(values: np.ndarray, known: Mapping[Any, Any], column: str, where: Any):
+    """Look up each of `values` in `known`.
+
+    Returns
+    -------
+    ndarray
+        What `known` has for them.
+
+    Raises
+    ------
+    ValueError
+        If a value is not a key.
+    """
+    found, inverse = np.unique(values, return_inverse=True)
+    for position, value in enumerate(found.tolist()):
+        if value not in known:
+            rows = np.flatnonzero(inverse == position)
+            raise ValueError(
+                f"column {column!r} of {where} holds {value!r} in {len(rows)} rows, "
+                f"first in {row_name(int(rows[0]))}; known are "
+                f"{', '.join(map(repr, known))}"
+            )
+    return np.array([known[value] for value in found.tolist()])[inverse]
+
+
+def check_missing(missing: str) -> None:
+    """Refuse an unknown choice of what to do about missing things."""
+    if missing not in MISSING:
+        raise ValueError(
+            f"missing must be one of {', '.join(MISSING)}, got {missing!r}"
+        )
+
+
+def warn(message: str, *, depth: int = 4) -> None:
+    """Warn in the name of the loader's caller, `depth` frames above."""
+    warnings.warn(message, UserWarning, stacklevel=depth)
+
+
+def image_paths(
+    root: str | os.PathLike[str], names: Any, missing: str, where: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paths of listed images, and which of them are there.
+
+    Parameters
+    ----------
+    root : path-like
+        Folder that the names are relative to.
+    names : sequence of str
+        The images.
+    missing : {"error", "drop", "ignore"}
+        What a missing file is: an error, a row less and a warning with the count, or
+        nothing to look for.
+    where : object
+        The list, for messages.
+
+    Returns
+    -------
+    paths : ndarray of str
+        All of them.
+    keep : ndarray of bool
+        Rows to keep.
+
+    Raises
+    ------
+    FileNotFoundError
+        If files are missing and that is an error, or all of them are.
+    ValueError
+        If a row names none.
+    """
+    check_missing(missing)
+    empty = pd.isna(np.asarray(names, dtype=object))
+    if empty.any():
+        raise ValueError(
+            f"{empty.sum()} rows of {where} name no image, first "
+            f"{row_name(int(np.argmax(empty)))}"
+        )
+    base = os.fspath(root)
+    paths = [os.path.join(base, name) for name in names]
+    keep = np.ones(len(paths), dtype=bool)
+    if missing != "ignore":
+        keep = exist(paths)
+    absent = len(paths) - int(keep.sum())
+    if absent:
+        first = paths[int(np.argmin(keep))]
+        message = (
+            f"{absent} of {len(paths)} images listed in {where} are missing, first "
+            f"{first}"
+        )
+        if missing == "error" or absent == len(paths):
+            raise FileNotFoundError(
+                f"{message}. Check the folder and whether everything was unpacked; "
+                "missing='drop' leaves these rows out and missing='ignore' does not "
+                "look."
+            )
+        warn(f"{message}; these rows are left out")
+    return np.array(paths), keep
+
+
+def exist(paths: Sequence[str]) -> np.ndarray:
+    """Say of each path whether it is a file, listing each folder once."""
+    folders: dict[str, set[str]] = {}
+    found = np.empty(len(paths), dtype=bool)
+    for i, path in enumerate(paths):
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = _files(folder)
+        # The second look is for file systems that do not tell cases apart.
+        found[i] = name in folders[folder] or os.path.isfile(path)
+    return found
+
+
+def _files(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:
+        return set()
+
+
+def warn_about_repeats(paths: np.ndarray, where: Any) -> None:
+    """Warn if a list names a file more than once; its rows stay."""
+    repeats = pd.Series(paths).duplicated()
+    if repeats.any():
+        warn(
+            f"{repeats.sum()} of {len(paths)} rows of {where} name a file that an "
+            f"earlier row names, first {paths[int(np.argmax(repeats))]}; they are kept"
+        )

@@ -1,0 +1,247 @@
+"""Your own pictures or texts, listed in a CSV file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modal_pretrain.datasets._splits import draw_splits
+from modal_pretrain.datasets._splits import split_names as named_splits
+from modal_pretrain.datasets._table import (
+    check_missing,
+    choices,
+    image_paths,
+    numbers,
+    read_table,
+    row_name,
+    warn,
+)
+from modal_pretrain.datasets.grouped import GroupedDataset
+
+_FLAGS = {"0": False, "1": True, "false": False, "true": True}
+
+
+def load_csv(
+    path: str | os.PathLike[str],
+    *,
+    target: str,
+    image: str | None = None,
+    text: str | None = None,
+    attribute: str | None = None,
+    split: str | None = None,
+    extra: Sequence[str] = (),
+    flags: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    split_names: Mapping[Any, str] | None = None,
+    test_size: float = 0.2,
+    validation_size: float = 0.0,
+    random_state: int | np.random.RandomState | None = 0,
+    missing: str = "error",
+    duplicates: str = "error",
+    labels: str = "auto",
+    disambiguating: str = "mismatch",
+    rare_share: float = 0.1,
+    name: str | None = None,
+    read_options: Mapping[str, Any] | None = None,
+) -> GroupedDataset:
+    """Read a CSV file that lists pictures or holds texts, with their labels.
+
+    Input: the column `image` (file names, read when they are needed) or `text`. Class,
+    attribute and splits: the columns `target`, `attribute` and `split`. Disambiguating:
+    see `disambiguating` and `flags`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, with a header.
+    target : str
+        Column of the class.
+    image, text : str
+        Column of the input; one of the two.
+    attribute : str, optional
+        Column of the attribute. By default all have the same one.
+    split : str, optional
+        Column of the split. By default splits are drawn, with the same shares in every
+        class.
+    extra : sequence of str, optional
+        Columns of further attributes.
+    flags : str, optional
+        Column of 0 and 1 (or false and true) that says which rows are disambiguating,
+        instead of a rule.
+    root : path-like, optional
+        Folder that image names are relative to. By default that of the file.
+    split_names : mapping, optional
+        Split ("train", "validation", "test", "id_validation", "id_test") for each value
+        of the column `split`, for example ``{0: "train", 1: "test"}``. By default the
+        usual names are understood, and numbers are not.
+    test_size, validation_size : float, default=0.2 and 0.0
+        Shares of the splits that are drawn.
+    random_state : int, RandomState or None, default=0
+        The draw.
+    missing : {"error", "drop", "ignore"}, default="error"
+        What to do about rows with an empty cell in a column that is used, or whose
+        image is not there: fail, leave them out with a warning that counts them, or,
+        of images, not look ("ignore"; empty cells are an error).
+    duplicates : {"error", "drop", "keep"}, default="error"
+        What to do about rows that repeat the input of an earlier row: fail, leave them
+        out with a warning that counts them (where labels or splits differ it still
+        fails), or keep them.
+    labels : {"auto", "text"}, default="auto"
+        "auto": labels of a column that holds whole numbers only are numbers; numbers
+        among texts are an error. "text": they are texts as they stand.
+    disambiguating, rare_share : str, float
+        See `GroupedDataset`.
+    name : str, optional
+        Name of the data set. By default that of the file, or of its folder if the file
+        is called "metadata.csv".
+    read_options : mapping, optional
+        For ``pandas.read_csv``, such as ``{"sep": ";", "encoding": "latin-1"}``.
+
+    Returns
+    -------
+    GroupedDataset
+        `X` is an array of paths, or of str objects.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file or images are not there.
+    ValueError
+        If the table is not as expected.
+
+    Notes
+    -----
+    Only empty cells count as missing: "NA" and "None" are labels and texts.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from modal_pretrain.datasets import load_csv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "reviews.csv")
+    ...     _ = path.write_text('''review,stars,shop,part
+    ... "Good, really.",5,books,train
+    ... Bad.,1,books,train
+    ... Works.,5,tools,train
+    ... Broke.,1,tools,test
+    ... ''')
+    ...     data = load_csv(path, text="review", target="stars", attribute="shop",
+    ...                     split="part", disambiguating="rare", rare_share=0.4)
+    >>> data.summary()
+    'reviews: 2 classes x 2 shop; train 3 (33.3 % disambiguating), test 1 (100.0 %)'
+    >>> data.X[0]
+    'Good, really.'
+    """
+    if (image is None) == (text is None):
+        raise ValueError("give one of image and text, the column of the input")
+    check_missing(missing)
+    for key, value, known in (
+        ("duplicates", duplicates, ("error", "drop", "keep")),
+        ("labels", labels, ("auto", "text")),
+    ):
+        if value not in known:
+            raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
+    path = Path(path).expanduser()
+    column: str = image if image is not None else str(text)
+    used = [column, target, *(c for c in (attribute, split, flags) if c), *extra]
+    table = read_table(path, used, options=read_options)
+    table = _without_gaps(table, missing, path)
+    X: Any
+    if image is None:
+        X = table[column].to_numpy(dtype=object)
+    else:
+        base = path.parent if root is None else Path(root).expanduser()
+        X, keep = image_paths(base, table[column], missing, path)
+        X, table = X[keep], table[keep].reset_index(drop=True)
+    keep = _first_of_each(table, column, duplicates, path)
+    X, table = X[keep], table[keep].reset_index(drop=True)
+    y = _labels(table, target, labels, path)
+    if split is None:
+        splits = draw_splits(y, test_size, validation_size, random_state)
+    else:
+        where = f"column {split!r} of {path}"
+        splits = named_splits(table[split], split_names, where)
+    rule: Any = disambiguating
+    if flags is not None:
+        lower = table[flags].str.lower().to_numpy(dtype=str)
+        rule = choices(lower, _FLAGS, flags, path)
+    own_name = path.parent.resolve().name if path.stem == "metadata" else path.stem
+    return GroupedDataset(
+        X,
+        y,
+        np.full(len(y), "all")
+        if attribute is None
+        else _labels(table, attribute, labels, path),
+        splits,
+        disambiguating=rule,
+        rare_share=rare_share,
+        name=own_name if name is None else name,
+        attribute_name="attribute" if attribute is None else attribute,
+        modality="image" if text is None else "text",
+        extra={key: _labels(table, key, labels, path) for key in extra},
+    )
+
+
+def _without_gaps(table: pd.DataFrame, missing: str, path: Path) -> pd.DataFrame:
+    gaps = table.isna()
+    bad = gaps.any(axis=1).to_numpy()
+    if not bad.any():
+        return table
+    counts = gaps.sum()
+    listed = ", ".join(f"{key} ({n})" for key, n in counts[counts > 0].items())
+    message = (
+        f"{bad.sum()} of {len(table)} rows of {path} have an empty cell, in "
+        f"{listed}; the first is {row_name(int(np.argmax(bad)))}"
+    )
+    if missing != "drop" or bad.all():
+        raise ValueError(f"{message}. Fill them, or leave them out: missing='drop'.")
+    warn(f"{message}. They are left out")
+    return table[~bad].reset_index(drop=True)
+
+
+def _first_of_each(
+    table: pd.DataFrame, column: str, duplicates: str, path: Path
+) -> np.ndarray:
+    """Flag the rows whose input no earlier row has, or all."""
+    repeats = table.duplicated(subset=column).to_numpy()
+    if duplicates == "keep" or not repeats.any():
+        return np.ones(len(table), dtype=bool)
+    first = int(np.argmax(repeats))
+    cell = str(table[column].iloc[first])
+    message = (
+        f"{repeats.sum()} of {len(table)} rows of {path} repeat the {column!r} of an "
+        f"earlier row, first {cell[:60]!r}"
+    )
+    same = repeats & table.duplicated().to_numpy()
+    if duplicates == "drop" and (same == repeats).all():
+        warn(f"{message}. They are left out")
+        return ~repeats
+    differ = int((repeats & ~same).sum())
+    raise ValueError(
+        f"{message}; in {differ} of them other columns differ. "
+        + ("Correct these, " if differ else "Leave them out with duplicates='drop', ")
+        + "or keep all with duplicates='keep'."
+    )
+
+
+def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.ndarray:
+    """Labels of a column: integers, or texts."""
+    cells = table[column]
+    if labels == "auto":
+        # Labels are few: look at each once.
+        known = pd.Series(cells.unique())
+        numeric = pd.to_numeric(known, errors="coerce").notna()
+        if numeric.all():
+            return numbers(table, column, path)
+        if numeric.any():
+            raise ValueError(
+                f"column {column!r} of {path} mixes numbers and texts, such as "
+                f"{known[numeric].iloc[0]!r} and {known[~numeric].iloc[0]!r}. Correct "
+                "the column, or take all for texts: labels='text'."
+            )
+    return cells.to_numpy(dtype=str)

@@ -1,0 +1,195 @@
+"""Your own pictures in folders, one for each class."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain.datasets._folders import pictures_below, subfolders
+from modal_pretrain.datasets._splits import SPLIT_NAMES, draw_splits
+from modal_pretrain.datasets._splits import split_names as named_splits
+from modal_pretrain.datasets._table import warn
+from modal_pretrain.datasets.grouped import GroupedDataset
+
+
+def load_folder(
+    root: str | os.PathLike[str],
+    *,
+    attribute: str | re.Pattern[str] | Callable[[str], Any] | None = None,
+    split: str = "auto",
+    split_names: Mapping[str, str] | None = None,
+    test_size: float = 0.2,
+    validation_size: float = 0.0,
+    random_state: int | np.random.RandomState | None = 0,
+    disambiguating: str = "mismatch",
+    rare_share: float = 0.1,
+    attribute_name: str = "attribute",
+    name: str | None = None,
+) -> GroupedDataset:
+    """List pictures in folders, one folder for each class.
+
+    Input: the pictures anywhere below a class's folder; they are read when they are
+    needed. Class: the folder's name. Attribute, splits and disambiguating: see the
+    parameters.
+
+    Parameters
+    ----------
+    root : path-like
+        The folder of the class folders (``root/cat/1.jpg``), or of split folders with
+        class folders (``root/train/cat/1.jpg``).
+    attribute : "folder", regular expression, callable or None, default=None
+        "folder": the name of the folder in the class folder
+        (``root/cat/indoor/1.jpg``). A compiled regular expression: its first group in
+        the file's path relative to `root`, with "/" between folders. A callable gets
+        this path and returns the attribute. None: all have the same one.
+    split : {"auto", "folder", "random"}, default="auto"
+        "folder": the first level of folders are the splits. "random": they are drawn,
+        with the same shares in every class. "auto": "folder" if all first folders have
+        names of splits (such as train, val and test) and "train" is one of them.
+    split_names : mapping of str to str, optional
+        Split ("train", "validation", "test", ...) for each split folder, if they are
+        called otherwise.
+    test_size, validation_size : float, default=0.2 and 0.0
+        Shares of the splits that are drawn.
+    random_state : int, RandomState or None, default=0
+        The draw.
+    disambiguating, rare_share : str, float
+        See `GroupedDataset`.
+    attribute_name : str, default="attribute"
+        What the attribute is.
+    name : str, optional
+        Name of the data set; by default that of the folder.
+
+    Returns
+    -------
+    GroupedDataset
+        `X` is an array of paths, sorted in each split and class.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not there, or a class has no picture.
+    ValueError
+        If an attribute or a split can't be read off a path.
+
+    Notes
+    -----
+    Files that are not pictures, by their names, and pictures outside class folders are
+    left out with a warning that counts them.
+    """
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    if split not in ("auto", "folder", "random"):
+        raise ValueError(f"split must be auto, folder or random, got {split!r}")
+    parts = subfolders(root)
+    if not parts:
+        raise FileNotFoundError(
+            f"{root} has no folders; pictures are expected in one folder for each class"
+        )
+    if split == "auto":
+        split = "folder" if _are_splits(parts, split_names) else "random"
+    others = _stray(root)
+    listed: list[tuple[str, str, Path]] = []
+    for part, label in _classes(parts, split, others):
+        folder = (root / part / label) if part else root / label
+        pictures = pictures_below(folder, others)
+        if not pictures:
+            raise FileNotFoundError(
+                f"the class folder {folder} has no pictures; fill or remove it"
+            )
+        listed += [(part, label, picture) for picture in pictures]
+    if others:
+        warn(
+            f"{len(others)} files below {root} are left out, since they are not "
+            f"pictures in class folders, first {others[0]}",
+            depth=3,
+        )
+    y = np.array([label for _, label, _ in listed])
+    if split == "folder":
+        parts_of_rows = [part for part, _, _ in listed]
+        splits = named_splits(parts_of_rows, split_names, f"the folder {root}")
+    else:
+        splits = draw_splits(y, test_size, validation_size, random_state)
+    return GroupedDataset(
+        np.array([str(path) for _, _, path in listed]),
+        y,
+        [
+            _attribute(
+                path.relative_to(root), path.relative_to(root / part / label), attribute
+            )
+            for part, label, path in listed
+        ],
+        splits,
+        disambiguating=disambiguating,
+        rare_share=rare_share,
+        name=root.resolve().name if name is None else name,
+        attribute_name=attribute_name,
+    )
+
+
+def _are_splits(parts: list[Path], names: Mapping[str, str] | None) -> bool:
+    known = SPLIT_NAMES if names is None else names
+    found = [part.name if names is not None else part.name.lower() for part in parts]
+    return all(name in known for name in found) and "train" in {
+        known[name] for name in found
+    }
+
+
+def _stray(folder: Path) -> list[Path]:
+    """Files in a folder where only folders are expected."""
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if not entry.name.startswith(".") and not entry.is_dir()
+    )
+
+
+def _classes(
+    parts: list[Path], split: str, others: list[Path]
+) -> list[tuple[str, str]]:
+    """Names of split folder, if any, and class folder."""
+    if split == "random":
+        return [("", part.name) for part in parts]
+    found = []
+    for part in parts:
+        others += _stray(part)
+        labels = [folder.name for folder in subfolders(part)]
+        if not labels:
+            raise FileNotFoundError(
+                f"the split folder {part} has no class folders; with split='random' "
+                "it is taken for a class"
+            )
+        found += [(part.name, label) for label in labels]
+    return found
+
+
+def _attribute(path: Path, inner: Path, rule: Any) -> Any:
+    """Attribute of a picture, by its path below the root and below its class."""
+    if rule is None:
+        return "all"
+    if isinstance(rule, str):
+        if rule != "folder":
+            raise ValueError(
+                "attribute must be 'folder', a compiled regular expression, a callable "
+                f"or None, got {rule!r}"
+            )
+        if len(inner.parts) < 2:
+            raise ValueError(
+                f"attribute='folder', but {path} lies in its class folder itself"
+            )
+        return inner.parts[0]
+    if isinstance(rule, re.Pattern):
+        match = rule.search(path.as_posix())
+        if not match or rule.groups < 1 or match.group(1) is None:
+            raise ValueError(
+                f"the first group of {rule.pattern!r} finds no attribute in "
+                f"{path.as_posix()!r}"
+            )
+        return match.group(1)
+    return rule(path.as_posix())

@@ -1,0 +1,125 @@
+"""iWildCam2020-WILDS: animals before camera traps."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from modal_pretrain.datasets._table import (
+    Layout,
+    choices,
+    image_paths,
+    numbers,
+    read_table,
+    warn_about_repeats,
+)
+from modal_pretrain.datasets.grouped import GroupedDataset
+
+_LAYOUT = Layout(
+    name="iWildCam2020-WILDS",
+    files=("metadata.csv", "categories.csv"),
+    folders=("iwildcam_v2.0",),
+    tree=(
+        "    metadata.csv    (columns split, location_remapped, sequence_remapped, y, "
+        "datetime, filename)\n"
+        "    categories.csv  (columns y, name)\n"
+        "    train/*.jpg     (the images of all splits)"
+    ),
+    source="https://wilds.stanford.edu/datasets (or with the package wilds)",
+)
+_SPLITS = {
+    "train": "train",
+    "val": "validation",
+    "test": "test",
+    "id_val": "id_validation",
+    "id_test": "id_test",
+}
+
+
+def load_iwildcam(
+    root: str | os.PathLike[str], *, missing: str = "error"
+) -> GroupedDataset:
+    """Read iWildCam2020-WILDS, version 2.0.
+
+    Input: photographs of camera traps. Class: the species, one of 182 ("empty"
+    included). Attribute: the camera (the place where it hangs). Disambiguating: the
+    rarest cameras of the train split, which together took at most a tenth of its
+    images; cameras that train lacks are rare too. For the examples whose camera a seed
+    set lacks see `GroupedDataset.unseen`. Splits: "train", "validation" and "test"
+    (other cameras than train), "id_validation" and "id_test" (the same cameras, other
+    days). Publication: [1]_, [2]_. Licence: Community Data License Agreement,
+    Permissive, Version 1.0.
+
+    Parameters
+    ----------
+    root : path-like
+        The folder of ``metadata.csv``, or its parent, if the folder is called
+        "iwildcam_v2.0".
+    missing : {"error", "drop", "ignore"}, default="error"
+        What to do about listed images that are not there: fail, leave the rows out
+        with a warning that counts them, or not look.
+
+    Returns
+    -------
+    GroupedDataset
+        `X` is an array of paths; `extra` has "sequence" (number of the burst of
+        images) and "day" (its date).
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or images are not there. The message says where to get them.
+    ValueError
+        If a table is not as expected.
+
+    References
+    ----------
+    .. [1] S. Beery, E. Cole and A. Gjoka, The iWildCam 2020 Competition Dataset, 2020,
+       arXiv:2004.10340.
+    .. [2] P. W. Koh et al., WILDS: A Benchmark of in-the-Wild Distribution Shifts,
+       ICML 2021, arXiv:2012.07421.
+    """
+    folder = _LAYOUT.find(root)
+    path = folder / "metadata.csv"
+    table = read_table(
+        path,
+        [
+            "split",
+            "location_remapped",
+            "sequence_remapped",
+            "y",
+            "datetime",
+            "filename",
+        ],
+    )
+    categories = read_table(folder / "categories.csv", ["y", "name"])
+    # Species without an image have y = 99999 in the list, all of them.
+    names = dict(
+        zip(
+            numbers(categories, "y", folder / "categories.csv").tolist(),
+            categories["name"].astype(str),
+            strict=True,
+        )
+    )
+    y = numbers(table, "y", path)
+    classes = np.unique(y)
+    choices(classes, names, "y", path)
+    X, keep = image_paths(folder / "train", table["filename"], missing, path)
+    warn_about_repeats(X, path)
+    data = GroupedDataset(
+        X,
+        y,
+        numbers(table, "location_remapped", path),
+        choices(table["split"].to_numpy(dtype=str), _SPLITS, "split", path),
+        disambiguating="rare",
+        name="iwildcam",
+        attribute_name="camera",
+        classes=classes,
+        class_names=[names[label] for label in classes.tolist()],
+        extra={
+            "sequence": numbers(table, "sequence_remapped", path),
+            "day": table["datetime"].astype(str).str[:10].to_numpy(dtype=str),
+        },
+    )
+    return data if keep.all() else data.subset(keep)

@@ -80,8 +80,11 @@ def test_cmyk_jpeg(tmp_path):
 @pytest.mark.parametrize(("alpha", "expected"), [(0, 255), (255, 100), (51, 224)])
 def test_alpha_is_composited_over_white(mode, alpha, expected):
     image = Image.new("LA", (3, 2), (100, alpha))
-    if mode in ("RGBA", "RGBa", "PA"):
+    if mode in ("RGBA", "RGBa"):
         image = image.convert("RGBA")
+    if mode == "PA":  # old versions of Pillow lose the alpha when they convert to it
+        image = Image.new("PA", (3, 2), (1, alpha))
+        image.putpalette([0, 0, 0, 100, 100, 100])
     image = image.convert(mode)
     got = as_images([image]).load(0)
     assert got.shape == (2, 3, 3)
@@ -349,10 +352,18 @@ def noisy_jpeg(path):
     Image.fromarray(photo()).save(path, exif=exif.tobytes()[:-200])
 
 
+def orientation_is_read(path):
+    """Whether this Pillow keeps the tags before the damage (12.0 and older do not)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            return 0x0112 in image.getexif()
+
+
 def test_pillow_really_warns(tmp_path):
     noisy_jpeg(tmp_path / "a.jpg")
     with (
-        pytest.warns(UserWarning, match="EXIF|Tag data"),
+        pytest.warns(UserWarning, match="EXIF|Tag data|Truncated"),
         Image.open(tmp_path / "a.jpg") as image,
     ):
         image.getexif()
@@ -366,7 +377,9 @@ def test_pillow_warnings_do_not_leak(tmp_path):
         with ThreadPoolExecutor(4) as pool:
             pictures = list(pool.map(source.load, range(64)))
     assert not caught
-    assert {picture.shape for picture in pictures} == {(60, 40, 3)}  # still turned
+    turned = orientation_is_read(tmp_path / "a.jpg")
+    shape = (60, 40, 3) if turned else (40, 60, 3)
+    assert {picture.shape for picture in pictures} == {shape}
 
 
 def test_quiet_in_one_thread_only():

@@ -56,6 +56,8 @@ def test_equal_to_timm(crop_mode, crop_pct, size, interpolation):
     preprocessing = Preprocessing.from_data_config(config)
     pixels = create_transform(**config, normalize=False)
     transform = create_transform(**config)
+    if interpolation not in str(transform.transforms[0]):
+        pytest.skip("this timm forgets the interpolation of oblong pictures")
     rng = np.random.default_rng(0)
     sizes = [tuple(rng.integers(16, 300, 2)) for _ in range(8)]
     for height, width in [*sizes, size, (64, 64), (73, 73), (200, 3), (3, 200)]:

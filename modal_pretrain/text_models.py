@@ -136,6 +136,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
                     where,
                     config=config,
                     output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # check_keys names them
                     trust_remote_code=False,
                 )
     except Exception as error:
@@ -162,7 +163,11 @@ def _from_state(config, state: dict[str, torch.Tensor]):
     with torch.device("meta"):
         kind = type(AutoModel.from_config(config, trust_remote_code=False))
     return kind.from_pretrained(
-        None, config=config, state_dict=state, output_loading_info=True
+        None,
+        config=config,
+        state_dict=state,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # check_keys names them
     )
 
 

@@ -104,6 +104,63 @@ def atypical_accuracy(y_true: Any, y_pred: Any, disambiguating: Any) -> float:
     return float(np.mean(y_true[flags] == y_pred[flags])) if flags.any() else np.nan
 
 
+def calibration_error(
+    y_true: Any, proba: Any, classes: Any, *, bins: int = 10
+) -> float:
+    """Distance between stated confidence and accuracy: the expected error of [1]_.
+
+    The examples are put into equally wide bins by the probability of their predicted
+    class; the error is the mean over examples of the distance between their bin's
+    accuracy and its mean probability.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels.
+    proba : array-like of shape (n, n_classes)
+        Predicted probabilities, in [0, 1].
+    classes : array-like of shape (n_classes,)
+        The label of each column.
+    bins : int, default=10
+        Number of bins.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 is calibrated.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, or there are no examples.
+
+    References
+    ----------
+    .. [1] C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017,
+       arXiv:1706.04599.
+
+    Examples
+    --------
+    Two sure answers, one of them wrong: an accuracy of 0.5 said with 0.9.
+
+    >>> calibration_error(["a", "b"], [[0.9, 0.1], [0.9, 0.1]], ["a", "b"])
+    0.4
+    """
+    proba, classes = np.asarray(proba, dtype=float), np.asarray(classes)
+    (y_true,) = _columns(y_true=y_true)
+    if proba.shape != (len(y_true), len(classes)) or proba.size == 0:
+        raise ValueError(
+            f"proba must have shape ({len(y_true)}, {len(classes)}), a row for each "
+            f"label and a column for each class, and not be empty, got {proba.shape}"
+        )
+    confidence = proba.max(axis=1)
+    correct = classes[proba.argmax(axis=1)] == y_true
+    # 1.0 belongs to the last bin.
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(y_true))
+
+
 def enrichment(acquired: Any, pool: Any) -> float:
     """How far the acquired examples are richer in disambiguating ones than the pool.
 
@@ -203,6 +260,35 @@ def label_efficiency(
         level = min(last)
     needed_strategy, needed_random = (_labels_needed(labels, b, level) for b in best)
     return float(needed_random / needed_strategy)
+
+
+def labels_needed(labels: Any, values: Any, level: float) -> float:
+    """Labels at which a learning curve first reaches a level.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_rounds,)
+        Number of labels at each round, increasing and positive.
+    values : array-like of shape (n_rounds,) or (n_seeds, n_rounds)
+        Accuracy at these rounds. Several seeds are averaged first.
+    level : float
+        The accuracy to reach.
+
+    Returns
+    -------
+    float
+        Interpolated as in :func:`label_efficiency`; ``labels[0]`` if the curve starts
+        there; nan if it never gets there.
+
+    Examples
+    --------
+    >>> labels_needed([10, 20, 30], [0.5, 0.6, 0.8], 0.7)
+    25.0
+    """
+    labels = _labels(labels)
+    curve = _curves(values, labels, "values")
+    mean = curve.mean(axis=0) if curve.ndim == 2 else curve
+    return _labels_needed(labels, np.maximum.accumulate(mean), level)
 
 
 def _labels_needed(labels: np.ndarray, rising: np.ndarray, level: float) -> float:

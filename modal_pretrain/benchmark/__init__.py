@@ -1,16 +1,17 @@
 """The benchmark: which model and which query strategy need how many labels."""
 
 from modal_pretrain.benchmark.config import BenchmarkConfig
+from modal_pretrain.benchmark.grid import expand
 from modal_pretrain.benchmark.loop import run_unit
 from modal_pretrain.benchmark.records import RecordStore
-from modal_pretrain.benchmark.runner import run
-from modal_pretrain.benchmark.summary import curves, summarise
+from modal_pretrain.benchmark.runner import load, open_stores, run
 
 __all__ = [
     "BenchmarkConfig",
     "RecordStore",
-    "curves",
+    "expand",
+    "load",
+    "open_stores",
     "run",
     "run_unit",
-    "summarise",
 ]

@@ -1,8 +1,8 @@
-"""Entry point of ``python -m modal_pretrain.benchmark``."""
+"""``python -m modal_pretrain.benchmark`` is ``modal-pretrain bench``."""
 
 import sys
 
 from modal_pretrain.benchmark.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["bench", *sys.argv[1:]]))

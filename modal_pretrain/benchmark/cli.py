@@ -1,50 +1,43 @@
-"""The command line: ``python -m modal_pretrain.benchmark``."""
+"""The command line: ``modal-pretrain bench``, ``report``, ``embed`` and ``list``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Callable
 
-from modal_pretrain.benchmark.config import BenchmarkConfig
-from modal_pretrain.benchmark.figure import draw
+from modal_pretrain.benchmark.cli_bench import add_bench, bench
+from modal_pretrain.benchmark.cli_embed import add_embed, embed
 from modal_pretrain.benchmark.registry import DATASETS, MODELS, strategy_names
-from modal_pretrain.benchmark.runner import run
-from modal_pretrain.benchmark.summary import summarise, to_markdown
+from modal_pretrain.benchmark.report import write_report
+from modal_pretrain.weights import PACKAGED_WEIGHTS
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m modal_pretrain.benchmark",
-        description="Compare query strategies and models by the labels they need.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog="modal-pretrain",
+        description="Pretrained models as active learners: benchmark and tools.",
     )
-    parser.add_argument("--dataset", choices=sorted(DATASETS), default="shapes")
-    parser.add_argument(
-        "--models", nargs="+", choices=sorted(MODELS), default=sorted(MODELS)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_bench(commands)
+    report = commands.add_parser(
+        "report",
+        help="write report.html and report.md from records",
+        description="Write report.html, one page that needs nothing else, and "
+        "report.md from the records in a folder.",
     )
-    parser.add_argument(
-        "--strategies",
-        nargs="+",
-        default=["uncertainty", "random"],
-        metavar="NAME",
-        help="of: " + ", ".join(strategy_names()),
+    report.add_argument("folder", help="what bench was given as --out")
+    report.add_argument("--out", help="folder for the report; default: the records'")
+    add_embed(commands)
+    commands.add_parser(
+        "list", help="name the data sets, models, strategies and packaged weights"
     )
-    parser.add_argument("--seeds", type=int, default=5, help="how many")
-    parser.add_argument("--seed-set", type=int, default=10, help="labels at the start")
-    parser.add_argument("--batch", type=int, default=10, help="labels per round")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--image-size", type=int, default=64, help="pixels")
-    parser.add_argument("--backbone", default=None, help="a timm model")
-    parser.add_argument("--tune", default="head", help="head, all or a number")
-    parser.add_argument("--out", default="demo", help="folder for the results")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmark that the arguments describe and print its table.
+    """Do what the arguments say.
 
     Parameters
     ----------
@@ -54,40 +47,45 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 2 where a setting is not possible.
+        Exit status: 0, 2 where something that was asked for is not possible, 130 after
+        Ctrl-C.
     """
     args = parser().parse_args(arguments)
-    estimator_params = {
-        "image_size": args.image_size,
-        "tune": int(args.tune) if args.tune.isdigit() else args.tune,
+    commands: dict[str, Callable[[argparse.Namespace], None]] = {
+        "bench": bench,
+        "report": _report,
+        "embed": embed,
+        "list": _list,
     }
-    if args.backbone:
-        estimator_params["backbone"] = args.backbone
-    start = time.perf_counter()
     try:
-        config = BenchmarkConfig(
-            dataset=args.dataset,
-            models=args.models,
-            strategies=args.strategies,
-            seeds=tuple(range(args.seeds)),
-            seed_set=args.seed_set,
-            batch=args.batch,
-            rounds=args.rounds,
-            estimator_params=estimator_params,
-        )
-        store, data = run(config, args.out, verbose=not args.quiet)
-    except ValueError as error:
+        commands[args.command](args)
+    except (ValueError, ImportError, FileNotFoundError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    table = to_markdown(summarise(store, data))
-    (store.folder / "summary.md").write_text(f"{data.summary()}\n\n{table}\n")
-    try:
-        figure = str(draw(store, data, store.folder / "figure.png"))
-    except ImportError as error:  # a table without its figure is worth having
-        figure = str(error)
-    sys.stdout.write(
-        f"\n{data.summary()}\n\n{table}\n\n"
-        f"Figure: {figure}\nRecords: {store.folder / 'records'}\n"
-        f"Done in {time.perf_counter() - start:.0f} s.\n"
-    )
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from here.\n")
+        return 130
     return 0
+
+
+def _report(args: argparse.Namespace) -> None:
+    report = write_report(args.folder, args.out or args.folder)
+    sys.stdout.write(f"{report.html}\n{report.markdown}\n")
+
+
+def _list(args: argparse.Namespace) -> None:
+    packaged = [
+        f"{name} ({weights.distribution})" for name, weights in PACKAGED_WEIGHTS.items()
+    ]
+    for title, names in (
+        ("Data sets", sorted(DATASETS)),
+        ("Models", list(MODELS)),
+        ("Strategies", strategy_names()),
+        ("Backbones whose weights come as a package", packaged),
+    ):
+        lines = "\n".join(f"  {name}" for name in names)
+        sys.stdout.write(f"{title}\n{lines}\n\n")
+    sys.stdout.write(
+        'Any timm model is a backbone too, and "module:function" a data set or a '
+        "strategy.\n"
+    )

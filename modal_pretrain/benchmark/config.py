@@ -8,6 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+ORACLE = "group_balanced"  # the strategy that is shown the groups
+FULL = "full"  # not a strategy: one fit on the whole train split
+REFERENCES = ("oracle", "full")
+
+# Axes: adding to them adds runs to the same folder.
+_AXES = ("models", "strategies", "seeds", "references")
+# Where and how fast it runs, not what comes out.
+_EXECUTION = ("cache", "n_threads", "verbose")
+
 
 class Unit(NamedTuple):
     """One active-learning run: what is resumed, spread and repeated as a whole."""
@@ -16,15 +25,21 @@ class Unit(NamedTuple):
     strategy: str
     seed: int
 
+    def __str__(self) -> str:
+        return f"{self.model}--{self.strategy}--{self.seed}".replace(":", ".")
+
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """A grid of models, strategies and seeds on one data set.
+    """Models, strategies and seeds on one data set, with one protocol.
+
+    Several data sets or protocols are several configurations, see `expand`.
 
     Parameters
     ----------
     dataset : str, default="shapes"
-        A name of `modal_pretrain.benchmark.registry.DATASETS`.
+        A name of `modal_pretrain.benchmark.registry.DATASETS`, or "module:function"
+        of a function that returns a `GroupedDataset`.
     dataset_params : mapping
         Passed on to the data set's loader.
     models : tuple of str, default=("pretrained", "random-init")
@@ -42,8 +57,14 @@ class BenchmarkConfig:
         Labels acquired per round.
     rounds : int, default=20
         Number of acquisitions.
+    pool_sample : int or None, default=None
+        The strategy sees that many random examples of the pool, others each round;
+        None shows it all of them.
     estimator_params : mapping
-        Parameters of `PretrainedClassifier`, the same for all models.
+        Parameters of the classifier, the same for all models.
+    references : tuple of {"oracle", "full"}, default=("oracle", "full")
+        Lines for scale. "oracle": the strategy `group_balanced`, which is shown class
+        and attribute of the whole pool. "full": one fit on the whole train split.
     """
 
     dataset: str = "shapes"
@@ -55,44 +76,82 @@ class BenchmarkConfig:
     seed_set_atypical: int | None = None
     batch: int = 10
     rounds: int = 20
+    pool_sample: int | None = None
     estimator_params: Mapping[str, Any] = field(default_factory=dict)
+    references: tuple[str, ...] = REFERENCES
 
     def __post_init__(self) -> None:
-        for name in ("models", "strategies", "seeds"):
-            values = tuple(getattr(self, name))
+        for name in _AXES:
+            values = getattr(self, name)
+            if isinstance(values, str):
+                raise ValueError(
+                    f"{name} must be a list, got {values!r}: write [{values!r}]."
+                )
+            values = tuple(values)
             object.__setattr__(self, name, values)
-            if not values or len(set(values)) < len(values):
+            if len(set(values)) < len(values) or not (values or name == "references"):
                 raise ValueError(
                     f"{name} must name at least one, each once, got {values}."
                 )
+        unknown = set(self.references) - set(REFERENCES)
+        if unknown:
+            raise ValueError(
+                f"references may be {' and '.join(REFERENCES)}, got {unknown.pop()!r}."
+            )
         for name, least in (("seed_set", 1), ("batch", 1), ("rounds", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"{name} must be an integer from {least}, got {value!r}."
-                )
+            _check_integer(name, getattr(self, name), least)
+        for seed in self.seeds:
+            _check_integer("each of seeds", seed, 0)
+        if self.pool_sample is not None:
+            _check_integer("pool_sample", self.pool_sample, self.batch)
 
     def to_json(self) -> str:
         """Return the configuration as canonical JSON (sorted keys, one line)."""
-        return json.dumps(asdict(self), sort_keys=True, default=str)
+        return json.dumps(self._settings(), sort_keys=True, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> BenchmarkConfig:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    def _settings(self) -> dict[str, Any]:
+        settings = asdict(self)
+        for name in _EXECUTION:
+            settings["estimator_params"].pop(name, None)
+        return settings
 
     def digest(self) -> str:
-        """Return 12 hexadecimal digits that change with any setting but the seeds.
+        """Return 12 hexadecimal digits that change with any setting but the axes.
 
-        Leaving out the grid's axes lets a run grow: more seeds, models or strategies
+        Leaving out the axes lets a benchmark grow: more seeds, models or strategies
         add units to the same folder.
         """
-        settings = asdict(self)
-        for axis in ("models", "strategies", "seeds"):
+        settings = self._settings()
+        for axis in _AXES:
             del settings[axis]
         text = json.dumps(settings, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def units(self) -> list[Unit]:
-        """List the runs of the grid, seed by seed, so that early results compare."""
-        return [
+        """List the runs, seed by seed, so that early results compare."""
+        strategies = list(self.strategies)
+        if "oracle" in self.references and ORACLE not in strategies:
+            strategies.append(ORACLE)
+        units = [
             Unit(model, strategy, seed)
             for seed in self.seeds
             for model in self.models
-            for strategy in self.strategies
+            for strategy in strategies
         ]
+        if "full" in self.references:
+            units += [Unit(model, FULL, self.seeds[0]) for model in self.models]
+        return units
+
+    def n_records(self, unit: Unit) -> int:
+        """Return how many rounds a unit records at most."""
+        return 1 if unit.strategy == FULL else self.rounds + 1
+
+
+def _check_integer(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer from {least}, got {value!r}.")

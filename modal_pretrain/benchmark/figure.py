@@ -5,28 +5,30 @@ Needs the extra ``report`` (matplotlib).
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from modal_pretrain.benchmark.records import RecordStore
-from modal_pretrain.benchmark.summary import BASELINE, curves, summarise
-from modal_pretrain.datasets import GroupedDataset
-from modal_pretrain.images import as_images
+from modal_pretrain.benchmark.charts import interval
+from modal_pretrain.benchmark.config import FULL, ORACLE
+from modal_pretrain.benchmark.summary import BASELINE, Summary, curves
 
-_COLOURS = ("#c2410c", "#0369a1", "#4d7c0f", "#7e22ce", "#0f766e", "#b91c1c")
+# Okabe and Ito's, as in the report.
+_COLOURS = ("#0072b2", "#d55e00", "#007a59", "#a8497f", "#9a6700", "#5b4bb5")
 _GREY = "#78716c"
+MAX_EXAMPLES = 9
 _TITLES = {"pretrained": "Pretrained", "random-init": "Randomly initialised"}
 
 
-def draw(store: RecordStore, data: GroupedDataset, path: str | Path) -> Path:
+def draw(summary: Summary, path: str | Path) -> Path:
     """Draw learning curves beside example pictures and what was asked about.
 
     Parameters
     ----------
-    store : RecordStore
-    data : GroupedDataset
-        The data set that was run.
+    summary : Summary
+        Of data whose examples were kept; without them the pictures are left out.
     path : str or Path
         Where the figure goes; the suffix names the format.
 
@@ -46,18 +48,23 @@ def draw(store: RecordStore, data: GroupedDataset, path: str | Path) -> Path:
             "Figures need matplotlib: pip install 'modal_pretrain[report]'"
         ) from error
 
-    config, records, table = store.config, store.load(), summarise(store, data)
+    config, records, table = summary.store.config, summary.records, summary.table
     colours = {
         name: _GREY if name == BASELINE else _COLOURS[i % len(_COLOURS)]
         for i, name in enumerate(config.strategies)
     }
     n_models = len(config.models)
-    figure = Figure(figsize=(4.6 + 3.9 * n_models, 4.4), dpi=150, layout="constrained")
-    grid = figure.add_gridspec(1, n_models + 1, width_ratios=[1.15] + [1.25] * n_models)
-    _draw_examples(figure, grid[0], data)
+    examples = _one_of_each_group(summary)
+    left = int(bool(examples))
+    width = 4.6 * left + 3.9 * n_models
+    figure = Figure(figsize=(width, 4.4), dpi=150, layout="constrained")
+    ratios = [1.15] * left + [1.25] * n_models
+    grid = figure.add_gridspec(1, n_models + left, width_ratios=ratios)
+    if examples:
+        _draw_examples(figure, grid[0], examples)
     first = None
     for i, model in enumerate(config.models):
-        axes = figure.add_subplot(grid[i + 1], sharey=first, sharex=first)
+        axes = figure.add_subplot(grid[i + left], sharey=first, sharex=first)
         first = first or axes
         for name in config.strategies:
             labels, values = curves(records, model, name, "atypical_accuracy")
@@ -82,19 +89,18 @@ def _backbone(config) -> str:
 
 
 def _draw_curve(axes, labels, values, colour, name) -> None:
-    mean = values.mean(axis=0)
+    mean, low, high = interval(values)
     axes.plot(labels, mean, color=colour, linewidth=2.2, label=name)
     if len(values) > 1:
-        error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-        axes.fill_between(
-            labels, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0
-        )
+        axes.fill_between(labels, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
 def _annotate(axes, table) -> None:
     """Say above the curves how far fewer labels went, and what they were spent on."""
     lines = []
     for row in table.itertuples():
+        if row.strategy in (FULL, ORACLE):
+            continue
         line = f"{row.strategy}: {row.atypical_share:.0%} of its questions atypical"
         if row.strategy != BASELINE and not np.isnan(row.multiple):
             line += f", {row.multiple:.1f}x label efficiency"
@@ -104,22 +110,32 @@ def _annotate(axes, table) -> None:
     )
 
 
-def _draw_examples(figure, cell, data: GroupedDataset) -> None:
-    """Show one picture of every group of the pool, with the group's share."""
-    train = np.flatnonzero(data.split == "train")
-    groups = data.groups[train]
-    n_attributes = len(data.attributes)
-    names = data.group_names
-    present = [g for g in range(len(names)) if (groups == g).any()][: 3 * n_attributes]
-    columns = min(n_attributes, 4)
-    rows = int(np.ceil(len(present) / columns))
+def _one_of_each_group(summary: Summary) -> list[tuple[str, float, Path]]:
+    """Return name, share of the pool and a thumbnail of each group that was kept."""
+    folder = summary.store.folder / "examples"
+    if not (folder / "index.json").exists():
+        return []
+    train = summary.data["splits"]["train"]
+    first: dict[str, Path] = {}
+    for row, entry in json.loads((folder / "index.json").read_text()).items():
+        path = folder / f"{row}.jpg"
+        if path.exists():
+            first.setdefault(entry["group"], path)
+    return [
+        (group, count / train["rows"], first[group])
+        for group, count in train["groups"].items()
+        if group in first
+    ][:MAX_EXAMPLES]
+
+
+def _draw_examples(figure, cell, examples: list[tuple[str, float, Path]]) -> None:
+    columns = 2 if len(examples) <= 4 else 3
+    rows = int(np.ceil(len(examples) / columns))
     inner = cell.subgridspec(rows, columns, hspace=0.05, wspace=0.05)
-    for i, group in enumerate(present):
+    for i, (group, share, path) in enumerate(examples):
         axes = figure.add_subplot(inner[divmod(i, columns)])
-        row = train[groups == group][0]
-        axes.imshow(as_images(data.X[[row]]).load(0))
+        with Image.open(path) as picture:
+            axes.imshow(np.asarray(picture.convert("RGB")))
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_title(
-            f"{names[group]}\n{np.mean(groups == group):.1%} of the pool", fontsize=8.5
-        )
+        axes.set_title(f"{group}\n{share:.1%} of the pool", fontsize=8.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from sklearn.base import BaseEstimator
 from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.metrics import (
     atypical_accuracy,
+    calibration_error,
     group_accuracies,
-    worst_group_accuracy,
 )
+
+PHASES = ("embed", "fit", "predict", "query")
 
 
 def run_unit(
@@ -28,6 +30,8 @@ def run_unit(
     batch: int,
     rounds: int,
     seed: int = 0,
+    pool_sample: int | None = None,
+    done: Sequence[dict[str, Any]] = (),
 ) -> Iterator[dict[str, Any]]:
     """Run modAL's loop on a grouped data set and yield a record per round.
 
@@ -36,6 +40,7 @@ def run_unit(
     data : GroupedDataset
         Its train split is the pool, its test split measures.
     estimator : scikit-learn classifier
+        Its fit must depend on the labelled rows alone, not on earlier fits.
     strategy : callable
         A modAL query strategy. It is given ``random_state`` if it takes one, and the
         groups of pool and labelled rows if it is an oracle, which takes ``groups``.
@@ -45,68 +50,137 @@ def run_unit(
         Labels per round, and number of rounds. A pool that runs out ends the run.
     seed : int, default=0
         Of the strategy's randomness, together with the round.
+    pool_sample : int or None, default=None
+        How many random rows of the pool the strategy chooses from; None for all.
+    done : sequence of dict
+        Records of the first rounds, from an earlier call with the same arguments. They
+        are taken as they are: the rows they acquired are fitted once, and the run goes
+        on from there.
 
     Yields
     ------
     dict
         ``round``, ``n_labels``, ``accuracy``, ``worst_group_accuracy``,
-        ``atypical_accuracy``, ``group_accuracy`` by name, ``acquired`` (rows of `data`
-        that this round's labels were spent on), ``acquired_atypical`` (how many of
-        them are disambiguating), ``acquired_groups`` by name, and ``seconds`` by phase:
-        fit, query, predict.
+        ``atypical_accuracy``, ``group_accuracy`` by name, ``calibration_error``,
+        ``brier``, ``log_loss``, ``acquired`` (rows of `data` that this round's labels
+        were spent on), ``acquired_atypical`` (how many of them are disambiguating),
+        ``acquired_groups`` by name, and ``seconds`` by phase: embed, fit, predict,
+        query. Floats are rounded to six decimals.
     """
     train = np.flatnonzero(data.split == "train")
     test = data.subset("test")
-    acquired = np.asarray(seed_set)
-    labelled = acquired[:0]
-    pool = np.setdiff1d(train, acquired)
-    wanted = inspect.signature(strategy).parameters
+    group_names = np.array(data.group_names)
+    test_groups = group_names[test.groups]
+    oracle = _wants(strategy, "groups")
+    seconds = dict.fromkeys(PHASES, 0.0)
 
-    seconds = {"query": 0.0}
+    replayed = [np.asarray(record["acquired"], dtype=np.intp) for record in done]
+    start = len(replayed)
+    if start and not np.array_equal(replayed[0], seed_set):
+        raise ValueError(
+            "the records of the first rounds start from another seed set: the data set "
+            "has changed since. Use another folder."
+        )
+    labelled = np.concatenate(replayed) if start else np.zeros(0, dtype=np.intp)
+    pool = np.setdiff1d(train, labelled)
+    if start > rounds or (start and len(pool) == 0):
+        return
+
+    with _Timer(seconds, "embed"):
+        embed(estimator, data)
     learner = ActiveLearner(estimator=estimator, query_strategy=strategy)
-    for round_ in range(rounds + 1):
+    acquired = np.asarray(seed_set)
+    if start:
+        with _Timer(seconds, "fit"):
+            learner.fit(_rows(data.X, labelled), data.y[labelled])
+    for round_ in range(start, rounds + 1):
+        if round_ > 0:
+            seen = _sample(pool, pool_sample, seed, round_)
+            params: dict[str, Any] = {"n_instances": min(batch, len(seen))}
+            if _wants(strategy, "random_state"):
+                params["random_state"] = (seed * 100_003 + round_ - 1) % 2**32
+            if oracle:
+                params["groups"] = data.groups[seen]
+                params["groups_labelled"] = data.groups[labelled]
+            with _Timer(seconds, "query"):
+                chosen, _ = learner.query(_rows(data.X, seen), **params)
+            acquired = seen[chosen]
         X, y = _rows(data.X, acquired), data.y[acquired]
-        labelled = np.concatenate([labelled, acquired])
         with _Timer(seconds, "fit"):
             if round_ == 0:
                 learner.fit(X, y)
             else:
                 learner.teach(X, y)
+        labelled = np.concatenate([labelled, acquired])
+        pool = np.setdiff1d(pool, acquired, assume_unique=True)
         with _Timer(seconds, "predict"):
-            predicted = learner.predict(test.X)
-        groups = np.array(test.group_names)[test.groups]
+            proba = np.asarray(learner.predict_proba(test.X))
         yield {
             "round": round_,
-            "n_labels": len(train) - len(pool),
-            "accuracy": float(np.mean(predicted == test.y)),
-            "worst_group_accuracy": worst_group_accuracy(test.y, predicted, groups),
-            "atypical_accuracy": atypical_accuracy(
-                test.y, predicted, test.disambiguating
-            ),
-            "group_accuracy": group_accuracies(test.y, predicted, groups),
+            "n_labels": len(labelled),
+            **_scores(test, proba, learner.estimator.classes_, test_groups),
             "acquired": acquired.tolist(),
             "acquired_atypical": int(data.disambiguating[acquired].sum()),
-            "acquired_groups": _count(
-                np.array(data.group_names)[data.groups[acquired]]
-            ),
+            "acquired_groups": _count(group_names[data.groups[acquired]]),
             "seconds": {phase: round(spent, 4) for phase, spent in seconds.items()},
         }
-        if round_ == rounds or len(pool) == 0:
+        seconds = dict.fromkeys(PHASES, 0.0)
+        if len(pool) == 0:
             return
-        params: dict[str, Any] = {"n_instances": min(batch, len(pool))}
-        if "random_state" in wanted:
-            params["random_state"] = (seed * 100_003 + round_) % 2**32
-        if "groups" in wanted:
-            params["groups"] = data.groups[pool]
-            params["groups_labelled"] = data.groups[labelled]
-        with _Timer(seconds, "query"):
-            chosen, _ = learner.query(_rows(data.X, pool), **params)
-        acquired = pool[chosen]
-        pool = np.delete(pool, chosen)
+
+
+def _scores(test, proba, classes, groups) -> dict[str, Any]:
+    """Return the measures of one round; classes that nobody labelled count as 0."""
+    predicted = np.asarray(classes)[proba.argmax(axis=1)]
+    by_group = group_accuracies(test.y, predicted, groups)
+    hit = np.asarray(classes)[None] == test.y[:, None]
+    given = np.where(hit, proba, 0).sum(axis=1)
+    # An unlabelled class has no column: its share of the squared error is 1.
+    brier = ((proba - hit) ** 2).sum(axis=1) + ~hit.any(axis=1)
+    scores = {
+        "accuracy": np.mean(predicted == test.y),
+        "worst_group_accuracy": min(by_group.values()),
+        "atypical_accuracy": atypical_accuracy(test.y, predicted, test.disambiguating),
+        "calibration_error": calibration_error(test.y, proba, classes),
+        "brier": brier.mean(),
+        "log_loss": -np.log(np.maximum(given, 1e-15)).mean(),
+    }
+    rounded = {key: _rounded(value) for key, value in scores.items()}
+    shown = {name: _rounded(value) for name, value in by_group.items()}
+    return {**rounded, "group_accuracy": shown}
+
+
+def _rounded(value: float) -> float | None:
+    """Return six decimals, which any JSON reader reads; None for nan."""
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def embed(estimator: Any, data: GroupedDataset) -> None:
+    """Fill a frozen backbone's cache, so that no later phase pays for it.
+
+    All rows in one order, whichever rounds are left to do: batches that differ may
+    differ in the last bits.
+    """
+    frozen = getattr(estimator, "tune", None) == "head"
+    if frozen and hasattr(estimator, "embed") and estimator.cache is not None:
+        used = np.isin(data.split, ("train", "test"))
+        estimator.embed(_rows(data.X, np.flatnonzero(used)))
+
+
+def _sample(pool: np.ndarray, n: int | None, seed: int, round_: int) -> np.ndarray:
+    """Draw the part of the pool that this round's query sees."""
+    if n is None or n >= len(pool):
+        return pool
+    rng = np.random.default_rng([seed, round_])
+    return np.sort(rng.choice(pool, n, replace=False))
+
+
+def _wants(strategy: Callable, name: str) -> bool:
+    return name in inspect.signature(strategy).parameters
 
 
 class _Timer:
-    """Write a phase's seconds into a dict."""
+    """Add a phase's seconds to a dict."""
 
     def __init__(self, seconds: dict[str, float], phase: str) -> None:
         self.seconds, self.phase = seconds, phase
@@ -115,7 +189,7 @@ class _Timer:
         self.start = time.perf_counter()
 
     def __exit__(self, *exception: object) -> None:
-        self.seconds[self.phase] = time.perf_counter() - self.start
+        self.seconds[self.phase] += time.perf_counter() - self.start
 
 
 def _rows(X: Any, rows: np.ndarray) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from modAL.uncertainty import (
@@ -11,11 +15,9 @@ from modAL.uncertainty import (
     uncertainty_sampling,
 )
 
-from modal_pretrain import query
+from modal_pretrain import datasets, query
 from modal_pretrain.classifier import PretrainedClassifier
-from modal_pretrain.datasets import GroupedDataset, make_shapes
-
-DATASETS: dict[str, Callable[..., GroupedDataset]] = {"shapes": make_shapes}
+from modal_pretrain.datasets import GroupedDataset
 
 MODELS: dict[str, dict[str, Any]] = {
     "pretrained": {"pretrained": True},
@@ -30,6 +32,75 @@ _MODAL = {
 }
 
 
+def _rare_subclasses(root: str) -> GroupedDataset:
+    """Pictures of animals and vehicles, some kinds of which are rare in train."""
+    return datasets.load_csv(
+        Path(root) / "metadata.csv",
+        image="filename",
+        target="target",
+        attribute="subclass",
+        split="split",
+        disambiguating="rare",
+        name="rare subclasses",
+    )
+
+
+def _snippets(root: str) -> GroupedDataset:
+    """Sentences with a sentiment, some kinds of text rare in train."""
+    return datasets.load_csv(
+        Path(root) / "metadata.csv",
+        text="text",
+        target="target",
+        attribute="domain",
+        split="split",
+        disambiguating="rare",
+        name="snippets",
+    )
+
+
+# Name -> a function of `modal_pretrain.datasets`, or one of the two above.
+DATASETS: dict[str, str | Callable[..., GroupedDataset]] = {
+    "shapes": "make_shapes",
+    "reviews": "make_reviews",
+    "waterbirds": "load_waterbirds",
+    "treeperson": "load_treeperson",
+    "iwildcam": "load_iwildcam",
+    "amazon": "load_amazon",
+    "celeba": "load_celeba",
+    "metashift": "load_metashift",
+    "csv": "load_csv",
+    "folder": "load_folder",
+    "rare-subclasses": _rare_subclasses,
+    "snippets": _snippets,
+}
+TEXT_DATASETS = ("amazon", "reviews", "snippets")
+
+
+def loader(name: str) -> Callable[..., GroupedDataset]:
+    """Return the function that loads a data set.
+
+    Parameters
+    ----------
+    name : str
+        A key of `DATASETS`, or "module:function".
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set.
+    """
+    if ":" in name:
+        return _imported(name, "dataset")
+    entry = _look_up(DATASETS, name, "dataset")
+    if isinstance(entry, str):
+        return getattr(datasets, entry)
+    return entry
+
+
 def load_dataset(name: str, **params: Any) -> GroupedDataset:
     """Load a data set by name.
 
@@ -38,13 +109,54 @@ def load_dataset(name: str, **params: Any) -> GroupedDataset:
     ValueError
         If there is no such data set.
     """
-    return _look_up(DATASETS, name, "dataset")(**params)
+    return loader(name)(**params)
 
 
-def make_estimator(model: str, seed: int, params: Any) -> PretrainedClassifier:
-    """Build the estimator of a model; `seed` also draws a random initialisation."""
+def check_model(name: str) -> None:
+    """Raise a ValueError if there is no such model."""
+    _look_up(MODELS, name, "model")
+
+
+def estimator_parameters() -> list[str]:
+    """List the names of the classifier's parameters."""
+    return [
+        name
+        for name, parameter in inspect.signature(
+            PretrainedClassifier
+        ).parameters.items()
+        if parameter.kind != parameter.VAR_KEYWORD
+    ]
+
+
+def make_estimator(
+    model: str, seed: int, params: Mapping[str, Any], modality: str = "image"
+) -> Any:
+    """Build the classifier of a model.
+
+    Parameters
+    ----------
+    model : str
+        A name of `MODELS`.
+    seed : int
+        Draws a random initialisation too.
+    params : mapping
+        The classifier's parameters.
+    modality : {"image", "text"}, default="image"
+        `PretrainedClassifier`, or `modal_pretrain.text.PretrainedTextClassifier`,
+        which needs the extra ``text``.
+
+    Returns
+    -------
+    PretrainedClassifier or PretrainedTextClassifier
+    """
     chosen = _look_up(MODELS, model, "model")
-    return PretrainedClassifier(**{**chosen, **params, "random_state": seed})
+    make: Any = PretrainedClassifier
+    if modality == "text":
+        make = importlib.import_module("modal_pretrain.text").PretrainedTextClassifier
+        params = {key: value for key, value in params.items() if key != "image_size"}
+    if chosen["pretrained"]:  # weights of the user's own may stand in for True
+        chosen = {"pretrained": params.get("pretrained", True)}
+    return make(**{**params, **chosen, "random_state": seed})
 
 
 def strategy_names() -> list[str]:
@@ -58,23 +170,46 @@ def strategy_names() -> list[str]:
 
 
 def strategy(name: str) -> Callable:
-    """Return a query strategy by name.
+    """Return a query strategy.
+
+    Parameters
+    ----------
+    name : str
+        One of `strategy_names`, or "module:function".
+
+    Returns
+    -------
+    callable
 
     Raises
     ------
     ValueError
         If there is no such strategy.
     """
+    if ":" in name:
+        return _imported(name, "strategy")
     known = {
         name: getattr(query, f"{name}_sampling", None) for name in strategy_names()
     }
     return _look_up({**known, **_MODAL}, name, "strategy")
 
 
-def _look_up(table: dict, name: str, kind: str) -> Any:
+def _imported(name: str, kind: str) -> Callable:
+    module, _, function = name.partition(":")
     try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"There is no {kind} {name!r}: {error}.") from error
+
+
+def _look_up(table: Mapping[str, Any], name: str, kind: str) -> Any:
+    if name in table:
         return table[name]
-    except KeyError:
-        raise ValueError(
-            f"There is no {kind} {name!r}; there are {', '.join(sorted(table))}."
-        ) from None
+    raise ValueError(f"There is no {kind} {name!r}; {_hint(name, table)}.")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    there_are = f"there are {', '.join(names)}"
+    return f"did you mean {near[0]!r}? {there_are.capitalize()}" if near else there_are

@@ -1,0 +1,131 @@
+"""Configuration files, and names that are wrong said so before any work."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from modal_pretrain.benchmark.config import BenchmarkConfig
+from modal_pretrain.benchmark.registry import (
+    check_model,
+    estimator_parameters,
+    loader,
+    strategy,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# What a file, or the mapping given to `expand`, may hold.
+SETTINGS = {
+    *(field.name for field in fields(BenchmarkConfig)),
+    "estimator",
+    "budget",
+} - {"dataset_params", "estimator_params"}
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path : str or Path
+        TOML, or YAML by its suffix .yaml or .yml, which needs PyYAML.
+
+    Returns
+    -------
+    dict
+        See `modal_pretrain.benchmark.grid.expand`.
+
+    Raises
+    ------
+    ValueError
+        If the file is not readable as what its suffix says, or has unknown keys.
+    ImportError
+        If it is YAML and PyYAML is not installed.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read the configuration {path}: {error}") from error
+    if path.suffix in (".yaml", ".yml"):
+        settings = _yaml(text, path)
+    elif path.suffix == ".toml":
+        try:
+            settings = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} is not valid TOML: {error}") from error
+    else:
+        raise ValueError(f"{path}: a configuration ends in .toml, .yaml or .yml.")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} must hold keys and values, see configs/shapes.toml.")
+    reject_unknown(settings, SETTINGS, f"setting in {path.name}")
+    return settings
+
+
+def _yaml(text: str, path: Path) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise ImportError(
+            f"{path} needs PyYAML: pip install pyyaml (TOML needs nothing)"
+        ) from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
+def reject_unknown(given: Iterable[str], known: Iterable[str], kind: str) -> None:
+    """Raise a ValueError about the first of the given keys that is not known."""
+    known = sorted(known)
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {known}."
+            raise ValueError(f"There is no {kind} {key!r}. {hint}")
+
+
+def check_names(config: BenchmarkConfig) -> None:
+    """Raise a ValueError if a configuration names something that there is not."""
+    for model in config.models:
+        check_model(model)
+    for name in config.strategies:
+        strategy(name)
+    load = loader(config.dataset)
+    _check_arguments(load, config.dataset_params, f"parameter of {config.dataset}")
+    own = {"classes", "random_state"} & set(config.estimator_params)
+    if own:
+        raise ValueError(
+            f"estimator: {own.pop()!r} is set by the benchmark; leave it out."
+        )
+    reject_unknown(
+        (key for key in config.estimator_params if "__" not in key),
+        estimator_parameters(),
+        "parameter of the classifier",
+    )
+
+
+def _check_arguments(function: Any, given: Mapping[str, Any], kind: str) -> None:
+    parameters = inspect.signature(function).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        reject_unknown(given, parameters, kind)
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        and name not in given
+    ]
+    if missing:
+        hint = " (--root DIR)" if missing[0] == "root" else ""
+        raise ValueError(f"A {kind} is missing: {missing[0]!r}{hint}.")

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 # What Pillow opens everywhere.
-ENDINGS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm")
-ENDINGS += (".tif", ".tiff", ".webp")
+ENDINGS = {
+    *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+}
 
 
 def subfolders(folder: Path) -> list[Path]:

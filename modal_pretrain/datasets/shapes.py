@@ -13,6 +13,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from modal_pretrain.datasets._draws import (
+    check_whole,
+    even,
+    matching_counts,
+    shuffled,
+)
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 SHAPES = ("square", "circle", "triangle", "star", "cross", "bar")
@@ -112,11 +118,11 @@ def make_shapes(
     >>> data.class_names
     ('square', 'circle')
     """
-    _check_whole("n_classes", n_classes, 2, len(SHAPES))
-    _check_whole("n_train", n_train, n_classes)
-    _check_whole("n_test", n_test, n_classes**2)
-    _check_whole("image_size", image_size, 16)
-    _check_whole("clutter", clutter, 0)
+    check_whole("n_classes", n_classes, 2, len(SHAPES))
+    check_whole("n_train", n_train, n_classes)
+    check_whole("n_test", n_test, n_classes**2)
+    check_whole("image_size", image_size, 16)
+    check_whole("clutter", clutter, 0)
     for key, value in (
         ("match_rate", match_rate),
         ("attribute_strength", attribute_strength),
@@ -131,8 +137,8 @@ def make_shapes(
     # A RandomState, not a Generator: its stream is frozen for good.
     rng = check_random_state(random_state)
     cells = [
-        _shuffled(rng, _train_counts(n_train, n_classes, match_rate)),
-        _shuffled(rng, _even(n_test, n_classes**2)),
+        shuffled(rng, matching_counts(n_train, n_classes, match_rate)),
+        shuffled(rng, even(n_test, n_classes**2)),
     ]
     y, colour = np.divmod(np.concatenate(cells), n_classes)
     outlines = np.stack([_outline(name, difficulty) for name in SHAPES[:n_classes]])
@@ -167,39 +173,6 @@ def make_shapes(
         classes=SHAPES[:n_classes],
         attributes=list(COLOURS)[:n_classes],
     )
-
-
-def _check_whole(key: str, value: Any, low: int, high: int | None = None) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{key} must be a whole number, {limits}, got {value!r}")
-
-
-def _even(total: int, parts: int) -> np.ndarray:
-    """`total` in equal parts; the first get one of the remainder."""
-    return np.full(parts, total // parts) + (np.arange(parts) < total % parts)
-
-
-def _train_counts(n: int, k: int, match_rate: float) -> np.ndarray:
-    """Pictures in each cell of class x colour, flat."""
-    counts = np.zeros((k, k), dtype=int)
-    diagonal = np.eye(k, dtype=bool)
-    # Column by column, so that a remainder does not go to one class.
-    other = np.argwhere(~diagonal)
-    other = other[np.lexsort((other[:, 0], (other[:, 1] - other[:, 0]) % k))]
-    counts[tuple(other.T)] = _even(round((1 - match_rate) * n), len(other))
-    left = _even(n, k) - counts.sum(axis=1)
-    # With match_rate 0 a class may have one picture more than its even share.
-    counts[diagonal] = np.maximum(left, 0)
-    excess = counts.sum() - n
-    if excess:
-        counts[tuple(other[np.argmax(counts[tuple(other.T)])])] -= excess
-    return counts.ravel()
-
-
-def _shuffled(rng: np.random.RandomState, counts: np.ndarray) -> np.ndarray:
-    return rng.permutation(np.repeat(np.arange(len(counts)), counts))
 
 
 def _outline(name: str, difficulty: float) -> np.ndarray:

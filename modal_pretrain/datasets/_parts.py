@@ -1,0 +1,101 @@
+"""Parts of a data set from elsewhere, one for each split, joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from modal_pretrain.datasets._splits import draw_splits, split_names
+from modal_pretrain.datasets.grouped import GroupedDataset
+
+
+class Part(NamedTuple):
+    """Rows of one split, or of all.
+
+    Labels have names where the original keeps numbers for them.
+    """
+
+    X: Any
+    y: np.ndarray
+    names: Mapping[Any, str]
+    attribute: np.ndarray | None = None
+    attribute_names: Mapping[Any, str] | None = None
+    extra: Mapping[str, np.ndarray] | None = None
+
+
+def join(
+    parts: Mapping[str | None, Part],
+    *,
+    test_size: float,
+    validation_size: float,
+    random_state: int | np.random.RandomState | None,
+    names: Mapping[Any, str] | None = None,
+    **kwargs: Any,
+) -> GroupedDataset:
+    """Make one data set of the parts.
+
+    Parameters
+    ----------
+    parts : mapping of str or None to Part
+        One for each split; under None, one whose splits are drawn.
+    test_size, validation_size, random_state : float, float, int or RandomState
+        The draw.
+    names : mapping, optional
+        Split for each key of `parts`; by default the usual names are understood.
+    **kwargs : dict
+        For `GroupedDataset`.
+
+    Returns
+    -------
+    GroupedDataset
+        Parts in their order.
+    """
+    if not parts:
+        raise ValueError("there is no data set in the mapping")
+    values = list(parts.values())
+    y = np.concatenate([part.y for part in values])
+    if None in parts:
+        split = draw_splits(y, test_size, validation_size, random_state)
+    else:
+        listed = np.repeat(
+            np.array(list(map(str, parts))), [len(part.y) for part in values]
+        )
+        split = split_names(listed, names, "the mapping of splits")
+    if values[0].attribute is not None:
+        attribute = np.concatenate([np.asarray(part.attribute) for part in values])
+        kwargs["attribute"] = attribute
+        kwargs.update(_named("attribute", attribute, values[0].attribute_names or {}))
+    elif kwargs.get("attribute") is None:
+        kwargs["attribute"] = np.full(len(y), "all")
+    extra = {
+        key: np.concatenate([(part.extra or {})[key] for part in values])
+        for key in values[0].extra or {}
+    }
+    return GroupedDataset(
+        X=_concatenated([part.X for part in values]),
+        y=y,
+        split=split,
+        extra=extra,
+        **_named("class", y, values[0].names),
+        **kwargs,
+    )
+
+
+def _named(kind: str, labels: np.ndarray, names: Mapping[Any, str]) -> dict[str, Any]:
+    """Labels and names to show, in the order of the labels."""
+    known = np.unique(labels)
+    values = "classes" if kind == "class" else "attributes"
+    shown = [names.get(label, str(label)) for label in known.tolist()]
+    return {values: known, f"{kind}_names": shown}
+
+
+def _concatenated(parts: list[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, np.ndarray) for part in parts) and (
+        len({(part.dtype.kind, part.shape[1:]) for part in parts}) == 1
+    ):
+        return np.concatenate(parts)
+    return [row for part in parts for row in part]

@@ -1,0 +1,173 @@
+"""Data sets of the package `datasets` (Hugging Face).
+
+The package is not imported: its objects bring all that is needed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from modal_pretrain.datasets._parts import Part, join
+from modal_pretrain.datasets.grouped import GroupedDataset
+
+
+def from_huggingface(
+    dataset: Any,
+    *,
+    target: str,
+    image: str | None = None,
+    text: str | None = None,
+    attribute: str | None = None,
+    extra: Sequence[str] = (),
+    split_names: Mapping[str, str] | None = None,
+    test_size: float = 0.2,
+    validation_size: float = 0.0,
+    random_state: int | np.random.RandomState | None = 0,
+    disambiguating: Any = "mismatch",
+    rare_share: float = 0.1,
+    name: str = "data set",
+) -> GroupedDataset:
+    """Take over a Hugging Face data set, or a dictionary of its splits.
+
+    Input: the column `image` or `text`. Class and attribute: columns. Images stay
+    undecoded until they are needed: files where the data set has files, else Pillow
+    images over the bytes it has in memory.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset, or datasets.DatasetDict or other mapping of them
+        One data set, whose splits are drawn, or one for each split. What
+        `datasets.load_dataset` returns, unless it streams.
+    target : str
+        Column of the class.
+    image, text : str
+        Column of the input; one of the two.
+    attribute : str, optional
+        Column of the attribute. By default all have the same one.
+    extra : sequence of str, optional
+        Columns of further attributes.
+    split_names : mapping of str to str, optional
+        Split ("train", "validation", "test", "id_validation", "id_test") for each key
+        of a mapping, if they are not the usual ones.
+    test_size, validation_size : float, default=0.2 and 0.0
+        Shares of the splits that are drawn.
+    random_state : int, RandomState or None, default=0
+        The draw.
+    disambiguating, rare_share : str or array-like of bool, float
+        See `GroupedDataset`.
+    name : str, default="data set"
+        Name of the data set.
+
+    Returns
+    -------
+    GroupedDataset
+        `X` is an array of paths, a list of Pillow images or an array of str objects.
+        Labels that the data set names are numbers with these names.
+
+    Raises
+    ------
+    TypeError
+        If the data set streams, or is something else.
+    ValueError
+        If a column is not there, or lacks values.
+
+    Examples
+    --------
+    With the package `datasets` and a download of your own choice::
+
+        dataset = datasets.load_dataset("imdb")
+        data = from_huggingface(dataset, text="text", target="label")
+    """
+    if (image is None) == (text is None):
+        raise ValueError("give one of image and text, the column of the input")
+    parts = dataset if isinstance(dataset, Mapping) else {None: dataset}
+    read = {
+        split: _read(part, image, text, target, attribute, extra)
+        for split, part in parts.items()
+    }
+    return join(
+        read,
+        names=split_names,
+        test_size=test_size,
+        validation_size=validation_size,
+        random_state=random_state,
+        disambiguating=disambiguating,
+        rare_share=rare_share,
+        name=name,
+        attribute_name="attribute" if attribute is None else attribute,
+        modality="image" if text is None else "text",
+    )
+
+
+def _read(
+    dataset: Any,
+    image: str | None,
+    text: str | None,
+    target: str,
+    attribute: str | None,
+    extra: Sequence[str],
+) -> Part:
+    if not hasattr(dataset, "column_names") or not hasattr(dataset, "__len__"):
+        raise TypeError(
+            f"a datasets.Dataset is expected, got {type(dataset).__name__}; load it "
+            "without streaming"
+        )
+    column: str = image if image is not None else str(text)
+    for wanted in [column, target, *([attribute] if attribute else []), *extra]:
+        if wanted not in dataset.column_names:
+            raise ValueError(
+                f"the data set has no column {wanted!r}; its columns are "
+                f"{', '.join(map(repr, dataset.column_names))}"
+            )
+    if image is None:
+        X = np.array(list(dataset[column]), dtype=object)
+        empty = np.array([not isinstance(value, str) for value in X], dtype=bool)
+        if empty.any():
+            raise ValueError(
+                f"{empty.sum()} rows have no text in {column!r}, first row "
+                f"{np.argmax(empty)}; leave them out with dataset.filter"
+            )
+    else:
+        X = _images(dataset, image)
+    return Part(
+        X,
+        np.array(list(dataset[target])),
+        _names(dataset, target),
+        None if attribute is None else np.array(list(dataset[attribute])),
+        None if attribute is None else _names(dataset, attribute),
+        {key: np.array(list(dataset[key])) for key in extra},
+    )
+
+
+def _names(dataset: Any, column: str) -> dict[int, str]:
+    """Names of numbered labels, if the data set has them."""
+    names = getattr(dataset.features[column], "names", None)
+    return dict(enumerate(map(str, names or [])))
+
+
+def _images(dataset: Any, column: str) -> Any:
+    """Paths, or Pillow images that are not decoded yet."""
+    feature = dataset.features[column]
+    if not hasattr(feature, "decode"):
+        # Names of files, or arrays.
+        values = list(dataset[column])
+        return np.array(values) if all(isinstance(v, str) for v in values) else values
+    # Without decoding a cell is a dictionary of path and bytes.
+    cells = list(dataset.cast_column(column, type(feature)(decode=False))[column])
+    missing = [i for i, cell in enumerate(cells) if cell is None]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} rows have no image in {column!r}, first row {missing[0]}; "
+            "leave them out with dataset.filter"
+        )
+    if all(cell["bytes"] is None for cell in cells):
+        return np.array([cell["path"] for cell in cells])
+    return [
+        Image.open(cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"]))
+        for cell in cells
+    ]

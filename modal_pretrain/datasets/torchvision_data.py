@@ -1,0 +1,170 @@
+"""Data sets of torchvision, or of its kind: pairs of image and label by number.
+
+Nothing is imported here: what has ``len`` and gives (image, label) will do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain.datasets._parts import Part, join
+from modal_pretrain.datasets.grouped import GroupedDataset
+
+
+def from_torchvision(
+    dataset: Any,
+    *,
+    attribute: Any = None,
+    attribute_name: str = "attribute",
+    test_size: float = 0.2,
+    validation_size: float = 0.0,
+    random_state: int | np.random.RandomState | None = 0,
+    disambiguating: Any = "mismatch",
+    rare_share: float = 0.1,
+    name: str | None = None,
+) -> GroupedDataset:
+    """Take over a data set of torchvision, or of PyTorch, that gives (image, label).
+
+    Input: its images: the files where it lists them (`ImageFolder` and its kind), its
+    array where it has all in one (CIFAR, MNIST, SVHN), else its items, which are all
+    loaded. Class: the label. Attribute and splits: see the parameters.
+
+    Parameters
+    ----------
+    dataset : data set, or mapping of str to data set
+        One data set, whose splits are drawn, or one for each split, such as
+        ``{"train": CIFAR10(root, train=True), "test": CIFAR10(root, train=False)}``.
+        `torch.utils.data.Subset` is understood.
+    attribute : array-like of shape (n,), optional
+        The attribute, in the order of the items (and of the splits). By default all
+        have the same one.
+    attribute_name : str, default="attribute"
+        What the attribute is.
+    test_size, validation_size : float, default=0.2 and 0.0
+        Shares of the splits that are drawn.
+    random_state : int, RandomState or None, default=0
+        The draw.
+    disambiguating, rare_share : str or array-like of bool, float
+        See `GroupedDataset`.
+    name : str, optional
+        Name of the data set; by default that of its type.
+
+    Returns
+    -------
+    GroupedDataset
+        `X` is an array of paths, an array of images or a list of images; classes are
+        numbers, with the names that the data set has for them.
+
+    Raises
+    ------
+    TypeError
+        If there is no length or no item, or an item is not a pair.
+    ValueError
+        If a data set has a transform: images are prepared by the classifier.
+
+    Examples
+    --------
+    >>> from torchvision.datasets import FakeData
+    >>> from modal_pretrain.datasets import from_torchvision
+    >>> data = from_torchvision(FakeData(10, (3, 8, 8), num_classes=2))
+    >>> len(data), data.X[0].size, data.name
+    (10, (8, 8), 'fakedata')
+    """
+    parts = dataset if isinstance(dataset, Mapping) else {None: dataset}
+    if name is None:
+        name = type(next(iter(parts.values()), None)).__name__.lower()
+    return join(
+        {split: _read(part) for split, part in parts.items()},
+        attribute=attribute,
+        attribute_name=attribute_name,
+        test_size=test_size,
+        validation_size=validation_size,
+        random_state=random_state,
+        disambiguating=disambiguating,
+        rare_share=rare_share,
+        name=name,
+    )
+
+
+def _read(dataset: Any) -> Part:
+    """Images, labels and names of one data set."""
+    if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # a Subset
+        whole = _read(dataset.dataset)
+        rows = np.asarray(dataset.indices, dtype=np.intp)
+        array = isinstance(whole.X, np.ndarray)
+        X = whole.X[rows] if array else [whole.X[i] for i in rows]
+        return whole._replace(X=X, y=whole.y[rows])
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise TypeError(
+            f"{type(dataset).__name__} has no len or no items; a data set with both "
+            "that gives (image, label) is expected"
+        )
+    for key in ("transform", "transforms"):
+        transform = getattr(dataset, key, None)
+        # torchvision wraps the transform of labels too in `transforms`.
+        if getattr(transform, "transform", transform) is not None:
+            raise ValueError(
+                f"{type(dataset).__name__} has a {key}; make it without, since the "
+                "classifier prepares images itself"
+            )
+    change = getattr(dataset, "target_transform", None)
+    stored = _stored(dataset)
+    if stored is None:
+        X, y = _items(dataset)
+    else:
+        X, y = stored
+        if change is not None:
+            y = np.array([change(label) for label in y.tolist()])
+    classes = getattr(dataset, "classes", None)
+    if classes is None or y.dtype.kind not in "iu" or change is not None:
+        classes = ()
+    return Part(X, y, dict(enumerate(map(str, classes))))
+
+
+def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
+    """Files or array of images, and labels, of a data set that keeps them."""
+    samples = getattr(dataset, "samples", None)
+    if isinstance(samples, list) and samples and isinstance(samples[0], tuple):
+        paths, labels = zip(*samples, strict=True)
+        if isinstance(paths[0], (str, os.PathLike)):
+            return np.array([os.fspath(path) for path in paths]), np.array(labels)
+    kept = [getattr(dataset, key, None) for key in ("targets", "labels", "_labels")]
+    fitting = [some for some in kept if some is not None and len(some) == len(dataset)]
+    if not fitting:
+        return None
+    y = np.asarray(fitting[0])
+    files = getattr(dataset, "_image_files", None)
+    if files is not None and len(files) == len(dataset):
+        return np.array([os.fspath(path) for path in files]), y
+    if not hasattr(getattr(dataset, "data", None), "shape"):
+        return None
+    data = np.asarray(dataset.data)
+    if len(data) != len(dataset) or data.dtype != np.uint8 or data.ndim not in (3, 4):
+        return None
+    if data.ndim == 4 and data.shape[1] in (1, 3) and data.shape[3] not in (1, 3):
+        data = data.transpose(0, 2, 3, 1)  # SVHN and STL10
+    return data, y
+
+
+def _items(dataset: Any) -> tuple[list[Any], np.ndarray]:
+    """Load all items."""
+    images, labels = [], []
+    for i in range(len(dataset)):
+        item = dataset[i]
+        if not isinstance(item, (tuple, list)) or len(item) != 2:
+            raise TypeError(
+                f"item {i} of {type(dataset).__name__} is not a pair (image, label)"
+            )
+        image, label = item
+        if np.ndim(label) > 0:
+            raise TypeError(
+                f"the label of item {i} of {type(dataset).__name__} has shape "
+                f"{np.shape(label)}; choose one with target_transform"
+            )
+        images.append(image)
+        labels.append(label.item() if hasattr(label, "item") else label)
+    return images, np.array(labels)

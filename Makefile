@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # Two processes with one thread each beat one process with two.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install demo demo-small test test-lowest lint types check clean
+.PHONY: install demo demo-small test test-lowest test-package lint types docs linkcheck \
+	check clean
 
 install: $(VENV)/installed
 
@@ -34,6 +35,20 @@ test-lowest:
 	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps "modAL-python>=0.4.2"
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(VENV)-lowest/bin/python -m pytest -n 2 $(ARGS)
 
+# The wheel, in an environment without a checkout; the tests come from the sdist.
+test-package:
+	rm -rf dist build
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip install --quiet build
+	build/venv/bin/python -m build --outdir dist .
+	build/venv/bin/python -m pip install --quiet "$$(ls dist/*.whl)[test]"
+	build/venv/bin/python -m pip install --quiet --no-deps "modAL-python>=0.4.2"
+	mkdir build/sdist
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	rm -r build/sdist/modal_pretrain
+	cd build/sdist && OMP_NUM_THREADS=1 MPLBACKEND=Agg ../venv/bin/python -m pytest \
+		-n 2 --dist loadfile $(ARGS)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,7 +56,21 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-check: lint types test demo-small
+$(VENV)/docs: pyproject.toml | install
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
+SPHINX := OMP_NUM_THREADS=1 MPLBACKEND=Agg HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx
+
+# Runs every example. DOCS_ONLINE=1 links to the pages of NumPy and others.
+docs: $(VENV)/docs
+	$(SPHINX) -W --keep-going -q -b html docs docs/_build/html
+
+linkcheck: $(VENV)/docs
+	DOCS_ONLINE=1 $(SPHINX) -q -D plot_gallery=0 -b linkcheck docs docs/_build/links
+
+check: lint types test docs demo-small
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest demo build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest demo build dist *.egg-info \
+		docs/_build docs/auto_examples docs/generated

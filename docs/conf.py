@@ -1,0 +1,99 @@
+"""Sphinx: `make docs` builds the pages and runs every example."""
+
+import os
+import warnings
+
+import modal_pretrain
+
+project = "modal_pretrain"
+author = "The modal_pretrain developers"
+copyright = "The modal_pretrain developers"
+version = release = modal_pretrain.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold a function
+templates_path = ["_templates"]
+
+# Pages are Markdown that GitHub shows too.
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+autodoc_typehints = "none"  # numpydoc's types are the ones for people
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": True,
+}
+
+# Inventories come over the network; without it names of NumPy and the like are no
+# links, and nothing else changes.
+if os.environ.get("DOCS_ONLINE"):
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "skorch": ("https://skorch.readthedocs.io/en/stable", None),
+        "torch": ("https://docs.pytorch.org/docs/stable", None),
+    }
+
+
+def skip_foreign(app, what, name, obj, skip, options):
+    """Leave out what skorch, scikit-learn and Python document themselves."""
+    code = getattr(obj, "fget", obj)
+    module = getattr(code, "__module__", None) or ""
+    return True if not module.startswith("modal_pretrain") else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_foreign)
+
+
+FILTERS = list(warnings.filters)
+
+
+def warnings_are_errors(gallery_conf, path, when):
+    """Run an example as `tests/test_examples.py` does; Sphinx itself as ever."""
+    if when == "after":
+        warnings.filters[:] = FILTERS
+        return
+    warnings.simplefilter("error")
+    # PyTorch and what it imports announce removals of their own.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", PendingDeprecationWarning)
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": "plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", warnings_are_errors),
+    "reset_modules_order": "both",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
+
+html_theme = "furo"
+html_title = f"modal_pretrain {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_show_sphinx = False
+
+linkcheck_timeout = 20
+linkcheck_workers = 4

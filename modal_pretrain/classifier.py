@@ -391,6 +391,21 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         """
         return self._encoder().encode(self._source(X))
 
+    def embed_to(self, X, path: str | Path) -> np.memmap:
+        """Embed X into a .npy file, for pools that do not fit into memory.
+
+        Parameters
+        ----------
+        X : pictures (or a table), length n, see the class
+        path : str or Path
+
+        Returns
+        -------
+        numpy.memmap
+            float32 (n, d), opened for reading; see `TimmEncoder.embed_to`.
+        """
+        return self._encoder().encode_to(self._source(X), path)
+
     @property
     def classes_(self) -> np.ndarray:
         """Labels in the order of `predict_proba`'s columns."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import PIL
 import timm
 import torch
+import xxhash
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -22,12 +27,15 @@ from modal_pretrain.backbones import (
     Backbone,
     data_config,
 )
+from modal_pretrain.batch_size import CPU_BATCH_SIZE, best_batch_size, in_parts
 from modal_pretrain.cache import RowCache, memory_cache
 from modal_pretrain.disk_cache import disk_cache
 from modal_pretrain.fingerprint import fingerprint, is_portable
 from modal_pretrain.images import ImageSource, as_images
 from modal_pretrain.preprocessing import Preprocessing, load_batches
-from modal_pretrain.sharing import shared_backbone
+from modal_pretrain.row_file import write_rows
+from modal_pretrain.shards import n_workers, shard_rows, spread
+from modal_pretrain.sharing import recipe, share, shared_backbone
 from modal_pretrain.tables import TableSource, is_table
 from modal_pretrain.texts import TextSource
 
@@ -44,6 +52,8 @@ _DTYPES = {
     "float16": torch.float16,
 }
 _PROGRESS_AFTER = 3.0  # seconds
+# What "auto" has measured: batch size by shape of the input and precision.
+_BATCH_SIZES: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()
 
 
 def as_source(X: Any, estimator: Any, *, reset: bool = False) -> Source:
@@ -151,11 +161,19 @@ class Encoder:
         What the backbone computes in; float32 is exact.
     cache : RowCache or None
         Such as an `EmbeddingCache` or a `DiskCache`.
-    batch_size : int
+    batch_size : int or "auto"
+        "auto" is measured on CUDA, and 64 elsewhere.
     n_threads : int or None
         Threads that decode pictures; None for one per core, at most 8.
+    compile : bool
+        Whether `torch.compile` goes over the backbone.
     verbose : int
         From 1 on a progress bar shows for passes that take longer than 3 seconds.
+
+    Notes
+    -----
+    A pickle is for computing elsewhere: it carries no cache, and in the place of a
+    shared backbone how to load it. Others travel with their weights.
     """
 
     def __init__(
@@ -166,8 +184,9 @@ class Encoder:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         cache: RowCache | None = None,
-        batch_size: int = 64,
+        batch_size: int | Literal["auto"] = 64,
         n_threads: int | None = None,
+        compile: bool = False,
         verbose: int = 0,
     ) -> None:
         self.backbone = backbone
@@ -177,7 +196,9 @@ class Encoder:
         self.cache = cache
         self.batch_size = batch_size
         self.n_threads = n_threads
+        self.compile = compile
         self.verbose = verbose
+        self._bar: Any = None
 
     def fingerprint(self) -> str:
         """Name everything that an embedding depends on beside the row itself."""
@@ -189,49 +210,143 @@ class Encoder:
                 str(self.dtype),
                 self.device.type,
                 _VERSIONS,
+                *(["compiled"] if self.compile else []),
             ]
         )
 
+    def is_portable(self) -> bool:
+        """Whether `fingerprint` means the same in every process.
+
+        Another one may have other code under the name of a class of the user's.
+        """
+        return is_portable(self.backbone)
+
     def encode(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), from the cache where it has them."""
-        if self.cache is None or isinstance(source, TableSource):
-            return self._compute(source)  # a table's rows cost less than their hashes
-        # Another process may have other code under the name of a class of the user's.
-        portable = is_portable(self.backbone)
-        cache = self.cache if portable else self.cache.in_process()
-        return cache.get(
-            self.fingerprint(),
-            source.row_keys(),
-            lambda missing: self._compute(
-                source if len(missing) == len(source) else source.take(missing)
-            ),
-        )
+        with self._progress(len(source)):
+            return self._encode(source, 0)
 
-    def _compute(self, source: Source) -> np.ndarray:
-        # Not earlier: modAL's dropout strategies set modes before they call `infer`.
-        self.backbone.eval()
-        embeddings: np.ndarray | None = None
-        progress = tqdm(
-            total=len(source),
+    def encode_to(self, source: Source, path: str | Path) -> np.memmap:
+        """Write float32 embeddings (n, d) to a .npy file; return it memory-mapped.
+
+        Memory holds a block of rows at a time, next to what the cache keeps. See
+        `modal_pretrain.row_file.write_rows`.
+        """
+        identity = None
+        if self.is_portable() and not isinstance(source, TableSource):
+            digest = xxhash.xxh3_128(self.fingerprint().encode())
+            digest.update(b"".join(source.row_keys()))
+            identity = digest.hexdigest()
+
+        def rows(start: int, stop: int) -> np.ndarray:
+            return self._encode(source.take(np.arange(start, stop)), start)
+
+        with self._progress(len(source)):
+            return write_rows(path, len(source), rows, identity=identity)
+
+    def _encode(self, source: Source, first: int) -> np.ndarray:
+        if self.cache is None or isinstance(source, TableSource):
+            self._jump(first)
+            return self._spread(source)  # a table's rows cost less than their hashes
+        cache = self.cache if self.is_portable() else self.cache.in_process()
+
+        def missing_rows(missing: np.ndarray) -> np.ndarray:
+            self._jump(first + int(missing[0]))
+            every = len(missing) == len(source)
+            return self._spread(source if every else source.take(missing))
+
+        return cache.get(self.fingerprint(), source.row_keys(), missing_rows)
+
+    @contextmanager
+    def _progress(self, n: int) -> Iterator[None]:
+        """Show one bar for all that is embedded inside."""
+        self._bar = tqdm(
+            total=n,
             desc="Embedding",
             unit=" rows",
             delay=_PROGRESS_AFTER,
             disable=not self.verbose,
             leave=False,
         )
+        try:
+            yield
+        finally:
+            self._bar.close()
+            self._bar = None
+
+    def _jump(self, row: int) -> None:
+        """Pass over rows that were found, which say nothing about the speed."""
+        if self._bar is not None and not self._bar.disable and row > self._bar.n:
+            self._bar.initial += row - self._bar.n
+            self._bar.update(row - self._bar.n)
+
+    def _spread(self, source: Source) -> np.ndarray:
+        """Compute embeddings here, or on the workers that joblib names."""
+        workers = 1 if isinstance(source, TableSource) else n_workers()
+        if workers == 1:
+            return self.compute(source)
+        batch_size = check_batch_size(self.batch_size)
+        if batch_size == "auto":
+            batch_size = CPU_BATCH_SIZE
+        size = shard_rows(len(source), workers, batch_size)
+        return self._gather(spread(self, source, size), len(source))
+
+    def compute(self, source: Source) -> np.ndarray:
+        """Return float32 embeddings (n, d), computed here and now."""
+        return self._gather(self._blocks(source), len(source))
+
+    def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:
+        embeddings: np.ndarray | None = None
         start = 0
-        with progress, torch.inference_mode():
-            for batch in iterate(
-                source, self.preprocessing, self.batch_size, self.n_threads
-            ):
-                block = self._forward(self.prepare(batch))
-                if embeddings is None:
-                    embeddings = np.empty((len(source), block.shape[1]), np.float32)
-                embeddings[start : start + len(block)] = block
-                start += len(block)
-                progress.update(len(block))
+        for block in blocks:
+            if embeddings is None:
+                embeddings = np.empty((n, block.shape[1]), np.float32)
+            embeddings[start : start + len(block)] = block
+            start += len(block)
+            if self._bar is not None:
+                self._bar.update(len(block))
         assert embeddings is not None  # sources are never empty
         return embeddings
+
+    def _blocks(self, source: Source) -> Iterator[np.ndarray]:
+        # Not earlier: modAL's dropout strategies set modes before they call `infer`.
+        self.backbone.eval()
+        with torch.inference_mode():
+            batches = iterate(
+                source,
+                self.preprocessing,
+                self._rows_a_batch(source),
+                self.n_threads,
+                pin_memory=self.device.type == "cuda",
+            )
+            waiting: tuple[torch.Tensor, torch.Tensor] | None = None
+            for batch in batches:
+                for launched in in_parts(self.backbone, batch, self._launch):
+                    # A device computes this one while the last one is fetched.
+                    if waiting is not None:
+                        yield self._fetch(*waiting)
+                    waiting = launched
+            if waiting is not None:
+                yield self._fetch(*waiting)
+
+    def _rows_a_batch(self, source: Source) -> int:
+        size = check_batch_size(self.batch_size)
+        if size != "auto":
+            return size
+        if self.device.type != "cuda":
+            return CPU_BATCH_SIZE
+        first = next(iter(iterate(source.take(np.arange(1)), self.preprocessing, 1, 1)))
+        key = (tuple(first.shape), self.dtype)
+        known = _BATCH_SIZES.setdefault(self.backbone, {})
+        if key not in known:
+
+            def run(rows: int) -> None:
+                repeated = first.expand(rows, *first.shape[1:])
+                self._launch(repeated)
+                torch.cuda.synchronize(self.device)
+
+            known[key] = best_batch_size(run)
+        return known[key]
 
     def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Bring a loaded batch to the device and to the backbone's input range."""
@@ -240,13 +355,16 @@ class Encoder:
             return self.preprocessing.normalise(batch)
         return batch
 
-    def _forward(self, batch: torch.Tensor) -> np.ndarray:
-        output = self._apply(batch, self.dtype)
+    def _launch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = self.prepare(batch)
+        return inputs, self._apply(inputs, self.dtype)
+
+    def _fetch(self, inputs: torch.Tensor, output: torch.Tensor) -> np.ndarray:
         block = output.float().cpu().numpy()
         if np.isfinite(block).all():
             return block
         if self.dtype != torch.float32:  # overflow of the reduced precision
-            block = self._apply(batch, torch.float32).float().cpu().numpy()
+            block = self._apply(inputs, torch.float32).float().cpu().numpy()
         if not np.isfinite(block).all():
             raise ValueError(
                 f"The backbone {type(self.backbone).__name__} returned embeddings "
@@ -256,18 +374,58 @@ class Encoder:
         return block
 
     def _apply(self, batch: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        network = self._compiled() if self.compile else self.backbone
         reduced = dtype != torch.float32
         with torch.autocast(self.device.type, dtype=dtype, enabled=reduced):
-            return check_embedding(self.backbone(batch), self.backbone)
+            return check_embedding(network(batch), self.backbone)
+
+    def _compiled(self) -> nn.Module:
+        def make() -> Any:
+            return torch.compile(self.backbone)
+
+        return share(("compiled", id(self.backbone)), make)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For workers. A shared backbone is loaded once in each of them.
+        state = {**self.__dict__, "cache": None, "_bar": None}
+        made_by = recipe(self.backbone) if self.is_portable() else None
+        if made_by is not None:
+            state.update(backbone=None, made_by=made_by)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        made_by = state.pop("made_by", None)
+        self.__dict__.update(state)
+        if made_by is not None:
+            make, args = made_by
+            self.backbone = make(*args)
 
 
-def iterate(source: Source, preprocessing: Any, batch_size: int, n_threads):
+def iterate(
+    source: Source,
+    preprocessing: Any,
+    batch_size: int,
+    n_threads: int | None,
+    *,
+    pin_memory: bool = False,
+) -> Iterator[torch.Tensor]:
     """Yield the source in batches: uint8 pictures, tokens or float32 table rows."""
     if isinstance(source, TextSource):
         return preprocessing.batches(source, batch_size)
     if isinstance(source, TableSource):
         return source.batches(batch_size)
-    return load_batches(source, preprocessing, batch_size, n_threads=n_threads)
+    return load_batches(
+        source, preprocessing, batch_size, n_threads, pin_memory=pin_memory
+    )
+
+
+def check_batch_size(value: Any) -> Any:
+    """Return a batch size that is a positive int or "auto"; raise otherwise."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"batch_size must be a positive int or 'auto', got {value!r}.")
+    return int(value)
 
 
 def check_embedding(output: Any, backbone: nn.Module) -> torch.Tensor:
@@ -308,12 +466,16 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where embeddings are kept; "memory" is shared in the process. A directory (str
         or Path) keeps them on disk too, for other processes, see `DiskCache`.
-    batch_size : int, default=64
-        Pictures per forward pass.
+    batch_size : int or "auto", default=64
+        Pictures per forward pass. "auto" measures on CUDA what is fastest and fits, and
+        is 64 elsewhere. What does not fit into a CUDA device is halved, with a warning.
     n_threads : int or None, default=None
         Threads that decode pictures; None for one per core, at most 8.
     random_state : int, RandomState or None, default=None
         Seed of the random initialisation where ``pretrained=False``.
+    compile : bool, default=False
+        Whether `torch.compile` goes over the backbone. It takes tens of seconds in
+        every process before the first picture is embedded.
     verbose : int, default=0
         From 1 on a progress bar shows for passes longer than 3 seconds.
 
@@ -340,9 +502,10 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         precision: str = "auto",
         device: str = "auto",
         cache: Cache = "memory",
-        batch_size: int = 64,
+        batch_size: int | Literal["auto"] = 64,
         n_threads: int | None = None,
         random_state=None,
+        compile: bool = False,
         verbose: int = 0,
     ) -> None:
         self.backbone = backbone
@@ -354,6 +517,7 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.n_threads = n_threads
         self.random_state = random_state
+        self.compile = compile
         self.verbose = verbose
 
     def fit(self, X, y=None):
@@ -371,7 +535,7 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         source = self._source(X, reset=True)
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
-        probe = self._encoder()._compute(source.take(np.arange(1)))
+        probe = self._encoder().compute(source.take(np.arange(1)))
         self.n_features_out_ = probe.shape[1]
         return self
 
@@ -394,6 +558,34 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self._encoder().encode(self._source(X))
+
+    def embed_to(self, X, path: str | Path) -> np.memmap:
+        """Embed X into a .npy file and open that memory-mapped, for reading.
+
+        For pools whose embeddings do not fit into memory: learners and query strategies
+        take the result as it is. A pass that was killed goes on where it ended if it is
+        called again with the same X. With ``cache=None`` the rows are kept nowhere
+        else.
+
+        Parameters
+        ----------
+        X : pictures, see `as_images`
+        path : str or Path
+            Of the file, which is replaced if it exists. Until it is complete it has
+            ".part" at the end of its name.
+
+        Returns
+        -------
+        numpy.memmap
+            float32 (n, d).
+
+        Raises
+        ------
+        RuntimeError
+            If another process is writing the same file.
+        """
+        check_is_fitted(self)
+        return self._encoder().encode_to(self._source(X), path)
 
     def _source(self, X, *, reset: bool = False) -> Source:
         return as_source(X, self, reset=reset)
@@ -426,5 +618,6 @@ def make_encoder(backbone: nn.Module, params: Any, device: torch.device) -> Enco
         cache=resolve_cache(params.cache),
         batch_size=params.batch_size,
         n_threads=params.n_threads,
+        compile=params.compile,
         verbose=params.verbose,
     )

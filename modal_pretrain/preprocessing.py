@@ -213,6 +213,7 @@ def load_batches(
     batch_size: int,
     n_threads: int | None = None,
     indices: slice | Sequence[int] | np.ndarray | None = None,
+    pin_memory: bool = False,
 ) -> Iterator[torch.Tensor]:
     """Decode, resize and crop pictures, in order, a few batches ahead.
 
@@ -229,6 +230,8 @@ def load_batches(
         None means one per available CPU, at most 8.
     indices : slice or sequence of int, default=None
         Positions to load. None loads all.
+    pin_memory : bool, default=False
+        Whether batches lie in memory that a CUDA device copies from while it computes.
 
     Yields
     ------
@@ -252,12 +255,12 @@ def load_batches(
         source = source.take(indices)
     size = source.uniform_size
     if size is not None and preprocessing.keeps(*size):
-        return _sliced(source, preprocessing, batch_size)
-    return _threaded(source, preprocessing, batch_size, n_threads)
+        return _sliced(source, batch_size, pin_memory)
+    return _threaded(source, preprocessing, batch_size, n_threads, pin_memory)
 
 
 def _sliced(
-    source: ImageSource, preprocessing: Preprocessing, batch_size: int
+    source: ImageSource, batch_size: int, pin_memory: bool
 ) -> Iterator[torch.Tensor]:
     for start in range(0, len(source), batch_size):
         block = source.block(start, start + batch_size)
@@ -266,11 +269,16 @@ def _sliced(
             block = block.copy()
         elif any(stride < 0 for stride in block.strides):  # and refuses these
             block = np.ascontiguousarray(block)
-        yield torch.from_numpy(block)
+        batch = torch.from_numpy(block)
+        yield batch.pin_memory() if pin_memory else batch
 
 
 def _threaded(
-    source: ImageSource, preprocessing: Preprocessing, batch_size: int, n_threads: int
+    source: ImageSource,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    n_threads: int,
+    pin_memory: bool,
 ) -> Iterator[torch.Tensor]:
     waiting: deque[tuple[torch.Tensor, list[Future[None]]]] = deque()
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="modal_pretrain")
@@ -281,7 +289,8 @@ def _threaded(
 
     def submit(start: int) -> None:
         stop = min(start + batch_size, len(source))
-        batch = torch.empty((stop - start, *preprocessing.size, 3), dtype=torch.uint8)
+        shape = (stop - start, *preprocessing.size, 3)
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=pin_memory)
         out = batch.numpy()
         # A few pieces per thread, so that none waits long for a slow picture.
         piece = max(1, math.ceil(len(out) / (2 * n_threads)))

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ from modal_pretrain.weights import checkpoint_path
 _MAX_SHARED = 4
 _LOCK = threading.RLock()
 _SHARED: OrderedDict[tuple, nn.Module] = OrderedDict()
+Recipe = tuple[Callable[..., nn.Module], tuple]
 
 
 def shared_backbone(
@@ -68,12 +70,16 @@ def shared_backbone(
 
     with _LOCK:
         backbone = share(key, create)
-        if image_size is None or not takes_one_size(backbone):
-            return backbone
-        return share(
-            (*key, as_pair(image_size)),
-            lambda: adapt_size(deepcopy(backbone), image_size).requires_grad_(False),
+        if image_size is not None and takes_one_size(backbone):
+            plain = backbone
+            backbone = share(
+                (*key, as_pair(image_size)),
+                lambda: adapt_size(deepcopy(plain), image_size).requires_grad_(False),
+            )
+        remember_recipe(
+            backbone, shared_backbone, name, pretrained, seed, device, image_size
         )
+        return backbone
 
 
 def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
@@ -85,6 +91,29 @@ def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
         while len(_SHARED) > _MAX_SHARED:
             _SHARED.popitem(last=False)
         return _SHARED[key]
+
+
+# How to make a shared module again, in another process.
+_RECIPES: WeakKeyDictionary[nn.Module, Recipe] = WeakKeyDictionary()
+
+
+def remember_recipe(module: nn.Module, make: Callable[..., nn.Module], *args) -> None:
+    """Note that ``make(*args)`` gives this module, in any process.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    make : callable
+        A function of this package.
+    *args
+        Small, and picklable.
+    """
+    _RECIPES[module] = make, args
+
+
+def recipe(module: nn.Module) -> Recipe | None:
+    """Return what `remember_recipe` noted; None for modules that were trained."""
+    return _RECIPES.get(module)
 
 
 def own_backbone(

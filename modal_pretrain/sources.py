@@ -55,11 +55,24 @@ class ImageSource:
         self._rows = rows
         self._name = name
 
+    # Numbers of the rows in the original X, where `data` holds a part of that.
+    _numbers: np.ndarray | None = None
+
     def __len__(self) -> int:
         return len(self._rows)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} pictures>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle carries the selected rows only: it goes to a worker.
+        rows = np.asarray(self._rows, dtype=np.intp)
+        return {
+            **self.__dict__,
+            "_data": self._pick(self._rows),
+            "_rows": range(len(rows)),
+            "_numbers": rows if self._numbers is None else self._numbers[rows],
+        }
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (int, np.integer)):
@@ -178,7 +191,8 @@ class ImageSource:
 
     def _where(self, row: int) -> str:
         detail = self._detail(row)
-        return f"{self._name}[{row}]" + (f" ({detail})" if detail else "")
+        number = row if self._numbers is None else self._numbers[row]
+        return f"{self._name}[{number}]" + (f" ({detail})" if detail else "")
 
     # What subclasses provide; `row` counts in `data`. One of `_rgb` and `_pil`.
 
@@ -203,6 +217,9 @@ class ImageSource:
     def _detail(self, row: int) -> str:
         return ""
 
+    def _pick(self, rows: range | np.ndarray) -> Any:
+        return [self._data[row] for row in rows]
+
 
 class PathSource(ImageSource):
     """Image files."""
@@ -223,6 +240,10 @@ class PathSource(ImageSource):
 
     def _detail(self, row: int) -> str:
         return repr(str(os.fsdecode(self._data[row])))
+
+    def _pick(self, rows: range | np.ndarray) -> list:
+        # Workers run in other directories.
+        return [os.path.abspath(self._data[row]) for row in rows]
 
 
 class PillowSource(ImageSource):
@@ -255,6 +276,10 @@ class PillowSource(ImageSource):
         image = self._data[row]
         return f"PIL image of mode {image.mode}, {image.width} x {image.height}"
 
+    def _pick(self, rows: range | np.ndarray) -> list:
+        # Pillow's pickles lose what conversion looks at, so that comes first.
+        return [Image.fromarray(np.array(self._pil(row))) for row in rows]
+
 
 class ArraySource(ImageSource):
     """One array (n, ...), possibly memory-mapped."""
@@ -278,6 +303,9 @@ class ArraySource(ImageSource):
         """Rows as stored, a view where possible."""
         return select_rows(self._data, rows)
 
+    def _pick(self, rows: range | np.ndarray) -> Any:
+        return np.ascontiguousarray(self._raw(rows))
+
 
 class TensorSource(ArraySource):
     """A tensor that NumPy can't look into: on a device, or bfloat16."""
@@ -287,6 +315,9 @@ class TensorSource(ArraySource):
 
     def _raw(self, rows: range | np.ndarray) -> np.ndarray:
         return to_numpy(select_rows(self._data, rows))
+
+    def _pick(self, rows: range | np.ndarray) -> Any:
+        return select_rows(self._data, rows).cpu()
 
 
 class ArrayListSource(ImageSource):

@@ -50,9 +50,10 @@ class TokenEncoder(Encoder):
         """Name everything that an embedding depends on beside the text."""
         return f"{super().fingerprint()} {self.backbone.settings()}"  # type: ignore[operator]
 
-    def _compute(self, source: Any) -> np.ndarray:
+    def compute(self, source: Any) -> np.ndarray:
+        """Return float32 embeddings (n, d), computed here and now."""
         order = source.longest_first()
-        embeddings = super()._compute(source.take(order))
+        embeddings = super().compute(source.take(order))
         result = np.empty_like(embeddings)
         result[order] = embeddings
         return result

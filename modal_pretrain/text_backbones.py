@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones import create_backbone
-from modal_pretrain.sharing import share
+from modal_pretrain.sharing import remember_recipe, share
 from modal_pretrain.text_models import (
     DEFAULT_TEXT_BACKBONE,
     checkpoint_file,
@@ -231,7 +231,10 @@ def shared_text_backbone(
 
     backbone = share(("text", *key), create)
     assert isinstance(backbone, TextBackbone)
-    return _with(backbone, pooling, max_length).eval()
+    made = _with(backbone, pooling, max_length).eval()
+    recipe = name, pretrained, seed, device, pooling, max_length
+    remember_recipe(made, shared_text_backbone, *recipe)
+    return made
 
 
 def own_text_backbone(*args, **kwargs) -> TextBackbone:

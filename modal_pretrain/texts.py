@@ -41,6 +41,10 @@ class TextSource:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} texts>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle carries the selected texts only.
+        return {"_texts": self._texts[self._rows], "_rows": np.arange(len(self))}
+
     def take(self, indices: slice | Sequence[int] | np.ndarray) -> TextSource:
         """Select texts by their positions in this source."""
         return TextSource(self._texts, self._rows[indices])

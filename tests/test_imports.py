@@ -27,6 +27,7 @@ ORDER = [
     {"tables"},
     {"texts"},
     {"tokens"},
+    {"row_file", "batch_size", "shards"},
     {"embedding"},
     {"network"},
     {"training"},

@@ -1,0 +1,111 @@
+"""Rows computed block by block into a .npy file, which is then memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps a second process out
+    fcntl = None  # type: ignore[assignment]
+
+
+def write_rows(
+    path: str | Path,
+    n: int,
+    compute: Callable[[int, int], np.ndarray],
+    *,
+    identity: str | None = None,
+    block_rows: int = 8192,
+) -> np.memmap:
+    """Fill a .npy file with n rows and open it memory-mapped, for reading.
+
+    Rows are written to ``path + ".part"``, which takes the place of `path` at the end:
+    what is found under `path` is complete. A pass that was killed goes on where its
+    last block ended, if it has the same identity.
+
+    Parameters
+    ----------
+    path : str or Path
+    n : int
+        At least 1.
+    compute : callable
+        Gets the first row and the one past the last, and returns float32 (m, d).
+    identity : str, optional
+        Names what the rows depend on. None never continues.
+    block_rows : int, default=8192
+
+    Returns
+    -------
+    numpy.memmap
+        float32 (n, d).
+
+    Raises
+    ------
+    RuntimeError
+        If another process is writing the same file.
+    """
+    path = Path(path)
+    part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
+    with _exclusive(part) as file:
+        done, d = _progress(note, identity, n, file)
+        for start in range(done, n, block_rows):
+            stop = min(start + block_rows, n)
+            rows = np.ascontiguousarray(compute(start, stop), dtype="<f4")
+            if d is None:
+                d = rows.shape[1]
+                file.truncate(0)
+            file.seek(_write_header(file, n, d) + 4 * d * start)
+            file.write(rows.data)
+            file.flush()
+            os.fsync(file.fileno())  # the note must not promise what a crash takes
+            fresh = note.with_name(note.name + ".new")
+            fresh.write_text(json.dumps({"identity": identity, "rows": stop, "d": d}))
+            os.replace(fresh, note)
+        os.replace(part, path)
+        note.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")
+
+
+@contextmanager
+def _exclusive(part: Path) -> Iterator[BinaryIO]:
+    with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RuntimeError(
+                    f"Another process is writing {part}. Wait for it, or give another "
+                    "path."
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+        yield file
+
+
+def _write_header(file: BinaryIO, n: int, d: int) -> int:
+    file.seek(0)
+    about: dict[str, Any] = {"descr": "<f4", "fortran_order": False, "shape": (n, d)}
+    np.lib.format.write_array_header_1_0(file, about)
+    return file.tell()
+
+
+def _progress(
+    note: Path, identity: str | None, n: int, file: BinaryIO
+) -> tuple[int, int | None]:
+    """Read how many rows an earlier pass has left, and of what length."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(note.read_text())
+        rows, d = int(known["rows"]), int(known["d"])
+        size = os.fstat(file.fileno()).st_size
+        same = identity is not None and known["identity"] == identity
+        if same and 0 < rows <= n and size >= _write_header(file, n, d) + 4 * d * rows:
+            return rows, d
+    return 0, None

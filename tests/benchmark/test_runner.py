@@ -1,0 +1,318 @@
+"""Runs on disk: resumed, grown, killed, shared between processes, spread."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from modal_pretrain.benchmark import RecordStore, load, open_stores, run
+from modal_pretrain.benchmark import claims as claims_module
+from modal_pretrain.benchmark.claims import claim, is_abandoned
+from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.loop import run_unit
+from modal_pretrain.datasets import make_shapes
+
+# A strategy that writes down every query, and kills its process at the one it is told.
+ASKING = """
+import os, signal, time
+import numpy as np
+
+def ask(classifier, X, n_instances=1):
+    with open(os.environ["ASKED"], "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    if os.path.getsize(os.environ["ASKED"]) and "KILL_AT" in os.environ:
+        if len(open(os.environ["ASKED"]).readlines()) == int(os.environ["KILL_AT"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(float(os.environ.get("SLEEP", 0)))
+    return np.arange(n_instances), np.zeros(n_instances)
+"""
+SETTINGS = """
+models = ["pretrained"]
+strategies = ["asking:ask", "random"]
+seeds = 2
+seed_set = 4
+batch = 4
+rounds = 3
+references = []
+
+[dataset]
+name = "shapes"
+n_train = 60
+n_test = 40
+image_size = 32
+
+[estimator]
+image_size = 32
+device = "cpu"
+"""
+N_QUERIES = 2 * 3  # of ask, in a whole run
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start ``bench`` in a process of its own, on the same settings."""
+    (tmp_path / "asking.py").write_text(ASKING)
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    command = [sys.executable, "-m", "modal_pretrain.benchmark", "--quiet"]
+    command += ["--config", str(tmp_path / "settings.toml")]
+
+    def start(out, *arguments, **environment):
+        path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+        return subprocess.Popen(
+            [*command, "--out", str(tmp_path / out), *arguments],
+            env={
+                **os.environ,
+                "PYTHONPATH": path,
+                "ASKED": str(tmp_path / f"asked-{out}"),
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.glob("*/records/*.jsonl"))}
+
+
+def lines(path):
+    return path.read_text().splitlines()
+
+
+def left_over(folder):
+    return [*folder.glob("*/partial/*"), *folder.glob("*/claims/*")]
+
+
+@pytest.mark.slow
+def test_killed_anywhere_and_run_again(start, tmp_path):
+    finish(start("whole"))
+    assert len(lines(tmp_path / "asked-whole")) == N_QUERIES
+    # In the first unit, at its last round, and in the third unit.
+    kills = (2, 3, 5)
+    for at in kills:
+        process = start("cut", KILL_AT=str(at))
+        process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL
+        assert len(lines(tmp_path / "asked-cut")) == at
+        (tmp_path / "asked-cut").write_text(
+            "".join("1\n" for _ in range(at - 1))  # this query was not answered
+        )
+    finish(start("cut"))
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert len(contents(tmp_path / "whole")) == 4
+    # Answered queries were not asked again.
+    assert len(lines(tmp_path / "asked-cut")) == N_QUERIES
+    assert left_over(tmp_path / "cut") == []
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_folder(start, tmp_path):
+    finish(start("alone"))
+    both = [start("shared", SLEEP="0.3") for _ in range(2)]
+    for process in both:
+        finish(process)  # both wait until all of it is there
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+    assert len(lines(tmp_path / "asked-shared")) == N_QUERIES  # nothing twice
+    assert left_over(tmp_path / "shared") == []
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_is_killed(start, tmp_path):
+    finish(start("alone"))
+    asked = tmp_path / "asked-shared"
+    first, second = (start("shared", SLEEP="0.5") for _ in range(2))
+    for _ in range(600):
+        if asked.exists() and str(first.pid) in lines(asked):
+            break
+        time.sleep(0.1)
+    first.kill()
+    first.communicate(timeout=60)
+    finish(second)
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_jobs_give_the_same_records(start, tmp_path):
+    finish(start("alone"))
+    finish(start("spread", "--jobs", "2"))
+    assert contents(tmp_path / "spread") == contents(tmp_path / "alone")
+    assert len(set(lines(tmp_path / "asked-spread"))) == 2  # both workers worked
+
+
+@pytest.mark.slow
+def test_on_dask(small, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    config = small(models=("pretrained",), rounds=1)
+    expected = run(config, tmp_path / "alone", verbose=0)
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    )
+    with (
+        cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        run(config, tmp_path / "dask", verbose=0)
+    assert contents(tmp_path / "dask") == contents(tmp_path / "alone")
+    assert len(expected) == 8
+
+
+def test_records_are_tidy(small, tmp_path):
+    config = small(references=("oracle", "full"))
+    records = run(config, tmp_path, verbose=0, examples=2)
+    assert len(records) == 2 * 3 * 2 * 3 + 2
+    assert set(records.strategy) == {"uncertainty", "random", "group_balanced", "full"}
+    full = records[records.strategy == "full"]
+    assert full.n_labels.tolist() == [60, 60]
+    for column in ("config", "seed_set", "batch", "tune", "backbone", "seconds_fit"):
+        assert records[column].notna().all(), column
+    pd.testing.assert_frame_equal(load(tmp_path), records)
+    # Paired: whatever the model and strategy, a seed starts from one seed set.
+    first = records[(records["round"] == 0) & (records.strategy != "full")]
+    starts = first.groupby("seed").acquired.agg(lambda rows: len({*map(tuple, rows)}))
+    assert starts.tolist() == [1, 1]
+
+
+def test_a_run_grows_without_redoing(small, tmp_path, monkeypatch):
+    config = small()
+    run(config, tmp_path, verbose=0)
+    (store,) = open_stores(tmp_path)
+    before = contents(tmp_path)
+    assert len(before) == 8
+    store.path(Unit("pretrained", "random", 1)).unlink()
+
+    calls = []
+
+    def counting(*args, **kwargs):
+        calls.append(kwargs["seed"])
+        return run_unit(*args, **kwargs)
+
+    monkeypatch.setattr("modal_pretrain.benchmark.runner.run_unit", counting)
+    run(config, tmp_path, verbose=0)
+    assert calls == [1]
+    assert contents(tmp_path) == before
+    grown = run(small(seeds=(0, 2)), tmp_path, verbose=0)
+    assert calls == [1, 2, 2, 2, 2]
+    assert set(grown.seed) == {0, 2}
+    # The folder knows all that it holds.
+    assert set(load(tmp_path).seed) == {0, 1, 2}
+    run(config, tmp_path, verbose=0)
+    assert len(calls) == 5
+
+
+def test_each_run_leaves_its_versions(small, tmp_path):
+    config = small(models=("pretrained",), strategies=("random",), seeds=(0,))
+    run(config, tmp_path, verbose=0)
+    run(config, tmp_path, verbose=0)  # nothing to do, nothing to note
+    (path,) = tmp_path.glob("*/runs/*.json")
+    description = json.loads(path.read_text())
+    assert description["versions"]["numpy"] == np.__version__
+    assert description["hardware"]["cores"] >= 1
+    assert description["seconds"] > 0
+    assert "command" in description
+
+
+def test_a_line_cut_short_is_done_again(small, tmp_path):
+    config = small(models=("pretrained",), strategies=("random",), seeds=(0,))
+    run(config, tmp_path, verbose=0)
+    store, unit = RecordStore(tmp_path, config), Unit("pretrained", "random", 0)
+    whole = store.path(unit).read_bytes()
+    kept = [
+        json.dumps({**json.loads(line), "seconds": {"fit": 0.0}}) + "\n"
+        for line in lines(store.path(unit))
+    ]
+    partial = store.folder / "partial" / f"{unit}.0123abcd.jsonl"
+    damaged = {
+        "half": kept[0] + kept[1][:40],
+        "no newline": kept[0] + kept[1].rstrip("\n"),
+        "nul bytes": kept[0] + "\0" * 50,
+        "not a record": kept[0] + "[1]\n" + kept[2],
+        "a round missing": kept[0] + kept[2],
+        "nothing": "",
+        "all there": "".join(kept),
+    }
+    for name, text in damaged.items():
+        store.path(unit).unlink()
+        partial.write_text(text)
+        run(config, tmp_path, verbose=0)
+        assert store.path(unit).read_bytes() == whole, name
+        assert left_over(tmp_path) == [], name
+
+
+def test_other_data_in_a_known_folder_is_refused(small, tmp_path, monkeypatch):
+    config = small(models=("pretrained",), strategies=("random",), seeds=(0,))
+    run(config, tmp_path, verbose=0)
+    other = make_shapes(60, 40, image_size=32, random_state=1, match_rate=0.8)
+    monkeypatch.setattr(
+        "modal_pretrain.benchmark.runner._dataset", lambda config: other
+    )
+    with pytest.raises(ValueError, match="holds records of other data"):
+        run(config, tmp_path, verbose=0)
+
+
+def test_folders_without_records_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no benchmark records"):
+        load(tmp_path)
+
+
+def test_a_claim_is_held_by_one(tmp_path):
+    path = tmp_path / "unit"
+    with claim(path) as first:
+        with claim(path) as second:
+            assert (first, second) == (True, False)
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_abandoned_claims(tmp_path, monkeypatch):
+    path = tmp_path / "unit"
+    assert is_abandoned(path)
+    path.write_text("")  # between being made and being written
+    assert not is_abandoned(path)
+    host = claims_module.platform.node()
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path.write_text(json.dumps({"host": host, "pid": int(done.stdout)}))
+    assert is_abandoned(path)
+    path.write_text(json.dumps({"host": host, "pid": os.getpid()}))
+    assert not is_abandoned(path)
+    path.write_text(json.dumps({"host": "elsewhere", "pid": int(done.stdout)}))
+    assert not is_abandoned(path)
+    old = time.time() - claims_module.STALE - 1
+    os.utime(path, (old, old))
+    assert is_abandoned(path)
+    with claim(path) as mine:
+        assert mine
+
+
+def test_a_claim_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims_module, "BEAT", 0.02)
+    path = tmp_path / "unit"
+    with claim(path):
+        os.utime(path, (0, 0))
+        deadline = time.time() + 30
+        while path.stat().st_mtime < 1 and time.time() < deadline:
+            time.sleep(0.02)
+        assert path.stat().st_mtime > 1

@@ -1,0 +1,183 @@
+"""Configurations, grids, files and the names in them."""
+
+import builtins
+
+import pytest
+
+from modal_pretrain.benchmark import BenchmarkConfig, expand, run
+from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.registry import (
+    DATASETS,
+    loader,
+    strategy,
+    strategy_names,
+)
+from modal_pretrain.benchmark.settings import read_settings
+
+
+def test_digest_ignores_the_axes_and_nothing_else(small):
+    base = small()
+    same = [
+        small(seeds=(5,), strategies=("random",)),
+        small(references=("full",)),
+        small(estimator_params={**base.estimator_params, "cache": "folder"}),
+    ]
+    assert {config.digest() for config in same} == {base.digest()}
+    changed = [
+        small(batch=5),
+        small(rounds=3),
+        small(pool_sample=30),
+        small(estimator_params={"image_size": 64}),
+        small(dataset_params={"n_train": 61}),
+        small(seed_set_atypical=0),
+    ]
+    assert len({base.digest(), *(config.digest() for config in changed)}) == 7
+
+
+def test_json_there_and_back(small):
+    config = small(seed_set_atypical=2)
+    again = BenchmarkConfig.from_json(config.to_json())
+    assert again == config
+    assert again.digest() == config.digest()
+
+
+def test_units(small):
+    config = small(models=("pretrained",), references=("oracle", "full"))
+    assert config.units() == [
+        Unit("pretrained", "uncertainty", 0),
+        Unit("pretrained", "random", 0),
+        Unit("pretrained", "group_balanced", 0),
+        Unit("pretrained", "uncertainty", 1),
+        Unit("pretrained", "random", 1),
+        Unit("pretrained", "group_balanced", 1),
+        Unit("pretrained", "full", 0),
+    ]
+    assert [config.n_records(unit) for unit in config.units()] == [3] * 6 + [1]
+    assert str(Unit("pretrained", "my.module:ask", 3)) == "pretrained--my.module.ask--3"
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        ({"batch": 0}, "batch"),
+        ({"rounds": -1}, "rounds"),
+        ({"seeds": ()}, "seeds"),
+        ({"seeds": (-1,)}, "seeds"),
+        ({"models": ("pretrained", "pretrained")}, "models"),
+        ({"strategies": "random"}, r"write \['random'\]"),
+        ({"references": ("all",)}, "references may be oracle and full"),
+        ({"pool_sample": 3}, "pool_sample must be an integer from 4"),
+    ],
+)
+def test_bad_settings_are_refused(small, change, match):
+    with pytest.raises(ValueError, match=match):
+        small(**change)
+
+
+def test_grid():
+    configs = expand(
+        {
+            "dataset": ["shapes", {"name": "shapes", "difficulty": 0.0}],
+            "seed_set": [4, 10],
+            "batch": [5, 10],
+            "budget": 40,
+            "seeds": 3,
+            "estimator": {"tune": ["head", "all"], "image_size": 32},
+        }
+    )
+    assert len(configs) == len({config.digest() for config in configs}) == 16
+    assert {(c.batch, c.rounds) for c in configs} == {(5, 8), (10, 4)}
+    assert {c.estimator_params["tune"] for c in configs} == {"head", "all"}
+    assert [bool(c.dataset_params) for c in configs] == [False] * 8 + [True] * 8
+    assert all(config.seeds == (0, 1, 2) for config in configs)
+
+
+@pytest.mark.parametrize(
+    "settings, match",
+    [
+        ({"bach": 3}, "no setting 'bach'. Did you mean 'batch'"),
+        ({"dataset": "shaps"}, "no dataset 'shaps'; did you mean 'shapes'"),
+        ({"models": ["pretraind"]}, "no model 'pretraind'; did you mean 'pretrained'"),
+        ({"strategies": ["margn"]}, "no strategy 'margn'; did you mean 'margin'"),
+        ({"estimator": {"imgsize": 3}}, "'imgsize'. Did you mean 'image_size'"),
+        ({"estimator": {"random_state": 3}}, "'random_state' is set by the benchmark"),
+        ({"dataset": {"name": "shapes", "n_trian": 3}}, "Did you mean 'n_train'"),
+        ({"dataset": {"root": "x"}}, "a dataset needs a name"),
+        ({"dataset": "waterbirds"}, r"missing: 'root' \(--root DIR\)"),
+        ({"dataset": "no.such.module:load"}, "no dataset 'no.such.module:load'"),
+        ({"rounds": 3, "budget": 30}, "rounds or budget"),
+        ({"budget": 5}, "budget=5 is less than one batch of 10"),
+        ({"batch": []}, "a list in the settings is empty"),
+    ],
+)
+def test_what_is_wrong_is_named(settings, match):
+    with pytest.raises(ValueError, match=match):
+        expand(settings)
+
+
+def test_unknown_names_fail_before_the_work(tmp_path, small):
+    with pytest.raises(ValueError, match="no strategy 'nonsense'; there are"):
+        run(small(strategies=("nonsense",)), tmp_path, verbose=0)
+    with pytest.raises(ValueError, match="no dataset"):
+        run(small(dataset="nonsense"), tmp_path, verbose=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_listed_name_can_be_had():
+    assert {"random", "uncertainty", "margin", "entropy"} <= set(strategy_names())
+    assert all(callable(strategy(name)) for name in strategy_names())
+    assert {"shapes", "waterbirds", "csv", "folder"} <= DATASETS.keys()
+    assert all(callable(loader(name)) for name in DATASETS)
+    mine = "modal_pretrain.datasets:make_shapes"
+    assert loader(mine) is loader("shapes")
+
+
+TOML = 'strategies = ["random"]\nseeds = 2\n[estimator]\ntune = "head"\n'
+YAML = "strategies: [random]\nseeds: 2\nestimator: {tune: head}\n"
+
+
+def test_files(tmp_path):
+    (tmp_path / "a.toml").write_text(TOML)
+    (tmp_path / "a.yaml").write_text(YAML)
+    settings = read_settings(tmp_path / "a.toml")
+    assert settings == {
+        "strategies": ["random"],
+        "seeds": 2,
+        "estimator": {"tune": "head"},
+    }
+    pytest.importorskip("yaml")
+    assert read_settings(tmp_path / "a.yaml") == settings
+
+
+@pytest.mark.parametrize(
+    "name, text, match",
+    [
+        ("a.toml", "stratgies = []", "setting in a.toml 'stratgies'. Did you mean"),
+        ("a.toml", "x = ", "not valid TOML"),
+        ("a.json", "{}", r"ends in .toml, .yaml or .yml"),
+        ("a.yaml", "- 1\n- 2\n", "must hold keys and values"),
+        ("a.yaml", "a: [", "not valid YAML"),
+    ],
+)
+def test_files_that_are_wrong(tmp_path, name, text, match):
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=match):
+        read_settings(tmp_path / name)
+    with pytest.raises(ValueError, match="cannot read"):
+        read_settings(tmp_path / "missing.toml")
+
+
+def test_yaml_without_pyyaml(tmp_path, monkeypatch):
+    (tmp_path / "a.yaml").write_text(YAML)
+    real = builtins.__import__
+
+    def no_yaml(name, *args, **kwargs):
+        if name == "yaml":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", no_yaml)
+    with pytest.raises(ImportError, match="pip install pyyaml"):
+        read_settings(tmp_path / "a.yaml")

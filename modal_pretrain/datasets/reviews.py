@@ -56,8 +56,9 @@ def make_reviews(
     Input: one or two English sentences. Class: "negative" or "positive". Attribute: the
     category, "books", "films", "kitchen" or "camping". Disambiguating: the category is
     rare in training ("kitchen" and "camping"). Splits: "train" and "test"; they share
-    the forms of sentences and no words of category or sentiment, but synonyms. Made for
-    this package; no download, no licence but the package's own.
+    the forms of sentences, and the test split has synonyms in place of the words of
+    category and sentiment. Made for this package; no download, no licence but the
+    package's own.
 
     Parameters
     ----------

@@ -1,0 +1,348 @@
+"""load_csv and load_folder."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modal_pretrain.datasets import load_csv, load_folder
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+CSV = """file,kind,place,part,user,odd
+a.png,cat,in,train,7,0
+b.png,cat,in,train,8,0
+"c, d.png",dog,out,Training,7,False
+e.png,dog,in,val,9,TRUE
+f.png,cat,out,test,9,1
+"""
+COLUMNS = {"image": "file", "target": "kind", "attribute": "place", "split": "part"}
+
+
+@pytest.fixture
+def table(tmp_path):
+    folder = tmp_path / "pets"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "c, d.png", "e.png", "f.png"):
+        Image.new("RGB", (8, 8)).save(folder / name)
+    path = folder / "metadata.csv"
+    path.write_text(CSV)
+    return path
+
+
+def test_csv_of_images(table):
+    data = load_csv(table, **COLUMNS, extra=["user"])
+    assert data.name == "pets"
+    assert data.X.tolist() == [
+        str(table.parent / name)
+        for name in ("a.png", "b.png", "c, d.png", "e.png", "f.png")
+    ]
+    assert data.y.tolist() == ["cat", "cat", "dog", "dog", "cat"]
+    assert data.attribute_name == "place"
+    assert data.split.tolist() == ["train", "train", "train", "validation", "test"]
+    assert data.disambiguating.tolist() == [False, False, False, True, True]
+    assert data.extra["user"].tolist() == [7, 8, 7, 9, 9]
+    assert data.modality == "image"
+
+
+def test_csv_flags_names_and_another_root(table, tmp_path):
+    other = tmp_path / "labels.csv"
+    table.rename(other)
+    with pytest.raises(FileNotFoundError, match="5 of 5 images"):
+        load_csv(other, **COLUMNS)
+    data = load_csv(other, **COLUMNS, root=tmp_path / "pets", flags="odd")
+    assert data.name == "labels"
+    assert data.disambiguating.tolist() == [False, False, False, True, True]
+    other.write_text(CSV.replace("TRUE", "perhaps"))
+    with pytest.raises(ValueError, match=r"'odd' of .* holds 'perhaps' in 1 rows"):
+        load_csv(other, **COLUMNS, root=tmp_path / "pets", flags="odd")
+
+
+def test_csv_without_attribute_and_split(table):
+    names = "".join(f"{i}.png,{'cat' if i % 2 else 'dog'},,,,\n" for i in range(100))
+    table.write_text("file,kind,place,part,user,odd\n" + names)
+    kwargs = {"image": "file", "target": "kind", "missing": "ignore"}
+    data = load_csv(table, **kwargs, test_size=0.3, validation_size=0.1)
+    assert set(data.attribute) == {"all"}
+    assert not data.disambiguating.any()
+    for label in ("cat", "dog"):
+        of_label = data.split[data.y == label]
+        counts = dict(zip(*np.unique(of_label, return_counts=True), strict=True))
+        assert counts == {"train": 30, "validation": 5, "test": 15}
+    again = load_csv(table, **kwargs, test_size=0.3, validation_size=0.1)
+    np.testing.assert_array_equal(again.split, data.split)
+    other = load_csv(table, **kwargs, test_size=0.3, random_state=1)
+    assert (other.split != data.split).any()
+    with pytest.raises(ValueError, match=r"together less than 1, got 0\.9 and 0\.2"):
+        load_csv(table, **kwargs, test_size=0.9, validation_size=0.2)
+
+
+def test_csv_of_texts_with_other_separator_and_encoding(tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_bytes('text;stars\n"Très; bien";5\nNA;1\nnull;1\n'.encode("latin-1"))
+    kwargs = {"text": "text", "target": "stars", "test_size": 0}
+    with pytest.raises(
+        ValueError, match="has no column 'text'; its columns are 'text;"
+    ):
+        load_csv(path, **kwargs, read_options={"encoding": "latin-1"})
+    with pytest.raises(ValueError, match="is not in utf-8-sig"):
+        load_csv(path, **kwargs, read_options={"sep": ";"})
+    options = {"sep": ";", "encoding": "latin-1"}
+    data = load_csv(path, **kwargs, read_options=options)
+    assert data.X.tolist() == ["Très; bien", "NA", "null"]
+    assert data.X.dtype == object
+    assert data.y.tolist() == [5, 1, 1]
+    assert data.modality == "text"
+
+
+def test_csv_with_byte_order_mark(table):
+    table.write_bytes(b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode())
+    assert len(load_csv(table, **COLUMNS)) == 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kwargs", "match"),
+    [
+        ("file,kind", "path,kind", {}, "has no column 'file'; its columns are 'path'"),
+        ("val,9", "holdout,9", {}, r"'part' of .* holds 'holdout' in 1 rows; known"),
+        ("a.png,cat", "a.png,1", {}, r"'kind' of .* mixes numbers and texts, such as"),
+        ("a.png,cat", "a.png,", {}, r"1 of 5 rows .* empty cell, in kind \(1\); the"),
+        (
+            "b.png,cat",
+            "a.png,cat",
+            {},
+            r"1 of 5 rows .* repeat the 'file'.*'a.png'; in 0",
+        ),
+        ("b.png", "gone.png", {}, r"1 of 5 images .* missing, first .*gone\.png"),
+        ("a.png,cat,in", "a.png,cat,in,x", {}, "Expected 6 fields|more cells than"),
+        ("e.png,dog,in", "e.png,dog,in,x", {}, "can't be read as a table"),
+        ("", "", {"text": "kind"}, "one of image and text"),
+        ("", "", {"image": None}, "one of image and text"),
+        ("", "", {"labels": "int"}, "labels must be one of auto, text"),
+        ("", "", {"duplicates": "no"}, "duplicates must be one of error, drop, keep"),
+        (
+            "",
+            "",
+            {"split_names": {"train": "pool"}},
+            "maps to 'pool'; the known splits",
+        ),
+    ],
+)
+def test_csv_refuses(table, old, new, kwargs, match):
+    table.write_text(CSV.replace(old, new, 1))
+    with pytest.raises((ValueError, FileNotFoundError), match=match):
+        load_csv(table, **{**COLUMNS, **kwargs})
+
+
+def test_csv_numbers_of_splits_must_be_explained(table):
+    text = CSV
+    for code, word in enumerate((",train", ",Training", ",val", ",test")):
+        text = text.replace(word, f",{code}")
+    table.write_text(text)
+    with pytest.raises(ValueError, match=r"holds '0' in 2 rows.*split_names="):
+        load_csv(table, **COLUMNS)
+    names = {0: "train", "1": "train", 2: "validation", 3: "test"}
+    assert load_csv(table, **COLUMNS, split_names=names).split[3] == "validation"
+
+
+def test_csv_drops_only_what_is_asked_and_says_so(table):
+    table.write_text(
+        CSV.replace("b.png,cat,in", "b.png,cat,")
+        .replace("f.png", "gone.png")
+        .replace("e.png,dog,in,val,9,TRUE", "a.png,cat,in,train,7,0")
+    )
+    with pytest.warns(UserWarning, match=" of ") as caught:
+        data = load_csv(table, **COLUMNS, missing="drop", duplicates="drop")
+    texts = [str(warning.message) for warning in caught]
+    assert [text.split(" of ")[0] for text in texts] == ["1", "1", "1"]
+    assert "empty cell, in place (1)" in texts[0]
+    assert "missing" in texts[1]
+    assert "repeat" in texts[2]
+    assert {warning.filename for warning in caught} == {__file__}
+    assert [Path(path).name for path in data.X] == ["a.png", "c, d.png"]
+
+
+def test_csv_contradictions_are_not_dropped(table):
+    table.write_text(CSV.replace("b.png,cat", "a.png,dog"))
+    for duplicates in ("error", "drop"):
+        with pytest.raises(ValueError, match="in 1 of them other columns differ"):
+            load_csv(table, **COLUMNS, duplicates=duplicates)
+    assert len(load_csv(table, **COLUMNS, duplicates="keep")) == 5
+
+
+def test_csv_labels_as_texts(table):
+    table.write_text(CSV.replace(",cat", ",007"))
+    with pytest.raises(ValueError, match="labels='text'"):
+        load_csv(table, **COLUMNS)
+    assert load_csv(table, **COLUMNS, labels="text").y[0] == "007"
+    table.write_text(CSV.replace(",cat", ",007").replace(",dog", ",8.0"))
+    assert load_csv(table, **COLUMNS).y.tolist() == [7, 7, 8, 8, 7]
+    table.write_text(CSV.replace(",cat", ",0.5").replace(",dog", ",8"))
+    with pytest.raises(ValueError, match="must hold whole numbers; row 1"):
+        load_csv(table, **COLUMNS)
+
+
+def test_csv_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        load_csv(tmp_path / "no.csv", text="a", target="b")
+
+
+@pytest.mark.slow
+def test_csv_of_a_million_rows_takes_seconds(tmp_path):
+    path = tmp_path / "large.csv"
+    with path.open("w") as file:
+        file.write("file,kind,place,part\n")
+        file.writelines(
+            f"pictures/{i:07}.jpg,{i % 9},{i % 5},{'test' if i % 10 else 'train'}\n"
+            for i in range(1_000_000)
+        )
+    start = time.perf_counter()
+    data = load_csv(path, **COLUMNS, missing="ignore")
+    seconds = time.perf_counter() - start
+    assert len(data) == 1_000_000
+    assert seconds < 60  # 6 s on an idle machine: see docs/data-sets.md
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_csv_of_snippets():
+    data = load_csv(
+        SHARED / "snippets" / "metadata.csv",
+        text="text",
+        target="target",
+        attribute="domain",
+        split="split",
+        disambiguating="rare",
+    )
+    flagged = load_csv(
+        SHARED / "snippets" / "metadata.csv",
+        text="text",
+        target="target",
+        attribute="domain",
+        split="split",
+        flags="rare",
+    )
+    np.testing.assert_array_equal(data.disambiguating, flagged.disambiguating)
+    assert (data.split == "train").sum() == 3120
+    assert data.subset("train").disambiguating.sum() == 120
+    assert len(data) == 4720
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_csv_of_rare_subclasses():
+    data = load_csv(
+        SHARED / "rare_subclasses" / "metadata.csv",
+        image="filename",
+        target="target",
+        attribute="subclass",
+        split="split",
+        flags="rare",
+    )
+    assert len(data) == 6960
+    assert data.subset("train").disambiguating.sum() == 160
+    assert np.bincount(data.subset("test").groups).max() == 200
+
+
+# Folders ----------------------------------------------------------------------------
+
+
+def fill(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+
+
+def test_folder_with_drawn_splits(tmp_path):
+    fill(tmp_path, *(f"cat/{i}.png" for i in range(10)))
+    fill(tmp_path, *(f"dog/more/{i}.JPG" for i in range(10)))
+    (tmp_path / "dog" / "Thumbs.db").touch()
+    (tmp_path / ".hidden").mkdir()
+    data = load_folder(tmp_path)
+    assert data.name == tmp_path.name
+    assert data.X[0] == str(tmp_path / "cat" / "0.png")
+    assert data.y.tolist() == ["cat"] * 10 + ["dog"] * 10
+    for label in ("cat", "dog"):
+        assert (data.split[data.y == label] == "test").sum() == 2
+    np.testing.assert_array_equal(load_folder(tmp_path).split, data.split)
+    assert len(load_folder(tmp_path, test_size=0).subset("train")) == 20
+
+
+def test_folder_with_splits_and_attributes(tmp_path):
+    fill(tmp_path, "train/cat/in/1.png", "train/cat/in/2.png", "train/dog/out/3.png")
+    fill(tmp_path, "VAL/cat/out/deep/4.png", "VAL/dog/out/5.png")
+    data = load_folder(tmp_path, attribute="folder", attribute_name="place")
+    assert data.split.tolist() == [
+        "validation",
+        "validation",
+        "train",
+        "train",
+        "train",
+    ]
+    assert data.attribute.tolist() == ["out", "out", "in", "in", "out"]
+    assert data.disambiguating.tolist() == [True, False, False, False, False]
+    # The same folders, taken for classes.
+    taken = load_folder(tmp_path, split="random", test_size=0)
+    assert set(taken.y) == {"train", "VAL"}
+    fill(tmp_path, "VAL/cat/6.png")
+    with pytest.raises(
+        ValueError, match=r"VAL.cat.6\.png lies in its class folder itself"
+    ):
+        load_folder(tmp_path, attribute="folder")
+
+
+def test_folder_attributes_from_names(tmp_path):
+    fill(tmp_path, "cat/cam1_a.png", "cat/cam2_b.png", "dog/cam2_c.png")
+    by_pattern = load_folder(tmp_path, attribute=re.compile(r"/(cam\d)_"))
+    assert by_pattern.attribute.tolist() == ["cam1", "cam2", "cam2"]
+    seen = []
+    by_function = load_folder(
+        tmp_path, attribute=lambda path: seen.append(path) or int(path[7])
+    )
+    assert seen == ["cat/cam1_a.png", "cat/cam2_b.png", "dog/cam2_c.png"]
+    assert by_function.attribute.tolist() == [1, 2, 2]
+    with pytest.raises(ValueError, match=r"finds no attribute in 'cat/cam1_a\.png'"):
+        load_folder(tmp_path, attribute=re.compile("(night)"))
+    with pytest.raises(ValueError, match="attribute must be 'folder', a compiled"):
+        load_folder(tmp_path, attribute="subfolder")
+
+
+def test_folder_says_what_it_leaves_out(tmp_path):
+    fill(tmp_path, "train/cat/1.png", "test/cat/2.png", "stray.png", "train/stray.png")
+    (tmp_path / "train" / "cat" / "labels.txt").touch()
+    with pytest.warns(UserWarning, match=r"3 files below .* left out") as caught:
+        data = load_folder(tmp_path)
+    assert caught[0].filename == __file__
+    assert data.split.tolist() == ["test", "train"]
+
+
+def test_folder_split_names(tmp_path):
+    fill(tmp_path, "pool/cat/1.png", "late/cat/2.png")
+    names = {"pool": "train", "late": "test"}
+    data = load_folder(tmp_path, split_names=names)
+    assert data.split.tolist() == ["test", "train"]
+    assert set(load_folder(tmp_path, test_size=0).y) == {"pool", "late"}
+    with pytest.raises(ValueError, match=r"folder .* holds 'late' in 1 rows"):
+        load_folder(tmp_path, split="folder")
+
+
+def test_folder_refuses(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        load_folder(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="has no folders"):
+        load_folder(tmp_path)
+    fill(tmp_path, "cat/1.png")
+    with pytest.raises(ValueError, match="split must be auto, folder or random"):
+        load_folder(tmp_path, split="drawn")
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(FileNotFoundError, match="dog has no pictures"):
+        load_folder(tmp_path)
+    os.rename(tmp_path / "cat", tmp_path / "train")
+    os.rename(tmp_path / "dog", tmp_path / "test")
+    with pytest.raises(
+        FileNotFoundError, match="has no class folders; with split='rand"
+    ):
+        load_folder(tmp_path)

@@ -1,0 +1,223 @@
+"""from_torchvision and from_huggingface."""
+
+import importlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modal_pretrain.datasets import from_huggingface, from_torchvision
+from modal_pretrain.images import as_images
+
+
+class Cifar:
+    """What matters of torchvision's CIFAR10: data, targets and classes."""
+
+    classes = ("plane", "car", "bird")
+    transform = target_transform = None
+
+    def __init__(self, n=12):
+        self.data = np.random.default_rng(n).integers(0, 256, (n, 8, 8, 3), np.uint8)
+        self.targets = [i % 3 for i in range(n)]
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, i):
+        raise AssertionError("no need to decode items")
+
+
+def test_arrays_are_taken_as_they_are():
+    train, test = Cifar(12), Cifar(6)
+    data = from_torchvision({"train": train, "test": test})
+    np.testing.assert_array_equal(data.X, np.concatenate([train.data, test.data]))
+    assert data.y.tolist() == train.targets + test.targets
+    assert data.class_names == ("plane", "car", "bird")
+    assert data.split.tolist() == ["train"] * 12 + ["test"] * 6
+    assert data.name == "cifar"
+    alone = from_torchvision(train, test_size=0.25)
+    assert alone.X is train.data
+    assert (alone.split == "test").sum() == 3
+
+
+def test_attributes_and_names():
+    odd = np.arange(12) == 5
+    place = np.where(odd, "water", "land")
+    data = from_torchvision(
+        Cifar(), attribute=place, attribute_name="place", disambiguating=odd, name="toy"
+    )
+    assert data.summary().startswith("toy: 3 classes x 2 place; train 9")
+    np.testing.assert_array_equal(data.disambiguating, odd)
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 8, 8), (5, 8, 8)])
+def test_other_layouts_of_arrays(shape):
+    source = Cifar(5)
+    source.data = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    data = from_torchvision(source)
+    assert as_images(data.X).uniform_size == (8, 8)
+    first = source.data[0, :, 2, 3] if len(shape) == 4 else [source.data[0, 2, 3]] * 3
+    np.testing.assert_array_equal(as_images(data.X).load(0)[2, 3], first)
+
+
+def test_torchvision_image_folder_stays_on_disk(tmp_path):
+    datasets = pytest.importorskip("torchvision.datasets")
+    for name in ("cat/1.png", "cat/2.png", "dog/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    data = from_torchvision(datasets.ImageFolder(tmp_path), test_size=0)
+    assert data.X.tolist() == [
+        str(tmp_path / name) for name in ("cat/1.png", "cat/2.png", "dog/3.png")
+    ]
+    assert data.class_names == ("cat", "dog")
+
+
+def test_torchvision_fake_data_is_loaded():
+    datasets = pytest.importorskip("torchvision.datasets")
+    source = datasets.FakeData(9, (3, 8, 8), num_classes=2, random_offset=1)
+    data = from_torchvision(source)
+    assert data.y.tolist() == [int(source[i][1]) for i in range(9)]
+    np.testing.assert_array_equal(np.asarray(data.X[4]), np.asarray(source[4][0]))
+    assert len(data.subset([1, 2]).X) == 2
+
+
+def test_torch_subset_and_tensors():
+    torch = pytest.importorskip("torch")
+    half = torch.utils.data.Subset(Cifar(), [4, 2, 0])
+    data = from_torchvision(half, test_size=0)
+    np.testing.assert_array_equal(data.X, Cifar().data[[4, 2, 0]])
+    assert data.y.tolist() == [1, 2, 0]
+    pairs = torch.utils.data.TensorDataset(torch.rand(4, 3, 8, 8), torch.arange(4) % 2)
+    data = from_torchvision(pairs, test_size=0)
+    assert data.y.tolist() == [0, 1, 0, 1]
+    assert len(as_images(data.subset([0, 3]).X)) == 2
+
+
+def test_labels_go_through_their_transform():
+    source = Cifar()
+    source.target_transform = lambda label: label % 2
+    data = from_torchvision(source)
+    assert data.class_names == ("0", "1")
+    assert data.y.tolist() == [label % 2 for label in source.targets]
+
+
+def test_what_is_no_data_set_is_refused():
+    source = Cifar()
+    source.transform = np.flipud
+    with pytest.raises(ValueError, match="Cifar has a transform; make it without"):
+        from_torchvision(source)
+    with pytest.raises(TypeError, match="generator has no len or no items"):
+        from_torchvision(i for i in range(3))
+    with pytest.raises(TypeError, match="item 0 of list is not a pair"):
+        from_torchvision([1, 2])
+    with pytest.raises(TypeError, match=r"label of item 0 of list has shape \(2,\)"):
+        from_torchvision([(np.zeros((8, 8, 3), np.uint8), [0, 1])])
+    with pytest.raises(ValueError, match="no data set in the mapping"):
+        from_torchvision({})
+    with pytest.raises(ValueError, match="mapping of splits holds 'extra' in 12 rows"):
+        from_torchvision({"train": Cifar(), "extra": Cifar()})
+
+
+# Hugging Face -----------------------------------------------------------------------
+
+
+# Said by dill about a class of pyarrow, when the package names its tables.
+DILL = "ignore:Cannot locate reference"
+
+
+@pytest.fixture
+def datasets():
+    """The package, if it is installed: the folder of these tests has its name."""
+    pytest.importorskip("datasets.arrow_dataset")
+    return importlib.import_module("datasets")
+
+
+@pytest.mark.filterwarnings(DILL)
+def test_hugging_face_texts(datasets):
+    rows = {
+        "text": ["good", "bad", "fine", "dull"],
+        "label": [1, 0, 1, 0],
+        "shop": ["a", "b", "a", "a"],
+        "stars": [5, 1, 4, 2],
+    }
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["neg", "pos"]),
+            "shop": datasets.Value("string"),
+            "stars": datasets.Value("int64"),
+        }
+    )
+    part = datasets.Dataset.from_dict(rows, features=features)
+    both = datasets.DatasetDict({"train": part, "test": part.select([1, 2])})
+    columns = {"text": "text", "target": "label", "attribute": "shop"}
+    data = from_huggingface(both, **columns, extra=["stars"], name="toy")
+    assert data.X.tolist() == [*rows["text"], "bad", "fine"]
+    assert data.split.tolist() == ["train"] * 4 + ["test"] * 2
+    assert data.group_names == ("neg/a", "neg/b", "pos/a", "pos/b")
+    assert data.extra["stars"].tolist() == [5, 1, 4, 2, 1, 4]
+    assert data.modality == "text"
+    assert len(from_huggingface(part, **columns).subset("train")) == 4
+    with pytest.raises(ValueError, match="no column 'words'; its columns are 'text'"):
+        from_huggingface(part, text="words", target="label")
+    gaps = datasets.Dataset.from_dict({"text": ["a", None], "label": [0, 1]})
+    with pytest.raises(ValueError, match="1 rows have no text in 'text', first row 1"):
+        from_huggingface(gaps, text="text", target="label")
+    with pytest.raises(TypeError, match="load it without streaming"):
+        from_huggingface(part.to_iterable_dataset(), text="text", target="label")
+    with pytest.raises(ValueError, match="one of image and text"):
+        from_huggingface(part, target="label")
+
+
+@pytest.mark.filterwarnings(DILL)
+def test_hugging_face_images(datasets, tmp_path):
+    files = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for i, file in enumerate(files):
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(file)
+    on_disk = datasets.Dataset.from_dict({"image": files, "label": list("abab")})
+    on_disk = on_disk.cast_column("image", datasets.Image())
+    data = from_huggingface(on_disk, image="image", target="label")
+    assert data.X.tolist() == files
+    assert data.class_names == ("a", "b")
+
+    buffers = [io.BytesIO() for _ in files]
+    for buffer, file in zip(buffers, files, strict=True):
+        Image.open(file).save(buffer, "png")
+    cells = [{"path": None, "bytes": buffer.getvalue()} for buffer in buffers]
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.Value("string")}
+    )
+    in_memory = datasets.Dataset.from_dict(
+        {"image": cells, "label": list("abab")}, features=features
+    )
+    data = from_huggingface(in_memory, image="image", target="label", test_size=0)
+    source = as_images(data.subset([3, 1]).X)
+    assert source.load(0)[0, 0, 0] == 180
+    gaps = datasets.Dataset.from_dict(
+        {"image": [None, *cells[1:]], "label": list("abab")}, features=features
+    )
+    with pytest.raises(
+        ValueError, match="1 rows have no image in 'image', first row 0"
+    ):
+        from_huggingface(gaps, image="image", target="label")
+
+
+def test_hugging_face_needs_no_package_for_its_like():
+    class Rows:
+        """The few things that are asked of a datasets.Dataset."""
+
+        column_names = ("text", "label")
+        features = {"text": None, "label": None}  # noqa: RUF012
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, column):
+            return {"text": ["a", "b", "c"], "label": [2, 1, 2]}[column]
+
+    data = from_huggingface({"train": Rows()}, text="text", target="label")
+    assert data.y.tolist() == [2, 1, 2]
+    assert data.X.tolist() == ["a", "b", "c"]
+    with pytest.raises(TypeError, match=r"datasets\.Dataset is expected, got list"):
+        from_huggingface([1, 2], text="text", target="label")

@@ -50,7 +50,7 @@ def best_batch_size(
     ...     global now
     ...     now += 1 + rows / 100  # 100 rows a second, and a second for each call
     >>> best_batch_size(run, clock=lambda: now, gain=1.2)
-    512
+    256
     """
     best, rate, size = max(smallest // 2, 1), 0.0, smallest
     while size <= largest:
@@ -95,9 +95,10 @@ def in_parts(
     Warns
     -----
     RuntimeWarning
-        For each size that did not fit.
+        If the rows did not fit.
     """
     parts = list(batch.split(_LIMITS.get(backbone, len(batch))))[::-1]
+    too_many = 0
     while parts:
         part = parts.pop()
         try:
@@ -106,18 +107,19 @@ def in_parts(
             if len(part) == 1:
                 raise
         else:
+            if too_many:
+                warnings.warn(
+                    f"The device has no memory for {too_many} rows at a time: going on "
+                    f"with {len(part)}. A smaller batch_size saves the attempt.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                too_many = 0
             yield result
             continue
         # Past the handler, where the error no longer holds what filled the memory.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        half = len(part) // 2
-        _LIMITS[backbone] = half
-        warnings.warn(
-            f"The device has no memory for {len(part)} rows at a time: going on with "
-            f"{half}. A smaller batch_size saves the attempt.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        rest = torch.cat([part, *parts[::-1]])
-        parts = list(rest.split(half))[::-1]
+        too_many = too_many or len(part)
+        _LIMITS[backbone] = half = len(part) // 2
+        parts = list(torch.cat([part, *parts[::-1]]).split(half))[::-1]

@@ -18,6 +18,7 @@ from torch import nn
 
 from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder, memory_cache
 from modal_pretrain import embedding as embedding_module
+from modal_pretrain.disk_store import DiskStore
 from modal_pretrain.embedding import (
     resolve_cache,
     resolve_device,
@@ -272,6 +273,59 @@ def test_progress_bar(make_encoder, pictures, monkeypatch, capfd, verbose):
     out, err = capfd.readouterr()
     assert out == ""
     assert ("Embedding" in err) == bool(verbose)
+
+
+def bars(monkeypatch):
+    """Collect what the bars of a pass have done."""
+    made = []
+
+    class Bar:
+        def __init__(self, total, disable, **params):
+            self.total, self.n, self.disable, self.initial = total, 0, disable, 0
+            self.closed = False
+            made.append(self)
+
+        def update(self, n):
+            self.n += n
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(embedding_module, "tqdm", Bar)
+    return made
+
+
+def test_one_bar_for_all_blocks_of_a_disk_cache(
+    make_encoder, pictures, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(DiskStore, "block_rows", 5)
+    encoder = make_encoder(cache=str(tmp_path), verbose=1, batch_size=2).fit(pictures)
+    made = bars(monkeypatch)
+    encoder.transform(pictures[3:6])
+    assert [(bar.n, bar.total) for bar in made] == [(3, 3)]
+    encoder.transform(pictures)
+    assert len(made) == 2
+    assert (made[1].n, made[1].total, made[1].closed) == (24, 24, True)
+    encoder.transform(pictures)  # nothing to compute: it never moves
+    assert made[2].n == 0 and made[2].closed
+
+
+def test_found_rows_do_not_count_for_the_speed(make_encoder, pictures, monkeypatch):
+    encoder = make_encoder(verbose=1).fit(pictures)
+    encoder.transform(pictures[:10])
+    made = bars(monkeypatch)
+    encoder.transform(pictures)
+    assert (made[0].initial, made[0].n) == (10, 24)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_backbone(make_encoder, pictures, cache):
+    plain = make_encoder("test_efficientnet", pretrained=False, random_state=0)
+    expected = plain.fit_transform(pictures)
+    compiled = clone(plain).set_params(compile=True)
+    np.testing.assert_allclose(compiled.fit_transform(pictures), expected, atol=1e-4)
+    assert cache.info()["encoders"] == 2  # they may differ in the last bit
 
 
 # As a scikit-learn transformer --------------------------------------------------------

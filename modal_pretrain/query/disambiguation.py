@@ -28,7 +28,7 @@ def disambiguation_sampling(
     random_state: RandomState = None,
     X_labelled: Any = None,
     shortlist: float = 0.1,
-    cluster_size: int = 50,
+    cluster_size: int = 100,
     n_components: int = 64,
 ) -> Answer:
     """Query rows that show what the task is, where the labels so far leave it open.
@@ -41,8 +41,10 @@ def disambiguation_sampling(
       each other. Most of them turn out to be labelled as the attribute says, and
       teach the model to trust it.
     - *At odds*: the row that leans furthest to another class than the one that
-      dominates its cluster, see `atypicality_score`. It finds exceptions even where
-      the classifier is sure of them, which uncertainty does not.
+      dominates its cluster, see `atypicality_score`, over the square root of 1 + the
+      number of rows labelled or chosen in that cluster. It finds exceptions even
+      where the classifier is sure of them, which uncertainty does not. The root sends
+      it round the clusters; without it the same few are asked about again and again.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def disambiguation_sampling(
         Share of the pool that the first expert chooses from, in (0, 1]; never less
         than `n_instances` rows. It does not depend on the batch, so batches of 1 and
         of 50 ask for the same kind of row.
-    cluster_size : int, default=50
+    cluster_size : int, default=100
         Mean rows per cluster: enough for a mean of probabilities, few enough that a
         cluster shows one attribute. Between 2 and 256 clusters are made.
     n_components : int, default=64
@@ -74,7 +76,8 @@ def disambiguation_sampling(
         Rows of X, first queried first.
     scores : numpy.ndarray of shape (n_instances,), float64
         What the expert in turn goes by: squared distance over the number of
-        coordinates (0 for the first row where nothing is labelled), or atypicality.
+        coordinates (0 for the first row where nothing is labelled), or atypicality
+        over the root of 1 + the labels of its cluster.
         The two are not comparable, so not ordered.
 
     Raises
@@ -128,8 +131,9 @@ def disambiguation_sampling(
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     n_clusters = min(max(pool.n // cluster_size, 2), _MOST_CLUSTERS, pool.n)
-    labels = kmeans(coords, n_clusters, pool.rng, max_iter=_ITERATIONS).labels
-    odds = atypicality_score(pool.proba, labels)
+    clusters = kmeans(coords, n_clusters, pool.rng, max_iter=_ITERATIONS)
+    odds = atypicality_score(pool.proba, clusters.labels)
+    known = np.bincount(nearest(base, clusters.centres), minlength=n_clusters)
     spread_of = coords.std(axis=0)
     spread_of[spread_of == 0] = 1
     uncertainty = np.round(1 - pool.proba.max(axis=1), 12)
@@ -140,10 +144,28 @@ def disambiguation_sampling(
         candidates,
         base / spread_of,
         np.round(odds, 12),
+        clusters.labels,
+        known,
         pool.k,
         pool.fitted and pool.proba.shape[1] > 1,
     )
     return pool.answer(chosen, scores)
+
+
+def nearest(
+    rows: NDArray[np.float32], centres: NDArray[np.float32]
+) -> NDArray[np.intp]:
+    """Give the number of the centre nearest to each row; the lowest of equals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nearest(np.array([[1.0], [8.0]], "f4"), np.array([[0.0], [9.0]], "f4")).tolist()
+    [0, 1]
+    """
+    distance = np.einsum("ij,ij->i", centres, centres) - 2 * rows @ centres.T
+    which: NDArray[np.intp] = distance.argmin(axis=1)
+    return which
 
 
 def take_turns(
@@ -151,6 +173,8 @@ def take_turns(
     candidates: NDArray[np.intp],
     base: NDArray[np.float32],
     odds: NDArray[np.float64],
+    cluster: NDArray[np.intp],
+    known: NDArray[np.intp],
     k: int,
     both: bool = True,
 ) -> tuple[list[int], list[float]]:
@@ -165,6 +189,10 @@ def take_turns(
         The labelled rows.
     odds : numpy.ndarray of shape (n,)
         What the second expert goes by.
+    cluster : numpy.ndarray of shape (n,), int
+        Cluster of each row, below c.
+    known : numpy.ndarray of shape (c,), int
+        Labelled rows of each cluster.
     k : int
     both : bool, default=True
         Whether the second expert has turns.
@@ -179,20 +207,24 @@ def take_turns(
     >>> import numpy as np
     >>> x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
     >>> take_turns(x, np.array([1, 2]), np.array([[0.0], [1.0]], "f4"),
-    ...     np.array([0.1, 0.2, 0.3, 0.9]), 2)
-    ([2, 3], [16.0, 0.9])
+    ...     np.array([0.1, 0.7, 0.3, 0.9]), np.array([0, 0, 1, 1]), np.array([0, 1]), 2)
+    ([2, 1], [16.0, 0.7])
     """
     points = coords[candidates].astype(np.float64)
     distance = squared_distance(points, base)
     free = np.ones(len(coords), dtype=bool)
+    seen = known.astype(np.float64)
     q = coords.shape[1]
     chosen: list[int] = []
     scores: list[float] = []
     for turn in range(len(base), len(base) + k):
         if both and turn % 2:
-            value = np.where(free, odds, -np.inf)
+            # Odds of 0 or less sink too where much is known.
+            weight = np.sqrt(1 + seen)[cluster]
+            worth = np.where(odds > 0, odds / weight, odds * weight)
+            value = np.where(free, np.round(worth, 12), -np.inf)
             row = int(value.argmax())
-            score = float(odds[row])
+            score = float(value[row])
         else:
             # Rounded, so that equal distances tie whatever the order of summation.
             value = np.where(free[candidates], np.round(distance, 9), -1.0)
@@ -202,6 +234,7 @@ def take_turns(
             if not np.isfinite(score):
                 score = 0.0
         free[row] = False
+        seen[cluster[row]] += 1
         chosen.append(row)
         scores.append(score)
         gap = points - coords[row]

@@ -13,7 +13,11 @@ from modal_pretrain.query.atypicality import (
     rank_share,
     spread,
 )
-from modal_pretrain.query.disambiguation import disambiguation_sampling, take_turns
+from modal_pretrain.query.disambiguation import (
+    disambiguation_sampling,
+    nearest,
+    take_turns,
+)
 from modal_pretrain.query.early_late import (
     divergence,
     early_head,
@@ -102,16 +106,45 @@ def test_turns_by_hand():
     x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
     odds = np.array([0.4, 0.1, 0.8, 0.2])
     two = np.array([[0.0], [1.0]], dtype=np.float32)
+    apart, nothing = np.arange(4), np.zeros(4, int)
     # An even number of labels: spread (6 is 25 from 1), at odds, spread (of 1 and 0,
     # both at distance 0, the better candidate), at odds.
-    chosen, scores = take_turns(x, np.arange(4)[::-1], two, odds, 4)
+    chosen, scores = take_turns(x, np.arange(4)[::-1], two, odds, apart, nothing, 4)
     assert chosen == [3, 2, 1, 0]
     assert scores == [25.0, 0.8, 0.0, 0.4]
-    chosen, _ = take_turns(x, np.arange(4), two[:1], odds, 2)
+    chosen, _ = take_turns(x, np.arange(4), two[:1], odds, apart, nothing, 2)
     # Odd: at odds; then 1 and 6 are as far from 0 and 5, and 1 is the better one.
     assert chosen == [2, 1]
-    chosen, _ = take_turns(x, np.arange(4), two, odds, 2, both=False)
+    chosen, _ = take_turns(x, np.arange(4), two, odds, apart, nothing, 2, both=False)
     assert chosen == [3, 2]
+
+
+def test_known_clusters_are_asked_less():
+    x = np.arange(4, dtype=np.float32)[:, None]
+    odds = np.array([0.8, 0.5, 0.7, -0.1])
+    cluster, base = np.array([0, 0, 1, 1]), x[:1]
+    # Odd turns. Cluster 0 has a label: 0.8 / sqrt(2) is less than 0.7.
+    chosen, scores = take_turns(
+        x, np.array([3]), base, odds, cluster, np.array([1, 0]), 1
+    )
+    assert (chosen, scores) == ([2], [0.7])
+    chosen, _ = take_turns(x, np.array([3]), base, odds, cluster, np.array([0, 0]), 1)
+    assert chosen == [0]
+    # What this batch chose counts like a label: 0.5 / sqrt(2) < 0.7.
+    chosen, scores = take_turns(
+        x, np.array([3, 2]), base, odds, cluster, np.array([0, 0]), 3
+    )
+    assert chosen[0] == 0 and chosen[2] == 2
+    # Below 0 many labels push a row down, not up.
+    low = np.array([-0.1, -0.5, -0.7, -0.3])
+    chosen, _ = take_turns(x, np.array([3]), base, low, cluster, np.array([9, 0]), 1)
+    assert chosen == [3]
+
+
+def test_clusters_of_labelled_rows():
+    centres = np.array([[0.0, 0.0], [4.0, 0.0]], dtype=np.float32)
+    rows = np.array([[3.0, 9.0], [1.0, -5.0], [2.0, 0.0]], dtype=np.float32)
+    assert nearest(rows, centres).tolist() == [1, 0, 0]
 
 
 def test_disambiguation_by_hand():
@@ -138,7 +171,8 @@ def test_at_odds_finds_a_confident_exception():
         Fixed(table), X, X_labelled=np.array([[0.0]]), random_state=0
     )
     assert idx.tolist() == [7]
-    assert scores[0] > 0.9
+    # Over the root of 2, as its cluster has a label.
+    assert 0.9 < scores[0] * np.sqrt(2) < 0.92
 
 
 def test_batches_of_one_take_turns_like_one_batch():

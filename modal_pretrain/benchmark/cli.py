@@ -10,6 +10,7 @@ from modal_pretrain.benchmark.cli_bench import add_bench, bench
 from modal_pretrain.benchmark.cli_embed import add_embed, embed
 from modal_pretrain.benchmark.registry import DATASETS, MODELS, strategy_names
 from modal_pretrain.benchmark.report import write_report
+from modal_pretrain.text_models import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.weights import PACKAGED_WEIGHTS
 
 
@@ -75,7 +76,9 @@ def _report(args: argparse.Namespace) -> None:
 
 def _list(args: argparse.Namespace) -> None:
     packaged = [
-        f"{name} ({weights.distribution})" for name, weights in PACKAGED_WEIGHTS.items()
+        f"{name} ({weights.distribution})"
+        for known in (PACKAGED_WEIGHTS, PACKAGED_TEXT_WEIGHTS)
+        for name, weights in known.items()
     ]
     for title, names in (
         ("Data sets", sorted(DATASETS)),

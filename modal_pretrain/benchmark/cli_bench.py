@@ -14,8 +14,8 @@ from modal_pretrain.benchmark.config import REFERENCES
 from modal_pretrain.benchmark.registry import (
     DATASETS,
     MODELS,
-    TEXT_DATASETS,
     loader,
+    modality_of,
     strategy_names,
 )
 from modal_pretrain.benchmark.report import write_report
@@ -109,9 +109,10 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     if "image_size" in given:
         estimator["image_size"] = given["image_size"]
     elif "config" not in given:
-        names = {table["name"] for table in settings["dataset"]}
-        if not names & set(TEXT_DATASETS):
-            estimator["image_size"] = 64 if names == {"shapes"} else 96
+        tables = settings["dataset"]
+        if all(modality_of(table["name"], table) == "image" for table in tables):
+            shapes = all(table["name"] == "shapes" for table in tables)
+            estimator["image_size"] = 64 if shapes else 96
     return settings
 
 

@@ -117,15 +117,25 @@ def check_model(name: str) -> None:
     _look_up(MODELS, name, "model")
 
 
-def estimator_parameters() -> list[str]:
+def estimator_parameters(modality: str = "image") -> list[str]:
     """List the names of the classifier's parameters."""
+    parameters = inspect.signature(_classifier(modality)).parameters
     return [
         name
-        for name, parameter in inspect.signature(
-            PretrainedClassifier
-        ).parameters.items()
+        for name, parameter in parameters.items()
         if parameter.kind != parameter.VAR_KEYWORD
     ]
+
+
+def modality_of(dataset: str, params: Mapping[str, Any]) -> str:
+    """Say what a data set holds, before it is loaded."""
+    return "text" if dataset in TEXT_DATASETS or "text" in params else "image"
+
+
+def _classifier(modality: str) -> Any:
+    if modality == "text":
+        return importlib.import_module("modal_pretrain.text").PretrainedTextClassifier
+    return PretrainedClassifier
 
 
 def make_estimator(
@@ -150,13 +160,9 @@ def make_estimator(
     PretrainedClassifier or PretrainedTextClassifier
     """
     chosen = _look_up(MODELS, model, "model")
-    make: Any = PretrainedClassifier
-    if modality == "text":
-        make = importlib.import_module("modal_pretrain.text").PretrainedTextClassifier
-        params = {key: value for key, value in params.items() if key != "image_size"}
     if chosen["pretrained"]:  # weights of the user's own may stand in for True
         chosen = {"pretrained": params.get("pretrained", True)}
-    return make(**{**params, **chosen, "random_state": seed})
+    return _classifier(modality)(**{**params, **chosen, "random_state": seed})
 
 
 def strategy_names() -> list[str]:

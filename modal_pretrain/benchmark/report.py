@@ -7,6 +7,7 @@ fetched.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterable
 from html import escape
@@ -239,7 +240,8 @@ def _contact_sheets(s: Summary) -> str:
             if not s.store.is_finished(unit):
                 continue
             rows = first_acquired(s.store.path(unit), N_SHOWN)
-            entries = [(row, index[str(row)]) for row in rows if str(row) in index]
+            kept = itertools.takewhile(lambda row: str(row) in index, rows)
+            entries = [(row, index[str(row)]) for row in kept]
             odd = sum(entry["atypical"] for _, entry in entries)
             parts.append(
                 f"<h4>{escape(model)}, {escape(strategy_title(strategy))}: "
@@ -413,28 +415,33 @@ def _glossary() -> str:
     )
 
 
+def levels_markdown(s: Summary) -> str:
+    """Return the labels saved at each level as a Markdown table."""
+    rows = [
+        [
+            model,
+            strategy_title(strategy),
+            level.name,
+            f"{level.level:.3f}",
+            _number(level.labels_random, ",.0f", none="never"),
+            _number(level.labels_strategy, ",.0f", none="never"),
+            str(level),
+        ]
+        for (model, strategy), levels in s.levels.items()
+        for level in levels
+    ]
+    header = ["model", "strategy", "to reach", "accuracy", "random needs", "it needs"]
+    return markdown_table([*header, "labels saved"], rows)
+
+
 def _markdown(summaries: list[Summary]) -> str:
     parts = ["# Active learning: what was asked, and how many labels it took"]
     for s in summaries:
         parts.append(f"## {_settings(s)}\n\n{s.title}.")
         parts += lead(s)
         parts += [protocol(s), to_markdown(s.table)]
-        rows = [
-            [
-                model,
-                strategy_title(strategy),
-                level.name,
-                f"{level.level:.3f}",
-                _number(level.labels_random, ",.0f", none="never"),
-                _number(level.labels_strategy, ",.0f", none="never"),
-                str(level),
-            ]
-            for (model, strategy), levels in s.levels.items()
-            for level in levels
-        ]
-        if rows:
-            header = ["model", "strategy", "to reach", "accuracy", "random needs"]
-            parts.append(markdown_table([*header, "it needs", "labels saved"], rows))
+        if s.levels:
+            parts.append(levels_markdown(s))
         parts.append(
             "\n".join(f"- **{claim}**: {found}." for claim, found in claims(s))
         )

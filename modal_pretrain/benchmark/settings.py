@@ -15,6 +15,7 @@ from modal_pretrain.benchmark.registry import (
     check_model,
     estimator_parameters,
     loader,
+    modality_of,
     strategy,
 )
 
@@ -109,7 +110,7 @@ def check_names(config: BenchmarkConfig) -> None:
         )
     reject_unknown(
         (key for key in config.estimator_params if "__" not in key),
-        estimator_parameters(),
+        estimator_parameters(modality_of(config.dataset, config.dataset_params)),
         "parameter of the classifier",
     )
 

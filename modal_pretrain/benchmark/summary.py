@@ -74,7 +74,9 @@ def curves(
     chosen = records[(records.model == model) & (records.strategy == strategy)]
     if value.startswith("group:"):
         group = value.removeprefix("group:")
-        chosen = chosen.assign(**{value: [g[group] for g in chosen.group_accuracy]})
+        chosen = chosen.assign(
+            **{value: [g.get(group, np.nan) for g in chosen.group_accuracy]}
+        )
     table = chosen.pivot(index="seed", columns="n_labels", values=value)
     return table.columns.to_numpy(), table.to_numpy(dtype=float)
 

@@ -282,7 +282,7 @@ def labels_needed(labels: Any, values: Any, level: float) -> float:
 
     Examples
     --------
-    >>> labels_needed([10, 20, 30], [0.5, 0.6, 0.8], 0.7)
+    >>> round(labels_needed([10, 20, 30], [0.5, 0.6, 0.8], 0.7), 6)
     25.0
     """
     labels = _labels(labels)
@@ -335,7 +335,15 @@ def area_under_curve(labels: Any, values: Any) -> Any:
 
 
 class Interval(NamedTuple):
-    """An estimate and the bounds of its confidence interval."""
+    """An estimate and the bounds of its confidence interval.
+
+    Parameters
+    ----------
+    estimate : float
+        The statistic on all seeds.
+    low, high : float
+        Percentiles of its resamples; nan if there are none.
+    """
 
     estimate: float
     low: float

@@ -125,6 +125,10 @@ class BenchmarkConfig:
 
         Leaving out the axes lets a benchmark grow: more seeds, models or strategies
         add units to the same folder.
+
+        Returns
+        -------
+        str
         """
         settings = self._settings()
         for axis in _AXES:
@@ -148,7 +152,17 @@ class BenchmarkConfig:
         return units
 
     def n_records(self, unit: Unit) -> int:
-        """Return how many rounds a unit records at most."""
+        """Return how many rounds a unit records at most.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        int
+        """
         return 1 if unit.strategy == FULL else self.rounds + 1
 
 

@@ -55,7 +55,17 @@ class RecordStore:
         write(path, config.to_json() + "\n")
 
     def path(self, unit: Unit) -> Path:
-        """Return where the records of a unit lie once it is finished."""
+        """Return where the records of a unit lie once it is finished.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        Path
+        """
         return self.folder / "records" / f"{unit}.jsonl"
 
     def timings_path(self, unit: Unit) -> Path:
@@ -63,15 +73,44 @@ class RecordStore:
 
         They lie apart because no two runs agree on them; the records of two runs are
         equal byte by byte.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        Path
         """
         return self.folder / "timings" / f"{unit}.csv"
 
     def is_finished(self, unit: Unit) -> bool:
-        """Say whether a unit needs no more work."""
+        """Say whether a unit needs no more work.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        bool
+        """
         return self.path(unit).exists()
 
     def count(self, unit: Unit) -> int:
-        """Return how many rounds of a unit are on disk."""
+        """Return how many rounds of a unit are on disk.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        int
+        """
         if self.is_finished(unit):
             return self.config.n_records(unit)
         return max(map(_count_lines, self._partials(unit)), default=0)

@@ -116,6 +116,15 @@ def load(out: str | Path) -> pd.DataFrame:
 def open_stores(out: str | Path) -> list[RecordStore]:
     """Return the stores of all configurations under a folder.
 
+    Parameters
+    ----------
+    out : str or Path
+        What `run` was given as `out`, or one configuration's folder in it.
+
+    Returns
+    -------
+    list of RecordStore
+
     Raises
     ------
     ValueError

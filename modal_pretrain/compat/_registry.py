@@ -14,7 +14,15 @@ OUTCOMES: dict[str, bool] = {}
 
 
 class Repair(NamedTuple):
-    """One entry of the list of repairs."""
+    """One entry of the list of repairs.
+
+    Parameters
+    ----------
+    description : str
+        What breaks without it, in one line.
+    applied : bool
+        Whether the installed modAL needed it.
+    """
 
     description: str
     applied: bool

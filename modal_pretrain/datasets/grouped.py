@@ -117,7 +117,7 @@ class GroupedDataset:
             for key, values in (self.extra or {}).items()
         }
         self._set("extra", extra)
-        unknown = sorted({str(s) for s in self.split} - set(SPLITS))
+        unknown = sorted(set(map(str, np.unique(self.split))) - set(SPLITS))
         if unknown:
             raise ValueError(
                 f"split holds {unknown[0]!r}; the known splits are {', '.join(SPLITS)}"

@@ -123,7 +123,7 @@ def test_what_is_no_data_set_is_refused():
 
 
 # Said by dill about a class of pyarrow, when the package names its tables.
-DILL = "ignore:Cannot locate reference"
+DILL = "ignore:Cannot (locate|pickle)"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import numpy as np
 from modAL.models import ActiveLearner
 from modAL.uncertainty import uncertainty_sampling
 
-from modal_pretrain import PretrainedTextClassifier, memory_cache, query
+from modal_pretrain import PretrainedTextClassifier, query
 from modal_pretrain.datasets import GroupedDataset, load_csv
 from modal_pretrain.metrics import (
     atypical_accuracy,
@@ -154,6 +154,10 @@ def main() -> None:
     parser.add_argument("--seed-set", type=int, default=20)
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--labels", type=int, default=320)
+    parser.add_argument(
+        "--networks", type=int, default=3, help="drawn at random, used in turn"
+    )
+    parser.add_argument("--C", type=float, default=0.005)
     parser.add_argument("--backbone", default="all-MiniLM-L6-v2")
     parser.add_argument(
         "--strategies",
@@ -181,7 +185,8 @@ def main() -> None:
             classifier = PretrainedTextClassifier(
                 args.backbone,
                 pretrained=model == "pretrained",
-                random_state=seed,
+                random_state=seed % args.networks,
+                C=args.C,
                 cache=args.cache,
             )
             base = {"model": model, "seed": seed}
@@ -192,8 +197,6 @@ def main() -> None:
             print(f"{model}, seed {seed}: done", flush=True)
             if args.out is not None:
                 args.out.write_text("".join(json.dumps(r) + "\n" for r in results))
-            if model != "pretrained":
-                memory_cache().clear()
     report(results, args)
 
 

@@ -3,12 +3,21 @@
     python benchmarks/embedding_speed.py first-pass
     python benchmarks/embedding_speed.py fit
     python benchmarks/embedding_speed.py loop
+    python benchmarks/embedding_speed.py loop --same-queries
+    python benchmarks/embedding_speed.py second-query
+    python benchmarks/embedding_speed.py compile
+    python benchmarks/embedding_speed.py gpu
 
 Both sides run in one process, in turn, so that ratios hold on a machine whose speed
 drifts. `first-pass` compares pictures per second: a raw timm loop (channels last,
 bfloat16 where the hardware has it), this package on arrays and on JPEG files, and
 skorch's predict_proba as people write it. `loop` compares 20 rounds of 10 labels on
-3,000 pictures: the naive loop embeds the pool again in every round.
+3,000 pictures: the naive loop embeds the pool again in every round. With
+`--same-queries` it compares queries instead: those of a loop that embeds again in every
+round, in float32, with those that come from cached embeddings. `second-query` times a
+query whose pictures are known against the one that embedded them. `compile` tries
+`torch.compile`. `gpu` compares ResNet-50 and ViT-B/16 (random weights) with a raw timm
+loop on whatever device there is.
 """
 
 import argparse
@@ -86,10 +95,7 @@ def first_pass(args):
     exact = TimmEncoder(image_size=args.size, cache=None, precision="float32")
     exact.fit(X[:1])
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for i, picture in enumerate(X):
-            paths.append(str(Path(folder, f"{i}.jpg")))
-            Image.fromarray(picture).save(paths[-1], quality=90)
+        paths = save_jpegs(X, folder)
         ways = {
             "raw timm loop": lambda: raw_timm(backbone, X, dtype, device),
             "modal_pretrain, arrays": lambda: encoder.transform(X),
@@ -128,15 +134,14 @@ def run_loop(estimator, prepare, data, rounds, batch):
 
 
 def loop(args):
+    if args.same_queries:
+        return same_queries(args)
     data = make_shapes(args.n, 4, image_size=args.size)
     memory_cache().clear()
     ours = PretrainedClassifier(image_size=args.size, random_state=0)
-    precise = PretrainedClassifier(
-        image_size=args.size, random_state=0, precision="float32", cache=None
-    )
     naive = naive_net(max_epochs=20, lr=0.01)
     print(f"{args.rounds} rounds of 10 labels, {args.n} pictures of {args.size} px")
-    seconds, asked = timed(run_loop, ours, np.asarray, data, args.rounds, 10)
+    seconds, _ = timed(run_loop, ours, np.asarray, data, args.rounds, 10)
     print(f"| modal_pretrain | {seconds:.1f} s |")
     again, _ = timed(run_loop, ours, np.asarray, data, args.rounds, 10)
     print(f"| the same pictures again | {again:.1f} s |")
@@ -144,12 +149,138 @@ def loop(args):
     slow, _ = timed(run_loop, naive, as_float, data, rounds, 10)
     slow *= args.rounds / rounds
     print(f"| skorch + timm + modAL | {slow:.1f} s |\n| ratio | {slow / seconds:.1f} |")
-    if args.same_queries:
-        uncached, exact = timed(run_loop, precise, np.asarray, data, args.rounds, 10)
-        same = np.mean(
-            [len(np.intersect1d(a, b)) / 10 for a, b in zip(asked, exact, strict=True)]
-        )
-        print(f"| float32, no cache | {uncached:.1f} s, {same:.0%} the same queries |")
+
+
+def same_queries(args):
+    data = make_shapes(args.n, 4, image_size=args.size)
+    pool, test = data.subset("train"), data.subset("test")
+
+    def classifier(**params):
+        return PretrainedClassifier(image_size=args.size, random_state=0, **params)
+
+    def queries(**params):
+        memory_cache().clear()
+        asked = run_loop(classifier(**params), np.asarray, data, args.rounds, 10)
+        rows = np.concatenate([pool.seed_set(10, random_state=0), *asked])
+        judge = classifier(precision="float32").fit(pool.X[rows], pool.y[rows])
+        return np.array(asked), judge.score(test.X, test.y)
+
+    naive = queries(precision="float32", cache=None)
+    exact = queries(precision="float32")
+    rough = queries(precision="bfloat16")
+    print(f"{args.rounds} rounds of 10 labels, {args.n} pictures of {args.size} px")
+    print("| queries of | compared with | same round | any round | first other round |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, (one, _), (other, _), than in (
+        ("float32, cached", exact, naive, "float32, embedded again in every round"),
+        ("bfloat16, cached", rough, exact, "float32, cached"),
+    ):
+        same = [len(np.intersect1d(a, b)) for a, b in zip(one, other, strict=True)]
+        any_round = len(np.intersect1d(one, other)) / one.size
+        first = next((k + 1 for k, m in enumerate(same) if m < 10), "none")
+        shares = f"{np.mean(same) / 10:.0%} | {any_round:.0%}"
+        print(f"| {name} | {than} | {shares} | {first} |")
+    print(
+        f"accuracy on {len(test.y)} pictures after the last round, of a float32 head: "
+    )
+    for name, (_, score) in (("float32", exact), ("bfloat16", rough)):
+        print(f"labels that {name} asked for: {score:.3f}")
+
+
+def second_query(args):
+    data = make_shapes(args.n, 4, image_size=args.size).subset("train")
+    rows = np.arange(len(data.X))
+    known = data.seed_set(10, random_state=0)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = save_jpegs(data.X, folder)
+        print("| pool | first query | second | ratio |\n| --- | --- | --- | --- |")
+        for name, X in (("arrays", data.X), ("JPEG files", np.array(paths))):
+            memory_cache().clear()
+            learner = ActiveLearner(
+                PretrainedClassifier(image_size=args.size, random_state=0),
+                uncertainty_sampling,
+                X_training=X[known],
+                y_training=data.y[known],
+            )
+            left = np.setdiff1d(rows, known)
+            first, (chosen, _) = timed(learner.query, X[left], 10)
+            again = []
+            for _ in range(args.repeat):
+                left = np.delete(left, chosen)  # the pool shrinks
+                spent, (chosen, _) = timed(learner.query, X[left], 10)
+                again.append(spent)
+            second = np.median(again)
+            print(
+                f"| {args.n} {name} of {args.size} px | {first:.2f} s | "
+                f"{1000 * second:.1f} ms | {first / second:.0f} |"
+            )
+
+
+def save_jpegs(X, folder):
+    paths = []
+    for i, picture in enumerate(X):
+        paths.append(str(Path(folder, f"{i}.jpg")))
+        Image.fromarray(picture).save(paths[-1], quality=90)
+    return paths
+
+
+def compile_(args):
+    X = make_shapes(args.n, 4, image_size=args.size).subset("train").X
+    params = {"image_size": args.size, "cache": None}
+    plain = TimmEncoder(**params).fit(X[:1])
+    plain.transform(X[:64])
+    encoder = TimmEncoder(compile=True, **params)
+    warm_up, _ = timed(lambda: encoder.fit(X[:1]).transform(X))
+    rates = {"plain": [], "compiled": []}
+    for _ in range(args.repeat):
+        rates["plain"].append(len(X) / timed(plain.transform, X)[0])
+        rates["compiled"].append(len(X) / timed(encoder.transform, X)[0])
+    for name, rate in rates.items():
+        print(f"| {name} | {np.median(rate):,.0f} pictures/s |")
+    print(f"| first pass, with compiling | {warm_up:.1f} s |")
+
+
+def gpu(args):
+    device = resolve_device("auto")
+    dtype = resolve_precision("auto", device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device
+    X = np.random.default_rng(0).integers(0, 256, (args.n, args.size, args.size, 3))
+    X = X.astype(np.uint8)
+    print(f"{args.n} pictures of {args.size} px, {dtype}, {name}")
+    print(
+        "| backbone | way | pictures/s | of the raw loop |\n| --- | --- | --- | --- |"
+    )
+    for backbone in ("resnet50", "vit_base_patch16_224"):
+        params = {
+            "pretrained": False,
+            "image_size": args.size,
+            "cache": None,
+            "random_state": 0,
+        }
+        network = timm.create_model(backbone, num_classes=0)
+        if "vit" in backbone and args.size != 224:
+            network.set_input_size(args.size)
+        network = network.eval().to(device, memory_format=torch.channels_last)
+        ways = {
+            "raw timm loop, batch 256": lambda net=network: raw_timm(
+                net, X, dtype, device, min(256, args.n)
+            )
+        }
+        for batch_size in ("auto", 64):
+            encoder = TimmEncoder(backbone, batch_size=batch_size, **params).fit(X[:1])
+            ways[f"modal_pretrain, batch {batch_size}"] = lambda encoder=encoder: (
+                encoder.transform(X)
+            )
+        for way in ways.values():
+            way()
+        rates = {way: [] for way in ways}
+        for _ in range(args.repeat):
+            for way, run in ways.items():
+                rates[way].append(len(X) / timed(run)[0])
+        raw = np.array(next(iter(rates.values())))
+        for way, rate in rates.items():
+            share = np.median(np.array(rate) / raw)
+            print(f"| {backbone} | {way} | {np.median(rate):,.0f} | {share:.2f} |")
 
 
 def fit(args):
@@ -165,24 +296,37 @@ def fit(args):
         print("| {} | {:.0f} ms | {:.0f} ms |".format(*row))
 
 
+WAYS = {
+    "first-pass": (first_pass, 1000, 96),
+    "fit": (fit, 2000, 96),
+    "loop": (loop, 3000, 96),
+    "second-query": (second_query, 2000, 96),
+    "compile": (compile_, 600, 96),
+    "gpu": (gpu, 4096, 224),
+}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["first-pass", "fit", "loop"])
+    parser.add_argument("what", choices=WAYS)
     parser.add_argument("--n", type=int, default=None, help="pictures")
-    parser.add_argument("--size", type=int, default=96, help="pixels")
+    parser.add_argument("--size", type=int, default=None, help="pixels")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument(
         "--naive-rounds", type=int, default=None, help="run fewer and extrapolate"
     )
-    parser.add_argument("--same-queries", action="store_true")
+    parser.add_argument(
+        "--same-queries", action="store_true", help="compare queries, not times"
+    )
     args = parser.parse_args()
-    args.n = args.n or {"first-pass": 1000, "fit": 2000, "loop": 3000}[args.what]
+    run, n, size = WAYS[args.what]
+    args.n, args.size = args.n or n, args.size or size
     print(
         f"torch {torch.__version__}, timm {timm.__version__}, "
         f"{torch.get_num_threads()} threads, {platform.processor() or 'CPU'}"
     )
-    {"first-pass": first_pass, "fit": fit, "loop": loop}[args.what](args)
+    run(args)
 
 
 if __name__ == "__main__":

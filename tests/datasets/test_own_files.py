@@ -200,11 +200,11 @@ def test_csv_of_a_million_rows_takes_seconds(tmp_path):
             f"pictures/{i:07}.jpg,{i % 9},{i % 5},{'test' if i % 10 else 'train'}\n"
             for i in range(1_000_000)
         )
-    start = time.perf_counter()
+    start = time.process_time()
     data = load_csv(path, **COLUMNS, missing="ignore")
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert len(data) == 1_000_000
-    assert seconds < 60  # 6 s on an idle machine: see docs/data-sets.md
+    assert seconds < 15  # 3.5 s of processor time: docs/data-sets.md
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")

@@ -122,10 +122,6 @@ def test_what_is_no_data_set_is_refused():
 # Hugging Face -----------------------------------------------------------------------
 
 
-# Said by dill about a class of pyarrow, when the package names its tables.
-DILL = "ignore:Cannot (locate|pickle)"
-
-
 @pytest.fixture
 def datasets():
     """The package, if it is installed: the folder of these tests has its name."""
@@ -133,7 +129,6 @@ def datasets():
     return importlib.import_module("datasets")
 
 
-@pytest.mark.filterwarnings(DILL)
 def test_hugging_face_texts(datasets):
     rows = {
         "text": ["good", "bad", "fine", "dull"],
@@ -170,7 +165,6 @@ def test_hugging_face_texts(datasets):
         from_huggingface(part, target="label")
 
 
-@pytest.mark.filterwarnings(DILL)
 def test_hugging_face_images(datasets, tmp_path):
     files = [str(tmp_path / f"{i}.png") for i in range(4)]
     for i, file in enumerate(files):

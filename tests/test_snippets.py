@@ -105,8 +105,8 @@ def outcomes(data):
     }
 
 
-# Measured: multiples 1.21 and 0.70; with ten seeds and batches of 10, see the docs, 1.56
-# [1.10, 2.36] and 0.82 [0.69, 0.99].
+# Measured: multiples 1.21 and 0.70; with ten seeds and batches of 10, see docs/text.md,
+# 1.56 [1.10, 2.36] and 0.82 [0.69, 0.99].
 
 
 def multiple(outcomes, pretrained):

@@ -122,6 +122,29 @@ def test_query_through_modal_returns_rows(pool, seeds, tmp_path):
     assert len(learner.X_training) == len(seeds[0]) + 3
 
 
+def test_a_loop_that_shortens_the_view(pool, seeds, tmp_path):
+    """As docs/speed.md has it: nothing is copied, and no row comes twice."""
+    disk, number = mapped(tmp_path, pool, "r+"), np.arange(len(pool))
+    learner = ActiveLearner(
+        LogisticRegression(),
+        query.badge_sampling,
+        X_training=seeds[0],
+        y_training=seeds[1],
+    )
+    asked = []
+    for round_ in range(4):
+        chosen, rows = learner.query(disk, n_instances=10, random_state=round_)
+        np.testing.assert_array_equal(rows, pool[number[chosen]])
+        asked += number[chosen].tolist()
+        learner.teach(rows, (rows[:, 0] > 0.5).astype(int) + (rows[:, 1] > 0))
+        for row in sorted(chosen, reverse=True):
+            disk[row], number[row] = disk[-1], number[-1]
+            disk, number = disk[:-1], number[:-1]
+    assert is_mapped(disk) and len(disk) == len(pool) - 40
+    assert len(set(asked)) == 40
+    assert set(asked) | set(number.tolist()) == set(range(len(pool)))
+
+
 def test_views_of_a_mapped_pool(pool, tmp_path):
     disk = mapped(tmp_path, pool)
     for view in (disk, disk[5:], disk[::2], disk[:, 3:], np.asarray(disk), disk.T):

@@ -149,8 +149,12 @@ def numbers(table: pd.DataFrame, column: str, where: Any) -> np.ndarray:
     ValueError
         If a cell is empty or something else.
     """
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
-    bad = ~(values == np.floor(values))
+    parsed = pd.to_numeric(table[column], errors="coerce")
+    if pd.api.types.is_signed_integer_dtype(parsed.dtype) and parsed.notna().all():
+        return parsed.to_numpy(np.int64)
+    values = parsed.to_numpy(np.float64, na_value=np.nan)
+    # Above this, floats do not tell whole numbers apart.
+    bad = ~((values == np.floor(values)) & (np.abs(values) <= 2**53))
     if bad.any():
         first = int(np.argmax(bad))
         cell = table[column].iloc[first]

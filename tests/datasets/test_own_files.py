@@ -186,6 +186,18 @@ def test_csv_labels_as_texts(table):
         load_csv(table, **COLUMNS)
 
 
+def test_csv_keeps_long_numbers_apart(table):
+    table.write_text(
+        CSV.replace(",7,", ",9007199254740993,").replace(",8,", ",9007199254740992,")
+    )
+    users = load_csv(table, **COLUMNS, extra=["user"]).extra["user"]
+    assert users[:3].tolist() == [2**53 + 1, 2**53, 2**53 + 1]
+    for odd in ("inf", "1e300"):
+        table.write_text(CSV.replace(",7,", f",{odd},"))
+        with pytest.raises(ValueError, match=f"whole numbers; row 1 .*'{odd}'"):
+            load_csv(table, **COLUMNS, extra=["user"])
+
+
 def test_csv_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         load_csv(tmp_path / "no.csv", text="a", target="b")

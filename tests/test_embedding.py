@@ -1,6 +1,7 @@
 """Embeddings: the same for every kind of X, batch size and precision; TimmEncoder."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -319,6 +320,7 @@ def test_found_rows_do_not_count_for_the_speed(make_encoder, pictures, monkeypat
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a compiler")
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_backbone(make_encoder, pictures, cache):
     plain = make_encoder("test_efficientnet", pretrained=False, random_state=0)

@@ -19,10 +19,11 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/python -m modal_pretrain.benchmark --out demo
+	$(BIN)/modal-pretrain bench --config configs/shapes.toml --out demo
 
 demo-small: install
-	$(BIN)/python -m modal_pretrain.benchmark --out demo/small --seeds 1 --rounds 4 --quiet
+	$(BIN)/modal-pretrain bench --config configs/shapes.toml --out demo/small \
+		--seeds 1 --rounds 4 --quiet
 
 test: install
 	$(PYTEST) $(ARGS)

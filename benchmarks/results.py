@@ -1,0 +1,113 @@
+"""Make the tables and figures of docs/results.md from the committed records.
+
+    python benchmarks/results.py
+
+Writes what stands between the markers in docs/results.md, the figures beside it, and
+the README's table. Nothing is run: the commands that made the records are in them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from modal_pretrain.benchmark import open_stores
+from modal_pretrain.benchmark.charts import (
+    curve_panel,
+    draw_together,
+    enrichment_panel,
+)
+from modal_pretrain.benchmark.report import levels_markdown
+from modal_pretrain.benchmark.style import STYLE
+from modal_pretrain.benchmark.summary import Summary, summary, to_markdown
+
+ROOT = Path(__file__).parents[1]
+RECORDS = Path(__file__).parent / "results"
+PAGE = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
+STUDIES = ("roadwater", "shapes", "rare-subclasses", "roadwater-all-weights")
+
+
+def summaries() -> dict[str, Summary]:
+    """Return the summary of each study whose records are there."""
+    found = {}
+    for name in STUDIES:
+        if (RECORDS / name).exists():
+            (store,) = open_stores(RECORDS / name)
+            found[name] = summary(store)
+    return found
+
+
+def tables(s: Summary) -> str:
+    """Return a study's tables in Markdown."""
+    return f"{s.title}.\n\n{to_markdown(s.table)}\n\n{levels_markdown(s)}"
+
+
+def figure(s: Summary) -> str:
+    """Return curves as one SVG: a row for each measure, models side by side."""
+    models = s.store.config.models
+    rows = [
+        ("Accuracy", [curve_panel(s, m, "accuracy", "Accuracy") for m in models]),
+        (
+            "Accuracy on atypical examples",
+            [curve_panel(s, m, "atypical_accuracy", "Atypical") for m in models],
+        ),
+        ("Atypical share of the questions", [enrichment_panel(s, m) for m in models]),
+    ]
+    width, height, gap = 400, 270, 30
+    parts = []
+    for i, (title, panels) in enumerate(rows):
+        for j, chart in enumerate(draw_together(panels)):
+            x, y = j * (width + gap), i * (height + gap)
+            text = f'<text class="title" x="{x + 8}" y="{y + 18}">{title}, {models[j]}'
+            placed = chart.replace(
+                "<svg ",
+                f'<svg x="{x}" y="{y + gap}" width="{width}" height="{height}" ',
+                1,
+            )
+            parts.append(f"{text}</text>{placed}")
+    total = len(models) * (width + gap), len(rows) * (height + gap)
+    style = STYLE + (
+        "svg { background: var(--paper); font-family: system-ui, sans-serif; }"
+        ".title { font: 600 14px system-ui, sans-serif; fill: var(--ink); }"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total[0]} {total[1]}" '
+        f'width="{total[0]}" height="{total[1]}"><style>{style}</style>'
+        f"{''.join(parts)}</svg>\n"
+    )
+
+
+def filled(page: str, found: dict[str, Summary]) -> str:
+    """Return the page with each study's tables between its markers."""
+    for name, s in found.items():
+        start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        between = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        content = f"{start}\n{tables(s)}\n{end}"
+        page, n = between.subn(lambda match, content=content: content, page)
+        if n > 1:
+            raise ValueError(f"{n} places for {name}")
+    return page
+
+
+def main() -> None:
+    found = summaries()
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    for name, s in found.items():
+        path = PAGE.parent / "images" / f"results-{name}.svg"
+        path.write_text(figure(s), encoding="utf-8")
+    readme = README.read_text(encoding="utf-8")
+    README.write_text(readme_filled(readme, found["shapes"]), encoding="utf-8")
+
+
+def readme_filled(readme: str, s: Summary) -> str:
+    """Return the README with the table of the demonstration."""
+    table = re.compile(r"\| model \| strategy \|.*?\n(?=\n)", re.DOTALL)
+    text, n = table.subn(lambda match: to_markdown(s.table) + "\n", readme)
+    if n != 1:
+        raise ValueError(f"the README has {n} tables of models and strategies, not 1")
+    return text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The numbers of README and docs come from the committed records."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "results.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("results_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def found(script):
+    return script.summaries()
+
+
+def row(found, study, model, strategy="uncertainty"):
+    table = found[study].table
+    (one,) = table[(table.model == model) & (table.strategy == strategy)].itertuples()
+    return one
+
+
+def test_page_and_readme_hold_what_the_records_say(script, found):
+    page = script.PAGE.read_text(encoding="utf-8")
+    assert script.filled(page, found) == page
+    readme = script.README.read_text(encoding="utf-8")
+    assert script.readme_filled(readme, found["shapes"]) == readme
+    for name, s in found.items():
+        assert f"<!-- {name} -->" in page
+        figure = script.PAGE.parent / "images" / f"results-{name}.svg"
+        assert figure.read_text(encoding="utf-8") == script.figure(s)
+
+
+def test_roadwater_holds(found):
+    pretrained = row(found, "roadwater", "pretrained")
+    random_init = row(found, "roadwater", "random-init")
+    assert pretrained.multiple >= 3
+    assert pretrained.multiple_low >= 3
+    assert random_init.multiple <= 1.2
+    assert pretrained.enrichment > 3.5
+    assert 0.8 < random_init.enrichment < 1.3
+    assert 0.8 < row(found, "roadwater", "pretrained", "random").enrichment < 1.3
+
+
+def test_verdicts_quote_the_records(script, found):
+    page = script.PAGE.read_text(encoding="utf-8")
+    verdicts = page[page.index("| claim |") : page.index("All of this")]
+    c1, c2, c3, c4, c5 = (re.sub(r"\s+", " ", x) for x in verdicts.splitlines()[2:7])
+    studies = ("roadwater", "shapes", "rare-subclasses")
+    for study in studies:
+        pretrained = row(found, study, "pretrained")
+        random_init = row(found, study, "random-init")
+        records = found[study].records
+        first = records[
+            (records["round"] == 0)
+            & (records.model == "pretrained")
+            & (records.strategy == "random")
+        ]
+        assert f"{first.accuracy.mean():.2f}" in c1
+        assert f"{first.atypical_accuracy.mean():.2f}" in c1
+        assert f"{pretrained.multiple:.1f}x" in c2
+        assert f"{random_init.multiple:.1f}x" in c3
+        assert f"{pretrained.enrichment:.1f} against {random_init.enrichment:.1f}" in c4
+        probes = pretrained.probe_mismatch, random_init.probe_mismatch
+        assert f"{probes[0]:.2f} against {probes[1]:.2f}" in c5
+    for study in ("roadwater", "rare-subclasses"):
+        one = row(found, study, "pretrained")
+        assert f"({one.multiple_low:.1f}-{one.multiple_high:.1f})" in c2
+    ninety_five = found["roadwater"].levels["pretrained", "uncertainty"][1]
+    assert f"roadwater has {ninety_five.estimate:.1f}x" in c2
+
+
+def test_records_carry_no_pictures_and_no_machine():
+    for path in (ROOT / "benchmarks" / "results").rglob("*"):
+        if path.is_file():
+            assert path.suffix in (".json", ".jsonl", ".csv"), path
+            assert not re.search(r"/(home|work|root|tmp)/", path.read_text()), path

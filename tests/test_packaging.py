@@ -40,7 +40,15 @@ def test_types_are_shipped():
 
 
 def test_extras():
-    assert set(EXTRAS) == {"all", "cluster", "docs", "report", "test", "text"}
+    assert set(EXTRAS) == {
+        "all",
+        "cluster",
+        "docs",
+        "huggingface",
+        "report",
+        "test",
+        "text",
+    }
     (everything,) = EXTRAS["all"]
     assert everything == "modal_pretrain[cluster,report,text]"
 

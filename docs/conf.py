@@ -1,6 +1,7 @@
 """Sphinx: `make docs` builds the pages and runs every example."""
 
 import os
+import re
 import warnings
 
 import modal_pretrain
@@ -55,8 +56,14 @@ def skip_foreign(app, what, name, obj, skip, options):
     return True if not module.startswith("modal_pretrain") else None
 
 
+def drop_links_out(app, docname, source):
+    """Keep the words of links to files that are no pages; GitHub has the files."""
+    source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", source[0])
+
+
 def setup(app):
     app.connect("autodoc-skip-member", skip_foreign)
+    app.connect("source-read", drop_links_out)
 
 
 FILTERS = list(warnings.filters)

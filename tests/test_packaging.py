@@ -50,7 +50,7 @@ def test_extras():
         "text",
     }
     (everything,) = EXTRAS["all"]
-    assert everything == "modal_pretrain[cluster,report,text]"
+    assert everything == "modal_pretrain[cluster,huggingface,report,text]"
 
 
 def test_modal_is_no_dependency():

@@ -15,9 +15,11 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 # Pages whose blocks do not follow from one another, and where they are tested.
 ELSEWHERE = {
-    "benchmark": "runs for minutes; tests/test_benchmark.py",
+    "benchmark": "runs for minutes; tests/benchmark/",
+    "clusters": "needs a cluster; tests/test_cluster.py",
     "embedding-cache": "fragments; tests/test_disk_cache.py",
     "query-strategies": "tests/query/test_query_docs.py",
+    "speed": "a fragment; tests/test_embedding.py",
 }
 RUN = [p for p in PAGES if p.stem not in ELSEWHERE and any(python_blocks(p))]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 400, 270
 LEFT, RIGHT, TOP, BOTTOM = 44, 92, 12, 40
+_CHARACTER = 7.4  # width of a bold letter of a name
 _LINE = 13.0  # least distance between two labels
 
 
@@ -72,9 +73,11 @@ def line_chart(
     x_min = min(float(s.x[0]) for s in series)
     x_max = max(float(s.x[-1]) for s in series)
     span = (x_max - x_min) or 1.0
+    longest = max(len(s.name) for s in (*series, *levels))
+    edge = WIDTH - max(RIGHT, 10 + _CHARACTER * longest)
 
     def px(x: float) -> float:
-        return LEFT + (x - x_min) / span * (WIDTH - LEFT - RIGHT)
+        return LEFT + (x - x_min) / span * (edge - LEFT)
 
     def py(y: float) -> float:
         y = min(max(y, low), high)
@@ -85,7 +88,7 @@ def line_chart(
         f'aria-label="{escape(title)}">'
     ]
     parts += [
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py(y):.1f}" '
+        f'<line class="grid" x1="{LEFT}" x2="{edge:.1f}" y1="{py(y):.1f}" '
         f'y2="{py(y):.1f}"/><text class="tick" x="{LEFT - 6}" y="{py(y) + 4:.1f}" '
         f'text-anchor="end">{_percent(y, high - low)}</text>'
         for y in _ticks(low, high)
@@ -95,16 +98,16 @@ def line_chart(
         f'text-anchor="middle">{x:,.0f}</text>'
         for x in _ticks(x_min, x_max, 4)
     ]
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = (LEFT + edge) / 2
     parts.append(
-        f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">'
+        f'<text class="axis" x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
         f"{escape(x_label)}</text>"
     )
     ends = []
     for level in levels:
         y = py(level.y)
         parts.append(
-            f'<line class="line {level.style}" x1="{LEFT}" x2="{WIDTH - RIGHT}" '
+            f'<line class="line {level.style}" x1="{LEFT}" x2="{edge:.1f}" '
             f'y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         ends.append((y, level.name, level.style))
@@ -123,7 +126,7 @@ def line_chart(
     positions = spread([y for y, _, _ in ends], TOP + 4, HEIGHT - BOTTOM)
     for (_, name, style), y in zip(ends, positions, strict=True):
         parts.append(
-            f'<text class="name {style}" x="{WIDTH - RIGHT + 6}" y="{y + 4:.1f}">'
+            f'<text class="name {style}" x="{edge + 6:.1f}" y="{y + 4:.1f}">'
             f"{escape(name)}</text>"
         )
     return "".join([*parts, "</svg>"])

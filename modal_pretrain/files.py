@@ -36,6 +36,10 @@ class ImageLoadError(ValueError):
 class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
     """A picture's file does not exist."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Two built-in bases: what tblib does for dask would call the wrong __new__.
+        return type(self), self.args
+
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {

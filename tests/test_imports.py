@@ -226,3 +226,30 @@ def test_public_names():
         assert getattr(modal_pretrain, name).__doc__
     assert sorted(modal_pretrain.__all__) == modal_pretrain.__all__
     assert modal_pretrain.__version__
+
+
+WITHOUT_EXTRAS = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {extras}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from modal_pretrain.benchmark.cli import main
+import modal_pretrain.datasets
+raise SystemExit(main(["list"]))
+"""
+
+
+def test_extras_are_not_needed():
+    extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
+              "datasets", "yaml")  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "disambiguation" in done.stdout

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from modal_pretrain.benchmark.cli_bench import add_bench, bench
 from modal_pretrain.benchmark.cli_embed import add_embed, embed
+from modal_pretrain.benchmark.figure import draw
 from modal_pretrain.benchmark.registry import DATASETS, MODELS, strategy_names
 from modal_pretrain.benchmark.report import write_report
-from modal_pretrain.text_models import PACKAGED_TEXT_WEIGHTS
-from modal_pretrain.weights import PACKAGED_WEIGHTS
+from modal_pretrain.weights import PACKAGED_TEXT_WEIGHTS, PACKAGED_WEIGHTS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     )
     report.add_argument("folder", help="what bench was given as --out")
     report.add_argument("--out", help="folder for the report; default: the records'")
+    report.add_argument(
+        "--figure", metavar="FILE", help="also draw the first benchmark, as PNG or SVG"
+    )
     add_embed(commands)
     commands.add_parser(
         "list", help="name the data sets, models, strategies and packaged weights"
@@ -72,6 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _report(args: argparse.Namespace) -> None:
     report = write_report(args.folder, args.out or args.folder)
     sys.stdout.write(f"{report.html}\n{report.markdown}\n")
+    if args.figure:
+        sys.stdout.write(f"{draw(report.summaries[0], args.figure)}\n")
 
 
 def _list(args: argparse.Namespace) -> None:

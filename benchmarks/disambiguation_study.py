@@ -252,7 +252,13 @@ def main():
                 with args.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(record) + "\n")
         print(data, "done", flush=True)
-    of_setting = [r for r in records if r["setting"] == setting]
+    of_setting = [
+        r
+        for r in records
+        if r["setting"] == setting
+        and r["strategy"] in args.strategies
+        and (not args.sets or r["data"] in args.sets)
+    ]
     if {"least confidence", "oracle"} <= {r["strategy"] for r in of_setting}:
         for metric in ("worst", "atypical", "accuracy"):
             report(of_setting, metric)

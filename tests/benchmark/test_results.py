@@ -1,9 +1,11 @@
 """The numbers of README and docs come from the committed records."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -84,3 +86,21 @@ def test_records_carry_no_pictures_and_no_machine():
         if path.is_file():
             assert path.suffix in (".json", ".jsonl", ".csv"), path
             assert not re.search(r"/(home|work|root|tmp)/", path.read_text()), path
+
+
+def test_disambiguation_page_holds_what_the_records_say():
+    page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
+    lines = (ROOT / "benchmarks" / "results" / "disambiguation.jsonl").read_text()
+    areas = {}
+    for record in map(json.loads, lines.splitlines()):
+        worst = np.mean([point["worst"] for point in record["curve"]])
+        areas.setdefault((record["data"], record["strategy"]), []).append(worst)
+    start = page.index("| data set | random | least confidence | badge |")
+    header, _, *rows = page[start : page.index("\n\n", start)].splitlines()
+    names = [cell.strip() for cell in header.split("|")[2:9]]
+    assert names[-2:] == ["disambiguation", "oracle"] and len(rows) == 8
+    for row in rows:
+        data, *cells = [cell.strip() for cell in row.split("|")[1:]]
+        for name, cell in zip(names, cells, strict=False):
+            assert len(areas[data, name]) == 10
+            assert abs(float(cell) - np.mean(areas[data, name])) < 0.0006

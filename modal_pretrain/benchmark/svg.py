@@ -73,8 +73,8 @@ def line_chart(
     x_min = min(float(s.x[0]) for s in series)
     x_max = max(float(s.x[-1]) for s in series)
     span = (x_max - x_min) or 1.0
-    longest = max(len(s.name) for s in (*series, *levels))
-    edge = WIDTH - max(RIGHT, 10 + _CHARACTER * longest)
+    names = [s.name for s in series] + [level.name for level in levels]
+    edge = WIDTH - max(RIGHT, 10 + _CHARACTER * max(map(len, names)))
 
     def px(x: float) -> float:
         return LEFT + (x - x_min) / span * (edge - LEFT)

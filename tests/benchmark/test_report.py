@@ -18,7 +18,7 @@ from modal_pretrain.benchmark.figure import draw
 from modal_pretrain.benchmark.multiples import OWN, multiples
 from modal_pretrain.benchmark.report import write_report
 from modal_pretrain.benchmark.summary import curves, summarise, summary, to_markdown
-from modal_pretrain.benchmark.svg import Series, line_chart, spread
+from modal_pretrain.benchmark.svg import WIDTH, Series, line_chart, spread
 from modal_pretrain.benchmark.words import lead
 from modal_pretrain.datasets import GroupedDataset
 
@@ -276,10 +276,18 @@ def test_command_line(tmp_path, capsys):
     assert output.err == ""
     first = (out / "report.html").read_text()
     (out / "report.html").unlink()
-    assert main(["report", str(out)]) == 0
+    figure = tmp_path / "figure.png"
+    assert main(["report", str(out), "--figure", str(figure)]) == 0
     assert (out / "report.html").read_text() == first
-    figure = draw(summary(open_stores(out)[0]), tmp_path / "figure.png")
     assert figure.stat().st_size > 10_000
+
+
+def test_long_names_fit_beside_the_curves():
+    x, y = np.array([10.0, 20.0]), np.array([0.5, 0.6])
+    name = "uncertainty_herding"
+    chart = line_chart([Series(name, "s-0", x, y, y, y)], title="Accuracy")
+    left = float(re.search(rf'x="([\d.]+)" y="[\d.]+">{name}<', chart).group(1))
+    assert left + 7 * len(name) <= WIDTH
 
 
 def test_flags_win_over_the_file(tmp_path, capsys):

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain.query._classifier import base_estimator, is_committee
+from modal_pretrain.query._coordinates import principal_coordinates, squared_distance
 from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import kmeans
 from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query.atypicality import (
-    atypicality_score,
-    principal_coordinates,
-    squared_distance,
+from modal_pretrain.query._surroundings import (
+    AtOdds,
+    Surroundings,
+    at_odds,
+    surroundings,
 )
-
-_MOST_CLUSTERS = 256
-_ITERATIONS = 20
 
 
 def disambiguation_sampling(
@@ -27,24 +26,27 @@ def disambiguation_sampling(
     *,
     random_state: RandomState = None,
     X_labelled: Any = None,
+    y_labelled: Any = None,
     shortlist: float = 0.1,
-    cluster_size: int = 100,
+    cluster_size: int = 25,
+    n_levels: int = 4,
     n_components: int = 64,
 ) -> Answer:
     """Query rows that show what the task is, where the labels so far leave it open.
 
     Two experts take turns, row by row.
 
-    - *Spread*: of the most uncertain tenth of the pool, the row farthest from all that
-      is labelled or already chosen, in whitened principal coordinates. Uncertainty on
-      its own [1]_ keeps asking about rows in which class and attribute contradict
-      each other. Most of them turn out to be labelled as the attribute says, and
-      teach the model to trust it.
+    - *Spread*: of the most uncertain tenth of the pool, among the rows predicted as
+      the class with the fewest labels, the row farthest from all that is labelled or
+      already chosen, in whitened principal coordinates. Uncertainty on its own [1]_
+      keeps asking about rows in which class and attribute contradict each other. Most
+      of them turn out to be labelled as the attribute says, and teach the model to
+      trust it.
     - *At odds*: the row that leans furthest to another class than the one that
-      dominates its cluster, see `atypicality_score`, over the square root of 1 + the
-      number of rows labelled or chosen in that cluster. It finds exceptions even
-      where the classifier is sure of them, which uncertainty does not. The root sends
-      it round the clusters; without it the same few are asked about again and again.
+      dominates the clusters around it, over 1 + the number of labels there and the
+      square root of 1 + the number of labels of that class where that other class
+      dominates. It finds exceptions even where the classifier is sure of them, which
+      uncertainty does not; what is known already is not asked about again and again.
 
     Parameters
     ----------
@@ -57,16 +59,20 @@ def disambiguation_sampling(
         In [1, n].
     random_state : None, int, SeedSequence, Generator or RandomState
         Drives the clustering and the sketch of the principal axes.
-    X_labelled : array-like or list, optional
-        Labelled rows, of the same kind as X. By default, what a modAL learner
-        remembers. Where none are known, the first row is the most uncertain one.
+    X_labelled, y_labelled : array-like or list, optional
+        Labelled rows, of the same kind as X, and their labels. By default, what a
+        modAL learner remembers. Where no rows are known, the first row is the most
+        uncertain one. Where no labels are known, classes are counted by the
+        probabilities of what the batch has chosen so far.
     shortlist : float, default=0.1
         Share of the pool that the first expert chooses from, in (0, 1]; never less
         than `n_instances` rows. It does not depend on the batch, so batches of 1 and
         of 50 ask for the same kind of row.
-    cluster_size : int, default=100
-        Mean rows per cluster: enough for a mean of probabilities, few enough that a
-        cluster shows one attribute. Between 2 and 256 clusters are made.
+    cluster_size : int, default=25
+        Mean rows per cluster of the finest clustering, which has 2 to 256 clusters.
+    n_levels : int, default=4
+        Number of clusterings, each of half as many clusters as the one before. What
+        surrounds a row is averaged over them.
     n_components : int, default=64
         Principal coordinates in which rows are clustered and spread.
 
@@ -76,29 +82,30 @@ def disambiguation_sampling(
         Rows of X, first queried first.
     scores : numpy.ndarray of shape (n_instances,), float64
         What the expert in turn goes by: squared distance over the number of
-        coordinates (0 for the first row where nothing is labelled), or atypicality
-        over the root of 1 + the labels of its cluster.
-        The two are not comparable, so not ordered.
+        coordinates (0 for the first row where nothing is labelled), or how far the row
+        is at odds, discounted by what is known. The two are not comparable, so not
+        ordered.
 
     Raises
     ------
     TypeError
         If there are no probabilities or embeddings, or an argument has a wrong type.
     ValueError
-        If the pool is empty, an argument is out of range, or the probabilities or
-        embeddings are malformed or not finite.
+        If the pool is empty, an argument is out of range, labels and labelled rows
+        differ in number, or the probabilities or embeddings are malformed or not
+        finite.
 
     Notes
     -----
-    It is better than least confidence on most data sets that were tried, not on all:
-    with very few exceptions in the pool, or rare subclasses that least confidence
-    finds anyway, it can be worse. The figures are in ``docs/disambiguation.md``.
+    It is better than least confidence on most data sets that were tried, and on few
+    it is not: the figures are in ``docs/disambiguation.md``.
 
     Nothing is remembered between calls: whose turn it is follows from the number of
     labelled rows.
 
     Cost: a decomposition of a sample, one product with the pool, a k-means in few
-    dimensions, and n_instances passes over the shortlist; memory O(n d).
+    dimensions for each level, and n_instances passes over the shortlist; memory
+    O(n d).
 
     References
     ----------
@@ -111,14 +118,15 @@ def disambiguation_sampling(
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
     >>> X = np.array([[-3.0], [-0.2], [0.1], [2.0]])
-    >>> model = LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
-    >>> idx, _ = disambiguation_sampling(model, X, random_state=0, shortlist=0.5,
-    ...     X_labelled=np.array([[-1.0], [1.0]]))
-    >>> idx.tolist()
+    >>> seed, y = np.array([[-1.0], [-0.9], [-0.8], [1.0]]), [0, 0, 0, 1]
+    >>> model = LogisticRegression(class_weight="balanced").fit(seed, y)
+    >>> disambiguation_sampling(model, X, random_state=0, shortlist=0.5,
+    ...     X_labelled=seed, y_labelled=y)[0].tolist()
     [2]
     """
     check_number(shortlist, "shortlist", 0, 1, low_open=True)
     check_number(cluster_size, "cluster_size", 1, integer=True)
+    check_number(n_levels, "n_levels", 1, integer=True)
     check_number(n_components, "n_components", 1, integer=True)
     pool = Pool(
         classifier,
@@ -128,115 +136,179 @@ def disambiguation_sampling(
         proba=True,
         labelled=True,
         X_labelled=X_labelled,
+        y_labelled=y_labelled,
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
-    n_clusters = min(max(pool.n // cluster_size, 2), _MOST_CLUSTERS, pool.n)
-    clusters = kmeans(coords, n_clusters, pool.rng, max_iter=_ITERATIONS)
-    odds = atypicality_score(pool.proba, clusters.labels)
-    known = np.bincount(nearest(base, clusters.centres), minlength=n_clusters)
-    spread_of = coords.std(axis=0)
-    spread_of[spread_of == 0] = 1
+    around = surroundings(coords, base, pool.proba, cluster_size, n_levels, pool.rng)
+    deviation = coords.std(axis=0)
+    deviation[deviation == 0] = 1
     uncertainty = np.round(1 - pool.proba.max(axis=1), 12)
     size = max(int(np.ceil(shortlist * pool.n)), pool.k)
     candidates = np.argsort(-uncertainty, kind="stable")[:size]
-    chosen, scores = take_turns(
-        (coords / spread_of).astype(np.float32),
+    labels = one_hot(classifier, pool.labelled.y, pool.proba.shape[1])
+    spread = Spread(
+        (coords[candidates] / deviation).astype(np.float32),
         candidates,
-        base / spread_of,
-        np.round(odds, 12),
-        clusters.labels,
-        known,
-        pool.k,
-        pool.fitted and pool.proba.shape[1] > 1,
+        np.round(pool.proba[candidates], 12).argmax(axis=1),
+        base / deviation,
+        labels.sum(axis=0),
     )
+    odds = at_odds(pool.proba, around.mean)
+    other = Exceptions(odds, around, labels)
+    chosen, scores = [], []
+    free = np.ones(pool.n, dtype=bool)
+    both = pool.fitted and pool.proba.shape[1] > 1
+    for turn in range(len(base), len(base) + pool.k):
+        row, score = (other if both and turn % 2 else spread).best(free)
+        free[row] = False
+        spread.add(row, coords[row] / deviation, pool.proba[row])
+        other.add(row, pool.proba[row])
+        chosen.append(row)
+        scores.append(score)
     return pool.answer(chosen, scores)
 
 
-def nearest(
-    rows: NDArray[np.float32], centres: NDArray[np.float32]
-) -> NDArray[np.intp]:
-    """Give the number of the centre nearest to each row; the lowest of equals.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> nearest(np.array([[1.0], [8.0]], "f4"), np.array([[0.0], [9.0]], "f4")).tolist()
-    [0, 1]
-    """
-    distance = np.einsum("ij,ij->i", centres, centres) - 2 * rows @ centres.T
-    which: NDArray[np.intp] = distance.argmin(axis=1)
-    return which
-
-
-def take_turns(
-    coords: NDArray[np.float32],
-    candidates: NDArray[np.intp],
-    base: NDArray[np.float32],
-    odds: NDArray[np.float64],
-    cluster: NDArray[np.intp],
-    known: NDArray[np.intp],
-    k: int,
-    both: bool = True,
-) -> tuple[list[int], list[float]]:
-    """Let the two experts choose in turn; an even number of labels is the first's turn.
+def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
+    """Give labels as rows of 0 and 1 in the order of the classifier's classes.
 
     Parameters
     ----------
-    coords : numpy.ndarray of shape (n, q), float32
-    candidates : numpy.ndarray of shape (m,), m >= k
-        Rows the first expert may take, best first.
-    base : numpy.ndarray of shape (b, q), float32
-        The labelled rows.
-    odds : numpy.ndarray of shape (n,)
-        What the second expert goes by.
-    cluster : numpy.ndarray of shape (n,), int
-        Cluster of each row, below c.
-    known : numpy.ndarray of shape (c,), int
-        Labelled rows of each cluster.
-    k : int
-    both : bool, default=True
-        Whether the second expert has turns.
+    classifier : modAL learner or committee, Pipeline or estimator
+    y : array-like of shape (m,), or None
+    n_classes : int
 
     Returns
     -------
-    chosen : list of k int
-    scores : list of k float
+    numpy.ndarray of shape (m, n_classes), float64
+        A row of zeros for a label that is no class of the classifier; no rows where
+        labels or classes are not known.
+    """
+    owner = classifier if is_committee(classifier) else base_estimator(classifier)
+    classes = getattr(owner, "classes_", None)
+    if y is None or classes is None or len(classes) != n_classes:
+        return np.zeros((0, n_classes))
+    same: NDArray[np.bool_] = np.asarray(y)[:, None] == np.asarray(classes)
+    return same.astype(np.float64)
+
+
+class Spread:
+    """The first expert: far from what is labelled, of the class with fewest labels.
+
+    Parameters
+    ----------
+    points : numpy.ndarray of shape (m, q), float32
+        Coordinates of the candidates.
+    candidates : numpy.ndarray of shape (m,)
+        Their rows in the pool, best first.
+    predicted : numpy.ndarray of shape (m,)
+        Their predicted classes.
+    base : numpy.ndarray of shape (b, q)
+        The labelled rows.
+    count : numpy.ndarray of shape (n_classes,), float64
+        Labels of each class.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
-    >>> take_turns(x, np.array([1, 2]), np.array([[0.0], [1.0]], "f4"),
-    ...     np.array([0.1, 0.7, 0.3, 0.9]), np.array([0, 0, 1, 1]), np.array([0, 1]), 2)
-    ([2, 1], [16.0, 0.7])
+    >>> predicted, count = np.array([0, 0, 1, 1]), np.array([2.0, 1.0])
+    >>> expert = Spread(x, np.arange(4), predicted, x[:1], count)
+    >>> expert.best(np.ones(4, dtype=bool))
+    (3, 36.0)
+    >>> expert.add(3, x[3], np.array([0.0, 1.0]))
+    >>> expert.best(np.array([True, True, True, False]))
+    (1, 1.0)
     """
-    points = coords[candidates].astype(np.float64)
-    distance = squared_distance(points, base)
-    free = np.ones(len(coords), dtype=bool)
-    seen = known.astype(np.float64)
-    q = coords.shape[1]
-    chosen: list[int] = []
-    scores: list[float] = []
-    for turn in range(len(base), len(base) + k):
-        if both and turn % 2:
-            # Odds of 0 or less sink too where much is known.
-            weight = np.sqrt(1 + seen)[cluster]
-            worth = np.where(odds > 0, odds / weight, odds * weight)
-            value = np.where(free, np.round(worth, 12), -np.inf)
-            row = int(value.argmax())
-            score = float(value[row])
-        else:
-            # Rounded, so that equal distances tie whatever the order of summation.
-            value = np.where(free[candidates], np.round(distance, 9), -1.0)
-            best = int(value.argmax())
-            row = int(candidates[best])
-            score = float(distance[best]) / q
-            if not np.isfinite(score):
-                score = 0.0
-        free[row] = False
-        seen[cluster[row]] += 1
-        chosen.append(row)
-        scores.append(score)
-        gap = points - coords[row]
-        distance = np.minimum(distance, np.einsum("ij,ij->i", gap, gap))
-    return chosen, scores
+
+    def __init__(
+        self,
+        points: NDArray[np.float32],
+        candidates: NDArray[np.intp],
+        predicted: NDArray[np.intp],
+        base: NDArray[np.floating],
+        count: NDArray[np.float64],
+    ) -> None:
+        self.points = points.astype(np.float64)
+        self.candidates = candidates
+        self.predicted = predicted
+        self.count = count.astype(np.float64)
+        self.distance = squared_distance(self.points, base)
+
+    def best(self, free: NDArray[np.bool_]) -> tuple[int, float]:
+        """Choose a row of the pool among the free ones, (n,) bool; give its score."""
+        left = free[self.candidates]
+        count = np.full(len(self.count), np.inf)
+        there = np.unique(self.predicted[left])
+        # Rounded, so that equals tie whatever the order of summation.
+        count[there] = np.round(self.count[there], 9)
+        wanted = left & (count == count.min())[self.predicted]
+        best = int(np.where(wanted, np.round(self.distance, 9), -1.0).argmax())
+        score = float(self.distance[best]) / self.points.shape[1]
+        return int(self.candidates[best]), score if np.isfinite(score) else 0.0
+
+    def add(
+        self, row: int, point: NDArray[np.floating], proba: NDArray[np.float64]
+    ) -> None:
+        """Take note of a chosen row: its coordinates and probabilities."""
+        gap = self.points - point
+        self.distance = np.minimum(self.distance, np.einsum("ij,ij->i", gap, gap))
+        self.count += proba
+
+
+class Exceptions:
+    """The second expert: at odds with its surroundings, where little is known.
+
+    Parameters
+    ----------
+    odds : AtOdds
+    around : Surroundings
+        Its counts of labels are kept up to date here.
+    labels : numpy.ndarray of shape (m, n_classes)
+        Labels of the labelled rows, as 0 and 1; no rows where they are not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> leaning, dominant = np.array([1, 1, 0]), np.array([0, 0, 1])
+    >>> odds = AtOdds(np.array([0.6, 0.5, 0.4]), leaning, dominant)
+    >>> around = Surroundings(np.eye(2)[[0, 0, 1]], np.eye(2)[:1],
+    ...     [np.array([0, 1, 1])], [np.array([1.0, 0.0])])
+    >>> Exceptions(odds, around, np.array([[1.0, 0.0]])).best(np.ones(3, dtype=bool))
+    (1, 0.5)
+    """
+
+    def __init__(
+        self, odds: AtOdds, around: Surroundings, labels: NDArray[np.float64]
+    ) -> None:
+        self.odds = odds
+        self.around = around
+        n_classes = around.mean.shape[1]
+        # Labels of each class where each class dominates.
+        self.pairs = np.zeros((n_classes, n_classes))
+        if len(labels) == len(around.mean_labelled):
+            dominant = np.round(around.mean_labelled, 12).argmax(axis=1)
+            np.add.at(self.pairs.T, dominant, labels)
+
+    def best(self, free: NDArray[np.bool_]) -> tuple[int, float]:
+        """Choose a row of the pool among the free ones, (n,) bool; give its score."""
+        odds, around = self.odds, self.around
+        known = np.mean(
+            [
+                count[of]
+                for count, of in zip(around.labels, around.clusters, strict=True)
+            ],
+            axis=0,
+        )
+        kind = self.pairs[odds.leaning, odds.dominant]
+        weight = (1 + known) * np.sqrt(1 + kind)
+        # Odds of 0 or less sink too where much is known.
+        worth = np.where(odds.score > 0, odds.score / weight, odds.score * weight)
+        value = np.where(free, np.round(worth, 9), -np.inf)
+        row = int(value.argmax())
+        return row, float(worth[row])
+
+    def add(self, row: int, proba: NDArray[np.float64]) -> None:
+        """Take note of a chosen row; its label counts by its probabilities."""
+        for count, of in zip(self.around.labels, self.around.clusters, strict=True):
+            count[of[row]] += 1
+        self.pairs[:, self.odds.dominant[row]] += proba

@@ -7,16 +7,20 @@ import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
 
-from modal_pretrain.query.atypicality import (
-    atypicality_sampling,
-    atypicality_score,
-    rank_share,
-    spread,
+from modal_pretrain.query._coordinates import spread
+from modal_pretrain.query._surroundings import (
+    AtOdds,
+    Surroundings,
+    at_odds,
+    cluster_mean,
+    surroundings,
 )
+from modal_pretrain.query.atypicality import atypicality_sampling, rank_share
 from modal_pretrain.query.disambiguation import (
+    Exceptions,
+    Spread,
     disambiguation_sampling,
-    nearest,
-    take_turns,
+    one_hot,
 )
 from modal_pretrain.query.early_late import (
     divergence,
@@ -65,20 +69,23 @@ def composite(n=400, seed=0):
     return X, y, a
 
 
-def test_atypicality_score_by_hand():
+def test_at_odds_by_hand():
     proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]])
-    labels = np.array([0, 0, 0, 1, 1])
-    # Means: (0.7, 0.3), dominant 0; (0.2, 0.8), dominant 1.
-    expected = [-0.2, -0.1, 0.3, -0.1, 0.1]
-    np.testing.assert_allclose(atypicality_score(proba, labels), expected)
-    assert (atypicality_score(np.ones((3, 1)), np.zeros(3, int)) == 0).all()
+    mean = cluster_mean(proba, np.array([0, 0, 0, 1, 1]))
+    np.testing.assert_allclose(mean[[0, 3]], [[0.7, 0.3], [0.2, 0.8]])
+    found = at_odds(proba, mean)
+    np.testing.assert_allclose(found.score, [-0.2, -0.1, 0.3, -0.1, 0.1])
+    assert found.dominant.tolist() == [0, 0, 0, 1, 1]
+    assert found.leaning.tolist() == [1, 1, 1, 0, 0]
+    assert (at_odds(np.ones((3, 1)), np.ones((3, 1))).score == 0).all()
 
 
-def test_atypicality_takes_the_other_classes_apart():
+def test_at_odds_takes_the_other_classes_apart():
     proba = np.array([[0.6, 0.4, 0.0], [0.6, 0.2, 0.2]])
     # Mean (0.6, 0.3, 0.1): class 1 is 0.1 above it in row 0, class 2 in row 1.
-    score = atypicality_score(proba, np.zeros(2, int))
-    np.testing.assert_allclose(score, [0.1, 0.1])
+    found = at_odds(proba, cluster_mean(proba, np.zeros(2, int)))
+    np.testing.assert_allclose(found.score, [0.1, 0.1])
+    assert found.leaning.tolist() == [1, 2]
 
 
 def test_rank_share():
@@ -102,49 +109,118 @@ def test_spread_prefers_the_better_of_equals():
     assert spread(x, np.array([0, 1]), base, 1).tolist() == [0]
 
 
-def test_turns_by_hand():
+def test_surroundings_by_hand():
+    # Two tight groups of two: with a cluster size of 1 there are 4, 2 and again 2.
+    x = np.array([[0.0], [0.1], [9.0], [9.1]], dtype=np.float32)
+    proba = np.array([[1.0, 0.0], [0.6, 0.4], [0.2, 0.8], [0.0, 1.0]])
+    base = np.array([[0.02], [9.4]], dtype=np.float32)
+    rng = np.random.default_rng(0)
+    found = surroundings(x, base, proba, 1, 3, rng)
+    # Row 0: its own probabilities, and those of rows 0 and 1.
+    np.testing.assert_allclose(found.mean[:, 0], [0.9, 0.7, 0.15, 0.05])
+    np.testing.assert_allclose(found.mean_labelled[:, 0], [0.9, 0.05])
+    fine, coarse = found.clusters
+    assert len(set(fine)) == 4 and len(set(coarse)) == 2
+    assert found.labels[0][fine].tolist() == [1, 0, 0, 1]
+    assert found.labels[1][coarse].tolist() == [1, 1, 1, 1]
+
+
+def test_spread_expert_by_hand():
     x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
-    odds = np.array([0.4, 0.1, 0.8, 0.2])
-    two = np.array([[0.0], [1.0]], dtype=np.float32)
-    apart, nothing = np.arange(4), np.zeros(4, int)
-    # An even number of labels: spread (6 is 25 from 1), at odds, spread (of 1 and 0,
-    # both at distance 0, the better candidate), at odds.
-    chosen, scores = take_turns(x, np.arange(4)[::-1], two, odds, apart, nothing, 4)
-    assert chosen == [3, 2, 1, 0]
-    assert scores == [25.0, 0.8, 0.0, 0.4]
-    chosen, _ = take_turns(x, np.arange(4), two[:1], odds, apart, nothing, 2)
-    # Odd: at odds; then 1 and 6 are as far from 0 and 5, and 1 is the better one.
-    assert chosen == [2, 1]
-    chosen, _ = take_turns(x, np.arange(4), two, odds, apart, nothing, 2, both=False)
-    assert chosen == [3, 2]
+    free = np.ones(4, dtype=bool)
+    # One class: 6 is farthest from 0 and 1. Then 5 and 1 are 1 from a chosen row, and
+    # 0, the first of the candidates, is 0 from one.
+    expert = Spread(x[::-1], np.arange(4)[::-1], np.zeros(4, int), x[:2], np.zeros(1))
+    assert expert.best(free) == (3, 25.0)
+    expert.add(3, x[3], np.ones(1))
+    free[3] = False
+    assert expert.best(free) == (2, 1.0)
+
+
+def test_spread_expert_balances_classes():
+    x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
+    predicted, free = np.array([0, 0, 1, 1]), np.ones(4, dtype=bool)
+    expert = Spread(x, np.arange(4), predicted, x[:1], np.array([1.0, 2.0]))
+    assert expert.best(free) == (1, 1.0)  # class 0 has fewer labels
+    expert.add(1, x[1], np.array([0.25, 0.75]))
+    free[1] = False
+    # 1.25 against 2.75: class 0 again, though row 3 is farther.
+    assert expert.best(free)[0] == 0
+    expert.add(0, x[0], np.array([1.0, 0.0]))
+    expert.add(0, x[0], np.array([1.0, 0.0]))
+    free[0] = False
+    # Class 1 has fewer now, and it is all that is left.
+    assert expert.best(free) == (3, 25.0)
+
+
+def test_spread_expert_does_not_prefer_a_class_where_labels_are_equal():
+    x = np.array([[0.0], [1.0], [5.0]], dtype=np.float32)
+    expert = Spread(x, np.arange(3), np.array([0, 0, 1]), x[:1], np.full(3, 1 / 3))
+    assert expert.best(np.ones(3, dtype=bool)) == (2, 25.0)
+
+
+def exceptions(score, cluster, known, labels=None, leaning=None, dominant=None):
+    n = len(score)
+    zero = np.zeros(n, dtype=int)
+    odds = AtOdds(
+        np.array(score, dtype=float),
+        zero + 1 if leaning is None else np.array(leaning),
+        zero if dominant is None else np.array(dominant),
+    )
+    labels = np.zeros((0, 2)) if labels is None else np.array(labels, dtype=float)
+    around = Surroundings(
+        np.full((n, 2), 0.5),
+        np.tile([1.0, 0.0], (len(labels), 1)),
+        [np.array(cluster)],
+        [np.array(known, dtype=float)],
+    )
+    return Exceptions(odds, around, labels)
 
 
 def test_known_clusters_are_asked_less():
-    x = np.arange(4, dtype=np.float32)[:, None]
-    odds = np.array([0.8, 0.5, 0.7, -0.1])
-    cluster, base = np.array([0, 0, 1, 1]), x[:1]
-    # Odd turns. Cluster 0 has a label: 0.8 / sqrt(2) is less than 0.7.
-    chosen, scores = take_turns(
-        x, np.array([3]), base, odds, cluster, np.array([1, 0]), 1
-    )
-    assert (chosen, scores) == ([2], [0.7])
-    chosen, _ = take_turns(x, np.array([3]), base, odds, cluster, np.array([0, 0]), 1)
-    assert chosen == [0]
-    # What this batch chose counts like a label: 0.5 / sqrt(2) < 0.7.
-    chosen, scores = take_turns(
-        x, np.array([3, 2]), base, odds, cluster, np.array([0, 0]), 3
-    )
-    assert chosen[0] == 0 and chosen[2] == 2
+    free = np.ones(4, dtype=bool)
+    score, cluster = [0.8, 0.5, 0.7, -0.1], [0, 0, 1, 1]
+    # Cluster 0 has a label: 0.8 / 2 is less than 0.7.
+    assert exceptions(score, cluster, [1, 0]).best(free) == (2, 0.7)
+    expert = exceptions(score, cluster, [0, 0])
+    assert expert.best(free) == (0, 0.8)
+    # What this batch chose counts like a label: 0.5 / 2 < 0.7.
+    expert.add(0, np.array([1.0, 0.0]))
+    free[0] = False
+    assert expert.best(free) == (2, 0.7)
     # Below 0 many labels push a row down, not up.
-    low = np.array([-0.1, -0.5, -0.7, -0.3])
-    chosen, _ = take_turns(x, np.array([3]), base, low, cluster, np.array([9, 0]), 1)
-    assert chosen == [3]
+    low = exceptions([-0.1, -0.5, -0.7, -0.3], cluster, [9, 0])
+    assert low.best(np.ones(4, dtype=bool)) == (3, -0.3)
 
 
-def test_clusters_of_labelled_rows():
-    centres = np.array([[0.0, 0.0], [4.0, 0.0]], dtype=np.float32)
-    rows = np.array([[3.0, 9.0], [1.0, -5.0], [2.0, 0.0]], dtype=np.float32)
-    assert nearest(rows, centres).tolist() == [1, 0, 0]
+def test_known_kinds_of_exception_are_asked_less():
+    # Rows 0 and 1 lean to class 1 where 0 dominates, row 2 the other way round. Three
+    # labels of the first kind are known: 0.8 / sqrt(4) < 0.5.
+    kinds = {"leaning": [1, 1, 0], "dominant": [0, 0, 1]}
+    labels = [[0, 1], [0, 1], [0, 1], [1, 0]]
+    free = np.ones(3, dtype=bool)
+    expert = exceptions([0.8, 0.6, 0.5], [0, 0, 0], [0], labels, **kinds)
+    assert expert.best(free) == (2, 0.5)
+    assert exceptions([0.8, 0.6, 0.5], [0, 0, 0], [0], **kinds).best(free) == (0, 0.8)
+
+
+def test_several_levels_count_together():
+    odds = AtOdds(np.array([0.6, 0.5]), np.ones(2, int), np.zeros(2, int))
+    fine, coarse = np.array([0, 1]), np.array([0, 0])
+    counts = [np.array([2.0, 0.0]), np.array([2.0])]
+    around = Surroundings(np.eye(2), np.eye(2)[:0], [fine, coarse], counts)
+    # Row 0: 0.6 over 1 + (2 + 2) / 2; row 1: 0.5 over 1 + (0 + 2) / 2.
+    row, score = Exceptions(odds, around, np.zeros((0, 2))).best(np.ones(2, bool))
+    assert (row, score) == (1, 0.25)
+
+
+def test_labels_in_the_order_of_the_classes():
+    model = LogisticRegression().fit([[0.0], [1.0]], ["b", "a"])
+    assert one_hot(model, ["b", "a", "c"], 2).tolist() == [[0, 1], [1, 0], [0, 0]]
+    learner = ActiveLearner(model, X_training=np.eye(2), y_training=["a", "b"])
+    assert one_hot(learner, ["a"], 2).tolist() == [[1, 0]]
+    assert one_hot(model, None, 2).shape == (0, 2)
+    assert one_hot(Fixed({}), [0], 3).shape == (0, 3)
 
 
 def test_disambiguation_by_hand():
@@ -171,8 +247,8 @@ def test_at_odds_finds_a_confident_exception():
         Fixed(table), X, X_labelled=np.array([[0.0]]), random_state=0
     )
     assert idx.tolist() == [7]
-    # Over the root of 2, as its cluster has a label.
-    assert 0.9 < scores[0] * np.sqrt(2) < 0.92
+    # Over 2, as its cluster has a label.
+    assert 0.9 < scores[0] * 2 < 0.92
 
 
 def test_batches_of_one_take_turns_like_one_batch():

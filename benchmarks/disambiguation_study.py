@@ -1,7 +1,10 @@
 """Rerun the study of disambiguation-aware strategies.
 
-    python benchmarks/disambiguation_study.py OUT [--data DIR] [--seeds N] [--quick]
+    python benchmarks/disambiguation_study.py OUT [--data DIR] [--seeds N]
         [--sets NAME ...] [--strategies NAME ...] [--figure FILE]
+
+NAME of a set: one of disambiguation_sets.py, or named (the default), first, second or
+blind for several of them.
 
 Frozen pretrained embeddings, a logistic head fitted again each round, a seed set
 balanced by class, a fixed batch. Every run appends one JSON line to OUT; runs that are
@@ -13,18 +16,23 @@ bootstrap interval.
 from __future__ import annotations
 
 import argparse
-import csv
 import inspect
 import json
 import warnings
 from pathlib import Path
 
 import numpy as np
+from disambiguation_ceilings import (
+    attribute_sampling,
+    group_posterior,
+    informed_sampling,
+)
+from disambiguation_sets import BLIND, FIRST, NAMED, SECOND, samples
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import TimmEncoder, query
-from modal_pretrain.datasets import make_shapes
 
+SETS = {"named": NAMED, "first": FIRST, "second": SECOND, "blind": BLIND}
 STRATEGIES = {
     "random": "random_sampling",
     "least confidence": "least_confidence_sampling",
@@ -44,55 +52,8 @@ STRATEGIES = {
     "disambiguation": "disambiguation_sampling",
     "oracle": "group_balanced_sampling",
 }
-
-
-def read(folder: Path, name: str) -> list[dict[str, str]]:
-    with (folder / name / "metadata.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def thin(train, atypical, rate, seed=0):
-    """Drop typical or atypical training rows until `rate` of them are typical."""
-    rng = np.random.default_rng(seed)
-    odd, usual = train[atypical[train]], train[~atypical[train]]
-    n_odd = round(len(usual) * (1 - rate) / rate)
-    if n_odd <= len(odd):
-        odd = rng.choice(odd, n_odd, replace=False)
-    else:
-        usual = rng.choice(usual, round(len(odd) * rate / (1 - rate)), replace=False)
-    return np.sort(np.r_[odd, usual])
-
-
-def images(folder: Path | None, quick: bool):
-    """Yield (name, pictures or paths, class, attribute, atypical, train, test)."""
-    rates = (0.95,) if quick else (0.90, 0.95, 0.98)
-    if folder is not None:
-        rows = read(folder, "roadwater")
-        paths = [str(folder / "roadwater" / r["img_filename"]) for r in rows]
-        y = np.array([int(r["y"]) for r in rows])
-        a = np.array([int(r["place"]) for r in rows])
-        split = np.array([int(r["split"]) for r in rows])
-        train, test = np.flatnonzero(split == 0), np.flatnonzero(split == 2)
-        for rate in rates:
-            part = thin(train, y != a, rate)
-            yield f"roadwater {rate:.2f}", paths, y, a, y != a, part, test
-        rows = read(folder, "rare_subclasses")
-        paths = [str(folder / "rare_subclasses" / r["filename"]) for r in rows]
-        y = np.unique([r["target"] for r in rows], return_inverse=True)[1]
-        a = np.unique([r["subclass"] for r in rows], return_inverse=True)[1]
-        rare = np.array([r["rare"] == "1" for r in rows])
-        train = np.array([r["split"] == "train" for r in rows])
-        parts = np.flatnonzero(train), np.flatnonzero(~train)
-        yield "rare_subclasses", paths, y, a, rare, *parts
-    for n_classes, rate in [(2, r) for r in rates] + [(4, 0.95)]:
-        data = make_shapes(n_classes=n_classes, match_rate=rate)
-        train = np.asarray(data.split) == "train"
-        name = f"shapes {n_classes} x {n_classes} {rate:.2f}"
-        parts = np.flatnonzero(train), np.flatnonzero(~train)
-        y = np.unique(data.y, return_inverse=True)[1]
-        a = np.unique(data.attribute, return_inverse=True)[1]
-        odd = np.asarray(data.disambiguating)
-        yield name, data.X, y, a, odd, *parts
+# These know the pool's labels or attributes; run when asked for by name.
+CEILINGS = {"informed": informed_sampling, "attribute known": attribute_sampling}
 
 
 def head(X, y):
@@ -101,13 +62,30 @@ def head(X, y):
         return LogisticRegression(C=0.01, max_iter=300).fit(X, y)
 
 
-def run(name, E, y, a, atypical, train, test, *, seed, n_seed, batch, labels):
+def embed(sample):
+    if sample.text:
+        from modal_pretrain import TextEncoder
+
+        encoder = TextEncoder()
+    else:
+        encoder = TimmEncoder(image_size=96)
+    return np.asarray(encoder.fit_transform(sample.X), dtype=np.float32)
+
+
+def standardise(E, train):
+    return (E - E[train].mean(axis=0)) / (E[train].std(axis=0) + 1e-6)
+
+
+def groups_of(sample):
+    return sample.y * (sample.attribute.max() + 1) + sample.attribute
+
+
+def run(name, Z, sample, posterior=None, *, seed, n_seed, batch, labels):
     """Run one active-learning loop; give the accuracies of each round."""
-    strategy = getattr(query, STRATEGIES[name])
+    _, y, a, atypical, train, test, _ = sample
+    strategy = CEILINGS.get(name) or getattr(query, STRATEGIES[name])
     rng = np.random.default_rng(seed)
-    scale = E[train].std(axis=0) + 1e-6
-    Z = (E - E[train].mean(axis=0)) / scale
-    groups = y * (a.max() + 1) + a
+    groups = groups_of(sample)
     chosen: list[int] = []
     classes = rng.permutation(np.unique(y))
     for i, c in enumerate(classes):
@@ -127,9 +105,9 @@ def run(name, E, y, a, atypical, train, test, *, seed, n_seed, batch, labels):
         curve.append(
             {
                 "n": len(chosen),
-                "accuracy": float(right.mean()),
-                "worst": float(min(by_group.values())),
-                "atypical": float(np.mean([by_group[g] for g in rare])),
+                "accuracy": round(float(right.mean()), 4),
+                "worst": round(float(min(by_group.values())), 4),
+                "atypical": round(float(np.mean([by_group[g] for g in rare])), 4),
             }
         )
         if len(chosen) >= start + labels:
@@ -140,6 +118,8 @@ def run(name, E, y, a, atypical, train, test, *, seed, n_seed, batch, labels):
             "y_labelled": y[chosen],
             "groups": groups[pool],
             "groups_labelled": groups[chosen],
+            "attributes": a[pool],
+            "posterior": None if posterior is None else posterior[pool],
         }
         extra = {key: value for key, value in known.items() if key in wants}
         k = min(batch, len(pool))
@@ -223,8 +203,7 @@ def main():
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--labels", type=int, default=200)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
-    parser.add_argument("--sets", nargs="+", help="names, as printed; default: all")
-    parser.add_argument("--quick", action="store_true", help="one match rate")
+    parser.add_argument("--sets", nargs="+", default=["named"])
     parser.add_argument("--figure", help="where to draw what is gained")
     args = parser.parse_args()
     records = []
@@ -233,31 +212,35 @@ def main():
     setting = {"n_seed": args.n_seed, "batch": args.batch, "labels": args.labels}
     done = {json.dumps([r["data"], r["strategy"], r["seed"], r["setting"]])
             for r in records}  # fmt: skip
-    encoder = TimmEncoder(image_size=96)
     folder = args.data if args.data.exists() else None
-    for data, X, *rest in images(folder, args.quick):
-        if args.sets and data not in args.sets:
-            continue
-        E = None
+    names = [name for key in args.sets for name in SETS.get(key, [key])]
+    for data, sample in samples(folder, names):
+        Z = posterior = None
         for seed in range(args.seeds):
             for strategy in args.strategies:
                 if json.dumps([data, strategy, seed, setting]) in done:
                     continue
-                if E is None:
-                    E = np.asarray(encoder.fit_transform(X), dtype=np.float32)
-                record = run(strategy, E, *rest, seed=seed, **setting)
+                if Z is None:
+                    Z = standardise(embed(sample), sample.train)
+                if posterior is None and strategy == "informed":
+                    train, groups = sample.train, groups_of(sample)
+                    posterior = np.zeros((len(Z), groups.max() + 1))
+                    found = group_posterior(Z[train], groups[train], groups.max() + 1)
+                    posterior[train] = found
+                record = run(strategy, Z, sample, posterior, seed=seed, **setting)
                 record = {"data": data, "strategy": strategy, "seed": seed,
                           "setting": setting, **record}  # fmt: skip
                 records.append(record)
                 with args.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(record) + "\n")
+                    line = json.dumps(record, separators=(",", ":"))
+                    file.write(line + "\n")
         print(data, "done", flush=True)
     of_setting = [
         r
         for r in records
         if r["setting"] == setting
         and r["strategy"] in args.strategies
-        and (not args.sets or r["data"] in args.sets)
+        and r["data"] in names
     ]
     if {"least confidence", "oracle"} <= {r["strategy"] for r in of_setting}:
         for metric in ("worst", "atypical", "accuracy"):

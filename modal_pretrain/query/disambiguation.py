@@ -38,10 +38,9 @@ def disambiguation_sampling(
 
     - *Spread*: of the most uncertain tenth of the pool, among the rows predicted as
       the class with the fewest labels, the row farthest from all that is labelled or
-      already chosen, in whitened principal coordinates. Uncertainty on its own [1]_
-      keeps asking about rows in which class and attribute contradict each other. Most
-      of them turn out to be labelled as the attribute says, and teach the model to
-      trust it.
+      already chosen. Uncertainty on its own [1]_ keeps asking about rows in which
+      class and attribute contradict each other. Most of them turn out to be labelled
+      as the attribute says, and teach the model to trust it.
     - *At odds*: the row that leans furthest to another class than the one that
       dominates the clusters around it, over 1 + the number of labels there and the
       square root of 1 + the number of labels of that class where that other class
@@ -81,10 +80,10 @@ def disambiguation_sampling(
     query_idx : numpy.ndarray of shape (n_instances,), int64
         Rows of X, first queried first.
     scores : numpy.ndarray of shape (n_instances,), float64
-        What the expert in turn goes by: squared distance over the number of
-        coordinates (0 for the first row where nothing is labelled), or how far the row
-        is at odds, discounted by what is known. The two are not comparable, so not
-        ordered.
+        What the expert in turn goes by: squared distance to what is labelled, in
+        units of the mean squared length of a row (0 for the first row where nothing is
+        labelled), or how far the row is at odds, discounted by what is known. The two
+        are not comparable, so not ordered.
 
     Raises
     ------
@@ -140,17 +139,15 @@ def disambiguation_sampling(
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     around = surroundings(coords, base, pool.proba, cluster_size, n_levels, pool.rng)
-    deviation = coords.std(axis=0)
-    deviation[deviation == 0] = 1
     uncertainty = np.round(1 - pool.proba.max(axis=1), 12)
     size = max(int(np.ceil(shortlist * pool.n)), pool.k)
     candidates = np.argsort(-uncertainty, kind="stable")[:size]
     labels = one_hot(classifier, pool.labelled.y, pool.proba.shape[1])
     spread = Spread(
-        (coords[candidates] / deviation).astype(np.float32),
+        coords[candidates],
         candidates,
         np.round(pool.proba[candidates], 12).argmax(axis=1),
-        base / deviation,
+        base,
         labels.sum(axis=0),
     )
     odds = at_odds(pool.proba, around.mean)
@@ -161,7 +158,7 @@ def disambiguation_sampling(
     for turn in range(len(base), len(base) + pool.k):
         row, score = (other if both and turn % 2 else spread).best(free)
         free[row] = False
-        spread.add(row, coords[row] / deviation, pool.proba[row])
+        spread.add(row, coords[row], pool.proba[row])
         other.add(row, pool.proba[row])
         chosen.append(row)
         scores.append(score)
@@ -243,7 +240,7 @@ class Spread:
         count[there] = np.round(self.count[there], 9)
         wanted = left & (count == count.min())[self.predicted]
         best = int(np.where(wanted, np.round(self.distance, 9), -1.0).argmax())
-        score = float(self.distance[best]) / self.points.shape[1]
+        score = float(self.distance[best])
         return int(self.candidates[best]), score if np.isfinite(score) else 0.0
 
     def add(

@@ -7,17 +7,17 @@ NAME of a set: one of disambiguation_sets.py, or named (the default), first, sec
 blind for several of them.
 
 Frozen pretrained embeddings, a logistic head fitted again each round, a seed set
-balanced by class, a fixed batch. Every run appends one JSON line to OUT; runs that are
-there are not repeated. At the end it prints, for each data set, the area under the
-worst-group-accuracy curve and its paired difference from least confidence with a 95 %
-bootstrap interval.
+balanced by class, a fixed batch. Every run appends one line to OUT, a CSV file, with
+the areas under its curves; runs that are there are not repeated. At the end it prints
+the areas for the worst group (then the atypical groups, and all) as tables, with the
+paired difference from least confidence and its 95 % bootstrap interval.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import inspect
-import json
 import warnings
 from pathlib import Path
 
@@ -32,6 +32,9 @@ from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import TimmEncoder, query
 
+METRICS = ("accuracy", "worst", "atypical")
+SETTING = ("n_seed", "batch", "labels")
+COLUMNS = ("data", "strategy", "seed", *SETTING, *METRICS, "atypical share")
 SETS = {"named": NAMED, "first": FIRST, "second": SECOND, "blind": BLIND}
 STRATEGIES = {
     "random": "random_sampling",
@@ -102,14 +105,8 @@ def run(name, Z, sample, posterior=None, *, seed, n_seed, batch, labels):
         model = head(Z[chosen], y[chosen])
         right = model.predict(Z[test]) == y[test]
         by_group = {g: right[groups[test] == g].mean() for g in np.unique(groups[test])}
-        curve.append(
-            {
-                "n": len(chosen),
-                "accuracy": round(float(right.mean()), 4),
-                "worst": round(float(min(by_group.values())), 4),
-                "atypical": round(float(np.mean([by_group[g] for g in rare])), 4),
-            }
-        )
+        odd = np.mean([by_group[g] for g in rare])
+        curve.append([right.mean(), min(by_group.values()), odd])
         if len(chosen) >= start + labels:
             break
         pool = np.setdiff1d(train, chosen)
@@ -125,7 +122,8 @@ def run(name, Z, sample, posterior=None, *, seed, n_seed, batch, labels):
         k = min(batch, len(pool))
         idx, _ = strategy(model, Z[pool], k, random_state=seed, **extra)
         chosen += pool[idx].tolist()
-    return {"curve": curve, "share": float(atypical[chosen[start:]].mean())}
+    areas = dict(zip(METRICS, np.mean(curve, axis=0), strict=True))
+    return areas | {"atypical share": atypical[chosen[start:]].mean()}
 
 
 def interval(difference, n=10_000):
@@ -134,30 +132,83 @@ def interval(difference, n=10_000):
     return np.percentile(means, [2.5, 97.5])
 
 
+def read(path):
+    """Read the records of earlier runs, in the order of the file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.update({key: int(row[key]) for key in ("seed", *SETTING)})
+        row.update({key: float(row[key]) for key in COLUMNS[6:]})
+    return rows
+
+
+def append(path, record):
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        numbers = [f"{record[key]:.4f}" for key in COLUMNS[6:]]
+        writer.writerow([record[key] for key in COLUMNS[:6]] + numbers)
+
+
 def areas(records, data, strategy, metric):
     """Return the area under each seed's curve."""
     of = [r for r in records if (r["data"], r["strategy"]) == (data, strategy)]
-    of.sort(key=lambda r: r["seed"])
-    return np.array([np.mean([c[metric] for c in r["curve"]]) for r in of])
+    return np.array([r[metric] for r in sorted(of, key=lambda r: r["seed"])])
 
 
-def report(records, metric):
-    print(f"\n## area under the curve: {metric}\n")
-    for data in dict.fromkeys(r["data"] for r in records):
-        base = areas(records, data, "least confidence", metric)
-        top = areas(records, data, "oracle", metric)
-        of_data = [r for r in records if r["data"] == data]
-        for strategy in dict.fromkeys(r["strategy"] for r in of_data):
-            value = areas(records, data, strategy, metric)
-            low, high = interval(value - base)
-            gain, room = value.mean() - base.mean(), top.mean() - base.mean()
+def compare(records, data, strategy, metric):
+    """Return a strategy's mean area, its lead over least confidence, and the room."""
+    value, base, top = (
+        areas(records, data, name, metric)
+        for name in (strategy, "least confidence", "oracle")
+    )
+    both = min(len(value), len(base))  # the seeds that both have: they run in order
+    value, base = value[:both], base[:both]
+    low, high = interval(value - base)
+    lead, room = value.mean() - base.mean(), top.mean() - base.mean()
+    return value.mean(), lead, low, high, room, base.mean()
+
+
+def report(records, metric, focus):
+    """Print two tables in Markdown: set by set, and strategy by strategy."""
+    sets = list(dict.fromkeys(r["data"] for r in records))
+    names = list(dict.fromkeys(r["strategy"] for r in records))
+    print(f"\nArea under the curve: {metric}\n")
+    titles = ["data set", *names]
+    if focus in names:
+        titles += [f"{focus} - least confidence [95 %]", "gap closed"]
+    print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|")
+    for data in sets:
+        of_set = {name: compare(records, data, name, metric) for name in names}
+        cells = [data] + [f"{found[0]:.3f}" for found in of_set.values()]
+        if focus in names:
+            _, lead, low, high, room, _ = of_set[focus]
             # A share of next to nothing says nothing.
-            gap = f"{100 * gain / room:+.0f} %" if room > 0.005 else "-"
-            print(
-                f"{data:22s} {strategy:18s} {value.mean():.3f}  "
-                f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]  "
-                f"gap closed {gap}"
-            )
+            share = f"{100 * lead / room:.0f} %" if room > 0.005 else "-"
+            cells += [f"{lead:+.3f} [{low:+.3f}, {high:+.3f}]", share]
+        print("| " + " | ".join(cells) + " |")
+    print(f"\nMean over the {len(sets)} sets, against least confidence: {metric}\n")
+    print(
+        "| strategy | gain | gap closed, pooled | below / above beyond the interval |"
+    )
+    print("|---|---|---|---|")
+    for name in names:
+        if name == "least confidence":
+            continue
+        found = np.array([compare(records, data, name, metric) for data in sets])
+        _, lead, low, high, room, base = found.T
+        # Where least confidence scores next to nothing there is no ratio.
+        gain = 100 * np.mean(lead[base > 0.02] / base[base > 0.02])
+        pooled = 100 * lead.sum() / room.sum()
+        mean = 100 * np.mean(lead[room > 0.005] / room[room > 0.005])
+        counts = f"{(high < 0).sum()} / {(low > 0).sum()}"
+        print(
+            f"| {name} | {gain:+.1f} % | {pooled:+.0f} % | {counts} | {mean:+.0f} % |"
+        )
 
 
 def figure(records, path):
@@ -202,23 +253,28 @@ def main():
     parser.add_argument("--n-seed", type=int, default=10)
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--labels", type=int, default=200)
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
-    parser.add_argument("--sets", nargs="+", default=["named"])
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES),
+                        choices=[*STRATEGIES, *CEILINGS])  # fmt: skip
+    parser.add_argument("--sets", nargs="+", default=["named"],
+                        choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
+    parser.add_argument("--focus", default="disambiguation", help="for intervals")
     parser.add_argument("--figure", help="where to draw what is gained")
     args = parser.parse_args()
-    records = []
-    if args.out.exists():
-        records = [json.loads(line) for line in args.out.read_text().splitlines()]
-    setting = {"n_seed": args.n_seed, "batch": args.batch, "labels": args.labels}
-    done = {json.dumps([r["data"], r["strategy"], r["seed"], r["setting"]])
-            for r in records}  # fmt: skip
-    folder = args.data if args.data.exists() else None
+    records = read(args.out)
+    setting = {key: getattr(args, key) for key in SETTING}
     names = [name for key in args.sets for name in SETS.get(key, [key])]
+
+    def wanted(record):
+        same = all(record[key] == setting[key] for key in SETTING)
+        return same and record["strategy"] in args.strategies
+
+    done = {(r["data"], r["strategy"], r["seed"]) for r in filter(wanted, records)}
+    folder = args.data if args.data.exists() else None
     for data, sample in samples(folder, names):
         Z = posterior = None
         for seed in range(args.seeds):
             for strategy in args.strategies:
-                if json.dumps([data, strategy, seed, setting]) in done:
+                if (data, strategy, seed) in done:
                     continue
                 if Z is None:
                     Z = standardise(embed(sample), sample.train)
@@ -229,22 +285,14 @@ def main():
                     posterior[train] = found
                 record = run(strategy, Z, sample, posterior, seed=seed, **setting)
                 record = {"data": data, "strategy": strategy, "seed": seed,
-                          "setting": setting, **record}  # fmt: skip
+                          **setting, **record}  # fmt: skip
                 records.append(record)
-                with args.out.open("a", encoding="utf-8") as file:
-                    line = json.dumps(record, separators=(",", ":"))
-                    file.write(line + "\n")
+                append(args.out, record)
         print(data, "done", flush=True)
-    of_setting = [
-        r
-        for r in records
-        if r["setting"] == setting
-        and r["strategy"] in args.strategies
-        and r["data"] in names
-    ]
+    of_setting = [r for r in filter(wanted, records) if r["data"] in names]
     if {"least confidence", "oracle"} <= {r["strategy"] for r in of_setting}:
         for metric in ("worst", "atypical", "accuracy"):
-            report(of_setting, metric)
+            report(of_setting, metric, args.focus)
         if args.figure:
             figure(of_setting, args.figure)
 

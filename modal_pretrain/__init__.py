@@ -11,8 +11,8 @@ from modal_pretrain.backbones import create_backbone  # noqa: E402
 from modal_pretrain.cache import EmbeddingCache, memory_cache  # noqa: E402
 from modal_pretrain.classifier import PretrainedClassifier  # noqa: E402
 from modal_pretrain.disk_cache import CacheWarning, DiskCache  # noqa: E402
-from modal_pretrain.embedding import TimmEncoder  # noqa: E402
 from modal_pretrain.images import ImageLoadError  # noqa: E402
+from modal_pretrain.timm_encoder import TimmEncoder  # noqa: E402
 from modal_pretrain.weights import BackboneWeightsError  # noqa: E402
 
 if TYPE_CHECKING:

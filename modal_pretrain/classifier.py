@@ -24,11 +24,9 @@ from modal_pretrain.backbones import (
     DEFAULT_BACKBONE,
     Backbone,
 )
-from modal_pretrain.embedding import (
-    Cache,
-)
 from modal_pretrain.net import PretrainedNet
 from modal_pretrain.network import PretrainedNetwork, Tune
+from modal_pretrain.timm_encoder import Cache
 from modal_pretrain.training import (
     BatchLoader,
 )

@@ -21,15 +21,10 @@ from skorch.history import History
 from skorch.utils import is_dataset, to_device, to_tensor
 from torch import nn
 
-from modal_pretrain.embedding import (
-    Encoder,
-    Source,
-    as_source,
-    make_encoder,
-    resolve_device,
-    resolve_precision,
-)
+from modal_pretrain.batches import Source, as_source
+from modal_pretrain.embedding import Encoder, resolve_device, resolve_precision
 from modal_pretrain.sharing import own_backbone, shared_backbone
+from modal_pretrain.timm_encoder import make_encoder
 from modal_pretrain.training import (
     EmbeddedSet,
     EpochLog,

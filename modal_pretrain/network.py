@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones import stages
-from modal_pretrain.embedding import check_embedding
+from modal_pretrain.batches import check_embedding
 
 Tune = str | int
 

@@ -15,16 +15,9 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset
 from torch import nn
 
+from modal_pretrain.batches import Source
 from modal_pretrain.classifier import PretrainedClassifier
-from modal_pretrain.embedding import (
-    Cache,
-    Encoder,
-    Source,
-    TimmEncoder,
-    resolve_cache,
-    resolve_device,
-    resolve_precision,
-)
+from modal_pretrain.embedding import Encoder, resolve_device, resolve_precision
 from modal_pretrain.network import PretrainedNetwork, Tune
 from modal_pretrain.sharing import shared_backbone
 from modal_pretrain.text_backbones import (
@@ -35,6 +28,7 @@ from modal_pretrain.text_backbones import (
 )
 from modal_pretrain.text_models import DEFAULT_TEXT_BACKBONE
 from modal_pretrain.texts import TextSource, as_texts
+from modal_pretrain.timm_encoder import Cache, TimmEncoder, resolve_cache
 from modal_pretrain.training import BatchLoader, TextSet
 
 __all__ = ["PretrainedTextClassifier", "TextEncoder"]

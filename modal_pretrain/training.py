@@ -13,7 +13,8 @@ import torch
 from skorch.callbacks import Callback, PrintLog
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from modal_pretrain.embedding import Encoder, Source, iterate
+from modal_pretrain.batches import Source, iterate
+from modal_pretrain.embedding import Encoder
 from modal_pretrain.texts import TextSource
 
 Batch = tuple[dict[str, torch.Tensor], torch.Tensor]

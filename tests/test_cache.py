@@ -15,7 +15,8 @@ from torch import nn
 
 from modal_pretrain import EmbeddingCache, TimmEncoder, memory_cache
 from modal_pretrain.backbones import create_backbone
-from modal_pretrain.embedding import Encoder, as_source
+from modal_pretrain.batches import as_source
+from modal_pretrain.embedding import Encoder
 from modal_pretrain.preprocessing import Preprocessing
 from modal_pretrain.sharing import own_backbone
 

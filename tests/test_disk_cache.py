@@ -26,7 +26,7 @@ from modal_pretrain import (
 )
 from modal_pretrain.disk_cache import disk_cache
 from modal_pretrain.disk_store import DiskStore
-from modal_pretrain.embedding import resolve_cache
+from modal_pretrain.timm_encoder import resolve_cache
 
 D = 40
 ENCODERS = ("a", "b")

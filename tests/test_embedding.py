@@ -20,12 +20,9 @@ from torch import nn
 from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder, memory_cache
 from modal_pretrain import embedding as embedding_module
 from modal_pretrain.disk_store import DiskStore
-from modal_pretrain.embedding import (
-    resolve_cache,
-    resolve_device,
-    resolve_precision,
-)
+from modal_pretrain.embedding import resolve_device, resolve_precision
 from modal_pretrain.tables import TableSource, is_table
+from modal_pretrain.timm_encoder import resolve_cache
 
 ROADWATER = Path(__file__).parents[2] / "shared" / "data" / "roadwater"
 

@@ -69,6 +69,7 @@ def at_odds(proba: NDArray[np.float64], mean: NDArray[np.float64]) -> AtOdds:
     Examples
     --------
     >>> import numpy as np
+    >>> from modal_pretrain.query._surroundings import cluster_mean
     >>> proba = np.array([[0.75, 0.25], [1.0, 0.0], [0.5, 0.5]])
     >>> found = at_odds(proba, cluster_mean(proba, np.zeros(3, dtype=int)))
     >>> found.score.tolist()

@@ -266,6 +266,7 @@ class Exceptions:
     Examples
     --------
     >>> import numpy as np
+    >>> from modal_pretrain.query._surroundings import AtOdds, Surroundings
     >>> leaning, dominant = np.array([1, 1, 0]), np.array([0, 0, 1])
     >>> odds = AtOdds(np.array([0.6, 0.5, 0.4]), leaning, dominant)
     >>> around = Surroundings(np.eye(2)[[0, 0, 1]], np.eye(2)[:1],

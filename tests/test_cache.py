@@ -282,7 +282,10 @@ def check_fresh(cache, backbone, X, misses, **params):
     """Cached embeddings are those computed without a cache, with that many misses."""
     before = cache.info()["misses"]
     cached = encode(encoder(backbone, cache, **params), X)
-    np.testing.assert_array_equal(cached, encode(encoder(backbone, None, **params), X))
+    fresh = encode(encoder(backbone, None, **params), X)
+    # Some processors round a batch of one otherwise than a batch of many. One bit of
+    # one pixel moves an embedding ten times as far.
+    np.testing.assert_allclose(cached, fresh, rtol=3e-7, atol=1e-7)
     assert cache.info()["misses"] - before == misses
     return cached
 

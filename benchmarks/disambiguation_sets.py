@@ -315,14 +315,16 @@ def textured(image, kind, rng):
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def samples(folder: Path | None, names: Sequence[str]) -> Iterator[tuple[str, Sample]]:
-    """Build the data sets of these names; those of the folder only if there is one."""
+def samples(
+    folder: Path | None, names: Sequence[str]
+) -> Iterator[tuple[str, Callable[[], Sample]]]:
+    """Give what builds these data sets; those of the folder only if there is one."""
     makers = dict(_without_folder())
     if folder is not None:
         makers.update(_of_folder(Folder(folder)))
     for name in names:
         if name in makers:
-            yield name, makers[name]()
+            yield name, makers[name]
 
 
 def _without_folder():

@@ -262,7 +262,8 @@ def main():
     args = parser.parse_args()
     records = read(args.out)
     setting = {key: getattr(args, key) for key in SETTING}
-    names = [name for key in args.sets for name in SETS.get(key, [key])]
+    named = [name for key in args.sets for name in SETS.get(key, [key])]
+    names = list(dict.fromkeys(named))
 
     def wanted(record):
         same = all(record[key] == setting[key] for key in SETTING)
@@ -270,13 +271,14 @@ def main():
 
     done = {(r["data"], r["strategy"], r["seed"]) for r in filter(wanted, records)}
     folder = args.data if args.data.exists() else None
-    for data, sample in samples(folder, names):
-        Z = posterior = None
+    for data, make in samples(folder, names):
+        sample = Z = posterior = None
         for seed in range(args.seeds):
             for strategy in args.strategies:
                 if (data, strategy, seed) in done:
                     continue
-                if Z is None:
+                if sample is None:
+                    sample = make()
                     Z = standardise(embed(sample), sample.train)
                 if posterior is None and strategy == "informed":
                     train, groups = sample.train, groups_of(sample)

@@ -96,8 +96,8 @@ def disambiguation_sampling(
 
     Notes
     -----
-    It is better than least confidence on most data sets that were tried, and on few
-    it is not: the figures are in ``docs/disambiguation.md``.
+    On 31 data sets it was above least confidence on 18 and below on none (worst group,
+    95 % intervals): ``docs/disambiguation.md``.
 
     Nothing is remembered between calls: whose turn it is follows from the number of
     labelled rows.
@@ -171,7 +171,7 @@ def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
     Parameters
     ----------
     classifier : modAL learner or committee, Pipeline or estimator
-    y : array-like of shape (m,), or None
+    y : array-like of shape (m,) or (m, 1), or None
     n_classes : int
 
     Returns
@@ -184,7 +184,7 @@ def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
     classes = getattr(owner, "classes_", None)
     if y is None or classes is None or len(classes) != n_classes:
         return np.zeros((0, n_classes))
-    same: NDArray[np.bool_] = np.asarray(y)[:, None] == np.asarray(classes)
+    same: NDArray[np.bool_] = np.ravel(y)[:, None] == np.asarray(classes)
     return same.astype(np.float64)
 
 

@@ -219,6 +219,8 @@ def test_labels_in_the_order_of_the_classes():
     assert one_hot(model, ["b", "a", "c"], 2).tolist() == [[0, 1], [1, 0], [0, 0]]
     learner = ActiveLearner(model, X_training=np.eye(2), y_training=["a", "b"])
     assert one_hot(learner, ["a"], 2).tolist() == [[1, 0]]
+    assert one_hot(learner, [["a"], ["b"]], 2).tolist() == [[1, 0], [0, 1]]
+    assert one_hot(learner, [0, 1], 2).tolist() == [[0, 0], [0, 0]]
     assert one_hot(model, None, 2).shape == (0, 2)
     assert one_hot(Fixed({}), [0], 3).shape == (0, 3)
 
@@ -259,6 +261,27 @@ def test_batches_of_one_take_turns_like_one_batch():
         learner.estimator, X[10:], X_labelled=X[:9], random_state=0
     )
     assert batch[1] == odd[0]
+
+
+def test_classes_with_few_labels_are_asked_about():
+    # The first expert's turns: all labels are of class 0, so rows of class 1 are due.
+    X, y, _ = composite(300, seed=1)
+    known = np.r_[np.flatnonzero(y == 0)[:18], np.flatnonzero(y == 1)[:2]]
+    rest = np.setdiff1d(np.arange(300), known)
+    learner = ActiveLearner(
+        LogisticRegression(class_weight="balanced"),
+        X_training=X[known],
+        y_training=y[known],
+    )
+    idx, _ = disambiguation_sampling(learner, X[rest], 10, random_state=0)
+    predicted = learner.predict(X[rest][idx[::2]])
+    assert (predicted == 1).all()
+    # Without labels there is no class to prefer.
+    idx, _ = disambiguation_sampling(
+        learner.estimator, X[rest], 10, random_state=0, X_labelled=X[known]
+    )
+    predicted = learner.predict(X[rest][idx[::2]])
+    assert 0 < predicted.mean() < 1
 
 
 def test_exceptions_are_found():

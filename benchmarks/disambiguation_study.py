@@ -192,10 +192,8 @@ def report(records, metric, focus):
             cells += [f"{lead:+.3f} [{low:+.3f}, {high:+.3f}]", share]
         print("| " + " | ".join(cells) + " |")
     print(f"\nMean over the {len(sets)} sets, against least confidence: {metric}\n")
-    print(
-        "| strategy | gain | gap closed, pooled | below / above beyond the interval |"
-    )
-    print("|---|---|---|---|")
+    print("| strategy | gain | gap closed, pooled | below / above | mean share |")
+    print("|---|---|---|---|---|")
     for name in names:
         if name == "least confidence":
             continue

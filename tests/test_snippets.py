@@ -105,20 +105,19 @@ def outcomes(data):
     }
 
 
-# Measured: multiples 1.21 and 0.70; with ten seeds and batches of 10, see docs/text.md,
-# 1.56 [1.10, 2.36] and 0.82 [0.69, 0.99].
-
-
 def multiple(outcomes, pretrained):
     curves = (outcomes[pretrained, uncertain].accuracy for uncertain in (True, False))
     return label_efficiency(LABELS, *curves)
 
 
-def test_fewer_labels_with_pretraining_and_not_without(outcomes):
-    assert multiple(outcomes, True) > 1.05
-    assert multiple(outcomes, False) < 0.95
-    assert outcomes[True, True].accuracy[:, -1].mean() > 0.75  # 0.772
-    assert outcomes[False, True].accuracy[:, -1].mean() < 0.60  # 0.565
+def test_pretraining_matters_more_than_what_is_asked(outcomes):
+    # How much least confidence gains over random depends on the processor's rounding:
+    # with 4 seeds multiples of 1.21 and 1.00 were measured, with 8 seeds 0.89 and 0.92
+    # (float32, bfloat16), in batches of 20. docs/text.md has the whole study.
+    assert 0.7 < multiple(outcomes, True) < 3
+    for uncertain in (True, False):
+        assert outcomes[True, uncertain].accuracy[:, -1].mean() > 0.75  # 0.77 to 0.78
+        assert outcomes[False, uncertain].accuracy[:, -1].mean() < 0.60  # 0.56 to 0.57
 
 
 def test_the_gain_is_not_one_of_rare_domains(outcomes):

@@ -1,0 +1,93 @@
+"""The study of disambiguation: its loop, its records and the page's summary."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ALL = ("first", "second", "blind")
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        yield importlib.import_module("disambiguation_study")
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def sample(study):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=300)
+    a = np.where(rng.random(300) < 0.1, 1 - y, y)
+    Z = rng.normal(0, 0.5, (300, 6))
+    Z[:, 0] += y
+    Z[:, 1] += 2 * a
+    sets = importlib.import_module("disambiguation_sets")
+    return Z, sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
+
+
+def test_loop_and_records(study, sample, tmp_path):
+    Z, rows = sample
+    groups = study.groups_of(rows)
+    posterior = np.zeros((300, 4))
+    posterior[:200] = study.group_posterior(Z[:200], groups[:200], 4)
+    np.testing.assert_allclose(posterior[:200].sum(axis=1), 1)
+    setting = {"n_seed": 10, "batch": 10, "labels": 20}
+    path = tmp_path / "records.csv"
+    for name in ("least confidence", "oracle", "informed", "attribute known"):
+        found = study.run(name, Z, rows, posterior, seed=0, **setting)
+        record = {"data": "a, b", "strategy": name, "seed": 0, **setting, **found}
+        study.append(path, record)
+    records = study.read(path)
+    assert [r["strategy"] for r in records][2] == "informed"
+    assert records[0]["data"] == "a, b" and records[0]["batch"] == 10
+    share = {r["strategy"]: r["atypical share"] for r in records}
+    assert share["oracle"] > 0.4 > share["least confidence"]
+    assert all(0 <= r["worst"] <= r["accuracy"] <= 1 for r in records)
+
+
+def test_ceilings_ask_for_the_group_with_the_fewest_labels(study):
+    ceilings = importlib.import_module("disambiguation_ceilings")
+    posterior = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
+    # Group 1 lacks most: row 1, which counts 0.8 there. 0.8 against 1.2: again, row 2.
+    chosen, scores = ceilings.balance(posterior, np.array([0]), 2)
+    assert chosen.tolist() == [1, 2]
+    np.testing.assert_allclose(scores, [0.8, 0.6])
+
+
+def test_the_page_says_what_the_summary_says(study, capsys):
+    records = study.read(ROOT / "benchmarks" / "results" / "disambiguation.csv")
+    names = ("random", "least confidence", "disambiguation", "oracle")
+    sets = {name for key in ALL for name in study.SETS[key]}
+    assert len(sets) == 31
+    some = [
+        r
+        for r in records
+        if (r["n_seed"], r["batch"]) == (10, 10)
+        and r["strategy"] in names
+        and r["data"] in sets
+    ]
+    page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
+    for metric, title in (("worst", "worst group"), ("atypical", "atypical groups")):
+        study.report(some, metric, "disambiguation")
+        printed = capsys.readouterr().out.splitlines()
+        row = next(line for line in printed if line.startswith("| disambiguation |"))
+        gain, pooled, counts, mean = row.strip("| ").split(" | ")[1:]
+        assert f"| all, 31 | {title} | {gain} | {pooled} | {mean} | {counts} |" in page
+
+
+def test_data_sets_without_a_folder(study):
+    sets = importlib.import_module("disambiguation_sets")
+    makers = dict(sets.samples(None, [*sets.FIRST, *sets.SECOND, *sets.BLIND]))
+    assert len(makers) == 7 and "digits, colour" in makers
+    rows = makers["digits, colour"]()
+    assert rows.X.shape[1:] == (96, 96, 3) and rows.X.dtype == np.uint8
+    assert 0.045 < rows.atypical[rows.train].mean() < 0.055
+    assert rows.atypical[rows.test].mean() == 0.5
+    assert not set(rows.train) & set(rows.test)

@@ -36,9 +36,9 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from modal_pretrain import PretrainedClassifier, TimmEncoder, memory_cache
-from modal_pretrain.backbones import create_backbone
+from modal_pretrain.backbones.create import create_backbone
 from modal_pretrain.datasets import make_shapes
-from modal_pretrain.embedding import resolve_device, resolve_precision
+from modal_pretrain.embedding.encoder import resolve_device, resolve_precision
 
 
 def timed(function, *args):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from modal_pretrain.benchmark import run, runner
 from modal_pretrain.benchmark.loop import PHASES
-from modal_pretrain.benchmark.report import write_report
+from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.benchmark.settings import read_settings
 
 

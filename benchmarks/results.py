@@ -12,14 +12,14 @@ import re
 from pathlib import Path
 
 from modal_pretrain.benchmark import open_stores
-from modal_pretrain.benchmark.charts import (
+from modal_pretrain.benchmark.report.charts import (
     curve_panel,
     draw_together,
     enrichment_panel,
 )
-from modal_pretrain.benchmark.report import levels_markdown
-from modal_pretrain.benchmark.style import STYLE
-from modal_pretrain.benchmark.summary import Summary, summary, to_markdown
+from modal_pretrain.benchmark.report.page import levels_markdown
+from modal_pretrain.benchmark.report.style import STYLE
+from modal_pretrain.benchmark.report.summary import Summary, summary, to_markdown
 
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / "results"

@@ -20,8 +20,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from modal_pretrain import EmbeddingCache, TextEncoder
 from modal_pretrain.datasets import make_reviews
-from modal_pretrain.embedding import resolve_device, resolve_precision
-from modal_pretrain.text_models import PACKAGED_TEXT_WEIGHTS
+from modal_pretrain.embedding.encoder import resolve_device, resolve_precision
+from modal_pretrain.text.hugging_face import PACKAGED_TEXT_WEIGHTS
 
 
 def timed(function, *args):

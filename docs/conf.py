@@ -70,7 +70,7 @@ FILTERS = list(warnings.filters)
 
 
 def warnings_are_errors(gallery_conf, path, when):
-    """Run an example as `tests/test_examples.py` does; Sphinx itself as ever."""
+    """Run an example as its test does; Sphinx itself as ever."""
     if when == "after":
         warnings.filters[:] = FILTERS
         return

@@ -7,13 +7,13 @@ from modal_pretrain import compat
 # Before anything else: without a usable modAL and skorch nothing below can work.
 compat.apply()
 
-from modal_pretrain.backbones import create_backbone  # noqa: E402
-from modal_pretrain.cache import EmbeddingCache, memory_cache  # noqa: E402
+from modal_pretrain.backbones.create import create_backbone  # noqa: E402
+from modal_pretrain.backbones.weights import BackboneWeightsError  # noqa: E402
+from modal_pretrain.cache.disk import CacheWarning, DiskCache  # noqa: E402
+from modal_pretrain.cache.memory import EmbeddingCache, memory_cache  # noqa: E402
 from modal_pretrain.classifier import PretrainedClassifier  # noqa: E402
-from modal_pretrain.disk_cache import CacheWarning, DiskCache  # noqa: E402
-from modal_pretrain.images import ImageLoadError  # noqa: E402
-from modal_pretrain.timm_encoder import TimmEncoder  # noqa: E402
-from modal_pretrain.weights import BackboneWeightsError  # noqa: E402
+from modal_pretrain.encoder import TimmEncoder  # noqa: E402
+from modal_pretrain.images.accept import ImageLoadError  # noqa: E402
 
 if TYPE_CHECKING:
     from modal_pretrain.text import PretrainedTextClassifier, TextEncoder  # noqa: F401

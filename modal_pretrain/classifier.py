@@ -20,16 +20,16 @@ from skorch.dataset import Dataset
 from skorch.utils import to_numpy
 from torch import nn
 
-from modal_pretrain.backbones import (
+from modal_pretrain.backbones.create import (
     DEFAULT_BACKBONE,
     Backbone,
 )
-from modal_pretrain.net import PretrainedNet
-from modal_pretrain.network import PretrainedNetwork, Tune
-from modal_pretrain.timm_encoder import Cache
-from modal_pretrain.training import (
+from modal_pretrain.encoder import Cache
+from modal_pretrain.training.examples import (
     BatchLoader,
 )
+from modal_pretrain.training.network import PretrainedNetwork, Tune
+from modal_pretrain.training.skorch_net import PretrainedNet
 
 
 class PretrainedClassifier(PretrainedNet):

@@ -3,8 +3,8 @@
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.grid import expand
 from modal_pretrain.benchmark.loop import run_unit
-from modal_pretrain.benchmark.records import RecordStore
 from modal_pretrain.benchmark.runner import load, open_stores, run
+from modal_pretrain.benchmark.store import RecordStore
 
 __all__ = [
     "BenchmarkConfig",

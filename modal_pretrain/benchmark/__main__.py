@@ -2,7 +2,7 @@
 
 import sys
 
-from modal_pretrain.benchmark.cli import main
+from modal_pretrain.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["bench", *sys.argv[1:]]))

@@ -17,13 +17,13 @@ import pandas as pd
 
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.environment import command_line, describe_environment
-from modal_pretrain.benchmark.examples import keep_description, keep_examples
 from modal_pretrain.benchmark.grid import expand
 from modal_pretrain.benchmark.loop import embed, run_unit
 from modal_pretrain.benchmark.progress import Progress
-from modal_pretrain.benchmark.records import RecordStore, write
 from modal_pretrain.benchmark.registry import load_dataset, make_estimator, strategy
+from modal_pretrain.benchmark.report.examples import keep_description, keep_examples
 from modal_pretrain.benchmark.settings import check_names
+from modal_pretrain.benchmark.store import RecordStore, write
 from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.metrics import probe_separability
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from modal_pretrain.query._coordinates import principal_coordinates, spread
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import kmeans
-from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._surroundings import at_odds, cluster_mean
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.coordinates import principal_coordinates, spread
+from modal_pretrain.query._engine.kmeans import kmeans
+from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.surroundings import at_odds, cluster_mean
 
 
 def atypicality_sampling(

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._inputs import RandomState
-from modal_pretrain.query._kmeans import draw
-from modal_pretrain.query._nearest import Gradient, LazyNearest
-from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._threads import one_thread
+from modal_pretrain.query._engine.arguments import RandomState
+from modal_pretrain.query._engine.kmeans import draw
+from modal_pretrain.query._engine.nearest import Gradient, LazyNearest
+from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.threads import one_thread
 
 
 def badge_sampling(

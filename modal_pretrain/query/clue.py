@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.query._calibration import soften
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import closest_rows, kmeans
-from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.calibration import soften
+from modal_pretrain.query._engine.kmeans import closest_rows, kmeans
+from modal_pretrain.query._engine.pool import Answer, Pool
 from modal_pretrain.query.uncertainty import entropy_score
 
 

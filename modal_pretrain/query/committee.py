@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from modal_pretrain.query._content import canonical_order
-from modal_pretrain.query._inputs import RandomState, check_number, check_request
-from modal_pretrain.query._pool import Answer
-from modal_pretrain.query._samples import probability_samples
-from modal_pretrain.query._select import in_chunks, top_k
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    check_number,
+    check_request,
+)
+from modal_pretrain.query._engine.order import canonical_order
+from modal_pretrain.query._engine.pool import Answer
+from modal_pretrain.query._engine.samples import probability_samples
+from modal_pretrain.query._engine.select import in_chunks, top_k
 
 _CHUNK = 16_384
 

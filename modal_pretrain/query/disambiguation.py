@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._classifier import base_estimator, is_committee
-from modal_pretrain.query._coordinates import principal_coordinates, squared_distance
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._surroundings import (
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.classifier import base_estimator, is_committee
+from modal_pretrain.query._engine.coordinates import (
+    principal_coordinates,
+    squared_distance,
+)
+from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.surroundings import (
     AtOdds,
     Surroundings,
     at_odds,
@@ -267,7 +270,7 @@ class Exceptions:
     Examples
     --------
     >>> import numpy as np
-    >>> from modal_pretrain.query._surroundings import AtOdds, Surroundings
+    >>> from modal_pretrain.query._engine.surroundings import AtOdds, Surroundings
     >>> leaning, dominant = np.array([1, 1, 0]), np.array([0, 0, 1])
     >>> odds = AtOdds(np.array([0.6, 0.5, 0.4]), leaning, dominant)
     >>> around = Surroundings(np.eye(2)[[0, 0, 1]], np.eye(2)[:1],

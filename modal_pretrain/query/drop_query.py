@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from modal_pretrain.query._embeddings import predictor_on_embeddings
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import closest_rows, kmeans
-from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.embeddings import predictor_on_embeddings
+from modal_pretrain.query._engine.kmeans import closest_rows, kmeans
+from modal_pretrain.query._engine.pool import Answer, Pool
 from modal_pretrain.query.uncertainty import margin_score
 
 _CHUNK = 1024

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._pool import Answer
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.pool import Answer
 from modal_pretrain.query.probes import head_inputs, rank_and_answer
 from modal_pretrain.query.uncertainty import least_confidence_score
 

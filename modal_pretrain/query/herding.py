@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._calibration import fit_temperature, soften
-from modal_pretrain.query._coverage import Coverage, Gaussian
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.calibration import fit_temperature, soften
+from modal_pretrain.query._engine.coverage import Coverage, Gaussian
+from modal_pretrain.query._engine.pool import Answer, Pool
 from modal_pretrain.query.uncertainty import margin_score
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modal_pretrain.query._content import canonical_order
-from modal_pretrain.query._inputs import RandomState, check_request
-from modal_pretrain.query._pool import Answer
+from modal_pretrain.query._engine.arguments import RandomState, check_request
+from modal_pretrain.query._engine.order import canonical_order
+from modal_pretrain.query._engine.pool import Answer
 
 
 def group_balanced_sampling(

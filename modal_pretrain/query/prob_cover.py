@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._classifier import number_of_classes
-from modal_pretrain.query._coverage import Ball, Coverage, Distances
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import kmeans
-from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._threads import in_threads
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.classifier import number_of_classes
+from modal_pretrain.query._engine.coverage import Ball, Coverage, Distances
+from modal_pretrain.query._engine.kmeans import kmeans
+from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.threads import in_threads
 
 _BLOCK = 512
 _BALLS = 1024  # whose purity is measured

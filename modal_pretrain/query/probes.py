@@ -10,10 +10,10 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from modal_pretrain.query._coordinates import principal_coordinates
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._select import top_k
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.coordinates import principal_coordinates
+from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.select import top_k
 from modal_pretrain.query.uncertainty import least_confidence_score
 
 _REFERENCE = 2048  # rows of the pool that DivDis spreads its heads on

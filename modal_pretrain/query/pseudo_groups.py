@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._coordinates import principal_coordinates
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import assign, kmeans
-from modal_pretrain.query._pool import Answer
-from modal_pretrain.query._surroundings import cluster_mean
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.coordinates import principal_coordinates
+from modal_pretrain.query._engine.kmeans import assign, kmeans
+from modal_pretrain.query._engine.pool import Answer
+from modal_pretrain.query._engine.surroundings import cluster_mean
 from modal_pretrain.query.probes import head_inputs
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._inputs import RandomState
-from modal_pretrain.query._nearest import Euclidean, LazyNearest
-from modal_pretrain.query._pool import Answer, Pool
-from modal_pretrain.query._threads import one_thread
+from modal_pretrain.query._engine.arguments import RandomState
+from modal_pretrain.query._engine.nearest import Euclidean, LazyNearest
+from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.threads import one_thread
 from modal_pretrain.query.uncertainty import least_confidence_score
 
 _COLD_START_ROWS = 10_000

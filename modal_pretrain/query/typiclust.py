@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._inputs import RandomState, check_number
-from modal_pretrain.query._kmeans import kmeans
-from modal_pretrain.query._pool import Answer, Pool
+from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain.query._engine.kmeans import kmeans
+from modal_pretrain.query._engine.pool import Answer, Pool
 
 _BLOCK = 4_000_000  # entries of a block of distances
 

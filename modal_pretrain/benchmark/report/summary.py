@@ -1,0 +1,252 @@
+"""From records to the numbers that the paper's claims are about."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from modal_pretrain.benchmark.config import FULL, ORACLE
+from modal_pretrain.benchmark.loop import PHASES
+from modal_pretrain.benchmark.report.multiples import Multiple, multiples
+from modal_pretrain.benchmark.store import RecordStore
+from modal_pretrain.metrics import label_efficiency, paired_bootstrap
+
+BASELINE = "random"
+TARGETS = ("class", "attribute", "mismatch")
+
+
+class Summary(NamedTuple):
+    """Everything that a report of one configuration needs.
+
+    Attributes
+    ----------
+    store : RecordStore
+    title : str
+        What was run, in one line.
+    data : dict
+        ``data.json``: names and counts.
+    records : pandas.DataFrame
+    table : pandas.DataFrame
+        See `summarise`.
+    levels : dict
+        (model, strategy) -> list of `Multiple`.
+    probes : dict
+        Model -> target -> balanced accuracy, or None where it cannot be measured.
+    """
+
+    store: RecordStore
+    title: str
+    data: dict[str, Any]
+    records: pd.DataFrame
+    table: pd.DataFrame
+    levels: dict[tuple[str, str], list[Multiple]]
+    probes: dict[str, dict[str, float | None]]
+
+    @property
+    def pool_share(self) -> float:
+        """Share of disambiguating examples in the train split."""
+        train = self.data["splits"]["train"]
+        return train["atypical"] / train["rows"]
+
+
+def curves(
+    records: pd.DataFrame, model: str, strategy: str, value: str = "accuracy"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the learning curves of a model and strategy.
+
+    Parameters
+    ----------
+    records : pandas.DataFrame
+        As `RecordStore.load` returns them.
+    model, strategy : str
+    value : str, default="accuracy"
+        A column of the records, or the name of a group after "group:".
+
+    Returns
+    -------
+    labels : numpy.ndarray of shape (rounds,)
+    values : numpy.ndarray of shape (seeds, rounds)
+        In the order of the seeds.
+    """
+    chosen = records[(records.model == model) & (records.strategy == strategy)]
+    if value.startswith("group:"):
+        group = value.removeprefix("group:")
+        chosen = chosen.assign(
+            **{value: [g.get(group, np.nan) for g in chosen.group_accuracy]}
+        )
+    table = chosen.pivot(index="seed", columns="n_labels", values=value)
+    return table.columns.to_numpy(), table.to_numpy(dtype=float)
+
+
+def paired_curves(
+    records: pd.DataFrame, model: str, strategy: str, value: str = "accuracy"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels, and curves of a strategy and of random sampling, seed by seed.
+
+    Parameters
+    ----------
+    records : pandas.DataFrame
+    model, strategy : str
+    value : str, default="accuracy"
+
+    Returns
+    -------
+    labels : numpy.ndarray of shape (rounds,)
+    strategy, random : numpy.ndarray of shape (seeds, rounds)
+        Of the seeds for which both are finished.
+    """
+    both = [
+        set(records.seed[(records.model == model) & (records.strategy == name)])
+        for name in (strategy, BASELINE)
+    ]
+    shared = records[records.seed.isin(both[0] & both[1])]
+    if shared.empty:
+        return np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0))
+    labels, values = curves(shared, model, strategy, value)
+    return labels, values, curves(shared, model, BASELINE, value)[1]
+
+
+def strategies_of(store: RecordStore) -> list[str]:
+    """List the strategies of a configuration that have curves, the oracle last."""
+    names = [name for name in store.config.strategies if name != ORACLE]
+    oracle = ORACLE in store.config.strategies or "oracle" in store.config.references
+    return [*names, ORACLE] if oracle else names
+
+
+def summarise(store: RecordStore) -> pd.DataFrame:
+    """Return a row per model and strategy: what C1 to C5 of the paper compare.
+
+    Parameters
+    ----------
+    store : RecordStore
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``accuracy``, ``worst_group``, ``atypical``, ``calibration_error``: means over
+        seeds after the last round, in [0, 1]. ``atypical_share``: of the acquired
+        examples; ``enrichment``: that share over the pool's. ``multiple``,
+        ``multiple_low``, ``multiple_high``: labels that random sampling needs over
+        those that the strategy needs, with a 95 % bootstrap interval over seeds (nan
+        where random sampling was not run). ``probe_class``, ``probe_attribute``,
+        ``probe_mismatch``: balanced accuracy of linear probes. ``seconds_<phase>``:
+        per run.
+    """
+    return summary(store).table
+
+
+def summary(store: RecordStore) -> Summary:
+    """Return everything that a report of one configuration needs, from its folder."""
+    records = store.load()
+    if records.empty:
+        raise ValueError(f"{store.folder} holds no finished run yet.")
+    data = json.loads((store.folder / "data.json").read_text())
+    path = store.folder / "probes.json"
+    probes = json.loads(path.read_text()) if path.exists() else {}
+    train = data["splits"]["train"]
+    pool_share = train["atypical"] / train["rows"]
+    rows, levels = [], {}
+    for model in store.config.models:
+        for strategy in [*strategies_of(store), FULL]:
+            chosen = records[(records.model == model) & (records.strategy == strategy)]
+            if chosen.empty:
+                continue
+            row = {"model": model, "strategy": strategy, **_last(chosen)}
+            row |= _questions(chosen, pool_share)
+            row |= _efficiency(records, model, strategy)
+            labels, mine, random = paired_curves(records, model, strategy)
+            if strategy not in (BASELINE, FULL) and len(labels) > 1 and len(random):
+                levels[model, strategy] = multiples(labels, mine, random)
+            for target in TARGETS:
+                value = probes.get(model, {}).get(target)
+                row[f"probe_{target}"] = np.nan if value is None else value
+            rows.append(row)
+    title = f"{data['summary']}"
+    return Summary(store, title, data, records, pd.DataFrame(rows), levels, probes)
+
+
+def _last(chosen: pd.DataFrame) -> dict[str, Any]:
+    """Return means over seeds after the last round, and seconds of a run."""
+    last = chosen[chosen["round"] == chosen["round"].max()]
+    columns = {
+        "accuracy": "accuracy",
+        "worst_group": "worst_group_accuracy",
+        "atypical": "atypical_accuracy",
+        "calibration_error": "calibration_error",
+    }
+    row: dict[str, Any] = {"seeds": len(last), "labels": int(last.n_labels.iloc[0])}
+    for name, column in columns.items():
+        row[name] = pd.to_numeric(last[column]).mean()
+    for phase in PHASES:
+        column = f"seconds_{phase}"
+        known = column in chosen
+        row[column] = chosen[column].sum() / len(last) if known else np.nan
+    return row
+
+
+def _questions(chosen: pd.DataFrame, pool_share: float) -> dict[str, float]:
+    asked = chosen[chosen["round"] > 0]
+    n = sum(map(len, asked.acquired))
+    share = asked.acquired_atypical.sum() / n if n else np.nan
+    richer = share / pool_share if pool_share else np.nan
+    return {"atypical_share": share, "enrichment": richer}
+
+
+def _efficiency(records: pd.DataFrame, model: str, strategy: str) -> dict[str, float]:
+    names = ("multiple", "multiple_low", "multiple_high")
+    if strategy == FULL:
+        return dict.fromkeys(names, np.nan)
+    labels, mine, random = paired_curves(records, model, strategy)
+    if len(labels) < 2 or not len(random):
+        return dict.fromkeys(names, np.nan)
+    interval = paired_bootstrap(
+        mine,
+        random,
+        lambda a, b: label_efficiency(labels, a, b),
+        n_resamples=1000,
+        random_state=0,
+    )
+    return dict(zip(names, interval, strict=True))
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Return the summary as a Markdown table for people."""
+    shown = {
+        "model": table.model,
+        "strategy": [strategy_title(name) for name in table.strategy],
+        "labels": table.labels.map("{:,}".format),
+        "accuracy": _format(table.accuracy, ".3f"),
+        "worst group": _format(table.worst_group, ".3f"),
+        "atypical": _format(table.atypical, ".3f"),
+        "atypical share": _format(table.atypical_share, ".1%"),
+        "enrichment": _format(table.enrichment, ".1f"),
+        "label efficiency": [
+            "-"
+            if np.isnan(row.multiple) or row.strategy == BASELINE
+            else f"{row.multiple:.1f}x ({row.multiple_low:.1f}-{row.multiple_high:.1f})"
+            for row in table.itertuples()
+        ],
+    }
+    probes = [f"probe_{target}" for target in TARGETS]
+    shown["probe class / attribute / mismatch"] = [
+        " / ".join(_format(row, ".2f")) for row in table[probes].to_numpy()
+    ]
+    return markdown_table(list(shown), list(zip(*shown.values(), strict=True)))
+
+
+def markdown_table(header: list[str], rows: list[Any]) -> str:
+    """Return rows of strings as a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def strategy_title(name: str) -> str:
+    """Return a strategy's name as tables and figures show it."""
+    return {ORACLE: "oracle (sees the groups)", FULL: "all labels"}.get(name, name)
+
+
+def _format(values: Any, spec: str) -> list[str]:
+    return ["-" if np.isnan(value) else format(value, spec) for value in values]

@@ -1,0 +1,170 @@
+"""``modal-pretrain bench``: flags and files become settings, settings become a run."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from modal_pretrain.benchmark.config import REFERENCES
+from modal_pretrain.benchmark.registry import (
+    DATASETS,
+    MODELS,
+    loader,
+    modality_of,
+    strategy_names,
+)
+from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.report.summary import to_markdown
+from modal_pretrain.benchmark.runner import run
+from modal_pretrain.benchmark.settings import read_settings
+
+DEFAULT_OUT = "results"
+_GIVEN = (
+    *("models", "strategies", "seeds", "seed_set", "seed_set_atypical", "batch"),
+    *("rounds", "budget", "pool_sample", "references"),
+)
+
+
+def add_bench(commands: Any) -> None:
+    """Add the subcommand and its flags."""
+    parser = commands.add_parser(
+        "bench",
+        help="run models and query strategies on a data set",
+        description="Compare query strategies and models by the labels they need. What "
+        "is finished is not done again: the same command goes on where it was stopped.",
+        epilog="Flags win over --config. Several values for --dataset, --seed-set, "
+        "--batch, --backbone or --tune make a grid.",
+        argument_default=argparse.SUPPRESS,
+    )
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="settings in TOML or YAML, see configs/")
+    add("--dataset", nargs="+", metavar="NAME", help="shapes (default), " + _names())
+    add("--root", metavar="DIR", help="where the data set lies")
+    add(
+        "--data",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="other parameters of the data set's loader, such as target=label",
+    )
+    add("--models", nargs="+", metavar="NAME", help=f"of {', '.join(MODELS)} (both)")
+    add(
+        "--strategies",
+        nargs="+",
+        metavar="NAME",
+        help="uncertainty, random (default), or of: " + ", ".join(strategy_names()),
+    )
+    add("--seeds", type=int, metavar="N", help="how many (5)")
+    add("--seed-set", type=int, nargs="+", metavar="N", help="labels at the start (10)")
+    add(
+        "--seed-set-atypical",
+        type=int,
+        metavar="N",
+        help="how many of them are disambiguating (by chance)",
+    )
+    add("--batch", type=int, nargs="+", metavar="N", help="labels per round (10)")
+    add("--rounds", type=int, metavar="N", help="acquisitions (20)")
+    add("--budget", type=int, metavar="N", help="labels to acquire, instead of rounds")
+    add("--pool-sample", type=int, metavar="N", help="pool examples seen per round")
+    add("--image-size", type=int, metavar="PX", help="pixels (shapes 64, others 96)")
+    add("--backbone", nargs="+", metavar="NAME", help="timm models")
+    add("--tune", nargs="+", metavar="HOW", help="head (default), all, or a number")
+    add(
+        "--references",
+        nargs="*",
+        metavar="NAME",
+        help=f"lines for scale, of {', '.join(REFERENCES)} (both; none: no value)",
+    )
+    add("--out", default=DEFAULT_OUT, metavar="DIR", help=f"results ({DEFAULT_OUT})")
+    add("--jobs", "-j", type=int, default=None, metavar="N", help="units at a time (1)")
+    add("--cache", default=None, metavar="DIR", help="folder that keeps embeddings")
+    add("--examples", type=int, default=20, metavar="N", help="pictures to keep (20)")
+    add("--quiet", action="store_true", default=False, help="no progress bar")
+
+
+def _names() -> str:
+    return ", ".join(sorted(set(DATASETS) - {"shapes"})) + ", or module:function"
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the flags, and the file they name, describe."""
+    given = vars(args)
+    settings = read_settings(given["config"]) if "config" in given else {}
+    for name in _GIVEN:
+        if name in given:
+            settings[name] = given[name]
+            settings.pop({"rounds": "budget", "budget": "rounds"}.get(name, ""), None)
+    if "rounds" in given and "budget" in given:
+        raise ValueError("give --rounds or --budget, not both.")
+    _set_dataset(settings, given)
+    estimator = settings["estimator"] = dict(settings.get("estimator", {}))
+    if "backbone" in given:
+        estimator["backbone"] = given["backbone"]
+    if "tune" in given:
+        estimator["tune"] = [int(t) if t.isdigit() else t for t in given["tune"]]
+    if "image_size" in given:
+        estimator["image_size"] = given["image_size"]
+    elif "config" not in given:
+        tables = settings["dataset"]
+        if all(modality_of(table["name"], table) == "image" for table in tables):
+            shapes = all(table["name"] == "shapes" for table in tables)
+            estimator["image_size"] = 64 if shapes else 96
+    return settings
+
+
+def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
+    tables = settings.get("dataset", "shapes")
+    tables = tables if isinstance(tables, list) else [tables]
+    tables = [{"name": t} if isinstance(t, str) else dict(t) for t in tables]
+    if "dataset" in given:
+        known = {table.get("name"): table for table in tables}
+        tables = [known.get(name, {"name": name}) for name in given["dataset"]]
+    for table in tables:
+        if "root" in given:
+            table[_root_name(table.get("name", ""))] = given["root"]
+        for pair in given.get("data", ()):
+            key, equals, value = pair.partition("=")
+            if not equals:
+                raise ValueError(f"--data needs KEY=VALUE, got {pair!r}.")
+            table[key] = _literal(value)
+    settings["dataset"] = tables
+
+
+def _root_name(name: str) -> str:
+    """Return what a loader calls its folder or file."""
+    parameters = list(inspect.signature(loader(name)).parameters)
+    if "root" in parameters:
+        return "root"
+    return "path" if "path" in parameters else "root"
+
+
+def _literal(value: str) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+
+
+def bench(args: argparse.Namespace) -> None:
+    """Run, report, and say in a few lines what came out and where it lies."""
+    start = time.perf_counter()
+    run(
+        settings_of(args),
+        args.out,
+        n_jobs=args.jobs,
+        cache=args.cache,
+        examples=args.examples,
+        verbose=not args.quiet,
+    )
+    report = write_report(args.out, args.out)
+    for summary in report.summaries:
+        sys.stdout.write(f"\n{summary.title}\n\n{to_markdown(summary.table)}\n")
+    sys.stdout.write(
+        f"\nRecords: {Path(args.out)}\n"
+        f"Report: {report.html} (open it in a browser), {report.markdown}\n"
+        f"Done in {time.perf_counter() - start:.0f} s.\n"
+    )

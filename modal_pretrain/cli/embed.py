@@ -1,0 +1,89 @@
+"""``modal-pretrain embed``: fill an embedding cache before anybody waits for it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain.benchmark.grid import expand
+from modal_pretrain.benchmark.registry import load_dataset, make_estimator
+from modal_pretrain.cli.bench import settings_of
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def add_embed(commands: Any) -> None:
+    """Add the subcommand and its flags."""
+    parser = commands.add_parser(
+        "embed",
+        help="pre-compute an embedding cache on disk",
+        description="Embed a folder of pictures, or a data set, with a frozen backbone "
+        "and keep the embeddings in a folder. PretrainedClassifier(cache=DIR) with the "
+        "same backbone and image size then finds them there.",
+        argument_default=argparse.SUPPRESS,
+    )
+    add = parser.add_argument
+    add("folder", nargs="?", default=None, help="pictures, in subfolders too")
+    add("--dataset", nargs=1, metavar="NAME", help="a data set instead of a folder")
+    add("--root", metavar="DIR", help="where the data set lies")
+    add("--data", nargs="+", metavar="KEY=VALUE", help="see modal-pretrain bench")
+    add("--cache", required=True, metavar="DIR", help="folder for the embeddings")
+    add("--backbone", nargs=1, metavar="NAME", help="a timm model")
+    add("--image-size", type=int, metavar="PX", help="pixels (the backbone's own)")
+
+
+def embed(args: argparse.Namespace) -> None:
+    """Embed everything and say how much and how fast."""
+    given = vars(args)
+    if (args.folder is None) == ("dataset" not in given):
+        raise ValueError("name a folder of pictures, or a data set with --dataset.")
+    modality = "image"
+    if args.folder is not None:
+        X, name = pictures_in(args.folder), str(args.folder)
+    else:
+        (config,) = expand(settings_of(args))
+        data = load_dataset(config.dataset, **config.dataset_params)
+        X, name, modality = data.X, data.name, getattr(data, "modality", "image")
+    params = {**_params(args), "cache": Path(args.cache), "verbose": 1}
+    estimator = make_estimator("pretrained", 0, params, modality)
+    start = time.perf_counter()
+    embeddings = estimator.embed(X)
+    spent = time.perf_counter() - start
+    sys.stdout.write(
+        f"{name}: {len(embeddings)} x {embeddings.shape[1]} embeddings in "
+        f"{args.cache}, {spent:.1f} s "
+        f"({len(embeddings) / max(spent, 1e-9):.0f} a second).\n"
+    )
+
+
+def _params(args: argparse.Namespace) -> dict[str, Any]:
+    given = vars(args)
+    params: dict[str, Any] = {}
+    if "backbone" in given:
+        params["backbone"] = given["backbone"][0]
+    if "image_size" in given:
+        params["image_size"] = given["image_size"]
+    return params
+
+
+def pictures_in(folder: str | Path) -> np.ndarray:
+    """Return the paths of all pictures under a folder, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    paths = sorted(
+        str(path)
+        for path in Path(folder).rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not paths:
+        raise ValueError(f"there are no pictures ({', '.join(SUFFIXES)}) in {folder}.")
+    return np.array(paths)

@@ -1,0 +1,1 @@
+"""A frozen backbone over a whole X: embeddings, in memory, in a file, on workers."""

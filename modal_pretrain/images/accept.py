@@ -1,0 +1,214 @@
+"""Any accepted X as a sequence of 8-bit RGB pictures, decoded one by one, on demand.
+
+Accepted are
+
+- uint8 or uint16 arrays (n, h, w, 3), (n, h, w, 4), (n, h, w, 1) or (n, h, w); 16 bits
+  are divided by 257, a fourth channel is alpha and is composited over white;
+- float arrays (n, 3, h, w) or (n, 1, h, w) in [0, 1], quantised by ``round(x * 255)``;
+- PyTorch tensors of these kinds, on any device;
+- paths: lists, arrays, pandas Series or a one-column DataFrame of str or Path;
+- lists or object arrays of Pillow images, or of single arrays of different sizes;
+- nested lists of numbers, which modAL makes from lists of arrays.
+
+Memory-mapped arrays stay on the disk. How one file is decoded stands in `files`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import torch
+from PIL import Image
+
+from modal_pretrain.images.decode import ImageFileNotFoundError, ImageLoadError
+from modal_pretrain.images.pixels import (
+    ACCEPTED,
+    check_layout,
+    check_not_empty,
+    check_range,
+    numpy_dtype,
+    to_numpy,
+)
+from modal_pretrain.images.sources import (
+    ArrayListSource,
+    ArraySource,
+    ImageSource,
+    PathSource,
+    PillowSource,
+    TensorSource,
+)
+
+__all__ = ["ImageFileNotFoundError", "ImageLoadError", "ImageSource", "as_images"]
+
+
+def as_images(X: Any, *, name: str = "X") -> ImageSource:
+    """View any accepted X as a sequence of RGB pictures.
+
+    Files are not touched and nothing is decoded or copied yet. Values of float arrays
+    are checked once, a few rows at a time.
+
+    Parameters
+    ----------
+    X : array, tensor, or sequence of paths, PIL images or arrays; or ImageSource
+        See the head of this module for kinds, shapes and ranges.
+    name : str, default="X"
+        What error messages call X.
+
+    Returns
+    -------
+    ImageSource
+        X itself if it already is one.
+
+    Raises
+    ------
+    TypeError
+        If X holds something else than pictures, or several kinds of them.
+    ValueError
+        If shape or range do not fit. The message says how to repair X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = as_images(np.zeros((5, 32, 48, 3), np.uint8))
+    >>> len(source), source.uniform_size, source.take([0, 3]).load(1).shape
+    (5, (32, 48), (32, 48, 3))
+    """
+    if isinstance(X, ImageSource):
+        return X
+    if scipy.sparse.issparse(X):
+        raise TypeError(f"{name} is a sparse matrix, not pictures. {ACCEPTED}")
+    if isinstance(X, torch.Tensor):
+        return _from_tensor(X, name)
+    if isinstance(X, pd.DataFrame):
+        if X.shape[1] != 1:
+            raise TypeError(
+                f"{name} is a DataFrame with {X.shape[1]} columns; one column of paths "
+                f"is expected. Pass that column: {name}[column]."
+            )
+        X = X.iloc[:, 0]
+    if isinstance(X, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        X = X.to_numpy(dtype=object)
+    if isinstance(X, np.ndarray):
+        return _from_array(np.asarray(X), name)
+    if isinstance(X, (str, os.PathLike, Image.Image)):
+        one = "PIL image" if isinstance(X, Image.Image) else "path"
+        raise TypeError(
+            f"{name} is a single {one} ({X!r}); a list is expected. Write [{name}]"
+            + ("." if one == "PIL image" else ", or list the files of a folder.")
+        )
+    if isinstance(X, (bytes, bytearray)) or not isinstance(X, Sequence):
+        hint = f" Try numpy.asarray({name})." if hasattr(X, "__array__") else ""
+        raise TypeError(f"{name} is of type {type(X).__name__}. {ACCEPTED}{hint}")
+    return _from_list(X, name)
+
+
+def _from_array(X: np.ndarray, name: str) -> ImageSource:
+    if X.ndim == 0:
+        raise TypeError(f"{name} is a single value of dtype {X.dtype}. {ACCEPTED}")
+    check_not_empty(X.shape, name)
+    if X.dtype.kind in "OSUT":
+        if X.ndim == 2 and X.shape[1] == 1:  # a column, as scikit-learn slices it
+            X = X[:, 0]
+        if X.ndim == 1:
+            return _from_list(X, name)
+        return _from_nested(X.tolist(), name)
+    check_layout(X.dtype, X.shape, name)
+    check_range(X, name)
+    return ArraySource(X, range(len(X)), name)
+
+
+def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
+    if X.layout is not torch.strided:
+        raise TypeError(f"{name} is a sparse tensor. Convert it: {name}.to_dense().")
+    X = X.detach()
+    try:
+        if X.device.type == "cpu" and X.dtype is not torch.bfloat16:
+            return _from_array(to_numpy(X), name)
+        check_not_empty(tuple(X.shape) or (1,), name)
+        check_layout(numpy_dtype(X), tuple(X.shape), name)
+        check_range(X, name)
+    except (TypeError, ValueError) as error:
+        # The advice is in NumPy's words; tensors have their own.
+        text = str(error).replace(".transpose(", ".permute(")
+        text = text.replace(".astype(numpy.uint8)", ".to(torch.uint8)")
+        raise type(error)(text.replace("numpy.nan", "torch.nan")) from None
+    return TensorSource(X, range(len(X)), name)
+
+
+def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
+    check_not_empty((len(X),), name)
+    if isinstance(X[0], (list, tuple)):
+        return _from_nested(X, name)
+    first = _item_kind(X[0], f"{name}[0]")
+    for row, item in enumerate(X):
+        kind = _item_kind(item, f"{name}[{row}]")
+        if kind != first:
+            raise TypeError(
+                f"{name} mixes kinds: {name}[0] is {first}, {name}[{row}] {kind}. "
+                "Convert all of them to one kind, for example to paths."
+            )
+    if not isinstance(X, np.ndarray):
+        X = list(X)  # the caller's list may change
+    if first == "a path":
+        return PathSource(X, range(len(X)), name)
+    if first == "a PIL image":
+        return PillowSource(X, range(len(X)), name)
+    items = [_check_item(item, f"{name}[{row}]") for row, item in enumerate(X)]
+    return ArrayListSource(items, range(len(X)), name)
+
+
+def _item_kind(item: Any, where: str) -> str:
+    if isinstance(item, (str, os.PathLike)):
+        if not os.fspath(item):
+            raise ValueError(f"{where} is an empty path. Drop the row.")
+        return "a path"
+    if isinstance(item, Image.Image):
+        if 0 in item.size:
+            raise ValueError(f"{where} is a PIL image without pixels ({item.size}).")
+        return "a PIL image"
+    if isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim:
+        return "an array"
+    if item is None or item is pd.NA or (isinstance(item, float) and item != item):
+        raise ValueError(
+            f"{where} is missing ({item!r}). Drop the row, or name a file."
+        )
+    if isinstance(item, (bytes, bytearray)):
+        raise TypeError(
+            f"{where} is bytes. For a path write os.fsdecode({where}); for the content "
+            f"of a file PIL.Image.open(io.BytesIO({where}))."
+        )
+    raise TypeError(f"{where} is of type {type(item).__name__}. {ACCEPTED}")
+
+
+def _check_item(item: np.ndarray | torch.Tensor, where: str) -> np.ndarray:
+    array = to_numpy(item) if isinstance(item, torch.Tensor) else np.asarray(item)
+    check_layout(array.dtype, array.shape, where, item=True)
+    check_range(array[None], where, item=True)
+    return array
+
+
+def _from_nested(X: Any, name: str) -> ImageSource:
+    """From nested lists, which modAL's list handling leaves behind."""
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        raise ValueError(
+            f"{name} is a nested list of pictures of different sizes. Pass a list of "
+            "uint8 arrays instead."
+        ) from None
+    if array.dtype.kind in "OSUT" and array.shape[1:] != (1,):
+        raise TypeError(f"{name} is a nested list, but not of numbers. {ACCEPTED}")
+    if array.dtype.kind in "iu" and array.ndim > 2:
+        low, high = array.min(initial=0), array.max(initial=0)
+        if low < 0 or high > 255:
+            raise ValueError(
+                f"{name} is a nested list of integers from {low} to {high}, but pixels "
+                "from 0 to 255 are expected."
+            )
+        array = array.astype(np.uint8)
+    return _from_array(array, name)

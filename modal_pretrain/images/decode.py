@@ -1,0 +1,279 @@
+"""One picture, from a file or a Pillow image, as upright 8-bit RGB.
+
+The rules, applied to files and to Pillow images alike:
+
+- EXIF orientation is applied, as viewers do.
+- Transparency is composited over white.
+- 16-bit grey is divided by 257, so 65535 becomes 255. Pillow's own ``convert`` clips
+  at 255 instead and turns most such pictures white.
+- 32-bit integers and floats carry no scale of their own: integers up to 255 are taken
+  as 8-bit, up to 65535 as 16-bit; floats up to 1 as [0, 1], up to 255 as 8-bit.
+- Of an animation or a multi-page file, the first frame counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from modal_pretrain.images.pixels import from_16_bit, over_white
+
+__all__ = ["ImageFileNotFoundError", "ImageLoadError"]
+
+
+class ImageLoadError(ValueError):
+    """A picture can't be read; the message names the row, the file and the fix."""
+
+
+class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
+    """A picture's file does not exist."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Two built-in bases: what tblib does for dask would call the wrong __new__.
+        return type(self), self.args
+
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class _PillowInThisThread(threading.local):
+    """Module pattern of a warning filter: Pillow's, inside `quiet_pillow` only.
+
+    ``warnings.catch_warnings`` swaps the filters of the whole process, which is not
+    safe in decoding threads. A filter that matches in one thread alone is.
+    """
+
+    active = False
+
+    # scikit-learn copies the process's filters to its workers, by pattern or pickled.
+    # There, a pattern that never matches stands in.
+    pattern = "(?!)"
+
+    def match(self, module: str) -> bool:
+        return self.active and module.startswith("PIL")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return re.compile, (self.pattern,)
+
+
+_IN_PILLOW = _PillowInThisThread()
+_FILTER: Any = ("ignore", None, Warning, _IN_PILLOW, 0)
+_FILTER_LOCK = threading.Lock()
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Drop Pillow's warnings raised in this thread, here only."""
+    filters: Any = warnings.filters
+    with _FILTER_LOCK:
+        if not filters or filters[0] is not _FILTER:
+            if _FILTER in filters:
+                filters.remove(_FILTER)
+            filters.insert(0, _FILTER)
+    before, _IN_PILLOW.active = _IN_PILLOW.active, True
+    try:
+        yield
+    finally:
+        _IN_PILLOW.active = before
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 (upright) where it is absent or unreadable."""
+    try:
+        with quiet_pillow():
+            value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a broken EXIF block says nothing about the pixels
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Convert a Pillow image of any mode to upright RGB.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB; `image` itself if it already is upright RGB.
+
+    Raises
+    ------
+    ValueError
+        If the mode has no defined conversion or the values no known scale.
+    """
+    mode, turn = image.mode, orientation(image)
+    if mode in ("RGBA", "RGBa", "LA", "La", "PA") or (
+        "transparency" in image.info and mode in ("1", "L", "P", "RGB")
+    ):
+        if mode == "La":
+            image = image.convert("LA")  # the only conversion that Pillow has
+        rgb = Image.fromarray(over_white(np.asarray(image.convert("RGBA"))))
+    elif mode.startswith("I") or mode == "F":
+        rgb = Image.fromarray(_deep_grey(image)).convert("RGB")
+    elif mode == "RGB":
+        rgb = image
+    else:
+        rgb = image.convert("RGB")
+    return rgb if turn == 1 else rgb.transpose(_UPRIGHT[turn])
+
+
+def _deep_grey(image: Image.Image) -> np.ndarray:
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return from_16_bit(values)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and np.isfinite(high)):
+        raise ValueError(f"its values go from {low} to {high}")
+    if image.mode == "F":
+        if high > 255:
+            raise ValueError(f"its float values go up to {high}, not 1 or 255")
+        return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
+    if high > 65535:
+        raise ValueError(f"its integers go up to {high}, beyond 16 bits")
+    # Pillow before 11 opens 16-bit PNGs as 32-bit integers.
+    if high > 255 or image.format == "PNG":
+        return from_16_bit(values)
+    return values.astype(np.uint8)
+
+
+def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
+    """Read one file.
+
+    Parameters
+    ----------
+    path : str or path-like
+    where : str
+        How error messages name the row, such as ``X[3] ('cats/1.jpg')``.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Upright, mode RGB, fully loaded.
+
+    Raises
+    ------
+    ImageLoadError
+        If the file is missing, not a picture, damaged or suspiciously large.
+    """
+    try:
+        with quiet_pillow(), _open(path) as image:
+            _check_size(image, where)
+            image.load()
+            return convert_image(image, where)
+    except ImageLoadError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything
+        raise load_error(path, where, error) from error
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Image.UnidentifiedImageError:
+        # Pillow registers its formats at first use; while another thread is at it,
+        # a good file can go unrecognised.
+        Image.init()
+        return Image.open(path)
+
+
+def load_image(image: Image.Image, where: str) -> None:
+    """Read the pixels of a lazily opened Pillow image.
+
+    Raises
+    ------
+    ImageLoadError
+        If that fails.
+    """
+    try:
+        with quiet_pillow():
+            image.load()
+    except Exception as error:
+        raise ImageLoadError(
+            f"{where} can't be read: {type(error).__name__}: {error}. Its file is "
+            "damaged, gone or closed; call image.load() right after opening it."
+        ) from error
+
+
+def convert_image(image: Image.Image, where: str) -> Image.Image:
+    """Convert a loaded Pillow image to upright RGB.
+
+    Raises
+    ------
+    ImageLoadError
+        If its mode or range of values has no defined conversion.
+    """
+    try:
+        with quiet_pillow():
+            return upright_rgb(image)
+    except Exception as error:
+        raise ImageLoadError(
+            f"{where} can't be converted to RGB: {error}. Convert it beforehand, or "
+            "drop the row."
+        ) from error
+
+
+def _check_size(image: Image.Image, where: str) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise _bomb_error(f"{image.width} x {image.height} pixels", where)
+
+
+def _bomb_error(size: str, where: str) -> ImageLoadError:
+    return ImageLoadError(
+        f"{where} is suspiciously large ({size}; the limit is "
+        f"{Image.MAX_IMAGE_PIXELS} pixels). Save a smaller copy or, if you trust it, "
+        "raise PIL.Image.MAX_IMAGE_PIXELS."
+    )
+
+
+def load_error(
+    path: str | os.PathLike[str], where: str, error: Exception
+) -> ImageLoadError:
+    """Explain why a file can't be read."""
+    if isinstance(error, FileNotFoundError):
+        if "://" in os.fsdecode(path):
+            return ImageFileNotFoundError(
+                f"{where} is a URL; download the picture and pass the file's path."
+            )
+        return ImageFileNotFoundError(
+            f"{where}: no such file. Relative paths start from the working directory "
+            f"({os.getcwd()}). Correct the path or drop the row."
+        )
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
+        return ImageLoadError(
+            f"{where} is a directory. Pass the paths of its pictures, for example "
+            'sorted(pathlib.Path(folder).glob("*.jpg")).'
+        )
+    if isinstance(error, PermissionError):
+        return ImageLoadError(f"{where} can't be opened: permission denied.")
+    if isinstance(error, Image.DecompressionBombError):
+        return _bomb_error("more than twice the limit", where)
+    if isinstance(error, Image.UnidentifiedImageError):
+        return ImageLoadError(
+            f"{where} is not a picture that Pillow can read. Convert it to PNG or "
+            "JPEG, or drop the row."
+        )
+    return ImageLoadError(
+        f"{where} can't be decoded: {type(error).__name__}: {error}. The file is "
+        "probably damaged; replace it or drop the row."
+    )

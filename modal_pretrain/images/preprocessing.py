@@ -1,0 +1,353 @@
+"""Pictures to the batches a backbone was trained on: resize, crop, normalise."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from modal_pretrain.images.accept import ImageSource
+
+__all__ = ["Preprocessing", "load_batches"]
+
+_MAX_THREADS = 8
+# Batches decoded ahead of the consumer.
+_AHEAD = 2
+# Past this size, a resized picture is mostly cropped away: a line one pixel high, say.
+_MAX_PIXELS = 1 << 26
+_INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pictures become a backbone's input.
+
+    Resizing is Pillow's, with antialiasing, as in timm.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Height and width of the result.
+    interpolation : str
+        Pillow's name of the filter in lower case, such as "bicubic".
+    resize_to : tuple of int
+        Height and width that `resize_mode` refers to.
+    resize_mode : {"cover", "squash", "fit"}
+        "cover" keeps the aspect ratio and makes the picture at least as large as
+        `resize_to`; "squash" resizes to exactly `resize_to`; "fit" keeps the aspect
+        ratio and makes it at most as large. What exceeds `size` is then cropped around
+        the centre; what is missing is filled, in mode "fit" with the mean colour.
+    mean, std : tuple of float
+        Of the channels R, G, B, for pictures in [0, 1].
+    """
+
+    size: tuple[int, int]
+    interpolation: str
+    resize_to: tuple[int, int]
+    resize_mode: Literal["cover", "squash", "fit"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def from_data_config(
+        cls, config: dict[str, Any], image_size: int | Sequence[int] | None = None
+    ) -> Preprocessing:
+        """Read a timm data configuration.
+
+        Parameters
+        ----------
+        config : dict
+            Result of ``timm.data.resolve_model_data_config``.
+        image_size : int, (int, int) or None, default=None
+            None gives timm's own evaluation transform: the configured size, with its
+            crop margin. A size (height and width) replaces that: pictures are resized
+            to cover it and cropped around the centre, without a margin, so pictures
+            of just this size are used as they are.
+
+        Returns
+        -------
+        Preprocessing
+
+        Raises
+        ------
+        ValueError
+            If the model does not take RGB, or a value has no meaning here.
+        """
+        channels, *configured = config["input_size"]
+        mean, std = (tuple(map(float, config[key])) for key in ("mean", "std"))
+        if channels != 3 or len(mean) != 3 or len(std) != 3:
+            raise ValueError(
+                f"The model takes {channels}-channel input; only RGB (3 channels) is "
+                "supported. Create it with in_chans=3."
+            )
+        interpolation = config.get("interpolation", "bicubic")
+        if interpolation not in _INTERPOLATIONS:
+            raise ValueError(
+                f"interpolation is {interpolation!r}, but one of {_INTERPOLATIONS} is "
+                "expected."
+            )
+        if image_size is not None:
+            size = _pair(image_size)
+            return cls(size, interpolation, size, "cover", mean, std)
+        size = _pair(configured)
+        crop_pct = config.get("crop_pct") or 0.875  # timm's default
+        crop_mode = config.get("crop_mode") or "center"
+        if config.get("crop_border_pixels"):
+            raise ValueError("crop_border_pixels is not supported; pass image_size.")
+        if crop_mode not in ("center", "squash", "border"):
+            raise ValueError(
+                f"crop_mode is {crop_mode!r}, but 'center', 'squash' or 'border' is "
+                "expected."
+            )
+        modes: dict[str, Any] = {"squash": "squash", "border": "fit"}
+        height, width = (math.floor(side / crop_pct) for side in size)
+        mode = modes.get(crop_mode, "cover")
+        return cls(size, interpolation, (height, width), mode, mean, std)
+
+    def fingerprint(self) -> str:
+        """Text of all fields, equal for equal results; part of the cache key."""
+        return ";".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether pictures of this size are used as they are."""
+        return (height, width) == self.size == self._resized(height, width)
+
+    def apply_uint8(self, picture: np.ndarray | Image.Image) -> np.ndarray:
+        """Resize and crop one picture.
+
+        Parameters
+        ----------
+        picture : ndarray of uint8, shape (h, w, 3), or RGB PIL image
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W, 3)
+        """
+        if isinstance(picture, np.ndarray):
+            if self.keeps(*picture.shape[:2]):
+                return picture
+            picture = Image.fromarray(np.ascontiguousarray(picture))
+        height, width = self._resized(picture.height, picture.width)
+        if height * width > max(_MAX_PIXELS, math.prod(self.resize_to)):
+            picture = _middle(picture)
+            height, width = self._resized(picture.height, picture.width)
+        if (height, width) != (picture.height, picture.width):
+            resampling = Image.Resampling[self.interpolation.upper()]
+            picture = picture.resize((width, height), resampling)
+        if (height, width) != self.size:
+            picture = self._crop_or_pad(picture)
+        return np.array(picture)
+
+    def normalise(
+        self, batch: torch.Tensor, dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
+        """Convert to what the backbone takes, on the device of the batch.
+
+        Parameters
+        ----------
+        batch : Tensor of uint8, shape (b, H, W, 3)
+        dtype : torch.dtype, default=torch.float32
+
+        Returns
+        -------
+        Tensor of `dtype`, shape (b, 3, H, W)
+            ``(batch / 255 - mean) / std`` in channels-last memory format. It differs
+            from timm's by float32 rounding, at most 1e-6, because both steps are one
+            multiply-add here.
+        """
+        if batch.dtype is not torch.uint8 or batch.ndim != 4 or batch.shape[-1] != 3:
+            raise ValueError(
+                "batch must be uint8 of shape (b, H, W, 3), got "
+                f"{batch.dtype} of shape {tuple(batch.shape)}."
+            )
+        b, height, width, _ = batch.shape
+        scale, shift = _affine(self.mean, self.std, width, batch.device)
+        # Rows of width * 3 values vectorise, a last axis of three does not; and a
+        # second buffer would cost more than the arithmetic.
+        pixels = batch.reshape(b * height, width * 3).to(torch.float32)
+        torch.addcmul(shift, pixels, scale, out=pixels)
+        return pixels.to(dtype).view(b, height, width, 3).permute(0, 3, 1, 2)
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """Size after resizing, rounded as timm (and torchvision) round it."""
+        to_height, to_width = self.resize_to
+        if self.resize_mode == "squash":
+            return self.resize_to
+        if self.resize_mode == "cover" and to_height == to_width:
+            if width <= height:
+                return int(to_width * height / width), to_width
+            return to_height, int(to_height * width / height)
+        choose = max if self.resize_mode == "fit" else min
+        ratio = choose(height / to_height, width / to_width)
+        return max(1, round(height / ratio)), max(1, round(width / ratio))
+
+    def _crop_or_pad(self, picture: Image.Image) -> Image.Image:
+        height, width = self.size
+        fill = (0, 0, 0)
+        if self.resize_mode == "fit":
+            red, green, blue = self.mean
+            fill = round(255 * red), round(255 * green), round(255 * blue)
+        wide, high = max(width, picture.width), max(height, picture.height)
+        if (wide, high) != picture.size:
+            padded = Image.new("RGB", (wide, high), fill)
+            padded.paste(
+                picture, ((wide - picture.width) // 2, (high - picture.height) // 2)
+            )
+            picture = padded
+        left, top = round((wide - width) / 2), round((high - height) / 2)
+        return picture.crop((left, top, left + width, top + height))
+
+
+def load_batches(
+    source: ImageSource,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    n_threads: int | None = None,
+    indices: slice | Sequence[int] | np.ndarray | None = None,
+    pin_memory: bool = False,
+) -> Iterator[torch.Tensor]:
+    """Decode, resize and crop pictures, in order, a few batches ahead.
+
+    Arrays whose pictures need no resizing are sliced, without threads. Everything else
+    is prepared by threads while the consumer computes; at most two batches wait.
+
+    Parameters
+    ----------
+    source : ImageSource
+    preprocessing : Preprocessing
+    batch_size : int
+        At least 1; the last batch may be smaller.
+    n_threads : int or None, default=None
+        None means one per available CPU, at most 8.
+    indices : slice or sequence of int, default=None
+        Positions to load. None loads all.
+    pin_memory : bool, default=False
+        Whether batches lie in memory that a CUDA device copies from while it computes.
+
+    Yields
+    ------
+    Tensor of uint8, shape (b, H, W, 3)
+        On the CPU. It may share memory with X: do not write to it.
+
+    Raises
+    ------
+    ImageLoadError
+        When the batch with a missing or damaged file is reached.
+    ValueError
+        If `batch_size` or `n_threads` is less than 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    if n_threads is None:
+        n_threads = min(_MAX_THREADS, _available_cpus())
+    elif n_threads < 1:
+        raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
+    if indices is not None:
+        source = source.take(indices)
+    size = source.uniform_size
+    if size is not None and preprocessing.keeps(*size):
+        return _sliced(source, batch_size, pin_memory)
+    return _threaded(source, preprocessing, batch_size, n_threads, pin_memory)
+
+
+def _sliced(
+    source: ImageSource, batch_size: int, pin_memory: bool
+) -> Iterator[torch.Tensor]:
+    for start in range(0, len(source), batch_size):
+        block = source.block(start, start + batch_size)
+        assert block is not None  # a known size comes with blocks
+        if not block.flags.writeable:  # PyTorch warns about read-only memory
+            block = block.copy()
+        elif any(stride < 0 for stride in block.strides):  # and refuses these
+            block = np.ascontiguousarray(block)
+        batch = torch.from_numpy(block)
+        yield batch.pin_memory() if pin_memory else batch
+
+
+def _threaded(
+    source: ImageSource,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    n_threads: int,
+    pin_memory: bool,
+) -> Iterator[torch.Tensor]:
+    waiting: deque[tuple[torch.Tensor, list[Future[None]]]] = deque()
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="modal_pretrain")
+
+    def fill(out: np.ndarray, start: int) -> None:
+        for i in range(len(out)):
+            out[i] = preprocessing.apply_uint8(source.load_pil(start + i))
+
+    def submit(start: int) -> None:
+        stop = min(start + batch_size, len(source))
+        shape = (stop - start, *preprocessing.size, 3)
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=pin_memory)
+        out = batch.numpy()
+        # A few pieces per thread, so that none waits long for a slow picture.
+        piece = max(1, math.ceil(len(out) / (2 * n_threads)))
+        cuts = range(0, len(out), piece)
+        jobs = [pool.submit(fill, out[cut : cut + piece], start + cut) for cut in cuts]
+        waiting.append((batch, jobs))
+
+    starts = iter(range(0, len(source), batch_size))
+    try:
+        for start in starts:
+            submit(start)
+            if len(waiting) > _AHEAD:
+                yield _finish(*waiting.popleft())
+        while waiting:
+            yield _finish(*waiting.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finish(batch: torch.Tensor, jobs: list[Future[None]]) -> torch.Tensor:
+    for job in jobs:
+        job.result()
+    return batch
+
+
+@functools.lru_cache(maxsize=16)
+def _affine(
+    mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factor and summand for one row of pixels."""
+    m, s = (torch.tensor(v, dtype=torch.float64) for v in (mean, std))
+    scale = (1 / (255 * s)).repeat(width).to(device, torch.float32)
+    return scale, (-m / s).repeat(width).to(device, torch.float32)
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """Cut a very long picture to 16 times its shorter side, around the centre."""
+    width, height = (min(side, 16 * min(picture.size)) for side in picture.size)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    try:
+        if isinstance(size, (int, np.integer)):
+            size = (int(size), int(size))
+        height, width = map(int, size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"image_size must be a positive int or (height, width), got {size!r}."
+        )
+    return height, width
+
+
+def _available_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):  # respects containers and taskset
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

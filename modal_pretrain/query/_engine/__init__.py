@@ -1,0 +1,1 @@
+"""What the strategies are built on: the pool, its embeddings, selection, clustering."""

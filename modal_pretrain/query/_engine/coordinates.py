@@ -1,0 +1,124 @@
+"""Principal coordinates of a pool, and the spreading of a batch in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
+
+from modal_pretrain.query._engine.pool import Pool
+
+_SAMPLE = 4096  # rows that the principal axes are estimated from
+_CHUNK = 4096
+
+
+def principal_coordinates(
+    pool: Pool, n_components: int, *, whiten: bool = True
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Place pool and labelled rows in the pool's whitened principal coordinates.
+
+    Features are standardised on the pool first, so none rules by its unit. Axes come
+    from a sample of the pool (the canonical order makes the first rows a fair one).
+
+    Parameters
+    ----------
+    pool : Pool
+        With rows in "centred" form, and the labelled set if there is one.
+    n_components : int
+        At most the rank of the sample is kept.
+    whiten : bool, default=True
+        Whether each column has variance 1. If not, the columns keep their relative
+        spread, and the mean squared length of a row is 1, so that one regularisation
+        fits embeddings of any scale.
+
+    Returns
+    -------
+    coords : numpy.ndarray of shape (n, q), float32
+        Mean 0 in each column, up to the sampling of the axes. Where all rows are
+        alike, one column of zeros.
+    base : numpy.ndarray of shape (m, q), float32
+        Labelled rows in the same coordinates; m is 0 where none is known.
+    """
+    x = pool.rows.fast
+    labelled = pool.labelled_rows().astype(np.float32)
+    sample = x[:_SAMPLE]
+    scale = sample.std(axis=0)
+    scale[scale <= 1e-6 * max(float(scale.max(initial=0)), 1e-30)] = np.inf
+    mean = sample.mean(axis=0)
+    part = (sample - mean) / scale
+    rank = min(n_components, *part.shape)
+    if len(part) < 2 or not np.isfinite(scale).any():
+        return np.zeros((pool.n, 1), np.float32), np.zeros((len(labelled), 1), "f4")
+    seed = int(pool.rng.integers(2**31 - 1))
+    _, singular, axes = randomized_svd(part, rank, n_iter=4, random_state=seed)
+    keep = singular > 1e-4 * singular[0]
+    deviation = singular[keep] / np.sqrt(len(part))
+    if not whiten:
+        deviation = np.full(len(deviation), np.sqrt((deviation**2).sum()))
+    turn = ((axes[keep] / scale) / deviation[:, None]).T.astype(np.float32)
+    shift = mean @ turn
+    coords = np.empty((pool.n, turn.shape[1]), dtype=np.float32)
+    for start in range(0, pool.n, _CHUNK):
+        block = slice(start, start + _CHUNK)
+        coords[block] = x[block] @ turn - shift
+    return coords, labelled @ turn - shift
+
+
+def spread(
+    coords: NDArray[np.float32],
+    candidates: NDArray[np.intp],
+    base: NDArray[np.float32],
+    k: int,
+) -> NDArray[np.intp]:
+    """Thin candidates by greedy k-center, starting from the labelled rows.
+
+    Parameters
+    ----------
+    coords : numpy.ndarray of shape (n, q), float32
+    candidates : numpy.ndarray of shape (m,), m >= k
+        Best first: of equal distances the better one is taken.
+    base : numpy.ndarray of shape (b, q), float32
+        Where there is none, the best candidate is the first centre.
+    k : int
+
+    Returns
+    -------
+    numpy.ndarray of shape (k,)
+        Rows, in the order of choice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
+    >>> spread(x, np.array([1, 0, 2, 3]), np.array([[0.0]], "f4"), 2).tolist()
+    [3, 1]
+    """
+    points = coords[candidates].astype(np.float64)
+    distance = squared_distance(points, base)
+    free = np.ones(len(points), dtype=bool)
+    chosen = []
+    for _ in range(k):
+        # Rounded, so that equal distances tie whatever the order of summation.
+        value = np.where(free, np.round(distance, 9), -1.0)
+        best = int(value.argmax())
+        free[best] = False
+        chosen.append(best)
+        gap = points - points[best]
+        distance = np.minimum(distance, np.einsum("ij,ij->i", gap, gap))
+    return candidates[np.array(chosen, dtype=np.intp)]
+
+
+def squared_distance(
+    points: NDArray[np.float64], base: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Give the squared distance of each point to the nearest row of the base.
+
+    Infinite where the base has no rows. Shapes (m, q) and (b, q) give (m,).
+    """
+    distance = np.full(len(points), np.inf)
+    squares = np.einsum("ij,ij->i", points, points)[:, None]
+    for start in range(0, len(base), 256):
+        near = base[start : start + 256].astype(np.float64)
+        block = squares - 2 * points @ near.T + np.einsum("ij,ij->i", near, near)
+        distance = np.minimum(distance, np.maximum(block.min(axis=1), 0))
+    return distance

@@ -1,0 +1,283 @@
+"""One vector a row, of the pool and of the labelled set, from what a classifier offers.
+
+Either there are vectors, or an error says how to get some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+
+from modal_pretrain.query._engine.arguments import n_rows
+from modal_pretrain.query._engine.classifier import (
+    base_estimator,
+    is_committee,
+    is_learner,
+    is_unfitted,
+)
+from modal_pretrain.query._engine.mapped import Pages, rows_a_block
+
+
+def embeddings(
+    classifier: Any, X: Any, n: int, *, name: str = "X"
+) -> NDArray[np.floating]:
+    """Get one vector a row, from whatever the classifier offers.
+
+    Tried in this order: `embed(X)` of the estimator; the steps of a Pipeline but the
+    last (a modAL learner asks for that with `on_transformed=True`; one that does not is
+    taken at its word if X is a 2-D array of numbers); X itself if it is a 2-D array of
+    numbers. A committee gives the vectors of its members side by side, equal ones once.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+    X : the pool, n rows
+    name : str
+        What to call X in errors.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, d), float32 or float64
+
+    Raises
+    ------
+    TypeError
+        If there is no way to get vectors.
+    ValueError
+        If the vectors have another number of rows, are not finite or too large.
+    NotFittedError
+        If only an unfitted pipeline could give them.
+    """
+    if is_committee(classifier):
+        blocks: list[NDArray[np.floating]] = []
+        for learner in classifier.learner_list:
+            flag = classifier.on_transformed or learner.on_transformed
+            block = _embed_one(learner.estimator, X, n, name, flag, learner)
+            if not any(np.array_equal(block, other) for other in blocks):
+                blocks.append(block)
+        return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+    if is_learner(classifier):
+        flag = bool(getattr(classifier, "on_transformed", False))
+        return _embed_one(classifier.estimator, X, n, name, flag, classifier)
+    return _embed_one(classifier, X, n, name, True, None)
+
+
+def _embed_one(
+    estimator: Any, X: Any, n: int, name: str, transformed: bool, learner: Any
+) -> NDArray[np.floating]:
+    if hasattr(estimator, "embed"):
+        return check_embeddings(estimator.embed(X), n, f"classifier.embed({name})")
+    plain = _as_numeric_table(X)
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        if transformed or plain is None:
+            return _through_pipeline(estimator, X, n, name)
+    elif transformed and learner is not None and _holds_pipelines(estimator):
+        joined = learner.transform_without_estimating(X)
+        return check_embeddings(joined, n, f"the ensemble's transform of {name}")
+    if plain is not None:
+        return check_embeddings(plain, n, name)
+    raise TypeError(
+        f"{name}: no embeddings for a pool of type {type(X).__name__}"
+        f"{_shape_of(X)}, as {type(estimator).__name__} has no embed method. Pass a "
+        "2-D array of numbers, use a PretrainedClassifier, or wrap an encoder and a "
+        "classifier in a Pipeline."
+    )
+
+
+def _holds_pipelines(estimator: Any) -> bool:
+    members = getattr(estimator, "estimators_", ())
+    return any(isinstance(member, Pipeline) for member in members)
+
+
+def _through_pipeline(
+    pipeline: Pipeline, X: Any, n: int, name: str
+) -> NDArray[np.floating]:
+    head = pipeline.steps[-1][1]
+    try:
+        features = pipeline[:-1].transform(X)
+    except Exception as error:
+        if not is_unfitted(error):
+            raise
+        plain = _as_numeric_table(X)
+        if plain is not None:
+            return check_embeddings(plain, n, name)
+        raise NotFittedError(
+            "classifier: the pipeline has not been fitted, so it can't embed "
+            f"{name}. Fit it on the seed set before the first query."
+        ) from error
+    if hasattr(head, "embed"):
+        features = head.embed(features)
+    return check_embeddings(features, n, f"the pipeline's transform of {name}")
+
+
+def _as_numeric_table(X: Any) -> NDArray[Any] | None:
+    """Give X as an array if it is a 2-D table of numbers, else None."""
+    if hasattr(X, "toarray") or isinstance(X, Mapping):
+        return None
+    if isinstance(X, (list, tuple)):
+        if not X or not isinstance(X[0], (list, tuple, np.ndarray)):
+            return None
+    elif not hasattr(X, "__array__"):
+        return None
+    try:
+        array = np.asarray(X)
+    except (TypeError, ValueError):
+        return None
+    if array.ndim != 2:
+        return None
+    if array.dtype.kind == "O":  # data frames with mixed columns
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            return None
+    return array if array.dtype.kind in "fiub" else None
+
+
+def _shape_of(X: Any) -> str:
+    shape = getattr(X, "shape", None)
+    return "" if shape is None else f" and shape {tuple(shape)}"
+
+
+def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
+    """Check that `raw` is a finite table with n rows; integers become float64."""
+    if hasattr(raw, "toarray"):
+        raise TypeError(
+            f"{name} is a sparse matrix of shape {raw.shape}; these strategies need "
+            "dense vectors. Put TruncatedSVD before the classifier in a Pipeline."
+        )
+    values = np.asarray(raw)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {values.dtype}; expected numbers.")
+    if values.ndim != 2:
+        raise TypeError(
+            f"{name} has shape {values.shape}; expected (n_samples, n_features)."
+        )
+    if values.shape[0] != n or values.shape[1] == 0:
+        raise ValueError(
+            f"{name} has shape {values.shape}; expected {n} rows and at least one "
+            "column."
+        )
+    if values.dtype not in (np.float32, np.float64):
+        values = values.astype(np.float32 if values.dtype == np.float16 else np.float64)
+    pages, size, largest = Pages(values), rows_a_block(values), 0.0
+    for start in range(0, n, size):
+        block = values[start : start + size]
+        with np.errstate(all="ignore"):
+            quick = bool(np.isfinite(block.sum()))
+        if not quick and not np.isfinite(block).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
+            raise ValueError(
+                f"{name} has {block[row, column]} in row {start + row}, column "
+                f"{column}; distances need finite embeddings. Drop or impute such "
+                "rows before querying."
+            )
+        largest = max(largest, float(block.max()), -float(block.min()))
+        pages.read(block.nbytes)
+    if largest > 1e15:
+        raise ValueError(
+            f"{name} has values beyond 1e15, whose distances overflow in float32. "
+            "Standardise the features, for example with StandardScaler."
+        )
+    return values
+
+
+def predictor_on_embeddings(classifier: Any, X: Any) -> Any:
+    """Find what turns embeddings, as `embeddings` gives them, into probabilities.
+
+    Returns
+    -------
+    callable or None
+        None where the embeddings lie inside the estimator and its head is out of reach.
+    """
+    if is_committee(classifier):
+        members = [learner.estimator for learner in classifier.learner_list]
+        if any(hasattr(m, "embed") or isinstance(m, Pipeline) for m in members):
+            return None
+        return classifier.predict_proba
+    estimator = base_estimator(classifier)
+    if hasattr(estimator, "embed"):
+        return None
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        flag = getattr(classifier, "on_transformed", True)
+        if flag or _as_numeric_table(X) is None:
+            head = estimator.steps[-1][1]
+            return None if hasattr(head, "embed") else head.predict_proba
+    if getattr(classifier, "on_transformed", False) and _holds_pipelines(estimator):
+        return None
+    if hasattr(X, "columns"):  # fitted on a data frame, whose names it wants to see
+        frame, columns = type(X), X.columns
+        return lambda rows: classifier.predict_proba(frame(rows, columns=columns))
+    return classifier.predict_proba
+
+
+class Labelled(NamedTuple):
+    """Embeddings and labels of what has been labelled; None where unknown."""
+
+    embeddings: NDArray[np.floating] | None
+    y: NDArray[Any] | None
+
+
+def labelled_set(
+    classifier: Any, X_labelled: Any = None, y_labelled: Any = None
+) -> Labelled:
+    """Get the embeddings and labels of the labelled set.
+
+    Arguments win over what a modAL learner remembers (`X_training`, `y_training`). Of a
+    committee, whose members may differ, all that any member remembers is taken. A
+    DeepActiveLearner remembers nothing.
+
+    Raises
+    ------
+    ValueError
+        If `X_labelled` and `y_labelled` differ in length.
+    TypeError, ValueError
+        As in `embeddings`.
+    """
+    parts: list[tuple[Any, Any]] = []
+    if X_labelled is not None:
+        parts = [(X_labelled, y_labelled)]
+    elif is_committee(classifier):
+        for learner in classifier.learner_list:
+            pair = (
+                getattr(learner, "X_training", None),
+                getattr(learner, "y_training", None),
+            )
+            if pair[0] is not None and not any(_same(pair[0], p[0]) for p in parts):
+                parts.append(pair)
+    elif is_learner(classifier):
+        X_known = getattr(classifier, "X_training", None)
+        if X_known is not None:
+            parts = [(X_known, getattr(classifier, "y_training", None))]
+    vectors: list[NDArray[np.floating]] = []
+    labels: list[NDArray[Any]] = []
+    for X_part, y_part in parts:
+        n = n_rows(X_part, "X_labelled")
+        if n == 0:
+            continue
+        vectors.append(embeddings(classifier, X_part, n, name="X_labelled"))
+        if y_part is not None:
+            y_array = np.asarray(y_part)
+            if len(y_array) != n:
+                raise ValueError(
+                    f"y_labelled has {len(y_array)} entries for the {n} rows of "
+                    "X_labelled; pass one label a row."
+                )
+            labels.append(y_array)
+    known_y = np.concatenate(labels) if labels else None
+    if known_y is None and y_labelled is not None:
+        known_y = np.asarray(y_labelled)
+    return Labelled(np.vstack(vectors) if vectors else None, known_y)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    try:
+        return bool(np.array_equal(a, b))
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,200 @@
+"""Several predictions of the same pool: committees, ensembles, dropout.
+
+Nothing here imports torch. A network with dropout is one already made with it; it is
+known by its `module_`, and only its dropout layers are switched on, for a while.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from modal_pretrain.query._engine.classifier import (
+    base_estimator,
+    check_probabilities,
+    is_committee,
+    is_unfitted,
+)
+from modal_pretrain.query._engine.mapped import by_blocks
+
+
+class Samples(NamedTuple):
+    """Probabilities of each member, (K, n, n_classes), and whether they are fitted."""
+
+    values: NDArray[np.float64]
+    fitted: bool
+
+
+def probability_samples(
+    classifier: Any,
+    X: Any,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    n_samples: int = 10,
+    proba_samples: Any = None,
+) -> Samples:
+    """Get several sets of class probabilities of the pool.
+
+    Tried in this order: `proba_samples`, an array or a function of X; the members of a
+    modAL committee; the `estimators_` of an ensemble, at the end of a Pipeline or not;
+    a network with dropout layers, run `n_samples` times.
+
+    Raises
+    ------
+    TypeError
+        If there is nothing of these.
+    ValueError
+        If the probabilities are malformed or not finite.
+    """
+    if proba_samples is not None:
+        return Samples(check_samples(proba_samples, X, n), True)
+    owner = base_estimator(classifier)
+    try:
+        if is_committee(classifier):
+            votes = np.asarray(by_blocks(classifier.vote_proba, X), dtype=np.float64)
+            members = [
+                check_probabilities(votes[:, i], n, f"committee member {i}")
+                for i in range(votes.shape[1])
+            ]
+            return Samples(np.stack(members), True)
+        data = X
+        if isinstance(owner, Pipeline):
+            head = owner.steps[-1][1]
+            if hasattr(head, "estimators_") or hasattr(head, "module_"):
+                data = owner[:-1].transform(X) if len(owner.steps) > 1 else X
+            owner = head
+        if hasattr(owner, "estimators_"):
+            return Samples(_members(owner, data, n), True)
+        if hasattr(owner, "module_"):
+            return Samples(_with_dropout(owner, data, n, n_samples, rng), True)
+        if hasattr(owner, "predict_proba"):
+            by_blocks(classifier.predict_proba, X)  # an unfitted one says so here
+    except Exception as error:
+        if not is_unfitted(error):
+            raise
+        return Samples(np.full((1, n, 2), 0.5), False)
+    raise TypeError(
+        f"classifier: {type(owner).__name__} gives one prediction, but this strategy "
+        "needs several. Use a modAL Committee, an ensemble such as "
+        "RandomForestClassifier or BaggingClassifier, a network with dropout, or pass "
+        "proba_samples of shape (n_members, n_samples, n_classes)."
+    )
+
+
+def check_samples(raw: Any, X: Any, n: int) -> NDArray[np.float64]:
+    """Check the argument `proba_samples`."""
+    values = np.asarray(raw(X) if callable(raw) else raw, dtype=np.float64)
+    if values.ndim != 3 or values.shape[0] == 0:
+        raise ValueError(
+            f"proba_samples has shape {values.shape}; expected (n_members, n_samples, "
+            "n_classes) with at least one member."
+        )
+    for member in values:
+        check_probabilities(member, n, "proba_samples")
+    return values
+
+
+def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
+    members = list(np.ravel(ensemble.estimators_))
+    if not members or not all(hasattr(m, "predict_proba") for m in members):
+        raise TypeError(
+            f"classifier: the members of {type(ensemble).__name__} have no "
+            "predict_proba, so they can't disagree about probabilities. Use "
+            "RandomForestClassifier, BaggingClassifier or a modAL Committee."
+        )
+    # Members were fitted on arrays, whatever the ensemble was given.
+    if hasattr(X, "__array__") and not hasattr(X, "toarray"):
+        X = np.asarray(X)
+    columns = getattr(ensemble, "estimators_features_", None)
+    out = np.zeros((len(members), n, len(ensemble.classes_)))
+    for i, member in enumerate(members):
+        predict = member.predict_proba
+        if columns is not None:
+            predict = partial(_on_columns, predict, columns[i])
+        proba = check_probabilities(by_blocks(predict, X), n, f"ensemble member {i}")
+        # scikit-learn's ensembles fit their members on the numbers of the classes.
+        out[i][:, np.asarray(member.classes_).astype(np.intp)] = proba
+    return out
+
+
+def _on_columns(predict: Callable[[Any], Any], columns: Any, X: Any) -> Any:
+    return predict(X[:, columns])
+
+
+def _with_dropout(
+    net: Any, X: Any, n: int, n_samples: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    layers = [
+        layer
+        for layer in net.module_.modules()
+        if "Dropout" in type(layer).__name__ and getattr(layer, "p", 0) > 0
+    ]
+    if not layers:
+        raise TypeError(
+            f"classifier: {type(net).__name__} has no dropout layer with p > 0, so all "
+            "its predictions would be the same. Add one, or use a modAL Committee."
+        )
+    out = np.empty((n_samples, n, 0))
+    with _torch_seed(int(rng.integers(2**31 - 1))):
+        for i in range(n_samples):
+            with _fixed_masks(layers):
+                proba = check_probabilities(
+                    by_blocks(net.predict_proba, X), n, "classifier.predict_proba"
+                )
+            if i == 0:
+                out = np.empty((n_samples, *proba.shape))
+            out[i] = proba
+    return out
+
+
+@contextmanager
+def _fixed_masks(layers: list[Any]) -> Iterator[None]:
+    """Let dropout layers drop the same units of every row, and nothing else change.
+
+    A pass is then one model, as a committee's member is: its predictions for different
+    rows belong together, and do not depend on the order of the rows.
+    """
+    modes = [layer.training for layer in layers]
+    for layer in layers:
+        layer.training = True
+        # predict_proba puts the network in evaluation mode; these layers don't follow.
+        layer.train = lambda mode=True, layer=layer: layer
+        layer.forward = _masked(layer)
+    try:
+        yield
+    finally:
+        for layer, mode in zip(layers, modes, strict=True):
+            del layer.train, layer.forward
+            layer.training = mode
+
+
+def _masked(layer: Any) -> Callable[[Any], Any]:
+    plain = layer.forward
+    mask = None
+
+    def forward(x: Any) -> Any:
+        nonlocal mask
+        if mask is None or mask.shape[1:] != x.shape[1:]:
+            ones = x[:1].detach().clone()
+            ones[...] = 1
+            mask = plain(ones)
+        return x * mask
+
+    return forward
+
+
+@contextmanager
+def _torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch for a while and leave its generators as they were."""
+    torch = sys.modules["torch"]  # a network exists, so torch does
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

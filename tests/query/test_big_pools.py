@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain import query
-from modal_pretrain.query import _mapped
+from modal_pretrain.query._engine import mapped as _mapped
 from modal_pretrain.query._engine.mapped import Pages, by_blocks, is_mapped
 from modal_pretrain.query._engine.order import canonical_order
 from modal_pretrain.query._engine.pool import Rows

@@ -1,0 +1,78 @@
+"""Files that are whole or not there, and locks between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+
+def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    path : Path or str
+        Its folder exists. A file that is there is replaced.
+    content : str or bytes
+        Text is written as UTF-8, its ends of lines as they are.
+    sync : bool, default=True
+        Whether the content has reached the disk when this returns.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def replace(source: Path, target: Path, attempts: int = 10) -> None:
+    """Rename over what is there; wait where another process still reads it."""
+    while True:
+        attempts -= 1
+        try:
+            source.replace(target)
+            return
+        except PermissionError:  # Windows only, while somebody has the file open
+            if attempts <= 0 or os.name != "nt":
+                raise
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
+    """Hold a lock between processes while the block runs.
+
+    Parameters
+    ----------
+    path : Path or str
+        Of the lock's file, beside what it guards. It is left behind: to delete it
+        would let two processes hold one lock each.
+    timeout : float, default=-1
+        Seconds to wait; 0 does not wait, -1 waits for ever.
+
+    Raises
+    ------
+    TimeoutError
+        If another process (or thread) holds it that long.
+    """
+    lock = FileLock(path, timeout=timeout)
+    try:
+        with lock:
+            yield lock
+    except Timeout:
+        raise TimeoutError(f"Another process holds {path}.") from None

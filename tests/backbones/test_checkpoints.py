@@ -1,0 +1,172 @@
+"""Weights from files."""
+
+import os
+
+import pytest
+import timm
+import torch
+
+from modal_pretrain import BackboneWeightsError, create_backbone
+from tests.backbones.cases import (
+    SMALL,
+    SMALL_VIT,
+    embed,
+    save,
+    small,
+    states_equal,
+)
+
+
+def small_factory(pretrained=False):
+    return timm.create_model(SMALL, pretrained=pretrained, num_classes=0)
+
+
+@pytest.mark.parametrize("name", [SMALL, SMALL_VIT])
+@pytest.mark.parametrize(
+    "suffix, wrap",
+    [
+        (".safetensors", lambda s: s),
+        (".pth", lambda s: s),
+        (".pt", lambda s: {"state_dict": s, "epoch": 3}),
+        (".bin", lambda s: {"model": s}),
+        (".pth", lambda s: {f"module.{key}": value for key, value in s.items()}),
+    ],
+    ids=["safetensors", "pth", "state_dict", "model", "module."],
+)
+def test_checkpoint_formats(tmp_path, name, suffix, wrap):
+    original = small(name)
+    path = save(wrap(original.state_dict()), tmp_path / f"weights{suffix}")
+    loaded = create_backbone(name, pretrained=path)
+    assert loaded.weights_source == f"file {path}"
+    original.reset_classifier(0)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    size = 160 if name == SMALL_VIT else 64
+    assert torch.equal(embed(loaded, size), embed(original, size))
+
+
+def test_path_may_be_str_and_user_relative(tmp_path, monkeypatch):
+    path = save(small().state_dict(), tmp_path / "w.pth")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given in (str(path), "~/w.pth"):
+        assert create_backbone(SMALL, pretrained=given).weights_source == f"file {path}"
+
+
+@pytest.mark.parametrize("n_classes", [0, 5, 1000])
+def test_only_the_head_may_differ(tmp_path, n_classes):
+    original = small(num_classes=n_classes)
+    path = save(original.state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone(SMALL, pretrained=path)
+    assert torch.equal(loaded.conv_stem.weight, original.conv_stem.weight)
+
+
+@pytest.mark.parametrize("name", ["caformer_s18", "efficientvit_m0"])
+def test_heads_with_more_layers_than_the_configuration_names(tmp_path, name):
+    original = small(name)
+    path = save(original.state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone(name, pretrained=path)
+    assert len(loaded.state_dict()) < len(original.state_dict()) - 2
+    state = {**original.state_dict(), "odd": torch.zeros(2)}
+    with pytest.raises(BackboneWeightsError, match="1 unexpected: odd"):
+        create_backbone(name, pretrained=save(state, path))
+
+
+@pytest.mark.parametrize("given", ["missing", "unexpected", "renamed", "nothing"])
+def test_other_differences_are_listed(tmp_path, given):
+    state = small().state_dict()
+    if given == "missing":
+        del state["bn1.weight"], state["blocks.0.0.conv.weight"]
+    elif given == "unexpected":
+        state["bn7.weight"] = torch.zeros(3)
+    elif given == "renamed":
+        state = {f"encoder.{key}": value for key, value in state.items()}
+    else:
+        state = {}
+    path = save(state, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError) as info:
+        create_backbone(SMALL, pretrained=path)
+    message = str(info.value)
+    assert str(path) in message
+    expected = {
+        "missing": ["2 missing: ", "blocks.0.0.conv.weight", "bn1.weight"],
+        "unexpected": ["1 unexpected: bn7.weight"],
+        "renamed": ["missing: ", "unexpected: encoder.", " more"],
+        "nothing": [],
+    }
+    for text in expected[given]:
+        assert text in message
+
+
+def test_keys_that_only_look_like_the_heads(tmp_path):
+    # "head" is the classifier of a ViT; "header" or "head_norm" are not.
+    state = small(SMALL_VIT).state_dict()
+    state["header.weight"] = torch.zeros(3)
+    path = save(state, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"1 unexpected: header\.weight"):
+        create_backbone(SMALL_VIT, pretrained=path)
+
+
+def test_other_shapes_are_refused(tmp_path):
+    state = small().state_dict()
+    state["conv_stem.weight"] = torch.zeros(7, 3, 3, 3)
+    path = save(state, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"(?s)conv_stem\.weight|size mism"):
+        create_backbone(SMALL, pretrained=path)
+
+
+def test_other_architecture_is_refused(tmp_path):
+    path = save(small("resnet18").state_dict(), tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"cannot be loaded|do not fit"):
+        create_backbone(SMALL, pretrained=path)
+
+
+class Exploit:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("name", [SMALL, small_factory], ids=["timm", "factory"])
+def test_pickled_code_is_not_run(tmp_path, name):
+    trap = tmp_path / "trap"
+    state = {**small().state_dict(), "extra": Exploit(str(trap))}
+    path = save(state, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"(?i)weights.only"):
+        create_backbone(name, pretrained=path)
+    assert not trap.exists()
+
+
+def test_old_timm_is_not_trusted_either(tmp_path, monkeypatch):
+    # Before 1.0.20 or so, timm unpickled files without weights_only.
+    seen = []
+    original = timm.models.load_state_dict
+
+    def spy(*args, **kwargs):
+        seen.append(kwargs)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(timm.models, "load_state_dict", spy)
+    create_backbone(SMALL, save(small().state_dict(), tmp_path / "w.pth"))
+    assert seen == [{"weights_only": True}]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_garbage_is_an_error(tmp_path, content, suffix):
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BackboneWeightsError, match="cannot be loaded"):
+        create_backbone(SMALL, pretrained=path)
+
+
+@pytest.mark.parametrize("name", [SMALL, small_factory], ids=["timm", "factory"])
+def test_missing_file_is_named(tmp_path, name):
+    with pytest.raises(BackboneWeightsError, match=r"gone\.pth.*no such file"):
+        create_backbone(name, pretrained=tmp_path / "gone.pth")
+
+
+@pytest.mark.parametrize("pretrained", [None, 1, 0, 2.5, ["w.pth"]])
+def test_pretrained_of_another_type(pretrained):
+    with pytest.raises(TypeError, match="pretrained must be True, False or the path"):
+        create_backbone(SMALL, pretrained=pretrained)

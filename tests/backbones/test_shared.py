@@ -1,0 +1,57 @@
+"""One copy of a backbone per process."""
+
+import os
+
+import torch
+from torch import nn
+
+from modal_pretrain.backbones.shared import own_backbone, shared_backbone
+from tests.backbones.cases import (
+    SMALL,
+    SMALL_VIT,
+    save,
+    small,
+    states_equal,
+)
+
+
+def test_one_copy_for_all():
+    one = shared_backbone(SMALL, False, 0)
+    assert shared_backbone(SMALL, False, 0) is one
+    assert shared_backbone(SMALL, False, 1) is not one
+    assert not any(p.requires_grad for p in one.parameters())
+    # A convolutional network serves every size, a ViT has a copy for each.
+    assert shared_backbone(SMALL, False, 0, image_size=64) is one
+    vit = shared_backbone(SMALL_VIT, False, 0)
+    assert shared_backbone(SMALL_VIT, False, 0, image_size=64) is not vit
+    assert shared_backbone(SMALL_VIT, False, 0, image_size=64) is shared_backbone(
+        SMALL_VIT, False, 0, image_size=(64, 64)
+    )
+    assert vit(torch.zeros(1, 3, 160, 160)).ndim == 2
+
+
+def test_own_copy_starts_from_the_shared_state():
+    shared = shared_backbone(SMALL, False, 0)
+    own = own_backbone(SMALL, False, 0)
+    assert states_equal(own.state_dict(), shared.state_dict())
+    assert all(p.requires_grad for p in own.parameters())
+    with torch.no_grad():
+        own.conv_stem.weight.zero_()
+    assert shared.conv_stem.weight.any()
+
+
+def test_replaced_checkpoint_is_read_again(tmp_path):
+    path = save(small(seed=1).state_dict(), tmp_path / "w.pth")
+    one = shared_backbone(SMALL, path, 0)
+    save(small(seed=2).state_dict(), path)
+    os.utime(path, ns=(1, 1))
+    two = shared_backbone(SMALL, path, 0)
+    assert not torch.equal(one.conv_stem.weight, two.conv_stem.weight)
+
+
+def test_seed_reaches_what_a_factory_draws_beside_its_pretrained_weights():
+    def factory(pretrained=False):
+        return nn.Linear(3, 3)
+
+    one, two = (shared_backbone(factory, True, seed) for seed in (0, 1))
+    assert not torch.equal(one.weight, two.weight)

@@ -1,0 +1,164 @@
+"""Labels, classes and class weights."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tests.classifier.cases import (
+    KINDS,
+    kinds,
+)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["no", "yes"],
+        np.array(["no", "yes"], dtype=object),
+        [False, True],
+        [-3, 7],
+        [0.0, 1.0],
+        [5.0, 2.0],
+        ["a much longer label", "b"],
+        np.array([3, 200], dtype=np.uint8),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["head", "all"])
+def test_kinds_of_labels(make, pictures, labels, names, kind):
+    y = np.asarray(names)[labels]
+    classifier = make(**KINDS[kind]).fit(pictures, y)
+    assert classifier.classes_.tolist() == sorted(set(y.tolist()))
+    predicted = classifier.predict(pictures)
+    assert predicted.dtype == y.dtype
+    proba = classifier.predict_proba(pictures)
+    np.testing.assert_array_equal(predicted, classifier.classes_[proba.argmax(1)])
+    if kind == "head":
+        assert (predicted == y).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [list, tuple, pd.Series, torch.tensor, partial(pd.Series, index=range(50, 74))],
+)
+def test_containers_of_labels(make, pictures, labels, wrap):
+    classifier = make().fit(pictures, wrap(labels.tolist()))
+    expected = make().fit(pictures, labels)
+    np.testing.assert_array_equal(
+        classifier.predict_proba(pictures), expected.predict_proba(pictures)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["category", None])
+def test_pandas_labels(make, pictures, labels, dtype):
+    y = pd.Series(np.array(["no", "yes"])[labels], dtype=dtype)
+    predicted = make().fit(pictures, y).predict(pictures)
+    assert (predicted == y.to_numpy()).mean() > 0.9
+
+
+def test_column_of_labels_warns(make, pictures, labels):
+    with pytest.warns(Warning, match="A column-vector y was passed"):
+        make().fit(pictures, labels[:, None])
+
+
+@pytest.mark.parametrize("kind", ["head", "all"])
+def test_classes_missing_from_the_seed_set(make, pictures, labels, kind):
+    y = np.array(["b", "d"])[labels]
+    classifier = make(**KINDS[kind], classes=["d", "c", "b", "a"])
+    assert classifier.classes_.tolist() == list("abcd")
+    classifier.fit(pictures, y)
+    proba = classifier.predict_proba(pictures)
+    assert proba.shape == (24, 4)
+    assert (proba > 0).all()
+    if kind == "head":
+        assert set(classifier.predict(pictures)) == {"b", "d"}
+        assert (proba[:, [0, 2]].max(axis=1) < proba[:, [1, 3]].max(axis=1)).all()
+        np.testing.assert_allclose(proba[:, 0], proba[:, 2], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "classes, y, unseen",
+    [
+        ([0, 1], [0, 1, 2, 2], r"\[2\].*\[0, 1\]"),
+        (["a", "b"], ["a", "z", "b", "y"], r"\['y', 'z'\].*\['a', 'b'\]"),
+        ([0, 1], ["a", "b", "a", "b"], r"\['a', 'b'\].*\[0, 1\]"),
+        (["a", "b"], [0, 1, 0, 1], r"\[0, 1\].*\['a', 'b'\]"),
+        ([1, 2], [0, 1, 2, 1], r"\[0\].*\[1, 2\]"),
+    ],
+)
+def test_labels_that_are_no_classes(make, pictures, classes, y, unseen):
+    with pytest.raises(ValueError, match=rf"labels {unseen}\. Name all labels"):
+        make(classes=classes).fit(pictures[:4], y)
+
+
+def test_no_classes_at_all(make, pictures, labels):
+    with pytest.raises(ValueError, match="classes is empty"):
+        make(classes=[]).fit(pictures, labels)
+
+
+def test_classes_before_fit(make):
+    assert not hasattr(make(), "classes_")
+    assert make(classes=["z", "a"]).classes_.tolist() == ["a", "z"]
+
+
+def test_classes_set_anew_count_from_the_next_fit(make, pictures, labels):
+    classifier = make().fit(pictures, labels)
+    classifier.set_params(classes=[0, 1, 2])
+    assert classifier.classes_.tolist() == [0, 1]
+    assert classifier.predict_proba(pictures).shape == (24, 2)
+    classifier.fit(pictures, labels)
+    assert classifier.predict_proba(pictures).shape == (24, 3)
+
+
+@kinds
+def test_seed_set_of_one_class(make, pictures, kind):
+    one = make(**KINDS[kind]).fit(pictures[:4], ["x"] * 4)
+    assert one.predict_proba(pictures).tolist() == [[1.0]] * 24
+    assert set(one.predict(pictures)) == {"x"}
+    classes = ["w", "x", "y"]
+    known = make(**KINDS[kind], classes=classes).fit(pictures[:4], ["x"] * 4)
+    assert known.predict_proba(pictures[:4]).shape == (4, 3)
+    assert (known.predict(pictures[:4]) == "x").mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["head", "all", "last"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_very_few_labels(make, pictures, labels, kind, n):
+    classifier = make(**KINDS[kind], classes=[0, 1]).fit(pictures[:n], labels[:n])
+    assert np.isfinite(classifier.predict_proba(pictures)).all()
+
+
+def test_class_weight(make, pictures):
+    y = (np.arange(24) >= 20).astype(int)
+    shares = [
+        make(class_weight=weight).fit(pictures, y).predict_proba(pictures)[:, 1].mean()
+        for weight in (None, "balanced", {0: 1, 1: 100})
+    ]
+    assert shares[0] < shares[1] - 0.05 < shares[2]
+
+
+def test_class_weight_of_a_class_that_is_missing(make, pictures, labels):
+    weights = {0: 1.0, 1: 2.0, 2: 5.0}
+    classifier = make(classes=[0, 1, 2], class_weight=weights).fit(pictures, labels)
+    assert classifier.predict_proba(pictures).shape == (24, 3)
+
+
+@pytest.mark.parametrize(
+    "class_weight, match", [("heavy", "class_weight"), ({5: 1.0}, "class_weight")]
+)
+def test_bad_class_weight(make, pictures, labels, class_weight, match):
+    with pytest.raises(ValueError, match=match):
+        make(class_weight=class_weight).fit(pictures, labels)
+
+
+def test_class_weight_needs_a_criterion_with_weights(make, pictures, labels):
+    class Plain(nn.Module):
+        def forward(self, logits, y):
+            return nn.functional.cross_entropy(logits, y)
+
+    with pytest.raises(ValueError, match="needs a criterion with weights like Cross"):
+        make(criterion=Plain, class_weight="balanced").fit(pictures, labels)

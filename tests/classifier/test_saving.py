@@ -1,0 +1,124 @@
+"""Pickles, copies and clones."""
+
+import copy
+import io
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from skorch.callbacks import Checkpoint
+
+from modal_pretrain import EmbeddingCache
+from tests.classifier.cases import (
+    KINDS,
+    kinds,
+)
+
+
+@kinds
+@pytest.mark.parametrize("way", ["pickle", "joblib", "deepcopy"])
+def test_round_trip(make, pictures, labels, kind, way, tmp_path):
+    classifier = make(**KINDS[kind]).fit(pictures, labels)
+    expected = classifier.predict_proba(pictures)
+    if way == "pickle":
+        restored = pickle.loads(pickle.dumps(classifier))
+    elif way == "joblib":
+        joblib.dump(classifier, tmp_path / "classifier.joblib")
+        restored = joblib.load(tmp_path / "classifier.joblib")
+    else:
+        restored = copy.deepcopy(classifier)
+    np.testing.assert_array_equal(restored.predict_proba(pictures), expected)
+    assert restored.get_params().keys() == classifier.get_params().keys()
+    continued = restored.partial_fit(pictures[:5], labels[:5]).predict_proba(pictures)
+    classifier.partial_fit(pictures[:5], labels[:5])
+    np.testing.assert_array_equal(classifier.predict_proba(pictures), continued)
+    assert (continued != expected).any()
+    restored.fit(pictures, labels)
+    np.testing.assert_array_equal(restored.predict_proba(pictures), expected)
+    np.testing.assert_array_equal(classifier.predict_proba(pictures), continued)
+
+
+def test_unfitted_round_trip(make, pictures, labels):
+    for classifier in (make(), make().initialize()):
+        restored = pickle.loads(pickle.dumps(classifier))
+        restored.fit(pictures, labels)
+        np.testing.assert_array_equal(
+            restored.predict_proba(pictures),
+            make().fit(pictures, labels).predict_proba(pictures),
+        )
+
+
+def test_device_auto_survives_a_pickle(make, pictures, labels):
+    classifier = make(device="auto").fit(pictures, labels)
+    restored = pickle.loads(pickle.dumps(classifier))
+    assert restored.device == "auto"
+    assert restored.predict(pictures).shape == (24,)
+
+
+def test_cache_of_the_users_in_a_pickle(make, pictures, labels):
+    classifier = make(cache=EmbeddingCache(12_345_678)).fit(pictures, labels)
+    restored = pickle.loads(pickle.dumps(classifier))
+    assert restored.cache.info()["rows"] == 0
+    assert restored.cache.max_bytes == 12_345_678
+    assert clone(classifier).cache is classifier.cache
+
+
+@pytest.mark.parametrize("into", ["fitted", "initialized"])
+@pytest.mark.parametrize("safe", [False, True])
+@kinds
+def test_save_and_load_params(make, pictures, labels, kind, into, safe, tmp_path):
+    classifier = make(**KINDS[kind]).fit(pictures, labels)
+    files = {"f_params": tmp_path / "params"}
+    if not safe:
+        files |= {"f_optimizer": tmp_path / "opt", "f_history": tmp_path / "history"}
+    classifier.save_params(**files, use_safetensors=safe)
+    other = make(**KINDS[kind], classes=[0, 1])
+    if into == "fitted":
+        other.fit(pictures[:4], labels[:4])
+    else:
+        other.initialize()
+    other.load_params(**files, use_safetensors=safe)
+    np.testing.assert_array_equal(
+        other.predict_proba(pictures), classifier.predict_proba(pictures)
+    )
+    if not safe:
+        assert len(other.history) == len(classifier.history)
+    other.partial_fit(pictures, labels)
+    assert np.isfinite(other.predict_proba(pictures)).all()
+
+
+def test_loading_leaves_other_estimators_alone(make, pictures, labels):
+    trained = make(tune="all", max_steps=2, lr=0.05).fit(pictures, labels)
+    buffer = io.BytesIO()
+    trained.save_params(f_params=buffer)
+    one, two = make().fit(pictures, labels), make().fit(pictures, labels)
+    expected = two.predict_proba(pictures)
+    buffer.seek(0)
+    one.load_params(f_params=buffer)
+    np.testing.assert_array_equal(
+        one.predict_proba(pictures), trained.predict_proba(pictures)
+    )
+    np.testing.assert_array_equal(two.predict_proba(pictures), expected)
+    np.testing.assert_array_equal(
+        make().fit(pictures, labels).predict_proba(pictures), expected
+    )
+
+
+def test_loading_into_an_uninitialized_net(make, tmp_path):
+    with pytest.raises(Exception, match=r"(?i)initialize"):
+        make().load_params(f_params=tmp_path / "params")
+
+
+def test_checkpoint(make, pictures, labels, tmp_path):
+    params = {"optimizer": torch.optim.Adam, "max_epochs": 3, "classes": [0, 1]}
+    checkpoint = Checkpoint(dirname=tmp_path, monitor="train_loss_best")
+    classifier = make(**params, callbacks=[checkpoint]).fit(pictures, labels)
+    for other in (make(**params), make(**params).initialize()):
+        other.load_params(checkpoint=Checkpoint(dirname=tmp_path))
+        np.testing.assert_array_equal(
+            other.predict_proba(pictures), classifier.predict_proba(pictures)
+        )
+        assert len(other.history) == 3

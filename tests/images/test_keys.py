@@ -1,0 +1,127 @@
+"""Keys of rows by content."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modal_pretrain.images.accept import ImageLoadError, as_images
+from tests.images.cases import (
+    KINDS,
+    N,
+    as_paths,
+)
+
+
+def test_keys_are_16_bytes_and_differ(X, kind, tmp_path):
+    keys = as_images(KINDS[kind](X, tmp_path)).row_keys()
+    assert len(keys) == N == len(set(keys))
+    assert {len(key) for key in keys} == {16}
+
+
+def test_keys_do_not_depend_on_the_container(X, tmp_path):
+    expected = as_images(X).row_keys()
+    for kind in (
+        "uint8 Fortran order", "memory-mapped", "tensor", "list of arrays",
+        "list of tensors", "object array of arrays", "nested lists",
+        "object array, n-dimensional",
+    ):  # fmt: skip
+        assert as_images(KINDS[kind](X, tmp_path)).row_keys() == expected, kind
+    paths = as_paths(X, tmp_path)
+    expected = as_images(paths).row_keys()
+    assert as_images(np.array([str(p) for p in paths])).row_keys() == expected
+
+
+def test_keys_of_strided_views(X):
+    keys = as_images(X).row_keys()
+    assert as_images(X[::2]).row_keys() == keys[::2]
+    assert as_images(X[::-1]).row_keys() == keys[::-1]
+    flipped = X[:, :, ::-1]
+    assert as_images(flipped).row_keys() == as_images(flipped.copy()).row_keys()
+    assert not set(as_images(flipped).row_keys()) & set(keys)
+
+
+def test_shape_and_type_are_part_of_the_key():
+    zeros = np.zeros((1, 12, 12, 3), np.uint8)
+    variants = [
+        zeros,
+        zeros.reshape(1, 6, 24, 3),
+        zeros.reshape(1, 9, 12, 4),
+        zeros.reshape(1, 36, 12, 1),
+        zeros.reshape(1, 36, 12),
+        np.zeros((1, 18, 12, 1), np.uint16),
+        np.zeros((1, 3, 6, 6), np.float32),
+        np.zeros((1, 3, 6, 6), np.float64),
+        [Image.new("RGB", (12, 12))],
+        [Image.new("L", (12, 36))],
+    ]
+    assert len({as_images(variant).row_keys()[0] for variant in variants}) == 10
+
+
+def test_everything_that_shows_is_part_of_a_pillow_key():
+    palette = Image.new("P", (4, 4))
+    palette.putpalette([1, 2, 3])
+    other = palette.copy()
+    other.putpalette([1, 2, 4])
+    clear = palette.copy()
+    clear.info["transparency"] = 0
+    turned = Image.new("RGB", (4, 4))
+    turned.getexif()[0x0112] = 6
+    images = [palette, other, clear, Image.new("RGB", (4, 4)), turned]
+    images += [Image.new("RGB", (2, 8)), Image.new("L", (4, 4)), Image.new("1", (4, 4))]
+    keys = as_images(images).row_keys()
+    assert len(set(keys)) == len(images)
+    assert as_images([image.copy() for image in images[:4]]).row_keys() == keys[:4]
+
+
+def test_path_keys_follow_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+    (tmp_path / "b.png").write_bytes(path.read_bytes())
+    source = as_images([str(path)])
+    key = source.row_keys()
+    assert source.row_keys() == key
+    monkeypatch.chdir(tmp_path)
+    assert as_images(["a.png"]).row_keys() == key
+    assert as_images(["./a.png"]).row_keys() == key
+    assert as_images(["b.png"]).row_keys() != key
+    Image.new("RGB", (4, 4), "red").save(path)
+    assert source.row_keys() != key
+
+
+def test_key_of_a_missing_file(tmp_path):
+    with pytest.raises(ImageLoadError, match=r"X\[1\] \('.*no\.png'\): no such file"):
+        as_images([tmp_path, tmp_path / "no.png"][1:] * 2).take([1]).row_keys()
+
+
+def test_keys_are_the_same_in_another_process():
+    code = (
+        "import numpy as np; from PIL import Image\n"
+        "from modal_pretrain.images.accept import as_images\n"
+        "X = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)\n"
+        "pil = [Image.fromarray(x) for x in X]\n"
+        "print([k.hex() for k in as_images(X).row_keys() + as_images(pil).row_keys()])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    X = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)
+    keys = (
+        as_images(X).row_keys() + as_images([Image.fromarray(x) for x in X]).row_keys()
+    )
+    assert done.stdout.strip() == str([key.hex() for key in keys])
+
+
+def test_hashing_is_fast():
+    X = np.zeros((3000, 96, 96, 3), np.uint8)
+    source = as_images(X)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        source.row_keys()
+        seconds.append(time.perf_counter() - start)
+    # 6 ms on a quiet machine; the margin is for busy ones.
+    assert min(seconds) < 0.1

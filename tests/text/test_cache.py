@@ -1,0 +1,83 @@
+"""Embeddings of texts that are kept."""
+
+import json
+import subprocess
+import sys
+
+from safetensors.torch import load_file, save_file
+from sklearn.base import clone
+
+from modal_pretrain import (
+    DiskCache,
+    TextEncoder,
+)
+from modal_pretrain.backbones.fingerprint import is_portable
+from modal_pretrain.text.backbone import (
+    shared_text_backbone,
+)
+
+
+def test_cache(text_classifier, texts, names, cache):
+    classifier = text_classifier().fit(texts[:4], names[:4])
+    classifier.predict(texts)
+    assert (cache.info()["rows"], cache.info()["misses"]) == (24, 24)
+    clone(classifier).fit(texts[4:], names[4:]).predict_proba(texts)
+    assert cache.info()["misses"] == 24
+    text_classifier(pooling="cls").embed(texts)
+    text_classifier(max_length=20).embed(texts)
+    text_classifier(precision="bfloat16").embed(texts)
+    text_classifier(pretrained=False).embed(texts)
+    assert (cache.info()["encoders"], cache.info()["misses"]) == (5, 24 * 5)
+
+
+def test_another_tokenizer_has_other_embeddings(folder, tmp_path, texts, cache):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    rules = json.loads((other / "tokenizer.json").read_text())
+    words = rules["model"]["vocab"]
+    words["film"], words["book"] = words["book"], words["film"]
+    (other / "tokenizer.json").write_text(json.dumps(rules))
+    params = {"device": "cpu", "cache": cache}
+    one = TextEncoder(folder, **params).fit_transform(texts)
+    two = TextEncoder(other, **params).fit_transform(texts)
+    assert (one != two).any()
+    assert cache.info()["encoders"] == 2
+
+
+def test_a_folder_that_changes_is_loaded_anew(folder, tmp_path, texts):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    encoder = TextEncoder(str(other), device="cpu", cache=None).fit(texts)
+    before = encoder.transform(texts)
+    state = load_file(other / "model.safetensors")
+    key = next(key for key in state if key.endswith("word_embeddings.weight"))
+    state[key] = state[key] * 2
+    save_file(state, other / "model.safetensors", metadata={"format": "pt"})
+    assert (encoder.transform(texts) != before).any()
+
+
+def test_disk_cache_serves_the_next_process(folder, texts, tmp_path):
+    backbone = shared_text_backbone(str(folder), True, 0)
+    assert is_portable(backbone)
+    code = (
+        "import sys, json; from modal_pretrain import DiskCache, TextEncoder\n"
+        "folder, where, texts = json.loads(sys.argv[1])\n"
+        "cache = DiskCache(where)\n"
+        "TextEncoder(folder, device='cpu', cache=cache).fit(texts).transform(texts)\n"
+        "print(cache.info()['misses'])"
+    )
+    cache = DiskCache(tmp_path)
+    TextEncoder(str(folder), device="cpu", cache=cache).fit(texts).transform(texts)
+    assert cache.info()["misses"] == len(texts)
+    argument = json.dumps([str(folder), str(tmp_path), texts.tolist()])
+    done = subprocess.run(
+        [sys.executable, "-c", code, argument],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "0"

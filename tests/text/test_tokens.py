@@ -1,0 +1,63 @@
+"""Tokens."""
+
+import numpy as np
+import pytest
+import transformers
+
+from modal_pretrain import TextEncoder
+from modal_pretrain.text import hugging_face as text_models
+from modal_pretrain.text.tokens import TruncatedTextWarning
+from tests.text.cases import (
+    SIZES,
+    tiny_tokenizer,
+)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_an_embedding_does_not_depend_on_its_batch(text_classifier, texts, pooling):
+    classifier = text_classifier(pooling=pooling, cache=None)
+    together = classifier.embed(texts)
+    single = np.concatenate([classifier.embed([text]) for text in texts])
+    np.testing.assert_allclose(together, single, atol=1e-5)
+    np.testing.assert_allclose(classifier.embed(texts[::-1])[::-1], single, atol=1e-5)
+    assert abs(single).mean() > 0.1
+
+
+def test_texts_are_cut_with_a_count(text_classifier, texts, names):
+    long = [texts[0], " ".join(["film"] * 60), " ".join(["book"] * 41)]
+    classifier = text_classifier()
+    message = "2 of 3 texts are longer than max_length=40"
+    with pytest.warns(TruncatedTextWarning, match=message) as caught:
+        embedded = classifier.embed(long)
+    assert len(caught) == 1
+    # The end counts as the end: the last token is the separator, as in short texts.
+    same = classifier.embed([" ".join(["film"] * 38)])  # and two special tokens
+    np.testing.assert_allclose(embedded[1:2], same, atol=1e-6)
+    classifier.embed(long)  # from the cache, silently
+    tuned = text_classifier(tune="all", max_length=6)
+    with pytest.warns(TruncatedTextWarning, match="max_length=6"):
+        tuned.fit(texts, names)
+
+
+@pytest.mark.parametrize("max_length", [0, 2, 41, 3.5, "long", True])
+def test_bad_max_length(text_classifier, texts, max_length):
+    with pytest.raises(ValueError, match="max_length must be an int from 3 to 40"):
+        text_classifier(max_length=max_length).embed(texts)
+
+
+def test_bad_pooling(text_classifier, texts):
+    with pytest.raises(ValueError, match="'mean', 'cls', got 'max'"):
+        text_classifier(pooling="max").embed(texts)
+
+
+def test_positions_that_count_from_the_padding_on(tmp_path):
+    config = transformers.RobertaConfig(**SIZES, pad_token_id=0)
+    model = transformers.RobertaModel(config)
+    assert text_models.position_limit(model) == 39
+    transformers.utils.logging.disable_progress_bar()
+    model.save_pretrained(tmp_path)
+    transformers.utils.logging.enable_progress_bar()
+    tiny_tokenizer().save_pretrained(tmp_path)
+    encoder = TextEncoder(tmp_path, device="cpu", cache=None)
+    with pytest.warns(TruncatedTextWarning, match="max_length=39"):
+        assert np.isfinite(encoder.fit_transform([" ".join(["film"] * 60)])).all()

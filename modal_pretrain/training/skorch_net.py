@@ -190,7 +190,8 @@ iterator_valid, train_split, **kwargs
     def notify(self, method_name: str, **cb_kwargs) -> None:
         """Call the callbacks; those that end training do it as skorch's do."""
         try:
-            super().notify(method_name, **cb_kwargs)
+            with self._resolved_device():  # skorch's scoring callbacks read it
+                super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt:
             # skorch's EarlyStopping ends training so. Ctrl-C elsewhere must not be
             # taken for it: an active-learning loop would go on half trained.
@@ -304,12 +305,17 @@ iterator_valid, train_split, **kwargs
     @contextlib.contextmanager
     def _resolved_device(self) -> Iterator[None]:
         """Show skorch a device where it would read the parameter "auto"."""
-        device = self.device  # type: ignore[has-type]
-        self.device = str(self._device())
+        device = self._device()
+        if not self._is("device", "auto"):
+            yield
+            return
+        self.device = str(device)
+        self._auto_device = True
         try:
             yield
         finally:
-            self.device = device
+            self.device = "auto"
+            del self._auto_device
 
     def _initialize_module(self, reason=None):
         with self._resolved_device():
@@ -339,6 +345,12 @@ iterator_valid, train_split, **kwargs
                 f_params = None
                 self._build_optimizer()
             super().load_params(f_params, f_optimizer, **kwargs)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if state.pop("_auto_device", False):  # saved by a callback, say
+            state["device"] = "auto"
+        return state
 
     def __setstate__(self, state) -> None:
         if state["device"] != "auto":

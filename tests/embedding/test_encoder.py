@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL
 import pytest
 import scipy.sparse
+import timm
 import torch
 from PIL import Image
 from sklearn.base import clone
@@ -20,6 +22,7 @@ from torch import nn
 from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder, memory_cache
 from modal_pretrain.backbones import device as device_module
 from modal_pretrain.backbones.device import resolve_device, resolve_precision
+from modal_pretrain.backbones.fingerprint import fingerprint
 from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.cache.sqlite import DiskStore
 from modal_pretrain.embedding import progress
@@ -478,6 +481,17 @@ def test_global_generators_are_left_alone(make_encoder, pictures, pretrained):
 )
 def test_tables_are_told_from_pictures(X, expected):
     assert is_table(X) == expected
+
+
+def test_fingerprint_of_pictures_is_what_files_on_disk_have(make_encoder, pictures):
+    encoder = make_encoder(image_size=32).fit(pictures)._encoder()
+    expected = (
+        f"{type(encoder.backbone).__name__} {fingerprint(encoder.backbone)} "
+        "size=(32, 32);interpolation='bicubic';resize_to=(32, 32);resize_mode='cover';"
+        "mean=(0.5, 0.5, 0.5);std=(0.5, 0.5, 0.5) torch.float32 cpu "
+        f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
+    )
+    assert encoder.fingerprint() == expected
 
 
 def test_table_source():

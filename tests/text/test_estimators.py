@@ -18,7 +18,12 @@ from sklearn.pipeline import make_pipeline
 from torch.utils.data import DataLoader
 
 import modal_pretrain
-from modal_pretrain import PretrainedTextClassifier, TextEncoder
+from modal_pretrain import (
+    PretrainedClassifier,
+    PretrainedTextClassifier,
+    TextEncoder,
+    TimmEncoder,
+)
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.accept import as_texts
@@ -127,6 +132,43 @@ def test_parameters_are_those_of_text(text_classifier):
     assert text == "PretrainedTextClassifier(C=1.0, tune='all')"
     with pytest.raises(TypeError, match=r"no parameter 'poolin'.*'pooling'"):
         PretrainedTextClassifier(poolin="cls").fit(["a", "b"], [0, 1])
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "embed", "embed_to"])
+def test_parameters_of_pictures_are_refused(text_classifier, texts, names, method):
+    wrong = text_classifier(image_size=96, n_threads=3)
+    arguments = {"embed": (), "embed_to": ("x.npy",)}.get(method, (names,))
+    with pytest.raises(TypeError, match="has no parameter 'image_size'"):
+        getattr(wrong, method)(texts, *arguments)
+    with pytest.raises(TypeError, match=r"no parameter 'n_thread'"):
+        text_classifier(n_thread=3).fit(texts, names)
+    with pytest.raises(TypeError, match=r"'max_lenght'.*Did you mean 'max_length'"):
+        text_classifier(max_lenght=3).fit(texts, names)
+    with pytest.raises(TypeError, match="image_size"):
+        TextEncoder(image_size=96)
+
+
+def test_beside_pictures_not_below_them():
+    assert not issubclass(PretrainedTextClassifier, PretrainedClassifier)
+    assert not issubclass(TextEncoder, TimmEncoder)
+    for text, pictures in (
+        (PretrainedTextClassifier, PretrainedClassifier),
+        (TextEncoder, TimmEncoder),
+    ):
+        assert text.__mro__[1] is pictures.__mro__[1]
+
+
+@pytest.mark.parametrize("cls", [PretrainedTextClassifier, TextEncoder])
+def test_help_speaks_of_texts(cls):
+    methods = [name for name in vars(cls) if not name.startswith("_")]
+    assert {"fit", "embed_to"} <= set(methods)
+    for name in methods:
+        doc = getattr(cls, name).__doc__ or ""
+        assert "picture" not in doc.lower() and "image" not in doc.lower(), name
+        if "X :" in doc:
+            assert "X : texts" in doc, name
+    inherited = {"fit", "transform", "predict", "predict_proba", "embed", "embed_to"}
+    assert {name for name in inherited if hasattr(cls, name)} <= set(methods)
 
 
 def test_grid_search_and_pipelines(text_classifier, folder, texts, names):

@@ -9,7 +9,7 @@ stand beside each other; docs/extending.md adds a third.
 from __future__ import annotations
 
 import importlib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -23,13 +23,21 @@ from modal_pretrain._checks import did_you_mean
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
 
-__all__ = ["Examples", "FineTuning", "Modality", "lookup", "names", "register"]
+__all__ = ["FineTuning", "Modality", "lookup", "names", "register"]
 
 
 class FineTuning(NamedTuple):
     """The optimizer that "auto" stands for where the backbone trains.
 
-    The default is the paper's for pictures: SGD at 0.003 with momentum 0.9.
+    The default is the paper's for pictures.
+
+    Parameters
+    ----------
+    optimizer : type of torch.optim.Optimizer, default=torch.optim.SGD
+    lr : float, default=0.003
+        The rate that "auto" stands for.
+    kwargs : mapping, default={"momentum": 0.9}
+        Further parameters of the optimizer.
     """
 
     optimizer: type[torch.optim.Optimizer] = torch.optim.SGD
@@ -52,7 +60,7 @@ class Examples(Protocol):
         """Yield `inputs` of all rows, in order."""
 
 
-class Modality(Protocol):
+class Modality(ABC):
     """One kind of X: read, embedded, trained on and shown.
 
     Subclass it, fill in the methods, and hand an instance to a `BaseClassifier`, a
@@ -75,26 +83,85 @@ class Modality(Protocol):
 
     @abstractmethod
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
-        """Check X and make a source of it; raise what names argument and row.
+        """Check X and make a source of it.
 
-        With `reset` the estimator may remember what X looks like, else compare.
+        Parameters
+        ----------
+        X : object
+            What the user passed.
+        estimator : object
+            The estimator that was asked.
+        reset : bool, default=False
+            Whether the estimator is fitted anew and may remember what X looks like.
+
+        Returns
+        -------
+        Source
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit. The message names the row and says how to repair X.
         """
 
     @abstractmethod
     def backbone(self, estimator: Any, seed: int, device: torch.device) -> nn.Module:
-        """Return the frozen initial backbone, see `modal_pretrain.backbones.shared`."""
+        """Return the frozen backbone with its initial weights.
+
+        Parameters
+        ----------
+        estimator : object
+            Whose parameters name it.
+        seed : int
+            Of a random initialisation.
+        device : torch.device
+
+        Returns
+        -------
+        torch.nn.Module
+            The copy that `modal_pretrain.backbones.shared.shared` keeps.
+        """
 
     @abstractmethod
     def encoder(
         self, backbone: nn.Module, estimator: Any, device: torch.device
     ) -> Encoder:
-        """Build the encoder around a backbone, see `Encoder.of`."""
+        """Build the encoder around a backbone.
+
+        Parameters
+        ----------
+        backbone : torch.nn.Module
+            What `backbone` returned, or a trained copy of it.
+        estimator : object
+        device : torch.device
+
+        Returns
+        -------
+        Encoder
+            See `Encoder.of`.
+        """
 
     @abstractmethod
     def examples(
         self, source: Source, encoder: Encoder, y: np.ndarray | None = None
     ) -> Examples:
-        """Return the examples of a backbone that trains: `RawSet`, say."""
+        """Return the examples of a backbone that trains.
+
+        Parameters
+        ----------
+        source : Source
+        encoder : Encoder
+            With the backbone, for its preprocessing.
+        y : numpy.ndarray or None, default=None
+            int64 (n,) column numbers; None for prediction.
+
+        Returns
+        -------
+
+        Examples
+        --------
+            A `modal_pretrain.training.examples.RawSet`, unless rows need more.
+        """
 
     @abstractmethod
     def classifier(self) -> type:
@@ -102,7 +169,19 @@ class Modality(Protocol):
 
     @abstractmethod
     def show(self, X: Any, row: int) -> Image.Image | str:
-        """Return what stands for a row in a report: a picture or a text."""
+        """Return what stands for a row in a report.
+
+        Parameters
+        ----------
+        X : object
+            A data set's.
+        row : int
+
+        Returns
+        -------
+        PIL.Image.Image or str
+            A picture, of which the report keeps a thumbnail, or a text.
+        """
 
 
 # By name: a modality, or the module that registers it when it is imported.
@@ -124,17 +203,14 @@ def register(modality: Modality) -> Modality:
     Raises
     ------
     TypeError
-        If it lacks something.
+        If it is none, or has no name.
     ValueError
         If another modality has its name.
     """
-    members = {*Modality.__annotations__, *Modality.__abstractmethods__}
-    lacking = sorted(name for name in members if not hasattr(modality, name))
-    if lacking or isinstance(modality, type):
-        what = f"lacks {', '.join(lacking)}" if lacking else "is a class"
+    if not isinstance(modality, Modality) or not hasattr(modality, "name"):
         raise TypeError(
-            f"modality {what}; expected an instance of a subclass of "
-            f"modal_pretrain.modality.Modality, got {modality!r}."
+            "modality must be an instance of a subclass of "
+            f"modal_pretrain.modality.Modality with a name, got {modality!r}."
         )
     known = _KNOWN.get(modality.name)
     if not (known is None or _same(known, modality)):

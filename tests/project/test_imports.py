@@ -76,8 +76,8 @@ def imports(path):
                     (f"modal_pretrain.{alias.name}", node.lineno)
                     for alias in node.names
                 )
-            else:
-                yield base, node.lineno
+            else:  # a name may be a module's
+                yield from ((f"{base}.{a.name}", node.lineno) for a in node.names)
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -37,8 +37,8 @@ from torch import nn
 
 from modal_pretrain import PretrainedClassifier, TimmEncoder, memory_cache
 from modal_pretrain.backbones.create import create_backbone
+from modal_pretrain.backbones.device import resolve_device, resolve_precision
 from modal_pretrain.datasets import make_shapes
-from modal_pretrain.embedding.encoder import resolve_device, resolve_precision
 
 
 def timed(function, *args):

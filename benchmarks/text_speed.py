@@ -19,8 +19,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from modal_pretrain import EmbeddingCache, TextEncoder
+from modal_pretrain.backbones.device import resolve_device, resolve_precision
 from modal_pretrain.datasets import make_reviews
-from modal_pretrain.embedding.encoder import resolve_device, resolve_precision
 from modal_pretrain.text.hugging_face import PACKAGED_TEXT_WEIGHTS
 
 

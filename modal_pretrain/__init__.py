@@ -14,6 +14,7 @@ from modal_pretrain.cache.memory import EmbeddingCache, memory_cache  # noqa: E4
 from modal_pretrain.classifier import PretrainedClassifier  # noqa: E402
 from modal_pretrain.encoder import TimmEncoder  # noqa: E402
 from modal_pretrain.images.accept import ImageLoadError  # noqa: E402
+from modal_pretrain.modality import register_module  # noqa: E402
 
 if TYPE_CHECKING:
     from modal_pretrain.text import PretrainedTextClassifier, TextEncoder  # noqa: F401
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 # They need the extra `text` and take seconds to import: not before they are asked for.
+register_module("text", "modal_pretrain.text.modality")
 _TEXT = ("PretrainedTextClassifier", "TextEncoder")
 
 

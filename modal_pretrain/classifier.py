@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.utils import (
-    assert_all_finite,
-    check_consistent_length,
-    column_or_1d,
-)
-from sklearn.utils.multiclass import check_classification_targets
 from skorch.dataset import Dataset
-from skorch.utils import to_numpy
 from torch import nn
 
-from modal_pretrain.backbones.create import (
-    DEFAULT_BACKBONE,
-    Backbone,
-)
-from modal_pretrain.encoder import Cache
-from modal_pretrain.training.examples import (
-    BatchLoader,
-)
+from modal_pretrain.backbones.create import DEFAULT_BACKBONE, Backbone
+from modal_pretrain.cache.resolve import Cache
+from modal_pretrain.images.modality import PICTURES
+from modal_pretrain.training.base import BaseClassifier
+from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.network import PretrainedNetwork, Tune
-from modal_pretrain.training.skorch_net import PretrainedNet
 
 
-class PretrainedClassifier(PretrainedNet):
+class PretrainedClassifier(BaseClassifier):
     """A pretrained (or randomly initialised) backbone as a classifier.
 
     It is a skorch net with a scikit-learn face: modAL's learners and query
@@ -141,6 +125,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     array(['night', 'day'], dtype='<U5')
     """
 
+    modality = PICTURES
+
     def __init__(
         self,
         backbone: Backbone = DEFAULT_BACKBONE,
@@ -178,12 +164,25 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         **kwargs,
     ) -> None:
         super().__init__(
-            module,
-            criterion=criterion,
+            backbone,
+            pretrained=pretrained,
+            tune=tune,
+            classes=classes,
+            class_weight=class_weight,
+            C=C,
+            precision=precision,
+            device=device,
+            cache=cache,
+            random_state=random_state,
             optimizer=optimizer,
             lr=lr,
             max_epochs=max_epochs,
+            max_steps=max_steps,
+            stop_loss=stop_loss,
             batch_size=batch_size,
+            verbose=verbose,
+            module=module,
+            criterion=criterion,
             iterator_train=iterator_train,
             iterator_valid=iterator_valid,
             dataset=dataset,
@@ -194,22 +193,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             compile=compile,
             use_caching=use_caching,
             torch_load_kwargs=torch_load_kwargs,
-            classes=classes,
-            verbose=verbose,
-            device=device,
             **kwargs,
         )
-        self.backbone = backbone
-        self.pretrained = pretrained
-        self.tune = tune
-        self.class_weight = class_weight
-        self.C = C
         self.image_size = image_size
-        self.precision = precision
-        self.cache = cache
-        self.random_state = random_state
-        self.max_steps = max_steps
-        self.stop_loss = stop_loss
         self.n_threads = n_threads
 
     def fit(self, X, y, **fit_params):
@@ -229,16 +215,13 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
 
         Raises
         ------
-        ValueError
-            If X or y is not readable, or y has labels that are not in `classes`.
+        TypeError, ValueError
+            If a parameter does not exist or fit, if X or y is not readable, or y has
+            labels that are not in `classes`.
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        warm = self.warm_start and self.__sklearn_is_fitted__()
-        source, targets = self._check_training_data(X, y, reset=not warm)
-        if not warm:
-            self.initialize()
-        return self._train(source, targets, **fit_params)
+        return super().fit(X, y, **fit_params)
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train on from the present weights.
@@ -260,77 +243,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         -------
         self
         """
-        first = not self.__sklearn_is_fitted__()
-        source, targets = self._check_training_data(X, y, reset=first, classes=classes)
-        if not self.initialized_:
-            self.initialize()
-        return self._train(source, targets, **fit_params)
-
-    def _check_training_data(self, X, y, *, reset: bool, classes=None):
-        self._check_parameters()
-        source = self._source(X, reset=reset)
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but "
-                "the target y is None."
-            )
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(source, y)
-        if y.dtype.kind in "fc":
-            assert_all_finite(y, input_name="y")
-        elif pd.isna(y).any():
-            raise ValueError(
-                "y contains missing labels (None or NaN); expected one label per row "
-                "of X."
-            )
-        check_classification_targets(y)
-        known = self._all_classes(y, classes, reset=reset)
-        known_labels = set(known.tolist())
-        unknown = [
-            label for label in np.unique(y).tolist() if label not in known_labels
-        ]
-        if unknown:
-            raise ValueError(
-                f"y has the labels {unknown}, which are not among the "
-                f"classifier's classes {known.tolist()}. Name all labels when you "
-                f"create it: {type(self).__name__}(classes=[...])."
-            )
-        self.classes_inferred_ = known
-        return source, np.searchsorted(known, y).astype(np.int64)
-
-    def _check_parameters(self) -> None:
-        known = inspect.signature(type(self)).parameters
-        for name in sorted(self._params_to_validate):
-            if name not in known and "__" not in name and not name.endswith("_"):
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}.{hint}"
-                )
-        if not isinstance(self.C, Real) or not self.C > 0:
-            raise ValueError(f"C must be a positive number, got {self.C!r}.")
-        size = self.batch_size
-        if not isinstance(size, Integral) or not (size == -1 or size >= 1):
-            raise ValueError(
-                "batch_size must be a positive int, or -1 for all examples at once, "
-                f"got {size!r}."
-            )
-
-    def _all_classes(self, y: np.ndarray, classes, *, reset: bool) -> np.ndarray:
-        """Return the sorted labels there are, by parameter, argument or y."""
-        given = None if classes is None else np.unique(np.asarray(classes))
-        if not reset:
-            if given is not None and not np.array_equal(given, self.classes_):
-                raise ValueError(
-                    f"classes={given.tolist()} differs from the first call's: "
-                    f"{self.classes_.tolist()}."
-                )
-            return self.classes_
-        if self.classes is not None:
-            given = np.unique(np.asarray(self.classes))
-        if given is not None and len(given) == 0:
-            raise ValueError("classes is empty; name all labels, or leave it None.")
-        return np.unique(y) if given is None else given
+        return super().partial_fit(X, y, classes, **fit_params)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities.
@@ -349,14 +262,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         sklearn.exceptions.NotFittedError
             Before the first fit.
         """
-        self._check_trained()
-        nonlinearity = self._get_predict_nonlinearity()
-        # In float64 confident rows keep an order where float32 would round to one.
-        blocks = [
-            to_numpy(nonlinearity((out[0] if isinstance(out, tuple) else out).double()))
-            for out in self.forward_iter(X)
-        ]
-        return np.concatenate(blocks)
+        return super().predict_proba(X)
 
     def predict(self, X) -> np.ndarray:
         """Return the most probable label of each row.
@@ -370,8 +276,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         numpy.ndarray
             (n,), of the type of the labels.
         """
-        columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
+        return super().predict(X)
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, from the cache where it is frozen.
@@ -387,7 +292,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         numpy.ndarray
             float32 (n, d).
         """
-        return self._encoder().encode(self._source(X))
+        return super().embed(X)
 
     def embed_to(self, X, path: str | Path) -> np.memmap:
         """Embed X into a .npy file, for pools that do not fit into memory.
@@ -402,51 +307,4 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         numpy.memmap
             float32 (n, d), opened for reading; see `TimmEncoder.embed_to`.
         """
-        return self._encoder().encode_to(self._source(X), path)
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Labels in the order of `predict_proba`'s columns."""
-        if "classes_inferred_" in vars(self):
-            return self.classes_inferred_
-        if self.classes is None:
-            raise AttributeError(
-                f"{type(self).__name__} has no classes_ before fit, unless they are "
-                "given as classes=[...]."
-            )
-        return np.unique(np.asarray(self.classes))
-
-    def _get_param_names(self):
-        # skorch counts private attributes as parameters, which clone then passes.
-        return sorted(
-            name
-            for name in self.__dict__
-            if not name.startswith("_") and not name.endswith("_")
-        )
-
-    def set_params(self, **params):
-        """Set parameters, see scikit-learn; callbacks count from the next fit."""
-        if not self.initialized_:
-            if "callbacks" in params:
-                self.callbacks = params.pop("callbacks")
-            return super().set_params(**params)
-        rest, of_optimizer = {}, {}
-        for name, value in params.items():
-            component = name.split("__")[0]
-            if name == "lr" or component == "optimizer":
-                of_optimizer[name] = value
-            elif component in ("iterator_train", "iterator_valid", "dataset"):
-                self.__dict__[name] = value  # skorch refuses them once initialized
-            else:
-                rest[name] = value
-        # skorch would tell the present optimizer only, which the next fit replaces.
-        self.__dict__.update(of_optimizer)
-        rebuild = "optimizer" in of_optimizer or (
-            "lr" in of_optimizer and self._is("lr", "auto")
-        )
-        super().set_params(**rest, **({} if rebuild else of_optimizer))
-        if rebuild and self.module_.head is not None:
-            self._build_optimizer()
-        return self
-
-    __repr__ = BaseEstimator.__repr__
+        return super().embed_to(X, path)

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
-from modal_pretrain.backbones.create import (
-    DEFAULT_BACKBONE,
-    Backbone,
-    data_config,
-)
-from modal_pretrain.backbones.shared import shared_backbone
-from modal_pretrain.cache.disk import disk_cache
-from modal_pretrain.cache.memory import RowCache, memory_cache
-from modal_pretrain.embedding.batches import Source, as_source
-from modal_pretrain.embedding.encoder import Encoder, resolve_device, resolve_precision
-from modal_pretrain.images.preprocessing import Preprocessing
-
-Cache = RowCache | str | Path | None
+from modal_pretrain.backbones.create import DEFAULT_BACKBONE, Backbone
+from modal_pretrain.cache.resolve import Cache
+from modal_pretrain.images.modality import PICTURES
+from modal_pretrain.transformer import BaseTransformer
 
 
-def resolve_cache(cache: Cache) -> RowCache | None:
-    """Return the cache that the parameter names; a directory's is shared."""
-    if cache is None or isinstance(cache, RowCache):
-        return cache
-    if isinstance(cache, str) and cache == "memory":
-        return memory_cache()
-    problem = f"got {cache!r}"
-    if isinstance(cache, str | os.PathLike) and str(cache):
-        # A misspelt word must not become a directory.
-        words = ["memory", "disk", "none"]
-        near = difflib.get_close_matches(str(cache).lower(), words, cutoff=0.75)
-        named = isinstance(cache, os.PathLike) or os.path.basename(cache) != cache
-        if named or not near or os.path.isdir(cache):
-            return disk_cache(cache)
-        problem += f"; for a directory of that name, write './{cache}'"
-    raise ValueError(
-        "cache must be 'memory', None or an EmbeddingCache, or a directory for a cache "
-        f"on disk, {problem}."
-    )
-
-
-class TimmEncoder(TransformerMixin, BaseEstimator):
+class TimmEncoder(BaseTransformer):
     """A frozen backbone as a scikit-learn transformer: pictures to embeddings.
 
     Nothing is learnt in `fit`. Under modAL, put it first in a pipeline and give the
@@ -99,6 +62,8 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
     (2, 1280)
     """
 
+    modality = PICTURES
+
     def __init__(
         self,
         backbone: Backbone = DEFAULT_BACKBONE,
@@ -131,26 +96,21 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : pictures, see `as_images`
+        X : pictures (or a table), see `PretrainedClassifier`
         y : ignored
 
         Returns
         -------
         self
         """
-        source = self._source(X, reset=True)
-        rng = check_random_state(self.random_state)
-        self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
-        probe = self._encoder().compute(source.take(np.arange(1)))
-        self.n_features_out_ = probe.shape[1]
-        return self
+        return super().fit(X, y)
 
     def transform(self, X) -> np.ndarray:
         """Embed X.
 
         Parameters
         ----------
-        X : pictures, see `as_images`
+        X : pictures (or a table), see `PretrainedClassifier`
 
         Returns
         -------
@@ -162,8 +122,7 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         sklearn.exceptions.NotFittedError
             Before `fit`, if ``pretrained=False``: `fit` draws the weights.
         """
-        check_is_fitted(self)
-        return self._encoder().encode(self._source(X))
+        return super().transform(X)
 
     def embed_to(self, X, path: str | Path) -> np.memmap:
         """Embed X into a .npy file and open that memory-mapped, for reading.
@@ -175,7 +134,7 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : pictures, see `as_images`
+        X : pictures (or a table), see `PretrainedClassifier`
         path : str or Path
             Of the file, which is replaced if it exists. Until it is complete it has
             ".part" at the end of its name.
@@ -190,40 +149,4 @@ class TimmEncoder(TransformerMixin, BaseEstimator):
         RuntimeError
             If another process is writing the same file.
         """
-        check_is_fitted(self)
-        return self._encoder().encode_to(self._source(X), path)
-
-    def _source(self, X, *, reset: bool = False) -> Source:
-        return as_source(X, self, reset=reset)
-
-    def _encoder(self) -> Encoder:
-        seed = getattr(self, "seed_", 0)
-        device = resolve_device(self.device)
-        backbone = shared_backbone(
-            self.backbone, self.pretrained, seed, device, self.image_size
-        )
-        return make_encoder(backbone, self, device)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]  # all others become it
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        # Only a random initialisation is drawn in fit.
-        return bool(self.pretrained) or hasattr(self, "seed_")
-
-
-def make_encoder(backbone: nn.Module, params: Any, device: torch.device) -> Encoder:
-    """Build the encoder that an estimator's parameters describe."""
-    return Encoder(
-        backbone,
-        Preprocessing.from_data_config(data_config(backbone), params.image_size),
-        device=device,
-        dtype=resolve_precision(params.precision, device),
-        cache=resolve_cache(params.cache),
-        batch_size=params.batch_size,
-        n_threads=params.n_threads,
-        compile=params.compile,
-        verbose=params.verbose,
-    )
+        return super().embed_to(X, path)

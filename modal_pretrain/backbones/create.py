@@ -20,6 +20,7 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
+from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
 from modal_pretrain.backbones.weights import (
     PACKAGED_WEIGHTS,
@@ -28,7 +29,6 @@ from modal_pretrain.backbones.weights import (
     checkpoint_path,
     read_checkpoint,
     recorded_loads,
-    seeded,
     verify,
 )
 

@@ -1,12 +1,18 @@
-"""One copy of each backbone's initial state in memory, for all estimators."""
+"""One copy of each backbone's initial state in memory, for all estimators.
+
+One mechanism for the weights of all modalities: which weights a name stands for is said
+by `weights_key`, the frozen copy is `shared`, a copy to train is `own`.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -20,66 +26,115 @@ from modal_pretrain.backbones.create import (
     create_backbone,
     takes_one_size,
 )
-from modal_pretrain.backbones.weights import checkpoint_path
 
 _MAX_SHARED = 4
 _LOCK = threading.RLock()
 _SHARED: OrderedDict[tuple, nn.Module] = OrderedDict()
 Recipe = tuple[Callable[..., nn.Module], tuple]
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def shared_backbone(
-    name: Backbone,
+class Create(Protocol):
+    """A function that builds a backbone with its initial weights, on the CPU."""
+
+    def __call__(
+        self, name: Any, pretrained: Any, *, random_state: int | None = None
+    ) -> nn.Module:
+        """Build it."""
+
+
+class Adapt(Protocol):
+    """A function that fits a shared backbone to settings, without its weights."""
+
+    def __call__(self, backbone: Any, key: tuple, *settings: Any) -> nn.Module:
+        """Return the backbone itself, or another one, which may be kept by `share`."""
+
+
+def shared(
+    create: Create,
+    name: Any,
     pretrained: bool | str | Path,
     seed: int,
     device: torch.device | str = "cpu",
-    image_size: ImageSize | None = None,
+    adapt: Adapt | None = None,
+    settings: tuple = (),
 ) -> nn.Module:
     """Return the one frozen copy of a backbone that this process keeps on a device.
 
-    Loading is paid once for all estimators and clones. The module is shared: do not
-    train it, copy it (`own_backbone`).
+    Loading is paid once for all estimators and clones. The weights are shared: do not
+    train them, copy them (`own`). Files that were rewritten are loaded anew.
 
     Parameters
     ----------
+    create : callable
+        A function of a module, so that workers find it, such as `create_backbone`.
     name, pretrained
-        See `create_backbone`.
+        For `create`.
     seed : int
-        Of the random initialisation; without meaning where `pretrained` is not False.
+        Of the random initialisation; without meaning where nothing is drawn.
     device : torch.device or str, default="cpu"
-    image_size : int, (int, int) or None, default=None
-        See `create_backbone`.
+    adapt : callable or None, default=None
+        A function of a module that gets the backbone, its key and the settings.
+    settings : tuple, default=()
+        Small and picklable.
 
     Returns
     -------
     torch.nn.Module
-        In evaluation mode, channels last, without gradients.
+        In evaluation mode, without gradients.
     """
-    file = None
-    if not isinstance(pretrained, bool):
-        stat = checkpoint_path(pretrained).stat()
-        file = (str(pretrained), stat.st_size, stat.st_mtime_ns)
-    # A factory may draw weights even where it loads others.
-    drawn = pretrained is False or callable(name)
-    key = (name, file or pretrained, seed if drawn else None, str(device))
+    key = (create, *weights_key(name, pretrained, seed), str(device))
 
-    def create() -> nn.Module:
-        backbone = create_backbone(name, pretrained, random_state=seed)
-        backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return backbone.requires_grad_(False)
+    def load() -> nn.Module:
+        backbone = create(name, pretrained, random_state=seed)
+        return backbone.to(device).requires_grad_(False)
 
     with _LOCK:
-        backbone = share(key, create)
-        if image_size is not None and takes_one_size(backbone):
-            plain = backbone
-            backbone = share(
-                (*key, as_pair(image_size)),
-                lambda: adapt_size(deepcopy(plain), image_size).requires_grad_(False),
-            )
-        remember_recipe(
-            backbone, shared_backbone, name, pretrained, seed, device, image_size
-        )
+        backbone = share(key, load)
+        if adapt is not None:
+            backbone = adapt(backbone, key, *settings)
+        recipe = (create, name, pretrained, seed, device, adapt, settings)
+        _RECIPES[backbone] = shared, recipe
         return backbone
+
+
+def own(backbone: Module) -> Module:
+    """Return a private, trainable copy of a shared backbone, in its initial state."""
+    return deepcopy(backbone).requires_grad_(True)
+
+
+def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
+    """Name initial weights: what was asked for, and the state of its files.
+
+    Parameters
+    ----------
+    name : str, Path or callable
+        A name, a folder (with "~", or timm's prefix "local-dir:"), or a factory.
+    pretrained : bool, str or Path
+        A checkpoint file's path counts with its size and time of change.
+    seed : int
+        Counts where weights may be drawn.
+
+    Returns
+    -------
+    tuple
+        Hashable.
+    """
+    # A factory may draw weights even where it loads others.
+    drawn = pretrained is False or callable(name)
+    files = () if callable(name) else _files(str(name).removeprefix("local-dir:"))
+    if not isinstance(pretrained, bool):
+        files += _files(str(pretrained))
+        pretrained = str(pretrained)
+    return name, files, pretrained, seed if drawn else None
+
+
+def _files(path: str) -> tuple:
+    """Return path, size and time of change of a file, or of those in a folder."""
+    place = Path(path).expanduser()
+    paths = sorted(place.iterdir()) if place.is_dir() else [place]
+    stats = ((path, path.stat()) for path in paths if path.exists())
+    return tuple((os.path.abspath(p), s.st_size, s.st_mtime_ns) for p, s in stats)
 
 
 def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
@@ -97,32 +152,48 @@ def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:
 _RECIPES: WeakKeyDictionary[nn.Module, Recipe] = WeakKeyDictionary()
 
 
-def remember_recipe(module: nn.Module, make: Callable[..., nn.Module], *args) -> None:
-    """Note that ``make(*args)`` gives this module, in any process.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    make : callable
-        A function of this package.
-    *args
-        Small, and picklable.
-    """
-    _RECIPES[module] = make, args
-
-
 def recipe(module: nn.Module) -> Recipe | None:
-    """Return what `remember_recipe` noted; None for modules that were trained."""
+    """Return a function of this package and its arguments that give this module.
+
+    None for modules that `shared` did not make, such as those that were trained.
+    """
     return _RECIPES.get(module)
 
 
-def own_backbone(
+def shared_backbone(
     name: Backbone,
     pretrained: bool | str | Path,
     seed: int,
     device: torch.device | str = "cpu",
     image_size: ImageSize | None = None,
 ) -> nn.Module:
-    """Return a private, trainable copy of `shared_backbone`, in its initial state."""
-    shared = shared_backbone(name, pretrained, seed, device, image_size)
-    return deepcopy(shared).requires_grad_(True)
+    """Return `shared` for a backbone of pictures, channels last.
+
+    Parameters
+    ----------
+    name, pretrained, image_size
+        See `create_backbone`.
+    seed : int
+    device : torch.device or str, default="cpu"
+
+    Returns
+    -------
+    torch.nn.Module
+    """
+    return shared(_channels_last, name, pretrained, seed, device, _sized, (image_size,))
+
+
+def _channels_last(name, pretrained, *, random_state=None) -> nn.Module:
+    backbone = create_backbone(name, pretrained, random_state=random_state)
+    return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _sized(backbone: nn.Module, key: tuple, image_size) -> nn.Module:
+    """Adapt to a size; a network that takes one size only has a copy for each."""
+    if image_size is None or not takes_one_size(backbone):
+        return backbone
+
+    def adapted() -> nn.Module:
+        return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
+
+    return share((*key, as_pair(image_size)), adapted)

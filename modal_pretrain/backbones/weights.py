@@ -18,6 +18,8 @@ import timm
 import torch
 from torch import nn
 
+from modal_pretrain.backbones.device import seeded
+
 _MAX_KEYS_SHOWN = 8
 _LOCK = threading.RLock()
 
@@ -196,16 +198,3 @@ def recorded_loads() -> Iterator[list]:
             yield results
         finally:
             nn.Module.load_state_dict = original  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """Seed PyTorch's generators (None: from entropy) and restore them afterwards."""
-    # Named one by one: fork_rng warns where there are several and none is named.
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
-        if seed is None:
-            torch.seed()
-        else:
-            torch.manual_seed(seed)
-        yield

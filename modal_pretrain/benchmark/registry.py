@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from modAL.uncertainty import (
 )
 
 from modal_pretrain import datasets, query
-from modal_pretrain.classifier import PretrainedClassifier
 from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.modality import lookup
+from modal_pretrain.training.skorch_net import known_parameters
 
 MODELS: dict[str, dict[str, Any]] = {
     "pretrained": {"pretrained": True},
@@ -119,23 +119,18 @@ def check_model(name: str) -> None:
 
 def estimator_parameters(modality: str = "image") -> list[str]:
     """List the names of the classifier's parameters."""
-    parameters = inspect.signature(_classifier(modality)).parameters
-    return [
-        name
-        for name, parameter in parameters.items()
-        if parameter.kind != parameter.VAR_KEYWORD
-    ]
+    return sorted(known_parameters(lookup(modality).classifier()))
 
 
 def modality_of(dataset: str, params: Mapping[str, Any]) -> str:
-    """Say what a data set holds, before it is loaded."""
+    """Say what a data set holds, before it is loaded.
+
+    A loader of the user's says it in an attribute ``modality``.
+    """
+    declared = getattr(loader(dataset), "modality", None)
+    if declared is not None:
+        return declared
     return "text" if dataset in TEXT_DATASETS or "text" in params else "image"
-
-
-def _classifier(modality: str) -> Any:
-    if modality == "text":
-        return importlib.import_module("modal_pretrain.text").PretrainedTextClassifier
-    return PretrainedClassifier
 
 
 def make_estimator(
@@ -151,18 +146,18 @@ def make_estimator(
         Draws a random initialisation too.
     params : mapping
         The classifier's parameters.
-    modality : {"image", "text"}, default="image"
-        `PretrainedClassifier`, or `modal_pretrain.text.PretrainedTextClassifier`,
-        which needs the extra ``text``.
+    modality : str, default="image"
+        The name of a `Modality`, whose classifier is taken; "text" needs the extra
+        ``text``.
 
     Returns
     -------
-    PretrainedClassifier or PretrainedTextClassifier
+    BaseClassifier
     """
     chosen = _look_up(MODELS, model, "model")
     if chosen["pretrained"]:  # weights of the user's own may stand in for True
         chosen = {"pretrained": params.get("pretrained", True)}
-    return _classifier(modality)(**{**params, **chosen, "random_state": seed})
+    return lookup(modality).classifier()(**{**params, **chosen, "random_state": seed})
 
 
 def strategy_names() -> list[str]:

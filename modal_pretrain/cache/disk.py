@@ -13,12 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modal_pretrain.cache.memory import (
-    DEFAULT_MAX_BYTES,
-    Compute,
-    EmbeddingCache,
-    RowCache,
-)
+from modal_pretrain.cache.base import Compute, RowCache
+from modal_pretrain.cache.memory import DEFAULT_MAX_BYTES, EmbeddingCache
 from modal_pretrain.cache.sqlite import DISK_MAX_BYTES, CacheWarning, DiskStore
 
 __all__ = ["CacheWarning", "DiskCache", "disk_cache"]

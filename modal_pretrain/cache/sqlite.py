@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
-from modal_pretrain.cache.memory import RowStore
+from modal_pretrain.cache.base import RowStore
 
 DISK_MAX_BYTES = 16 * 1024**3
 FORMAT = 1

@@ -22,6 +22,7 @@ from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.benchmark.report.summary import to_markdown
 from modal_pretrain.benchmark.runner import run
 from modal_pretrain.benchmark.settings import read_settings
+from modal_pretrain.modality import lookup
 
 DEFAULT_OUT = "results"
 _GIVEN = (
@@ -110,9 +111,11 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         estimator["image_size"] = given["image_size"]
     elif "config" not in given:
         tables = settings["dataset"]
-        if all(modality_of(table["name"], table) == "image" for table in tables):
-            shapes = all(table["name"] == "shapes" for table in tables)
-            estimator["image_size"] = 64 if shapes else 96
+        modalities = {modality_of(table["name"], table) for table in tables}
+        if len(modalities) == 1:
+            estimator.update(lookup(modalities.pop()).command_line)
+        if "image_size" in estimator and {t["name"] for t in tables} == {"shapes"}:
+            estimator["image_size"] = 64
     return settings
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from modal_pretrain.modality import check_name
+
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
 SPLITS = ("train", "validation", "test", "id_validation", "id_test")
 RULES = ("mismatch", "rare")
-MODALITIES = ("image", "text")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,8 +58,9 @@ class GroupedDataset:
         labels found in `y` and in `attribute`.
     class_names, attribute_names : sequence of str, optional
         Names to show for `classes` and `attributes`. By default ``str`` of them.
-    modality : {"image", "text"}, default="image"
-        What `X` holds, for those who choose a model by it.
+    modality : str, default="image"
+        What `X` holds, for those who choose a model by it: "image", "text", or the name
+        of a modality of your own, see `modal_pretrain.modality.register`.
     extra : mapping of str to array-like of shape (n,), optional
         Further attributes by name, such as the day, the user or the camera: kept
         through subsets. For groups by one of them see `regroup`.
@@ -107,11 +109,7 @@ class GroupedDataset:
         n = len(self.X)
         for key in ("y", "attribute", "split"):
             self._set(key, _labels(getattr(self, key), key, n))
-        if self.modality not in MODALITIES:
-            raise ValueError(
-                f"modality must be one of {', '.join(MODALITIES)}, got "
-                f"{self.modality!r}"
-            )
+        check_name(self.modality)
         extra = {
             str(key): _column(values, f"extra[{key!r}]", n)
             for key, values in (self.extra or {}).items()

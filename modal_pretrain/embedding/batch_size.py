@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from numbers import Integral
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,6 +16,15 @@ CPU_BATCH_SIZE = 64  # measured: larger ones gain nothing there
 OutOfMemory = torch.cuda.OutOfMemoryError
 
 T = TypeVar("T")
+
+
+def check_batch_size(value: Any) -> Any:
+    """Return a batch size that is a positive int or "auto"; raise otherwise."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"batch_size must be a positive int or 'auto', got {value!r}.")
+    return int(value)
 
 
 def best_batch_size(
@@ -66,6 +76,24 @@ def best_batch_size(
         best, rate = size, size / max(seconds, 1e-9)
         size *= 2
     return best
+
+
+# What "auto" has measured: batch size by shape of the input and precision.
+_MEASURED: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()
+
+
+def measured_batch_size(
+    backbone: nn.Module,
+    shape: torch.Size,
+    dtype: torch.dtype,
+    run: Callable[[int], object],
+) -> int:
+    """Return `best_batch_size` of a backbone for such an input, measured once."""
+    known = _MEASURED.setdefault(backbone, {})
+    key = (tuple(shape), dtype)
+    if key not in known:
+        known[key] = best_batch_size(run)
+    return known[key]
 
 
 # Rows of a forward pass that fitted once others had not.

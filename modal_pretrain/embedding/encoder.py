@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import PIL
@@ -14,98 +13,39 @@ import timm
 import torch
 import xxhash
 from torch import nn
-from tqdm.auto import tqdm
 
+from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
+from modal_pretrain.backbones.output import check_embedding
 from modal_pretrain.backbones.shared import recipe, share
-from modal_pretrain.cache.memory import RowCache
+from modal_pretrain.cache.base import RowCache
+from modal_pretrain.cache.resolve import Cache, resolve_cache
 from modal_pretrain.embedding.batch_size import (
     CPU_BATCH_SIZE,
-    best_batch_size,
-    in_parts,
-)
-from modal_pretrain.embedding.batches import (
-    Source,
     check_batch_size,
-    check_embedding,
-    iterate,
+    in_parts,
+    measured_batch_size,
 )
 from modal_pretrain.embedding.npy_file import write_rows
-from modal_pretrain.embedding.table import TableSource
+from modal_pretrain.embedding.progress import Progress
+from modal_pretrain.embedding.source import Preparation, Source
 from modal_pretrain.embedding.workers import n_workers, shard_rows, spread
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Part of every fingerprint: others may compute something else from the same weights.
 # The number goes up when this package's own preprocessing changes its results.
 _VERSIONS = f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
 
-_DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-_PROGRESS_AFTER = 3.0  # seconds
-# What "auto" has measured: batch size by shape of the input and precision.
-_BATCH_SIZES: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()
 
+class EncoderParameters(Protocol):
+    """What every estimator that embeds has among its parameters."""
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device that "auto" stands for: cuda, then mps, then cpu."""
-    if str(device) != "auto":
-        return _named_device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
-def _named_device(device: str | torch.device) -> torch.device:
-    try:
-        named = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(
-            "device must be 'auto' or one of PyTorch's devices, such as 'cpu', "
-            f"'cuda', 'cuda:1' or 'mps', got {device!r}."
-        ) from None
-    missing = {
-        "cuda": not torch.cuda.is_available(),
-        "mps": not torch.backends.mps.is_available(),
-    }
-    if missing.get(named.type, False):
-        raise ValueError(
-            f"device={device!r}, but PyTorch finds no such device here. device='auto' "
-            "takes what there is."
-        )
-    return named
-
-
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Return the type that the backbone computes in.
-
-    "auto" is bfloat16 where the hardware multiplies it natively (CUDA from compute
-    capability 8.0, CPUs with AVX512-BF16 or AMX) and float32 elsewhere: emulated
-    bfloat16 is slower than float32.
-    """
-    if precision == "auto":
-        if device.type == "cuda":
-            native = torch.cuda.get_device_capability(device) >= (8, 0)
-        elif device.type == "cpu":
-            native = _cpu_has_bfloat16()
-        else:
-            native = False
-        return torch.bfloat16 if native else torch.float32
-    if precision not in _DTYPES:
-        raise ValueError(
-            f"precision must be 'auto', {', '.join(map(repr, _DTYPES))}, got "
-            f"{precision!r}."
-        )
-    return _DTYPES[precision]
-
-
-def _cpu_has_bfloat16() -> bool:
-    # Private in PyTorch; a version without them computes in float32.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+    precision: str
+    cache: Cache
+    batch_size: Any
+    verbose: int
 
 
 class Encoder:
@@ -115,8 +55,8 @@ class Encoder:
     ----------
     backbone : torch.nn.Module
         On `device`; it is put in evaluation mode when it embeds.
-    preprocessing : Preprocessing or Tokenization
-        How pictures or texts become the backbone's input.
+    preprocessing : Preparation
+        How the rows of a source become the backbone's input.
     device : torch.device
     dtype : torch.dtype
         What the backbone computes in; float32 is exact.
@@ -125,7 +65,7 @@ class Encoder:
     batch_size : int or "auto"
         "auto" is measured on CUDA, and 64 elsewhere.
     n_threads : int or None
-        Threads that decode pictures; None for one per core, at most 8.
+        Threads that load rows, for sources that load with threads.
     compile : bool
         Whether `torch.compile` goes over the backbone.
     verbose : int
@@ -140,7 +80,7 @@ class Encoder:
     def __init__(
         self,
         backbone: nn.Module,
-        preprocessing: Any,
+        preprocessing: Preparation,
         *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
@@ -159,7 +99,42 @@ class Encoder:
         self.n_threads = n_threads
         self.compile = compile
         self.verbose = verbose
-        self._bar: Any = None
+        self._bar: Progress | None = None
+
+    @classmethod
+    def of(
+        cls,
+        backbone: nn.Module,
+        preprocessing: Preparation,
+        params: EncoderParameters,
+        device: torch.device,
+        **settings: Any,
+    ) -> Self:
+        """Build the encoder that an estimator's parameters describe.
+
+        Parameters
+        ----------
+        backbone, preprocessing, device
+            See the class.
+        params : EncoderParameters
+            The estimator, say.
+        **settings
+            Further parameters of the class.
+
+        Returns
+        -------
+        Encoder
+        """
+        return cls(
+            backbone,
+            preprocessing,
+            device=device,
+            dtype=resolve_precision(params.precision, device),
+            cache=resolve_cache(params.cache),
+            batch_size=params.batch_size,
+            verbose=params.verbose,
+            **settings,
+        )
 
     def fingerprint(self) -> str:
         """Name everything that an embedding depends on beside the row itself."""
@@ -194,7 +169,7 @@ class Encoder:
         `modal_pretrain.embedding.npy_file.write_rows`.
         """
         identity = None
-        if self.is_portable() and not isinstance(source, TableSource):
+        if self.is_portable() and source.cacheable:
             digest = xxhash.xxh3_128(self.fingerprint().encode())
             digest.update(b"".join(source.row_keys()))
             identity = digest.hexdigest()
@@ -206,9 +181,9 @@ class Encoder:
             return write_rows(path, len(source), rows, identity=identity)
 
     def _encode(self, source: Source, first: int) -> np.ndarray:
-        if self.cache is None or isinstance(source, TableSource):
+        if self.cache is None or not source.cacheable:
             self._jump(first)
-            return self._spread(source)  # a table's rows cost less than their hashes
+            return self._spread(source)
         cache = self.cache if self.is_portable() else self.cache.in_process()
 
         def missing_rows(missing: np.ndarray) -> np.ndarray:
@@ -221,14 +196,7 @@ class Encoder:
     @contextmanager
     def _progress(self, n: int) -> Iterator[None]:
         """Show one bar for all that is embedded inside."""
-        self._bar = tqdm(
-            total=n,
-            desc="Embedding",
-            unit=" rows",
-            delay=_PROGRESS_AFTER,
-            disable=not self.verbose,
-            leave=False,
-        )
+        self._bar = Progress(n, shown=bool(self.verbose))
         try:
             yield
         finally:
@@ -236,14 +204,12 @@ class Encoder:
             self._bar = None
 
     def _jump(self, row: int) -> None:
-        """Pass over rows that were found, which say nothing about the speed."""
-        if self._bar is not None and not self._bar.disable and row > self._bar.n:
-            self._bar.initial += row - self._bar.n
-            self._bar.update(row - self._bar.n)
+        if self._bar is not None:
+            self._bar.jump(row)
 
     def _spread(self, source: Source) -> np.ndarray:
         """Compute embeddings here, or on the workers that joblib names."""
-        workers = 1 if isinstance(source, TableSource) else n_workers()
+        workers = n_workers() if source.cacheable else 1
         if workers == 1:
             return self.compute(source)
         batch_size = check_batch_size(self.batch_size)
@@ -265,7 +231,7 @@ class Encoder:
             embeddings[start : start + len(block)] = block
             start += len(block)
             if self._bar is not None:
-                self._bar.update(len(block))
+                self._bar.advance(len(block))
         assert embeddings is not None  # sources are never empty
         return embeddings
 
@@ -273,8 +239,7 @@ class Encoder:
         # Not earlier: modAL's dropout strategies set modes before they call `infer`.
         self.backbone.eval()
         with torch.inference_mode():
-            batches = iterate(
-                source,
+            batches = source.batches(
                 self.preprocessing,
                 self._rows_a_batch(source),
                 self.n_threads,
@@ -296,25 +261,18 @@ class Encoder:
             return size
         if self.device.type != "cuda":
             return CPU_BATCH_SIZE
-        first = next(iter(iterate(source.take(np.arange(1)), self.preprocessing, 1, 1)))
-        key = (tuple(first.shape), self.dtype)
-        known = _BATCH_SIZES.setdefault(self.backbone, {})
-        if key not in known:
+        one = source.take(np.arange(1))
+        first = next(iter(one.batches(self.preprocessing, 1, 1)))
 
-            def run(rows: int) -> None:
-                repeated = first.expand(rows, *first.shape[1:])
-                self._launch(repeated)
-                torch.cuda.synchronize(self.device)
+        def run(rows: int) -> None:
+            self._launch(first.expand(rows, *first.shape[1:]))
+            torch.cuda.synchronize(self.device)
 
-            known[key] = best_batch_size(run)
-        return known[key]
+        return measured_batch_size(self.backbone, first.shape, self.dtype, run)
 
     def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Bring a loaded batch to the device and to the backbone's input range."""
-        batch = batch.to(self.device, non_blocking=True)
-        if batch.dtype == torch.uint8:
-            return self.preprocessing.normalise(batch)
-        return batch
+        return self.preprocessing.prepare(batch.to(self.device, non_blocking=True))
 
     def _launch(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         inputs = self.prepare(batch)

@@ -9,6 +9,9 @@ import numpy as np
 import scipy.sparse
 import torch
 from pandas.api.types import is_numeric_dtype
+from xxhash import xxh3_128_digest
+
+from modal_pretrain.embedding.source import Rows
 
 
 def is_table(X: Any) -> bool:
@@ -50,17 +53,30 @@ def _is_path_or_pillow(item: Any) -> bool:
 class TableSource:
     """Rows of a finite float32 table (n, features)."""
 
+    cacheable = False  # a row costs less than its hash
+
     def __init__(self, X: np.ndarray) -> None:
         self.table = np.ascontiguousarray(X, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def take(self, indices) -> TableSource:
+    def take(self, indices: Rows) -> TableSource:
         """Return the rows at `indices`."""
         return TableSource(self.table[indices])
 
-    def batches(self, batch_size: int) -> Iterator[torch.Tensor]:
-        """Yield float32 tensors of at most `batch_size` rows."""
+    def row_keys(self) -> list[bytes]:
+        """Hash the content of each row."""
+        return [xxh3_128_digest(row.data) for row in self.table]
+
+    def batches(
+        self,
+        preprocessing: Any,
+        batch_size: int,
+        n_threads: int | None = None,
+        *,
+        pin_memory: bool = False,
+    ) -> Iterator[torch.Tensor]:
+        """Yield float32 tensors of at most `batch_size` rows, as they are."""
         for start in range(0, len(self.table), batch_size):
             yield torch.from_numpy(self.table[start : start + batch_size])

@@ -10,11 +10,16 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
 from joblib.parallel import get_active_backend
+
+from modal_pretrain.embedding.source import Source
+
+if TYPE_CHECKING:
+    from modal_pretrain.embedding.encoder import Encoder
 
 # A task's results that are lost with a worker, and what one message carries.
 _MOST_ROWS = 1024
@@ -51,14 +56,14 @@ def shard_rows(n: int, workers: int, batch_size: int) -> int:
     return math.ceil(rows / batch_size) * batch_size
 
 
-def spread(encoder: Any, source: Any, size: int) -> Iterator[np.ndarray]:
+def spread(encoder: Encoder, source: Source, size: int) -> Iterator[np.ndarray]:
     """Embed a source in tasks of `size` rows; their results come in order.
 
     Parameters
     ----------
     encoder : Encoder
         It is pickled with every task; see there for what that costs.
-    source : ImageSource or TextSource
+    source : Source
         Its pickled shards carry their own rows only.
     size : int
 
@@ -86,13 +91,13 @@ def spread(encoder: Any, source: Any, size: int) -> Iterator[np.ndarray]:
     )
 
 
-def embed_shard(encoder: Any, source: Any, expected: str | None) -> np.ndarray:
+def embed_shard(encoder: Encoder, source: Source, expected: str | None) -> np.ndarray:
     """Embed a shard in this worker, unless that would give something else.
 
     Parameters
     ----------
     encoder : Encoder
-    source : ImageSource or TextSource
+    source : Source
     expected : str or None
         Fingerprint of the caller's encoder; None where it means nothing elsewhere.
 

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
-from modal_pretrain.images.accept import ImageSource
+if TYPE_CHECKING:
+    from modal_pretrain.images.sources import ImageSource
 
 __all__ = ["Preprocessing", "load_batches"]
 
@@ -146,6 +147,10 @@ class Preprocessing:
         if (height, width) != self.size:
             picture = self._crop_or_pad(picture)
         return np.array(picture)
+
+    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
+        """Normalise loaded pictures; the rows of a table are ready as they are."""
+        return self.normalise(batch) if batch.dtype is torch.uint8 else batch
 
     def normalise(
         self, batch: torch.Tensor, dtype: torch.dtype = torch.float32

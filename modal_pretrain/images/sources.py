@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
@@ -28,6 +29,7 @@ from modal_pretrain.images.pixels import (
     to_numpy,
     to_rgb,
 )
+from modal_pretrain.images.preprocessing import Preprocessing, load_batches
 
 # Pillow images opened lazily are read at first use, which is not thread-safe for one
 # image; a few locks shared by all images are enough.
@@ -54,6 +56,8 @@ class ImageSource:
         self._data = data
         self._rows = rows
         self._name = name
+
+    cacheable = True
 
     # Numbers of the rows in the original X, where `data` holds a part of that.
     _numbers: np.ndarray | None = None
@@ -181,6 +185,19 @@ class ImageSource:
             If a file is missing.
         """
         return self._keys(self._rows)
+
+    def batches(
+        self,
+        preprocessing: Preprocessing,
+        batch_size: int,
+        n_threads: int | None = None,
+        *,
+        pin_memory: bool = False,
+    ) -> Iterator[torch.Tensor]:
+        """Yield resized pictures, uint8 (b, H, W, 3), see `load_batches`."""
+        return load_batches(
+            self, preprocessing, batch_size, n_threads, pin_memory=pin_memory
+        )
 
     def describe(self, i: int) -> str:
         """Name one row for an error message, such as ``X[3] ('cats/1.jpg')``."""

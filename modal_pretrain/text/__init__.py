@@ -7,16 +7,21 @@ so that happens when one of the names is asked for.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modal_pretrain.text.estimators import PretrainedTextClassifier, TextEncoder
+    from modal_pretrain.text.classifier import PretrainedTextClassifier
+    from modal_pretrain.text.encoder import TextEncoder
 
 __all__ = ["PretrainedTextClassifier", "TextEncoder"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from modal_pretrain.text import estimators
+    if name == "PretrainedTextClassifier":
+        from modal_pretrain.text.classifier import PretrainedTextClassifier
 
-        return getattr(estimators, name)
+        return PretrainedTextClassifier
+    if name == "TextEncoder":
+        from modal_pretrain.text.encoder import TextEncoder
+
+        return TextEncoder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

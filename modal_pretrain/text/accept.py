@@ -7,12 +7,16 @@ to read in it: what is missing or empty is an error that names the row, not a gu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 from xxhash import xxh3_128_digest
+
+if TYPE_CHECKING:
+    from modal_pretrain.text.tokens import Tokenization
 
 _ACCEPTED = (
     "Expected texts: a list or array of str, a pandas Series, or one column of a "
@@ -30,6 +34,8 @@ class TextSource:
     rows : ndarray of int
         Row of X at each position.
     """
+
+    cacheable = True
 
     def __init__(self, texts: np.ndarray, rows: np.ndarray) -> None:
         self._texts = texts
@@ -56,6 +62,17 @@ class TextSource:
     def row_keys(self) -> list[bytes]:
         """Return the content key of each text."""
         return [xxh3_128_digest(text.encode()) for text in self.texts()]
+
+    def batches(
+        self,
+        preprocessing: Tokenization,
+        batch_size: int,
+        n_threads: int | None = None,
+        *,
+        pin_memory: bool = False,
+    ) -> Iterator[torch.Tensor]:
+        """Yield tokens and their mask, int64 (b, 2, length), padded by batch."""
+        return preprocessing.batches(self, batch_size)
 
     def longest_first(self) -> np.ndarray:
         """Return the positions by decreasing length in characters.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from copy import deepcopy
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones.create import create_backbone
-from modal_pretrain.backbones.shared import remember_recipe, share
+from modal_pretrain.backbones.shared import shared
 from modal_pretrain.text.hugging_face import (
     DEFAULT_TEXT_BACKBONE,
-    checkpoint_file,
     load_text_model,
     position_limit,
     stated_length,
@@ -209,37 +207,22 @@ def shared_text_backbone(
     pooling: str = "mean",
     max_length: int | None = None,
 ) -> TextBackbone:
-    """Return the backbone on the one frozen copy of its weights in this process.
+    """Return `shared` for an encoder of text.
 
-    The weights are shared: do not train them, copy them (`own_text_backbone`). For the
-    parameters see `create_text_backbone`; `seed` is its `random_state`.
+    For the parameters see `create_text_backbone`; `seed` is its `random_state`.
     """
-    drawn = pretrained is False or callable(name)
-    file = None
-    if not isinstance(pretrained, bool):
-        stat = checkpoint_file(pretrained).stat()
-        file = (str(pretrained), stat.st_size, stat.st_mtime_ns)
-    folder: tuple = ()
-    if isinstance(name, str | Path) and Path(name).is_dir():
-        stats = ((path.name, path.stat()) for path in sorted(Path(name).iterdir()))
-        folder = tuple((file, s.st_size, s.st_mtime_ns) for file, s in stats)
-    key = (name, folder, file or pretrained, seed if drawn else None, str(device))
-
-    def create() -> nn.Module:
-        backbone = create_text_backbone(name, pretrained, random_state=seed)
-        return backbone.to(device).requires_grad_(False)
-
-    backbone = share(("text", *key), create)
-    assert isinstance(backbone, TextBackbone)
-    made = _with(backbone, pooling, max_length).eval()
-    recipe = name, pretrained, seed, device, pooling, max_length
-    remember_recipe(made, shared_text_backbone, *recipe)
+    settings = pooling, max_length
+    made = shared(
+        create_text_backbone, name, pretrained, seed, device, _adapted, settings
+    )
+    assert isinstance(made, TextBackbone)
     return made
 
 
-def own_text_backbone(*args, **kwargs) -> TextBackbone:
-    """Return a private, trainable copy of `shared_text_backbone`."""
-    return deepcopy(shared_text_backbone(*args, **kwargs)).requires_grad_(True)
+def _adapted(
+    backbone: TextBackbone, key: tuple, pooling: str, max_length: int | None
+) -> TextBackbone:
+    return _with(backbone, pooling, max_length).eval()
 
 
 def _with(backbone: TextBackbone, pooling: str, max_length: int | None) -> TextBackbone:

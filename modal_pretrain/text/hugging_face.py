@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.weights import (
     PACKAGED_TEXT_WEIGHTS,
     BackboneWeightsError,
     checkpoint_path,
     read_checkpoint,
-    seeded,
     verify,
 )
 

@@ -121,6 +121,10 @@ class Tokenization:
                 yield self.pad(rows[i : i + batch_size])
         self.warn(n_cut, len(source))
 
+    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return tokens as they are: the backbone takes numbers."""
+        return batch
+
     def warn(self, n_cut: int, n: int) -> None:
         """Say how many of n texts were cut, if any."""
         if n_cut:

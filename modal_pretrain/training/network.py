@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones.create import stages
-from modal_pretrain.embedding.batches import check_embedding
+from modal_pretrain.backbones.output import check_embedding
 
 Tune = str | int
 
@@ -23,7 +23,7 @@ class PretrainedNetwork(nn.Module):
     Parameters
     ----------
     backbone : torch.nn.Module
-        Maps images (or the tokens of texts) to embeddings (n, d).
+        Maps inputs, such as pictures or tokens, to embeddings (n, d).
     tune : {"head", "all"} or int, default="head"
         What trains beside the head: nothing, everything, or that many last stages.
     train_batch_norm : bool, default=False
@@ -114,13 +114,11 @@ class PretrainedNetwork(nn.Module):
 
     def forward(
         self,
-        pixels: torch.Tensor | None = None,
+        inputs: torch.Tensor | None = None,
         embedding: torch.Tensor | None = None,
-        tokens: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return logits (n, classes) of normalised pixels, embeddings or tokens."""
+        """Return logits (n, classes) of the backbone's inputs, or of embeddings."""
         if embedding is None:
-            inputs = pixels if tokens is None else tokens
             embedding = check_embedding(self.backbone(inputs), self.backbone)
         assert self.head is not None
         embedding = (embedding.float() - self.mean) * self.scale

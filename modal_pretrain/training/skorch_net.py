@@ -1,163 +1,197 @@
-"""The skorch side of the classifier: components, batches, loss and loop."""
+"""What skorch's classifier needs mended for few labels, with any module."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.exceptions import NotFittedError
-from sklearn.utils import (
-    check_random_state,
-)
-from sklearn.utils.class_weight import compute_class_weight
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
 from skorch.history import History
-from skorch.utils import is_dataset, to_device, to_tensor
+from skorch.utils import to_tensor
 from torch import nn
 
-from modal_pretrain.backbones.shared import own_backbone, shared_backbone
-from modal_pretrain.backbones.weights import seeded
-from modal_pretrain.embedding.batches import Source, as_source
-from modal_pretrain.embedding.encoder import Encoder, resolve_device, resolve_precision
-from modal_pretrain.encoder import make_encoder
-from modal_pretrain.training.examples import (
-    EmbeddedSet,
+from modal_pretrain._checks import did_you_mean
+from modal_pretrain.backbones.device import resolve_device, seeded
+from modal_pretrain.modality import FineTuning
+from modal_pretrain.training.callbacks import (
     EpochLog,
-    ExampleSet,
-    PictureSet,
     StopBelowLoss,
     WarmupDecay,
     encoded_accuracy,
-    is_mapping,
 )
-
-# Embedded values, labels times features, from which a second thread pays.
-_WORTH_THREADS = 2**22
+from modal_pretrain.training.examples import BatchLoader
 
 
-class PretrainedNet(NeuralNetClassifier):
-    """A skorch net around a pretrained backbone, for `PretrainedClassifier`.
+class FewLabelsNet(NeuralNetClassifier):
+    """skorch's classifier, mended for few labels and for scikit-learn.
 
-    It turns the classifier's parameters into skorch's components, feeds the loop with
-    embeddings where the backbone is frozen and with pictures where it trains, and
-    mends what does not suit few labels or scikit-learn. Parameters, validation and the
-    public methods are the subclass's.
+    It takes any module and targets that are column numbers. What differs from skorch:
+
+    - "auto" for device, optimizer, learning rate and number of epochs;
+    - one seed for the life of the net: every fit starts from the same weights, and
+      PyTorch's global generator stays as it was;
+    - Ctrl-C is not swallowed; callbacks that end training still do;
+    - parameters that do not exist are errors with a suggestion, at the first fit;
+    - what `set_params` says to a trained net counts from the next fit on too;
+    - no validation split, cross-entropy on logits, a log from ``verbose=2`` on.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or callable
+        Returns logits (n, n_classes).
+    max_steps : int, default=500
+        Optimiser steps of a fit with "auto" `max_epochs`, rounded up to whole epochs.
+    stop_loss : float or None, default=0.001
+        Training stops once an epoch's loss is below this share of the first epoch's.
+    random_state : int, RandomState or None, default=None
+        Seed of initial weights, shuffling and dropout; None draws one at the first fit.
+    criterion, optimizer, lr, max_epochs, batch_size, device, verbose, iterator_train, \
+iterator_valid, train_split, **kwargs
+        As in skorch, and "auto", see above.
     """
 
-    # What another kind of input replaces: its examples, the encoder, the optimizer
-    # that "auto" stands for where the backbone trains, and how X is read.
-    _raw_set: Any = PictureSet
-    _make_encoder = staticmethod(make_encoder)
-    _fine_tuning: tuple[Any, float, dict[str, Any]] = (
-        torch.optim.SGD,
-        0.003,
-        {"momentum": 0.9},
-    )
+    # What "auto" stands for.
+    fine_tuning: FineTuning = FineTuning()
 
-    def _source(self, X, *, reset: bool = False) -> Source:
-        return as_source(X, self, reset=reset)
+    def __init__(
+        self,
+        module,
+        *,
+        criterion=nn.CrossEntropyLoss,
+        optimizer="auto",
+        lr="auto",
+        max_epochs="auto",
+        max_steps: int = 500,
+        stop_loss: float | None = 0.001,
+        batch_size: int = 32,
+        device: str = "auto",
+        random_state=None,
+        verbose: int = 0,
+        iterator_train=BatchLoader,
+        iterator_valid=BatchLoader,
+        train_split=None,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            device=device,
+            verbose=verbose,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            train_split=train_split,
+            **kwargs,
+        )
+        self.max_steps = max_steps
+        self.stop_loss = stop_loss
+        self.random_state = random_state
 
-    def _train(self, source: Source, targets: np.ndarray, **fit_params):
-        # Each call has its own stream, so that calls of partial_fit differ.
-        seed = (self._seed() + len(self.history_)) % 2**63
-        with seeded(seed):
-            dataset = self._example_set(source, targets)
-            if self.module_.head is None:
-                self._build_head(dataset)
+    # Parameters ----------------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        known = known_parameters(type(self))
+        for name in sorted(self._params_to_validate):
+            if name not in known and "__" not in name and not name.endswith("_"):
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}."
+                    f"{did_you_mean(name, known)}"
+                )
+
+    def _get_param_names(self):
+        # skorch counts private attributes as parameters, which clone then passes.
+        return sorted(
+            name
+            for name in self.__dict__
+            if not name.startswith("_") and not name.endswith("_")
+        )
+
+    def set_params(self, **params):
+        """Set parameters, see scikit-learn; callbacks count from the next fit."""
+        if not self.initialized_:
+            if "callbacks" in params:
+                self.callbacks = params.pop("callbacks")
+            return super().set_params(**params)
+        rest, of_optimizer = {}, {}
+        for name, value in params.items():
+            component = name.split("__")[0]
+            if name == "lr" or component == "optimizer":
+                of_optimizer[name] = value
+            elif component in ("iterator_train", "iterator_valid", "dataset"):
+                self.__dict__[name] = value  # skorch refuses them once initialized
             else:
-                self.module_.set_anchor()
-                if isinstance(self.optimizer_, torch.optim.LBFGS):
-                    # What it knows of the last objective's curvature misleads it on
-                    # this one: it may not take a single step.
-                    self._build_optimizer()
-            self.notify("on_train_begin", X=dataset, y=targets)
-            with contextlib.suppress(_EndTraining), self._threads_for(dataset):
-                self.fit_loop(dataset, targets, **fit_params)
-            self.notify("on_train_end", X=dataset, y=targets)
+                rest[name] = value
+        # skorch would tell the present optimizer only, which the next fit replaces.
+        self.__dict__.update(of_optimizer)
+        rebuild = "optimizer" in of_optimizer or (
+            "lr" in of_optimizer and self._is("lr", "auto")
+        )
+        super().set_params(**rest, **({} if rebuild else of_optimizer))
+        if rebuild:
+            self._build_optimizer()
         return self
 
-    @contextlib.contextmanager
-    def _threads_for(self, dataset: ExampleSet) -> Iterator[None]:
-        # The head's operations are too small to share. Where cores are busy, waiting
-        # for a second thread made a fit of 200 labels 90 times slower (measured).
-        small = isinstance(dataset, EmbeddedSet) and (
-            dataset.embeddings.numel() < _WORTH_THREADS
-        )
-        n_threads = torch.get_num_threads()
-        if small:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(n_threads)
+    def _is(self, parameter: str, word: str) -> bool:
+        # Parameters may be anything until fit, arrays too.
+        value = getattr(self, parameter)
+        return isinstance(value, str) and value == word
 
-    def _build_head(self, dataset: ExampleSet) -> None:
-        if isinstance(dataset, EmbeddedSet):
-            embeddings = dataset.embeddings
-        else:
-            assert isinstance(dataset, self._raw_set)
-            encoder, first = dataset.encoder, dataset.source.take(np.arange(1))
-            embeddings = torch.from_numpy(encoder.encode(first))
-        n_features, n_classes = embeddings.shape[1], len(self.classes_)
-        self.module_.build_head(n_features, n_classes, self._device())
-        if self.module_.frozen:
-            self.module_.fit_scale(embeddings)
-        self._build_optimizer()
-        if self.class_weight is not None:
-            self.criterion_.weight = self._class_weights(dataset.y)
+    __repr__ = BaseEstimator.__repr__
 
-    def _build_optimizer(self) -> None:
-        self.initialized_ = False  # as in `initialize`: nothing to announce
-        self._initialize_optimizer()
-        self.initialized_ = True
+    # Training ------------------------------------------------------------------------
 
-    def _class_weights(self, targets: np.ndarray) -> torch.Tensor:
-        if not hasattr(self.criterion_, "weight"):
-            raise ValueError(
-                f"class_weight={self.class_weight!r} needs a criterion with weights "
-                f"like CrossEntropyLoss, got {type(self.criterion_).__name__}."
-            )
-        labels = self.classes_[targets]
-        weights = np.ones(len(self.classes_))
-        present = np.unique(targets)
-        weights[present] = compute_class_weight(
-            self.class_weight, classes=self.classes_[present], y=labels
-        )
-        return torch.tensor(weights, dtype=torch.float32, device=self._device())
+    def fit(self, X, y, **fit_params):
+        """Train from the initial weights, see skorch."""
+        self._check_parameters()
+        if not (self.warm_start and self.initialized_):
+            self.initialize()
+        return self.partial_fit(X, y, **fit_params)
 
-    def fit_loop(self, X, y=None, epochs=None, **kwargs):
-        """Run skorch's loop for the epochs that "auto" stands for."""
-        if epochs is None and self._is("max_epochs", "auto"):
-            if self.module_.frozen:
-                epochs = 1 if self._head_optimizer() is torch.optim.LBFGS else 100
-            else:
-                per_step = len(X) if self.batch_size == -1 else self.batch_size
-                steps_per_epoch = math.ceil(len(X) / per_step)
-                epochs = math.ceil(self.max_steps / steps_per_epoch)
-        return super().fit_loop(X, y, epochs=epochs, **kwargs)
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on from the present weights, see skorch."""
+        self._check_parameters()
+        if not self.initialized_:
+            self.initialize()
+        with self._seeded_call():
+            return self._run(X, y, **fit_params)
 
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Split off validation data, see skorch; weigh the penalty accordingly."""
-        train, valid = super().get_split_datasets(X, y, **fit_params)
-        # The criterion averages over this total weight.
-        weight = getattr(self.criterion_, "weight", None)
-        mean = 1.0 if weight is None or y is None else float(weight[y].mean())
-        self.trained_weight_ = mean * len(train)
-        return train, valid
+    def _seeded_call(self):
+        # Each call has its own stream, so that calls of partial_fit differ.
+        return seeded((self._seed() + len(self.history_)) % 2**63)
 
-    def check_data(self, X, y=None) -> None:
-        """Do nothing: X and y were checked before the loop began."""
+    def _run(self, X, y, **fit_params):
+        self.notify("on_train_begin", X=X, y=y)
+        with contextlib.suppress(_EndTraining):
+            self.fit_loop(X, y, **fit_params)
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def _seed(self) -> int:
+        # One seed for the life of the estimator: every fit starts from the same
+        # initial weights, drawn at random or not.
+        state = self.random_state
+        if getattr(self, "seed_", None) is None or self.seeded_by_ is not state:
+            rng = check_random_state(state)
+            self.seed_: int = int(rng.randint(np.iinfo(np.int32).max))
+            self.seeded_by_: Any = state
+        return self.seed_
 
     def notify(self, method_name: str, **cb_kwargs) -> None:
         """Call the callbacks; those that end training do it as skorch's do."""
         try:
-            super().notify(method_name, **cb_kwargs)
+            with self._resolved_device():  # skorch's scoring callbacks read it
+                super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt:
             # skorch's EarlyStopping ends training so. Ctrl-C elsewhere must not be
             # taken for it: an active-learning loop would go on half trained.
@@ -165,187 +199,29 @@ class PretrainedNet(NeuralNetClassifier):
                 raise
             raise _EndTraining from None
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Return the criterion's loss, plus the head's penalty if all else is frozen.
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Run skorch's loop for the epochs that "auto" stands for."""
+        if epochs is None and self._is("max_epochs", "auto"):
+            epochs = self._auto_epochs(len(X))
+        return super().fit_loop(X, y, epochs=epochs, **kwargs)
 
-        Parameters
-        ----------
-        y_pred : torch.Tensor of shape (n, classes)
-            Logits.
-        y_true : torch.Tensor of shape (n,)
-            Column numbers.
-        X : ignored
-        training : bool, default=False
-            The penalty counts in training only.
-
-        Returns
-        -------
-        torch.Tensor
-            A scalar.
-        """
-        loss = self.criterion_(y_pred, to_tensor(y_true, device=y_pred.device))
-        if training and self.module_.frozen:
-            loss = loss + self.module_.penalty() / (self.C * self.trained_weight_)
-        return loss
-
-    def infer(self, x, **fit_params) -> torch.Tensor:
-        """Return the network's logits for one batch.
-
-        Parameters
-        ----------
-        x : dict of torch.Tensor, or X
-            A batch of the loader, or X itself, as modAL's dropout strategies pass it.
-        **fit_params
-            For the module's forward.
-
-        Returns
-        -------
-        torch.Tensor
-            float32 (n, classes).
-        """
-        self._check_trained()
-        if not is_mapping(x):
-            dataset = self._example_set(self._source(x))
-            x = dataset.inputs(np.arange(len(dataset)))
-        device = self._device()
-        x = to_tensor(x, device=device)
-        dtype = resolve_precision(self.precision, device)
-        # Measured: CPUs gain nothing from reduced precision when they train, and
-        # float16 gradients would need scaling.
-        training = self.module_.training and torch.is_grad_enabled()
-        reduced = (
-            "embedding" not in x
-            and dtype != torch.float32
-            and not (training and (device.type == "cpu" or dtype == torch.float16))
-        )
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
-            return self.module_(**x, **fit_params).float()
-
-    def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
-        """Yield the network's outputs batch by batch, always in the order of X.
-
-        Parameters
-        ----------
-        X : pictures (or a table), see the class
-        training : bool, default=False
-            Whether dropout is active.
-        device : str, default="cpu"
-            Where the outputs are put.
-
-        Yields
-        ------
-        torch.Tensor
-            float32 (m, classes).
-        """
-        for batch in self.get_iterator(self.get_dataset(X), training=False):
-            yield to_device(self.evaluation_step(batch, training=training), device)
-
-    def _example_set(self, source: Source, y=None) -> ExampleSet:
-        encoder = self._encoder()
-        if self.module_.frozen:
-            return EmbeddedSet(encoder.encode(source), y)
-        return self._raw_set(source, encoder, y)
-
-    def _encoder(self) -> Encoder:
-        device = self._device()
-        if self.initialized_:
-            backbone = self.module_.backbone
-        else:
-            backbone = self._initial_backbone(shared_backbone)
-        encoder = self._make_encoder(backbone, self, device)
-        encoder.batch_size = self._batch_size_without_gradients()
-        if self.initialized_ and not self.module_.frozen:
-            encoder.cache = None  # its weights move on
-        return encoder
-
-    def _batch_size_without_gradients(self) -> int:
-        return 64 if self.batch_size == -1 else 2 * self.batch_size
-
-    def _initial_backbone(self, make) -> nn.Module:
-        return make(
-            self.backbone,
-            self.pretrained,
-            self._seed(),
-            self._device(),
-            self.image_size,
-        )
-
-    def get_dataset(self, X, y=None):
-        """Return the examples of X as the loop takes them, see skorch."""
-        if is_dataset(X):
-            return X
-        return self._example_set(self._source(X), y)
+    def _auto_epochs(self, n_examples: int) -> int:
+        per_step = n_examples if self.batch_size == -1 else self.batch_size
+        return math.ceil(self.max_steps / math.ceil(n_examples / per_step))
 
     def get_iterator(self, dataset, training=False):
-        """Return the loader of a data set's batches, see skorch."""
+        """Return the loader of a data set's batches, see skorch; it shuffles."""
         name = "iterator_train" if training else "iterator_valid"
         kwargs = self.get_params_for(name)
-        frozen = self.module_.frozen
         if training:
             kwargs.setdefault("shuffle", True)
-            full_batch = frozen and self._is("optimizer", "auto")
-            kwargs.setdefault("batch_size", -1 if full_batch else self.batch_size)
-        else:
-            size = 8192 if frozen else self._batch_size_without_gradients()
-            kwargs.setdefault("batch_size", size)
+        kwargs.setdefault("batch_size", self._rows_a_batch(training))
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
         return getattr(self, name)(dataset, **kwargs)
 
-    def initialize(self):
-        """Build network, criterion and callbacks anew, from the initial weights."""
-        # skorch announces every re-initialisation of an initialized net.
-        self.initialized_ = False
-        return super().initialize()
-
-    def initialize_module(self):
-        """Build the network; its head waits for the first labels."""
-        shared = self._is("tune", "head")
-        backbone = self._initial_backbone(shared_backbone if shared else own_backbone)
-        params = {
-            "tune": self.tune,
-            # Without pretraining there are no statistics worth keeping.
-            "train_batch_norm": self.pretrained is False,
-            **self.get_params_for("module"),
-        }
-        self.module_ = self.module(backbone=backbone, **params)
-        return self
-
-    def initialize_optimizer(self, triggered_directly=None):
-        """Build the optimizer that "auto" stands for, or the one that was given."""
-        if self.module_.head is None:
-            # Nothing to optimise yet. With this stand-in skorch learns the name, and
-            # with it that parameters may start with "optimizer__".
-            self.optimizer_ = torch.optim.SGD([torch.zeros(1)], lr=0.01)
-            return self
-        args, kwargs = self.get_params_for_optimizer(
-            "optimizer", self.get_all_learnable_params()
-        )
-        optimizer, lr, defaults = self.optimizer, 0.01, {}
-        auto = self._is("optimizer", "auto")
-        if auto and self.module_.frozen:
-            optimizer = self._head_optimizer()
-            if optimizer is torch.optim.LBFGS:
-                lr = 1.0
-                defaults = {"max_iter": 200, "line_search_fn": "strong_wolfe"}
-        elif auto:
-            optimizer, lr, defaults = self._fine_tuning
-        if kwargs["lr"] == "auto":
-            kwargs["lr"] = lr
-        self.optimizer_ = optimizer(*args, **{**defaults, **kwargs})
-        return self
-
-    def _head_optimizer(self):
-        if not self._is("optimizer", "auto"):
-            return self.optimizer
-        # A line search cannot follow a loss that dropout makes random.
-        return torch.optim.Adam if self.module_.dropout.p else torch.optim.LBFGS
-
-    def get_all_learnable_params(self):
-        """Yield names and parameters that train; what is frozen is left out."""
-        for name, parameter in super().get_all_learnable_params():
-            if parameter.requires_grad:
-                yield name, parameter
+    def _rows_a_batch(self, training: bool) -> int:
+        return self.batch_size
 
     @property
     def _default_callbacks(self):
@@ -360,38 +236,86 @@ class PretrainedNet(NeuralNetClassifier):
             ("stop_loss", StopBelowLoss(self.stop_loss)),
             ("print_log", EpochLog()),
         ]
-        if self._is("optimizer", "auto") and not self._is("tune", "head"):
+        if self._has_schedule():
             callbacks.insert(1, ("lr_schedule", WarmupDecay(self.max_steps)))
         return callbacks
 
-    def __sklearn_is_fitted__(self) -> bool:
-        module = getattr(self, "module_", None)
-        return module is not None and module.head is not None
+    def _has_schedule(self) -> bool:
+        return self._is("optimizer", "auto")
 
-    def _check_trained(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError(
-                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' "
-                "with appropriate arguments before using this estimator."
-            )
+    # Components ----------------------------------------------------------------------
 
-    def _is(self, parameter: str, word: str) -> bool:
-        # Parameters may be anything until fit, arrays too.
-        value = getattr(self, parameter)
-        return isinstance(value, str) and value == word
+    def initialize(self):
+        """Build network, criterion and callbacks anew, from the initial weights."""
+        # skorch announces every re-initialisation of an initialized net.
+        self.initialized_ = False
+        return super().initialize()
+
+    def initialize_module(self):
+        """Build the network; what it draws comes from the net's seed."""
+        with seeded(self._seed()):
+            return super().initialize_module()
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Build the optimizer that "auto" stands for, or the one that was given."""
+        parameters = list(self.get_all_learnable_params())
+        if not parameters:
+            # Nothing to optimise yet. With this stand-in skorch learns the name, and
+            # with it that parameters may start with "optimizer__".
+            stand_in = torch.optim.SGD([torch.zeros(1)], lr=0.01)
+            self.optimizer_: torch.optim.Optimizer = stand_in
+            return self
+        args, kwargs = self.get_params_for_optimizer("optimizer", parameters)
+        chosen = FineTuning(self.optimizer, 0.01, {})
+        if self._is("optimizer", "auto"):
+            chosen = self._auto_optimizer()
+        if kwargs["lr"] == "auto":
+            kwargs["lr"] = chosen.lr
+        self.optimizer_ = chosen.optimizer(*args, **{**chosen.kwargs, **kwargs})
+        return self
+
+    def _auto_optimizer(self) -> FineTuning:
+        return self.fine_tuning
+
+    def _build_optimizer(self) -> None:
+        self.initialized_ = False  # as in `initialize`: nothing to announce
+        self._initialize_optimizer()
+        self.initialized_ = True
+
+    def get_all_learnable_params(self):
+        """Yield names and parameters that train; what is frozen is left out."""
+        for name, parameter in super().get_all_learnable_params():
+            if parameter.requires_grad:
+                yield name, parameter
+
+    def infer(self, x, **fit_params) -> torch.Tensor:
+        """Return the network's output for one batch, see skorch."""
+        with self._resolved_device():
+            return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the criterion's loss, see skorch."""
+        return self.criterion_(y_pred, to_tensor(y_true, device=y_pred.device))
+
+    # Devices and files ---------------------------------------------------------------
 
     def _device(self) -> torch.device:
         return resolve_device(self.device)
 
-    def _seed(self) -> int:
-        # One seed for the life of the estimator: every fit starts from the same
-        # initial weights, drawn at random or not.
-        state = self.random_state
-        if getattr(self, "seed_", None) is None or self.seeded_by_ is not state:
-            rng = check_random_state(state)
-            self.seed_: int = int(rng.randint(np.iinfo(np.int32).max))
-            self.seeded_by_: Any = state
-        return self.seed_
+    @contextlib.contextmanager
+    def _resolved_device(self) -> Iterator[None]:
+        """Show skorch a device where it would read the parameter "auto"."""
+        device = self._device()
+        if not self._is("device", "auto"):
+            yield
+            return
+        self.device = str(device)
+        self._auto_device = True
+        try:
+            yield
+        finally:
+            self.device = "auto"
+            del self._auto_device
 
     def _initialize_module(self, reason=None):
         with self._resolved_device():
@@ -404,7 +328,7 @@ class PretrainedNet(NeuralNetClassifier):
     def load_params(self, f_params=None, f_optimizer=None, **kwargs):
         """Load parameters saved by `save_params`, see skorch.
 
-        Give a net that has never been fitted its `classes`: files hold no labels.
+        A module that has nothing to train before it loads gets its optimizer then.
         """
         checkpoint = kwargs.get("checkpoint")
         with self._resolved_device():
@@ -413,29 +337,20 @@ class PretrainedNet(NeuralNetClassifier):
                     self.initialize()
                 if checkpoint.f_history is not None:
                     self.history = History.from_file(checkpoint.f_history_)
-            if self.initialized_ and self.module_.frozen:
-                # Other estimators share it.
-                self.module_.backbone = deepcopy(self.module_.backbone)
-            if self.initialized_ and self.module_.head is None:
-                # The head comes with the parameters, the optimizer after the head.
+            if self.initialized_ and not any(self.get_all_learnable_params()):
                 if f_params is None and checkpoint is not None:
                     f_params = checkpoint.get_formatted_files(self)["f_params"]
                 safetensors = kwargs.get("use_safetensors", False)
                 super().load_params(f_params, use_safetensors=safetensors)
                 f_params = None
-                if self.module_.head is not None:
-                    self._build_optimizer()
+                self._build_optimizer()
             super().load_params(f_params, f_optimizer, **kwargs)
 
-    @contextlib.contextmanager
-    def _resolved_device(self) -> Iterator[None]:
-        """Show skorch a device where it would read the parameter "auto"."""
-        device = self.device  # type: ignore[has-type]
-        self.device = str(self._device())
-        try:
-            yield
-        finally:
-            self.device = device
+    def __getstate__(self):
+        state = super().__getstate__()
+        if state.pop("_auto_device", False):  # saved by a callback, say
+            state["device"] = "auto"
+        return state
 
     def __setstate__(self, state) -> None:
         if state["device"] != "auto":
@@ -443,6 +358,16 @@ class PretrainedNet(NeuralNetClassifier):
             return
         super().__setstate__({**state, "device": str(resolve_device("auto"))})
         self.device = "auto"
+
+
+def known_parameters(cls: type) -> set[str]:
+    """Name the parameters of a class: its own, and those it passes on to its bases."""
+    return {
+        name
+        for base in inspect.getmro(cls)[:-1]
+        for name, parameter in inspect.signature(base).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
 
 
 class _EndTraining(Exception):

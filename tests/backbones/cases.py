@@ -5,7 +5,7 @@ import safetensors.torch
 import timm
 import torch
 
-from modal_pretrain.backbones.weights import seeded
+from modal_pretrain.backbones.device import seeded
 
 DEFAULT = "tf_efficientnet_lite0"
 

@@ -14,6 +14,7 @@ from modal_pretrain import BackboneWeightsError, create_backbone
 from modal_pretrain.backbones.create import (
     data_config,
 )
+from modal_pretrain.backbones.shared import shared_backbone
 from tests.backbones.cases import (
     DEFAULT,
     SMALL,
@@ -133,6 +134,21 @@ def test_local_folder_with_odd_keys(tmp_path):
     snapshot, _ = write_hub(tmp_path, SMALL, odd=torch.zeros(2))
     with pytest.raises(BackboneWeightsError, match="1 unexpected: odd"):
         create_backbone(f"local-dir:{snapshot}")
+
+
+@pytest.mark.skipif(OLD_TIMM, reason="timm 1.0.16 introduced local-dir:")
+def test_local_folder_that_changes_is_loaded_anew(tmp_path):
+    snapshot, model = write_hub(tmp_path, SMALL)
+    name = f"local-dir:{snapshot}"
+    first = shared_backbone(name, True, 0)
+    assert torch.equal(first.conv_stem.weight, model.conv_stem.weight)
+    assert shared_backbone(name, True, 0) is first
+    path = snapshot / "model.safetensors"
+    state = safetensors.torch.load_file(path)
+    state["conv_stem.weight"] *= 2
+    safetensors.torch.save_file(state, path)
+    again = shared_backbone(name, True, 0)
+    assert torch.equal(again.conv_stem.weight, 2 * model.conv_stem.weight)
 
 
 @pytest.mark.skipif(OLD_TIMM, reason="timm 1.0.16 introduced local-dir:")

@@ -5,7 +5,7 @@ import os
 import torch
 from torch import nn
 
-from modal_pretrain.backbones.shared import own_backbone, shared_backbone
+from modal_pretrain.backbones.shared import own, shared_backbone
 from tests.backbones.cases import (
     SMALL,
     SMALL_VIT,
@@ -32,11 +32,11 @@ def test_one_copy_for_all():
 
 def test_own_copy_starts_from_the_shared_state():
     shared = shared_backbone(SMALL, False, 0)
-    own = own_backbone(SMALL, False, 0)
-    assert states_equal(own.state_dict(), shared.state_dict())
-    assert all(p.requires_grad for p in own.parameters())
+    mine = own(shared)
+    assert states_equal(mine.state_dict(), shared.state_dict())
+    assert all(p.requires_grad for p in mine.parameters())
     with torch.no_grad():
-        own.conv_stem.weight.zero_()
+        mine.conv_stem.weight.zero_()
     assert shared.conv_stem.weight.any()
 
 

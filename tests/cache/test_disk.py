@@ -25,8 +25,8 @@ from modal_pretrain import (
 )
 from modal_pretrain.cache import sqlite as disk_store
 from modal_pretrain.cache.disk import disk_cache
+from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.cache.sqlite import DiskStore
-from modal_pretrain.encoder import resolve_cache
 
 D = 40
 ENCODERS = ("a", "b")

@@ -15,9 +15,9 @@ from torch import nn
 
 from modal_pretrain import EmbeddingCache, TimmEncoder, memory_cache
 from modal_pretrain.backbones.create import create_backbone
-from modal_pretrain.backbones.shared import own_backbone
-from modal_pretrain.embedding.batches import as_source
+from modal_pretrain.backbones.shared import own, shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.images.modality import PICTURES
 from modal_pretrain.images.preprocessing import Preprocessing
 
 # Against a plain dict -----------------------------------------------------------------
@@ -270,7 +270,7 @@ class Anything:
 
 
 def encode(encoder, X):
-    return encoder.encode(as_source(X, Anything()))
+    return encoder.encode(PICTURES.read(X, Anything()))
 
 
 @pytest.fixture
@@ -419,10 +419,10 @@ def test_two_backbones_with_equal_weights(cache, pictures):
 
 
 def test_trained_copy_of_a_shared_backbone(cache, pictures):
-    own = own_backbone("test_efficientnet", False, 0).eval()
-    one = check_fresh(cache, own, pictures, len(pictures))
-    own.conv_stem.weight.data.mul_(1.5)
-    assert (check_fresh(cache, own, pictures, len(pictures)) != one).any()
+    mine = own(shared_backbone("test_efficientnet", False, 0)).eval()
+    one = check_fresh(cache, mine, pictures, len(pictures))
+    mine.conv_stem.weight.data.mul_(1.5)
+    assert (check_fresh(cache, mine, pictures, len(pictures)) != one).any()
 
 
 def test_estimators_share_rows(cache, pictures):

@@ -142,10 +142,10 @@ def test_early_stopping_ends_training_normally(make, pictures, labels):
 class InterruptedNetwork(PretrainedNetwork):
     """As if Ctrl-C came in the middle of a batch."""
 
-    def forward(self, pixels=None, embedding=None):
+    def forward(self, inputs=None, embedding=None):
         if self.training and self.head.weight.any():
             raise KeyboardInterrupt
-        return super().forward(pixels, embedding)
+        return super().forward(inputs, embedding)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
@@ -179,8 +179,8 @@ class Doubled(PretrainedNetwork):
         super().__init__(backbone, **kwargs)
         self.factor = factor
 
-    def forward(self, pixels=None, embedding=None):
-        return self.factor * super().forward(pixels, embedding)
+    def forward(self, inputs=None, embedding=None):
+        return self.factor * super().forward(inputs, embedding)
 
 
 def test_module_of_the_users(make, pictures, labels):

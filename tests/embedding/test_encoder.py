@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL
 import pytest
 import scipy.sparse
+import timm
 import torch
 from PIL import Image
 from sklearn.base import clone
@@ -18,11 +20,13 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder, memory_cache
+from modal_pretrain.backbones import device as device_module
+from modal_pretrain.backbones.device import resolve_device, resolve_precision
+from modal_pretrain.backbones.fingerprint import fingerprint
+from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.cache.sqlite import DiskStore
-from modal_pretrain.embedding import encoder as embedding_module
-from modal_pretrain.embedding.encoder import resolve_device, resolve_precision
+from modal_pretrain.embedding import progress
 from modal_pretrain.embedding.table import TableSource, is_table
-from modal_pretrain.encoder import resolve_cache
 
 ROADWATER = Path(__file__).parents[3] / "shared" / "data" / "roadwater"
 
@@ -225,7 +229,7 @@ def test_precision_auto_on_cuda(monkeypatch, capability, expected):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_precision_auto_on_cpu(monkeypatch, native):
-    monkeypatch.setattr(embedding_module, "_cpu_has_bfloat16", lambda: native)
+    monkeypatch.setattr(device_module, "_cpu_has_bfloat16", lambda: native)
     expected = torch.bfloat16 if native else torch.float32
     assert resolve_precision("auto", torch.device("cpu")) == expected
     assert resolve_precision("auto", torch.device("mps")) == torch.float32
@@ -266,7 +270,7 @@ def test_bad_numbers(make_encoder, pictures, name, value):
 
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_progress_bar(make_encoder, pictures, monkeypatch, capfd, verbose):
-    monkeypatch.setattr(embedding_module, "_PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr(progress, "_PROGRESS_AFTER", 0.0)
     make_encoder(verbose=verbose, cache=None).fit(pictures).transform(pictures)
     out, err = capfd.readouterr()
     assert out == ""
@@ -289,7 +293,7 @@ def bars(monkeypatch):
         def close(self):
             self.closed = True
 
-    monkeypatch.setattr(embedding_module, "tqdm", Bar)
+    monkeypatch.setattr(progress, "tqdm", Bar)
     return made
 
 
@@ -479,9 +483,20 @@ def test_tables_are_told_from_pictures(X, expected):
     assert is_table(X) == expected
 
 
+def test_fingerprint_of_pictures_is_what_files_on_disk_have(make_encoder, pictures):
+    encoder = make_encoder(image_size=32).fit(pictures)._encoder()
+    expected = (
+        f"{type(encoder.backbone).__name__} {fingerprint(encoder.backbone)} "
+        "size=(32, 32);interpolation='bicubic';resize_to=(32, 32);resize_mode='cover';"
+        "mean=(0.5, 0.5, 0.5);std=(0.5, 0.5, 0.5) torch.float32 cpu "
+        f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
+    )
+    assert encoder.fingerprint() == expected
+
+
 def test_table_source():
     source = TableSource(np.arange(10.0).reshape(5, 2))
     assert len(source) == 5
-    assert [len(batch) for batch in source.batches(2)] == [2, 2, 1]
-    assert torch.cat(list(source.batches(2))).tolist() == source.table.tolist()
+    assert [len(batch) for batch in source.batches(None, 2)] == [2, 2, 1]
+    assert torch.cat(list(source.batches(None, 2))).tolist() == source.table.tolist()
     assert source.take([3, 0]).table.tolist() == [[6, 7], [0, 1]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain import metrics
+from modal_pretrain import metrics, modality
 from modal_pretrain.datasets import make_shapes
 from tests.project.markdown import (
     FENCE,
@@ -63,6 +63,9 @@ def person(monkeypatch):
 def test_code_runs(page, tmp_path, monkeypatch, person):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    # Pages add to what is known; other tests may have done so before.
+    known = {name: modality._KNOWN[name] for name in ("image", "text")}
+    monkeypatch.setattr(modality, "_KNOWN", known)
     namespace = {"__name__": "page"}
     for block in python_blocks(page):
         exec(block, namespace)

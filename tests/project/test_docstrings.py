@@ -33,7 +33,12 @@ IGNORED = {
 # parameters and result, which they document.
 INHERITED = {"PR01", "RT01", "YD01"}
 # Public without being packages.
-PUBLIC = ("modal_pretrain.metrics", "modal_pretrain.text.estimators")
+PUBLIC = (
+    "modal_pretrain.metrics",
+    "modal_pretrain.modality",
+    "modal_pretrain.text.classifier",
+    "modal_pretrain.text.encoder",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -5,7 +5,7 @@ import pytest
 import transformers
 
 from modal_pretrain import PretrainedTextClassifier
-from modal_pretrain.backbones import weights
+from modal_pretrain.backbones.device import seeded
 from tests.text.cases import (
     BAD,
     GOOD,
@@ -36,7 +36,7 @@ def names(labels):
 def folder(tmp_path_factory):
     """What save_pretrained writes of a small BERT with a masked-language head."""
     path = tmp_path_factory.mktemp("bert")
-    with weights.seeded(0):
+    with seeded(0):
         model = transformers.BertForMaskedLM(transformers.BertConfig(**SIZES))
     transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(path)

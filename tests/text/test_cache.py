@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
@@ -58,6 +59,26 @@ def test_a_folder_that_changes_is_loaded_anew(folder, tmp_path, texts):
     state[key] = state[key] * 2
     save_file(state, other / "model.safetensors", metadata={"format": "pt"})
     assert (encoder.transform(texts) != before).any()
+
+
+def test_a_folder_under_the_home_directory_is_loaded_anew_too(
+    folder, tmp_path, texts, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "m").mkdir()
+    for path in folder.iterdir():
+        (tmp_path / "m" / path.name).write_bytes(path.read_bytes())
+    encoder = TextEncoder("~/m", device="cpu", cache=None).fit(texts)
+    before = encoder.transform(texts)
+    state = load_file(tmp_path / "m" / "model.safetensors")
+    key = next(key for key in state if key.endswith("word_embeddings.weight"))
+    state[key] = state[key] * 2
+    save_file(state, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
+    after = encoder.transform(texts)
+    assert (after != before).any()
+    absolute = TextEncoder(tmp_path / "m", device="cpu", cache=None).fit(texts)
+    np.testing.assert_array_equal(absolute.transform(texts), after)
 
 
 def test_disk_cache_serves_the_next_process(folder, texts, tmp_path):

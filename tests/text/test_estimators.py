@@ -18,7 +18,12 @@ from sklearn.pipeline import make_pipeline
 from torch.utils.data import DataLoader
 
 import modal_pretrain
-from modal_pretrain import PretrainedTextClassifier, TextEncoder
+from modal_pretrain import (
+    PretrainedClassifier,
+    PretrainedTextClassifier,
+    TextEncoder,
+    TimmEncoder,
+)
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.accept import as_texts
@@ -112,7 +117,7 @@ def test_pickle_and_partial_fit(text_classifier, texts, names, kind):
 
 @kinds
 def test_order_of_predictions(text_classifier, texts, names, kind, monkeypatch):
-    monkeypatch.setattr("modal_pretrain.text.estimators._WINDOW", 10)
+    monkeypatch.setattr("modal_pretrain.text.classifier._WINDOW", 10)
     classifier = text_classifier(**KINDS[kind], batch_size=2).fit(texts, names)
     together = classifier.predict_proba(texts)
     single = np.concatenate([classifier.predict_proba([text]) for text in texts])
@@ -127,6 +132,43 @@ def test_parameters_are_those_of_text(text_classifier):
     assert text == "PretrainedTextClassifier(C=1.0, tune='all')"
     with pytest.raises(TypeError, match=r"no parameter 'poolin'.*'pooling'"):
         PretrainedTextClassifier(poolin="cls").fit(["a", "b"], [0, 1])
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "embed", "embed_to"])
+def test_parameters_of_pictures_are_refused(text_classifier, texts, names, method):
+    wrong = text_classifier(image_size=96, n_threads=3)
+    arguments = {"embed": (), "embed_to": ("x.npy",)}.get(method, (names,))
+    with pytest.raises(TypeError, match="has no parameter 'image_size'"):
+        getattr(wrong, method)(texts, *arguments)
+    with pytest.raises(TypeError, match=r"no parameter 'n_thread'"):
+        text_classifier(n_thread=3).fit(texts, names)
+    with pytest.raises(TypeError, match=r"'max_lenght'.*Did you mean 'max_length'"):
+        text_classifier(max_lenght=3).fit(texts, names)
+    with pytest.raises(TypeError, match="image_size"):
+        TextEncoder(image_size=96)
+
+
+def test_beside_pictures_not_below_them():
+    assert not issubclass(PretrainedTextClassifier, PretrainedClassifier)
+    assert not issubclass(TextEncoder, TimmEncoder)
+    for text, pictures in (
+        (PretrainedTextClassifier, PretrainedClassifier),
+        (TextEncoder, TimmEncoder),
+    ):
+        assert text.__mro__[1] is pictures.__mro__[1]
+
+
+@pytest.mark.parametrize("cls", [PretrainedTextClassifier, TextEncoder])
+def test_help_speaks_of_texts(cls):
+    methods = [name for name in vars(cls) if not name.startswith("_")]
+    assert {"fit", "embed_to"} <= set(methods)
+    for name in methods:
+        doc = getattr(cls, name).__doc__ or ""
+        assert "picture" not in doc.lower() and "image" not in doc.lower(), name
+        if "X :" in doc:
+            assert "X : texts" in doc, name
+    inherited = {"fit", "transform", "predict", "predict_proba", "embed", "embed_to"}
+    assert {name for name in inherited if hasattr(cls, name)} <= set(methods)
 
 
 def test_grid_search_and_pipelines(text_classifier, folder, texts, names):
@@ -233,12 +275,8 @@ def test_without_the_extra():
 def test_public_names_are_documented():
     validate = pytest.importorskip("numpydoc.validate").validate
     for name in modal_pretrain._TEXT:
-        assert (
-            getattr(modal_pretrain, name).__module__ == "modal_pretrain.text.estimators"
-        )
-        codes = {
-            code
-            for code, _ in validate(f"modal_pretrain.text.estimators.{name}")["errors"]
-        }
+        module = getattr(modal_pretrain, name).__module__
+        assert module.startswith("modal_pretrain.text.")
+        codes = {code for code, _ in validate(f"{module}.{name}")["errors"]}
         # See test_docstrings.
         assert codes <= {"GL01", "ES01", "EX01", "SA01", "PR04", "PR08", "RT03"}, codes

@@ -1,11 +1,8 @@
-"""Batches, the schedule, the stop rule and the log."""
-
-import types
+"""Data sets and batches."""
 
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import PrintLog
 from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
@@ -17,12 +14,8 @@ from modal_pretrain.training import examples as training
 from modal_pretrain.training.examples import (
     BatchLoader,
     EmbeddedSet,
-    EpochLog,
     ExampleSet,
-    PictureSet,
-    StopBelowLoss,
-    WarmupDecay,
-    warmup_decay_factor,
+    RawSet,
 )
 
 N = 24
@@ -45,7 +38,7 @@ def embedded():
 
 @pytest.fixture
 def pictured(pictures, encoder):
-    return PictureSet(as_images(pictures), encoder, np.arange(N))
+    return RawSet(as_images(pictures), encoder, np.arange(N))
 
 
 def expected_pixels(pictures, encoder):
@@ -85,10 +78,10 @@ def test_embedded_set(embedded):
 def test_picture_set(pictured, pictures, encoder):
     expected = expected_pixels(pictures, encoder)
     inputs, target = pictured[3]
-    assert inputs["pixels"].shape == (3, 16, 16)
-    torch.testing.assert_close(inputs["pixels"], expected[3])
+    assert inputs["inputs"].shape == (3, 16, 16)
+    torch.testing.assert_close(inputs["inputs"], expected[3])
     assert target == 3
-    some = pictured.inputs(np.array([5, 0, 5]))["pixels"]
+    some = pictured.inputs(np.array([5, 0, 5]))["inputs"]
     torch.testing.assert_close(some, expected[[5, 0, 5]])
 
 
@@ -99,24 +92,24 @@ def test_pictures_are_decoded_once_where_they_fit(pictures, encoder, monkeypatch
     monkeypatch.setattr(
         type(source), "load_pil", lambda self, i: loads.append(i) or original(self, i)
     )
-    small = PictureSet(source, encoder)
+    small = RawSet(source, encoder)
     expected = expected_pixels(pictures, encoder)
     for _ in range(3):
-        got = small.inputs(np.array([1, 2]))["pixels"]
+        got = small.inputs(np.array([1, 2]))["inputs"]
         torch.testing.assert_close(got, expected[[1, 2]])
-    assert sorted(loads) == list(range(N))
+    assert sorted(loads) == [0, *range(N)]  # the first tells how large they are
     loads.clear()
-    monkeypatch.setattr(training, "_KEEP_DECODED_BYTES", 10)
-    large = PictureSet(source, encoder)
+    monkeypatch.setattr(training, "_KEEP_BYTES", 10)
+    large = RawSet(source, encoder)
     for _ in range(3):
-        got = large.inputs(np.array([1, 2]))["pixels"]
+        got = large.inputs(np.array([1, 2]))["inputs"]
         torch.testing.assert_close(got, expected[[1, 2]])
-    assert len(loads) == 6
+    assert len(loads) == 1 + 6
 
 
 def test_picture_set_of_a_table(encoder):
-    examples = PictureSet(TableSource(np.eye(3)), encoder)
-    assert examples.inputs(np.array([2]))["pixels"].tolist() == [[0, 0, 1]]
+    examples = RawSet(TableSource(np.eye(3)), encoder)
+    assert examples.inputs(np.array([2]))["inputs"].tolist() == [[0, 0, 1]]
     assert (
         collect(BatchLoader(examples, batch_size=2))[0].tolist() == np.eye(3).tolist()
     )
@@ -218,106 +211,3 @@ def test_dataloader_takes_the_data_sets(embedded, pictured):
 def test_example_set_is_abstract():
     with pytest.raises(NotImplementedError):
         ExampleSet(3, None)[0]
-
-
-# The schedule -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "step, factor",
-    [
-        (1, 0.01),
-        (50, 0.5),
-        (100, 1),
-        (101, 1),
-        (200, 1),
-        (201, 0.1),
-        (300, 0.1),
-        (301, 0.01),
-        (400, 0.01),
-        (401, 0.001),
-        (500, 0.001),
-        (501, 0.0001),
-    ],
-)
-def test_the_papers_schedule(step, factor):
-    assert warmup_decay_factor(step, 500) == pytest.approx(factor)
-
-
-@pytest.mark.parametrize("max_steps", [1, 2, 3, 7, 50])
-def test_short_schedules(max_steps):
-    factors = [warmup_decay_factor(k, max_steps) for k in range(1, max_steps + 1)]
-    assert all(0 < f <= 1 for f in factors)
-    assert max_steps < 5 or max(factors) == 1
-
-
-def optimizer(*rates):
-    return torch.optim.SGD(
-        [{"params": [nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates]
-    )
-
-
-def test_schedule_sets_and_restores_every_group():
-    net = types.SimpleNamespace(optimizer_=optimizer(1.0, 10.0))
-
-    def rates():
-        return [group["lr"] for group in net.optimizer_.param_groups]
-
-    schedule = WarmupDecay(max_steps=10)
-    for _ in range(2):  # a second fit starts over
-        schedule.on_train_begin(net)
-        seen = []
-        for _ in range(10):
-            schedule.on_batch_begin(net, training=True)
-            seen.append(rates()[0])
-            schedule.on_batch_begin(net, training=False)
-            assert rates() == [seen[-1], 10 * seen[-1]]
-        assert seen == pytest.approx([0.5, 1, 1, 1, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3])
-        schedule.on_train_end(net)
-        assert rates() == [1.0, 10.0]
-
-
-# The stop rule ------------------------------------------------------------------------
-
-
-def stopped_after(losses, ratio):
-    rule = StopBelowLoss(ratio)
-    net = types.SimpleNamespace(history=[])
-    rule.on_train_begin(net)
-    for loss in losses:
-        net.history.append({"train_loss": loss})
-        try:
-            rule.on_epoch_end(net)
-        except KeyboardInterrupt:
-            break
-    return len(net.history)
-
-
-@pytest.mark.parametrize(
-    "ratio, expected", [(0.1, 4), (0.001, 5), (0.5, 3), (2.0, 2), (None, 5), (0, 5)]
-)
-def test_stop_rule(ratio, expected):
-    assert stopped_after([2.0, 1.5, 0.9, 0.1, 0.01], ratio) == expected
-
-
-def test_stop_rule_forgets_the_last_fit():
-    rule = StopBelowLoss(0.5)
-    for first in (100.0, 1.0):
-        net = types.SimpleNamespace(history=[{"train_loss": first}])
-        rule.on_train_begin(net)
-        rule.on_epoch_end(net)
-        net.history.append({"train_loss": 0.6 * first})
-        rule.on_epoch_end(net)
-
-
-# The log ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("verbose", [0, 1, 2, 3])
-def test_log_from_verbose_2(monkeypatch, verbose):
-    rows = []
-    monkeypatch.setattr(
-        PrintLog, "on_epoch_end", lambda self, net, **kwargs: rows.append(net)
-    )
-    EpochLog().on_epoch_end(types.SimpleNamespace(verbose=verbose))
-    assert bool(rows) == (verbose >= 2)

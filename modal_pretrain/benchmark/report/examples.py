@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from modal_pretrain.benchmark.store import RecordStore, write
 from modal_pretrain.datasets import GroupedDataset
-from modal_pretrain.images.accept import as_images
+from modal_pretrain.modality import lookup
 
 SIZE = 96  # pixels of a thumbnail's longer side
 MAX_GROUPS = 12
@@ -92,7 +91,7 @@ def keep_examples(store: RecordStore, data: GroupedDataset, n: int) -> None:
             rows.update(dict.fromkeys(first_acquired(store.path(unit), n)))
     folder = store.folder / "examples"
     folder.mkdir(exist_ok=True)
-    is_text = getattr(data, "modality", "image") == "text"
+    show = lookup(getattr(data, "modality", "image")).show
     path = folder / "index.json"
     index = json.loads(path.read_text()) if path.exists() else {}
     for row in sorted(rows):
@@ -100,11 +99,16 @@ def keep_examples(store: RecordStore, data: GroupedDataset, n: int) -> None:
             "group": data.group_names[data.groups[row]],
             "atypical": bool(data.disambiguating[row]),
         }
-        if is_text:
-            text = str(data.X[row])
-            entry["text"] = text[:MAX_TEXT] + ("..." if len(text) > MAX_TEXT else "")
+        thumbnail = folder / f"{row}.jpg"
+        if thumbnail.exists():
+            continue
+        shown = show(data.X, row)
+        if isinstance(shown, str):
+            entry["text"] = shown[:MAX_TEXT] + ("..." if len(shown) > MAX_TEXT else "")
         else:
-            _keep_thumbnail(data.X, row, folder / f"{row}.jpg")
+            image = shown.convert("RGB")
+            image.thumbnail((SIZE, SIZE))
+            image.save(thumbnail, quality=80)
     write(path, json.dumps(index, indent=0) + "\n")
 
 
@@ -119,15 +123,3 @@ def first_acquired(path: Path, n: int) -> list[int]:
             if len(rows) >= n:
                 break
     return rows[:n]
-
-
-def _keep_thumbnail(X: Any, row: int, path: Path) -> None:
-    if path.exists():
-        return
-    one = X[[row]] if hasattr(X, "shape") else [X[row]]
-    picture = as_images(one).load(0)
-    if picture.dtype != np.uint8:
-        picture = np.round(picture * 255).astype(np.uint8)
-    image = Image.fromarray(picture)
-    image.thumbnail((SIZE, SIZE))
-    image.save(path, quality=80)

@@ -1,4 +1,4 @@
-"""Pretrained encoders of text as a scikit-learn classifier and transformer.
+"""PretrainedTextClassifier: a pretrained encoder of text as a classifier.
 
 This module needs the extra: ``pip install "modal_pretrain[text]"``.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,61 +14,20 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset
 from torch import nn
 
-from modal_pretrain.backbones.shared import shared_backbone
-from modal_pretrain.classifier import PretrainedClassifier
-from modal_pretrain.embedding.batches import Source
-from modal_pretrain.embedding.encoder import Encoder, resolve_device, resolve_precision
-from modal_pretrain.encoder import Cache, TimmEncoder, resolve_cache
-from modal_pretrain.text.accept import TextSource, as_texts
-from modal_pretrain.text.backbone import (
-    TextBackbone,
-    TextModel,
-    own_text_backbone,
-    shared_text_backbone,
-)
+from modal_pretrain.cache.resolve import Cache
+from modal_pretrain.text.accept import as_texts
+from modal_pretrain.text.backbone import TextModel
 from modal_pretrain.text.hugging_face import DEFAULT_TEXT_BACKBONE
-from modal_pretrain.training.examples import BatchLoader, TextSet
+from modal_pretrain.text.modality import TEXTS
+from modal_pretrain.training.base import BaseClassifier
+from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.network import PretrainedNetwork, Tune
-
-__all__ = ["PretrainedTextClassifier", "TextEncoder"]
 
 # Texts sorted by length at a time where the order of the results is kept.
 _WINDOW = 8192
 
 
-class TokenEncoder(Encoder):
-    """A frozen `TextBackbone` with its tokens, precision and cache."""
-
-    def fingerprint(self) -> str:
-        """Name everything that an embedding depends on beside the text."""
-        return f"{super().fingerprint()} {self.backbone.settings()}"  # type: ignore[operator]
-
-    def compute(self, source: Any) -> np.ndarray:
-        """Return float32 embeddings (n, d), computed here and now."""
-        order = source.longest_first()
-        embeddings = super().compute(source.take(order))
-        result = np.empty_like(embeddings)
-        result[order] = embeddings
-        return result
-
-
-def make_token_encoder(
-    backbone: nn.Module, params: Any, device: torch.device
-) -> TokenEncoder:
-    """Build the encoder that an estimator's parameters describe."""
-    assert isinstance(backbone, TextBackbone)
-    return TokenEncoder(
-        backbone,
-        backbone.tokenization,
-        device=device,
-        dtype=resolve_precision(params.precision, device),
-        cache=resolve_cache(params.cache),
-        batch_size=params.batch_size,
-        verbose=params.verbose,
-    )
-
-
-class PretrainedTextClassifier(PretrainedClassifier):
+class PretrainedTextClassifier(BaseClassifier):
     """A pretrained (or randomly initialised) encoder of text as a classifier.
 
     What `PretrainedClassifier` is for pictures, with the same contract: a skorch net
@@ -162,10 +120,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     array(['good', 'bad'], dtype='<U4')
     """
 
-    backbone: Any  # a TextModel
-    _raw_set = TextSet
-    _make_encoder = staticmethod(make_token_encoder)
-    _fine_tuning = (torch.optim.AdamW, 5e-5, {})
+    modality = TEXTS
 
     def __init__(
         self,
@@ -204,7 +159,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         **kwargs,
     ) -> None:
         super().__init__(
-            backbone,  # type: ignore[arg-type]
+            backbone,
             pretrained=pretrained,
             tune=tune,
             classes=classes,
@@ -237,8 +192,117 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         )
         self.pooling = pooling
         self.max_length = max_length
-        # Parameters of pictures: attributes would count as parameters here too.
-        del self.image_size, self.n_threads
+
+    def fit(self, X, y, **fit_params):
+        """Train from the initial weights.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+        y : array-like of shape (n,)
+            Labels: integers, strings or booleans.
+        **fit_params
+            For the module's forward, as in skorch.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter does not exist or fit, if X or y is not readable, or y has
+            labels that are not in `classes`.
+        BackboneWeightsError
+            If pretrained weights were asked for and cannot be had.
+        """
+        return super().fit(X, y, **fit_params)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on from the present weights.
+
+        With a frozen backbone the L2 penalty pulls to the present head, not to zero,
+        so what was learnt before is kept as far as the new labels allow.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+        y : array-like of shape (n,)
+        classes : array-like or None
+            All labels there are, for the first call where the parameter `classes` is
+            None, as in scikit-learn.
+        **fit_params
+            For the module's forward, as in skorch.
+
+        Returns
+        -------
+        self
+        """
+        return super().partial_fit(X, y, classes, **fit_params)
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 (n, n_classes), rows sum to one, columns as in `classes_`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before the first fit.
+        """
+        return super().predict_proba(X)
+
+    def predict(self, X) -> np.ndarray:
+        """Return the most probable label of each row.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,), of the type of the labels.
+        """
+        return super().predict(X)
+
+    def embed(self, X) -> np.ndarray:
+        """Return the backbone's embeddings, from the cache where it is frozen.
+
+        Works before `fit` too: the backbone then has its initial weights.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (n, d).
+        """
+        return super().embed(X)
+
+    def embed_to(self, X, path: str | Path) -> np.memmap:
+        """Embed X into a .npy file, for pools that do not fit into memory.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+        path : str or Path
+
+        Returns
+        -------
+        numpy.memmap
+            float32 (n, d), opened for reading; see `TextEncoder.embed_to`.
+        """
+        return super().embed_to(X, path)
 
     def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
         """Yield the network's outputs, always in the order of X.
@@ -265,101 +329,3 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             order = window.longest_first()
             outputs = super().forward_iter(window.take(order), training, device)
             yield torch.cat(list(outputs))[np.argsort(order)]
-
-    def _source(self, X, *, reset: bool = False) -> TextSource:
-        return as_texts(X)
-
-    def _initial_backbone(self, make) -> nn.Module:
-        shared = make is shared_backbone
-        return (shared_text_backbone if shared else own_text_backbone)(
-            self.backbone,
-            self.pretrained,
-            self._seed(),
-            self._device(),
-            self.pooling,
-            self.max_length,
-        )
-
-
-class TextEncoder(TimmEncoder):
-    """A frozen encoder of text as a scikit-learn transformer: texts to embeddings.
-
-    Nothing is learnt in `fit`. Under modAL, put it first in a pipeline and give the
-    learner ``on_transformed=True``: strategies then see the embeddings.
-
-    Parameters
-    ----------
-    backbone : str, Path or callable, default="all-MiniLM-L6-v2"
-        See `create_text_backbone`.
-    pretrained : bool, str or Path, default=True
-        See `create_text_backbone`.
-    pooling : {"mean", "cls"}, default="mean"
-        The embedding of a text: the mean over its tokens, or its first token's.
-    max_length : int or None, default=None
-        Tokens of a text that are read; None takes what the model was made for.
-    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        What the backbone computes in; "auto" is bfloat16 where the hardware has it.
-    device : str, default="auto"
-        A torch device; "auto" takes cuda, then mps, then cpu.
-    cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
-        Where embeddings are kept, as in `TimmEncoder`.
-    batch_size : int, default=64
-        Texts per forward pass.
-    random_state : int, RandomState or None, default=None
-        Seed of the random initialisation where ``pretrained=False``.
-    verbose : int, default=0
-        From 1 on a progress bar shows for passes longer than 3 seconds.
-
-    Attributes
-    ----------
-    n_features_out_ : int
-        Length d of an embedding.
-
-    Examples
-    --------
-    >>> from modal_pretrain import TextEncoder
-    >>> TextEncoder().fit_transform(["a wonderful film", "a dull film"]).shape
-    (2, 384)
-    """
-
-    backbone: Any  # a TextModel
-
-    def __init__(
-        self,
-        backbone: TextModel = DEFAULT_TEXT_BACKBONE,
-        *,
-        pretrained: bool | str | Path = True,
-        pooling: str = "mean",
-        max_length: int | None = None,
-        precision: str = "auto",
-        device: str = "auto",
-        cache: Cache = "memory",
-        batch_size: int = 64,
-        random_state=None,
-        verbose: int = 0,
-    ) -> None:
-        self.backbone = backbone
-        self.pretrained = pretrained
-        self.pooling = pooling
-        self.max_length = max_length
-        self.precision = precision
-        self.device = device
-        self.cache = cache
-        self.batch_size = batch_size
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _source(self, X, *, reset: bool = False) -> Source:
-        return as_texts(X)
-
-    def _encoder(self) -> TokenEncoder:
-        device = resolve_device(self.device)
-        backbone = shared_text_backbone(
-            self.backbone,
-            self.pretrained,
-            getattr(self, "seed_", 0),
-            device,
-            self.pooling,
-            self.max_length,
-        )
-        return make_token_encoder(backbone, self, device)

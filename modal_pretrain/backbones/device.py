@@ -1,0 +1,87 @@
+"""Where and in what a backbone computes: devices, precisions, seeded generators."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device that "auto" stands for: cuda, then mps, then cpu."""
+    if str(device) != "auto":
+        return _named_device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _named_device(device: str | torch.device) -> torch.device:
+    try:
+        named = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(
+            "device must be 'auto' or one of PyTorch's devices, such as 'cpu', "
+            f"'cuda', 'cuda:1' or 'mps', got {device!r}."
+        ) from None
+    missing = {
+        "cuda": not torch.cuda.is_available(),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    if missing.get(named.type, False):
+        raise ValueError(
+            f"device={device!r}, but PyTorch finds no such device here. device='auto' "
+            "takes what there is."
+        )
+    return named
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type that the backbone computes in.
+
+    "auto" is bfloat16 where the hardware multiplies it natively (CUDA from compute
+    capability 8.0, CPUs with AVX512-BF16 or AMX) and float32 elsewhere: emulated
+    bfloat16 is slower than float32.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.get_device_capability(device) >= (8, 0)
+        elif device.type == "cpu":
+            native = _cpu_has_bfloat16()
+        else:
+            native = False
+        return torch.bfloat16 if native else torch.float32
+    if precision not in _DTYPES:
+        raise ValueError(
+            f"precision must be 'auto', {', '.join(map(repr, _DTYPES))}, got "
+            f"{precision!r}."
+        )
+    return _DTYPES[precision]
+
+
+def _cpu_has_bfloat16() -> bool:
+    # Private in PyTorch; a version without them computes in float32.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+@contextlib.contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Seed PyTorch's generators (None: from entropy) and restore them afterwards."""
+    # Named one by one: fork_rng warns where there are several and none is named.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
+        if seed is None:
+            torch.seed()
+        else:
+            torch.manual_seed(seed)
+        yield

@@ -1,0 +1,64 @@
+"""What an encoder needs of its input: rows, and how they become a network's input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+Rows = slice | Sequence[int] | np.ndarray
+
+
+class Source(Protocol):
+    """A checked X: rows that load when they are asked for.
+
+    A modality's `read` makes it. Its pickle should carry its own rows only, since it
+    travels to workers in parts.
+    """
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether embedding a row costs more than to look it up or to send it."""
+
+    def __len__(self) -> int:
+        """Return the number of rows, at least 1."""
+
+    def take(self, indices: Rows) -> Source:
+        """Select rows without loading any."""
+
+    def row_keys(self) -> list[bytes]:
+        """Hash the content of each row, the same in every process."""
+
+    def batches(
+        self,
+        preprocessing: Any,
+        batch_size: int,
+        n_threads: int | None = None,
+        *,
+        pin_memory: bool = False,
+    ) -> Iterator[torch.Tensor]:
+        """Yield the rows in order, on the CPU, rows along the first axis.
+
+        Parameters
+        ----------
+        preprocessing : Preparation
+            That of the same modality, which may do a part of the work here.
+        batch_size : int
+            At least 1; the last batch may be smaller.
+        n_threads : int or None, default=None
+            For those that load with threads.
+        pin_memory : bool, default=False
+            Whether a CUDA device is going to copy the batches.
+        """
+
+
+class Preparation(Protocol):
+    """How a loaded batch becomes what the backbone takes."""
+
+    def fingerprint(self) -> str:
+        """Name everything that the input depends on beside the row itself."""
+
+    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
+        """Finish a batch of a source, on the device it lies on."""

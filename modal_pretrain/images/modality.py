@@ -1,0 +1,78 @@
+"""Pictures as a modality, and tables where the backbone is a factory of a network."""
+
+from __future__ import annotations
+
+import importlib
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.utils.validation import validate_data
+from torch import nn
+
+from modal_pretrain._checks import take_rows
+from modal_pretrain.backbones.create import data_config
+from modal_pretrain.backbones.shared import shared_backbone
+from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.source import Source
+from modal_pretrain.embedding.table import TableSource, is_table
+from modal_pretrain.images.accept import as_images
+from modal_pretrain.images.preprocessing import Preprocessing
+from modal_pretrain.modality import Modality, register
+from modal_pretrain.training.examples import RawSet
+
+
+class Pictures(Modality):
+    """Pictures for any backbone; 2-D tables of numbers for a factory's module."""
+
+    name = "image"
+    command_line = MappingProxyType({"image_size": 96})
+
+    def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
+        """Check pictures, or a table, whose columns the estimator remembers."""
+        if callable(estimator.backbone) and is_table(X):
+            X = validate_data(estimator, X, dtype=np.float32, reset=reset)
+            return TableSource(X)
+        return as_images(X)
+
+    def backbone(self, estimator: Any, seed: int, device: torch.device) -> nn.Module:
+        """Return the shared network, adapted to the size of the pictures."""
+        return shared_backbone(
+            estimator.backbone,
+            estimator.pretrained,
+            seed,
+            device,
+            estimator.image_size,
+        )
+
+    def encoder(
+        self, backbone: nn.Module, estimator: Any, device: torch.device
+    ) -> Encoder:
+        """Build an encoder with the preprocessing the backbone was trained with."""
+        return Encoder.of(
+            backbone,
+            Preprocessing.from_data_config(data_config(backbone), estimator.image_size),
+            estimator,
+            device,
+            n_threads=estimator.n_threads,
+            compile=estimator.compile,
+        )
+
+    def examples(
+        self, source: Source, encoder: Encoder, y: np.ndarray | None = None
+    ) -> RawSet:
+        """Return pictures that are decoded once where memory allows."""
+        return RawSet(source, encoder, y)
+
+    def classifier(self) -> type:
+        """Return `PretrainedClassifier`, which stands above this module."""
+        return importlib.import_module("modal_pretrain.classifier").PretrainedClassifier
+
+    def show(self, X: Any, row: int) -> Image.Image:
+        """Return the picture, decoded."""
+        return as_images(take_rows(X, [row])).load_pil(0)
+
+
+PICTURES = register(Pictures())

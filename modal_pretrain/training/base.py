@@ -1,0 +1,369 @@
+"""What a pretrained classifier is, whatever its rows are: a `Modality` says that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.exceptions import NotFittedError
+from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
+from torch import nn
+
+from modal_pretrain.backbones.device import resolve_precision
+from modal_pretrain.backbones.shared import own
+from modal_pretrain.cache.resolve import Cache
+from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.source import Source
+from modal_pretrain.modality import Examples, FineTuning, Modality
+from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
+from modal_pretrain.training.labels import (
+    check_labels,
+    class_weights,
+    columns_of,
+    sorted_classes,
+)
+from modal_pretrain.training.network import PretrainedNetwork, Tune
+from modal_pretrain.training.skorch_net import FewLabelsNet
+
+
+class BaseClassifier(FewLabelsNet):
+    """A pretrained backbone and a head, trained on labelled rows of any modality.
+
+    With a frozen backbone every row is embedded once, and a fit is a regularised
+    logistic regression on cached embeddings. Else rows are loaded and everything that
+    trains sees them.
+
+    Subclasses name their `modality` and add its parameters. Parameters and methods
+    are described at `modal_pretrain.PretrainedClassifier`; those that are not named
+    here go to `FewLabelsNet`.
+    """
+
+    modality: ClassVar[Modality]
+
+    def __init__(
+        self,
+        backbone: Any,
+        *,
+        pretrained: bool | str | Path = True,
+        tune: Tune = "head",
+        class_weight=None,
+        C: float = 0.005,
+        precision: str = "auto",
+        cache: Cache = "memory",
+        module=PretrainedNetwork,
+        **params,
+    ) -> None:
+        super().__init__(module, **params)
+        self.backbone = backbone
+        self.pretrained = pretrained
+        self.tune = tune
+        self.class_weight = class_weight
+        self.C = C
+        self.precision = precision
+        self.cache = cache
+
+    # From X and y to a trained head ---------------------------------------------------
+
+    def fit(self, X, y, **fit_params):
+        """Train from the initial weights."""
+        warm = self.warm_start and self.__sklearn_is_fitted__()
+        source, targets = self._check_training_data(X, y, reset=not warm)
+        if not warm:
+            self.initialize()
+        return self._train(source, targets, **fit_params)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on from the present weights."""
+        first = not self.__sklearn_is_fitted__()
+        source, targets = self._check_training_data(X, y, reset=first, classes=classes)
+        if not self.initialized_:
+            self.initialize()
+        return self._train(source, targets, **fit_params)
+
+    def _check_training_data(self, X, y, *, reset: bool, classes=None):
+        self._check_parameters()
+        source = self._source(X, reset=reset)
+        owner = type(self).__name__
+        y = check_labels(y, source, owner)
+        known = self._all_classes(y, classes, reset=reset)
+        targets = columns_of(y, known, owner)
+        self.classes_inferred_ = known
+        return source, targets
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not isinstance(self.C, Real) or not self.C > 0:
+            raise ValueError(f"C must be a positive number, got {self.C!r}.")
+        size = self.batch_size
+        if not isinstance(size, Integral) or not (size == -1 or size >= 1):
+            raise ValueError(
+                "batch_size must be a positive int, or -1 for all examples at once, "
+                f"got {size!r}."
+            )
+
+    def _source(self, X, *, reset: bool = False) -> Source:
+        return self.modality.read(X, self, reset=reset)
+
+    def _all_classes(self, y: np.ndarray, classes, *, reset: bool) -> np.ndarray:
+        """Return the sorted labels there are, by parameter, argument or y."""
+        given = sorted_classes(classes)
+        if not reset:
+            if given is not None and not np.array_equal(given, self.classes_):
+                raise ValueError(
+                    f"classes={given.tolist()} differs from the first call's: "
+                    f"{self.classes_.tolist()}."
+                )
+            return self.classes_
+        if self.classes is not None:
+            given = sorted_classes(self.classes)
+        return np.unique(y) if given is None else given
+
+    def _train(self, source: Source, targets: np.ndarray, **fit_params):
+        with self._seeded_call():
+            dataset = self._example_set(source, targets)
+            if self.module_.head is None:
+                self._build_head(source, dataset)
+            else:
+                self.module_.set_anchor()
+                if isinstance(self.optimizer_, torch.optim.LBFGS):
+                    # What it knows of the last objective's curvature misleads it on
+                    # this one: it may not take a single step.
+                    self._build_optimizer()
+            return self._run(dataset, targets, **fit_params)
+
+    def _example_set(self, source: Source, y=None) -> Examples:
+        encoder = self._encoder()
+        if self.module_.frozen:
+            return EmbeddedSet(encoder.encode(source), y)
+        return self.modality.examples(source, encoder, y)
+
+    def _build_head(self, source: Source, dataset: Examples) -> None:
+        device, network = self._device(), self.module_
+        if network.frozen:
+            embeddings = dataset.inputs(np.arange(len(dataset)))["embedding"]
+        else:
+            first = source.take(np.arange(1))
+            embeddings = torch.from_numpy(self._encoder().encode(first))
+        network.build_head(embeddings.shape[1], len(self.classes_), device)
+        if network.frozen:
+            network.fit_scale(embeddings)
+        self._build_optimizer()
+        if self.class_weight is not None:
+            self.criterion_.weight = class_weights(
+                self.class_weight, self.classes_, dataset.y, self.criterion_
+            ).to(device)
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Run skorch's loop for the epochs that "auto" stands for."""
+        network = self.module_
+        width = network.head.in_features if network.frozen else math.inf
+        with one_thread_for_few(len(X) * width):
+            return super().fit_loop(X, y, epochs=epochs, **kwargs)
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off validation data, see skorch; weigh the penalty accordingly."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        # The criterion averages over this total weight.
+        weight = getattr(self.criterion_, "weight", None)
+        mean = 1.0 if weight is None or y is None else float(weight[y].mean())
+        self.trained_weight_ = mean * len(train)
+        return train, valid
+
+    def check_data(self, X, y=None) -> None:
+        """Do nothing: X and y were checked before the loop began."""
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the criterion's loss, plus the head's penalty if all else is frozen.
+
+        Parameters
+        ----------
+        y_pred : torch.Tensor of shape (n, classes)
+            Logits.
+        y_true : torch.Tensor of shape (n,)
+            Column numbers.
+        X : ignored
+        training : bool, default=False
+            The penalty counts in training only.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
+        loss = super().get_loss(y_pred, y_true, X, training)
+        if training and self.module_.frozen:
+            loss = loss + self.module_.penalty() / (self.C * self.trained_weight_)
+        return loss
+
+    # From X to probabilities and embeddings -------------------------------------------
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Return class probabilities, float64 (n, n_classes)."""
+        self._check_trained()
+        nonlinearity = self._get_predict_nonlinearity()
+        # In float64 confident rows keep an order where float32 would round to one.
+        blocks = [
+            to_numpy(nonlinearity((out[0] if isinstance(out, tuple) else out).double()))
+            for out in self.forward_iter(X)
+        ]
+        return np.concatenate(blocks)
+
+    def predict(self, X) -> np.ndarray:
+        """Return the most probable label of each row."""
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]
+
+    def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
+        """Yield the network's outputs batch by batch, always in the order of X."""
+        for batch in self.get_iterator(self.get_dataset(X), training=False):
+            yield to_device(self.evaluation_step(batch, training=training), device)
+
+    def infer(self, x, **fit_params) -> torch.Tensor:
+        """Return the network's logits for one batch.
+
+        Parameters
+        ----------
+        x : dict of torch.Tensor, or X
+            A batch of the loader, or X itself, as modAL's dropout strategies pass it.
+        **fit_params
+            For the module's forward.
+
+        Returns
+        -------
+        torch.Tensor
+            float32 (n, classes).
+        """
+        self._check_trained()
+        if not isinstance(x, Mapping):
+            dataset = self._example_set(self._source(x))
+            x = dataset.inputs(np.arange(len(dataset)))
+        device = self._device()
+        x = to_tensor(x, device=device)
+        dtype = resolve_precision(self.precision, device)
+        # Measured: CPUs gain nothing from reduced precision when they train, and
+        # float16 gradients would need scaling.
+        training = self.module_.training and torch.is_grad_enabled()
+        reduced = (
+            "embedding" not in x
+            and dtype != torch.float32
+            and not (training and (device.type == "cpu" or dtype == torch.float16))
+        )
+        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+            return self.module_(**x, **fit_params).float()
+
+    def embed(self, X) -> np.ndarray:
+        """Return the backbone's embeddings, float32 (n, d), before `fit` too."""
+        self._check_parameters()
+        return self._encoder().encode(self._source(X))
+
+    def embed_to(self, X, path: str | Path) -> np.memmap:
+        """Embed X into a .npy file and open that memory-mapped."""
+        self._check_parameters()
+        return self._encoder().encode_to(self._source(X), path)
+
+    def _encoder(self) -> Encoder:
+        trains = self.initialized_ and not self.module_.frozen
+        backbone = self.module_.backbone if self.initialized_ else self._initial()
+        encoder = self.modality.encoder(backbone, self, self._device())
+        encoder.batch_size = self._rows_without_gradients()
+        if trains:
+            encoder.cache = None  # its weights move on
+        return encoder
+
+    def _initial(self) -> nn.Module:
+        """Return the backbone with its initial weights, which all estimators share."""
+        return self.modality.backbone(self, self._seed(), self._device())
+
+    # Components of the loop -----------------------------------------------------------
+
+    def get_dataset(self, X, y=None):
+        """Return the examples of X as the loop takes them, see skorch."""
+        return X if is_dataset(X) else self._example_set(self._source(X), y)
+
+    def _rows_a_batch(self, training: bool) -> int:
+        if not training:
+            return 8192 if self.module_.frozen else self._rows_without_gradients()
+        full = self.module_.frozen and self._is("optimizer", "auto")
+        return -1 if full else self.batch_size
+
+    def _rows_without_gradients(self) -> int:
+        return 64 if self.batch_size == -1 else 2 * self.batch_size
+
+    def initialize_module(self):
+        """Build the network; its head waits for the first labels."""
+        backbone = self._initial()
+        if not self._is("tune", "head"):
+            backbone = own(backbone)
+        params = {
+            "tune": self.tune,
+            # Without pretraining there are no statistics worth keeping.
+            "train_batch_norm": self.pretrained is False,
+            **self.get_params_for("module"),
+        }
+        self.module_ = self.module(backbone=backbone, **params)
+        return self
+
+    def get_all_learnable_params(self):
+        """Yield names and parameters that train, once there is a head."""
+        if self.module_.head is not None:
+            yield from super().get_all_learnable_params()
+
+    def _auto_optimizer(self) -> FineTuning:
+        if not self.module_.frozen:
+            return self.modality.fine_tuning
+        # A line search cannot follow a loss that dropout makes random.
+        if self.module_.dropout.p:
+            return FineTuning(torch.optim.Adam, 0.01, {})
+        newton = {"max_iter": 200, "line_search_fn": "strong_wolfe"}
+        return FineTuning(torch.optim.LBFGS, 1.0, newton)
+
+    def _auto_epochs(self, n_examples: int) -> int:
+        if not self.module_.frozen:
+            return super()._auto_epochs(n_examples)
+        return 1 if isinstance(self.optimizer_, torch.optim.LBFGS) else 100
+
+    def _has_schedule(self) -> bool:
+        return super()._has_schedule() and not self._is("tune", "head")
+
+    # State ----------------------------------------------------------------------------
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Labels in the order of `predict_proba`'s columns."""
+        if "classes_inferred_" in vars(self):
+            return self.classes_inferred_
+        if self.classes is None:
+            raise AttributeError(
+                f"{type(self).__name__} has no classes_ before fit, unless they are "
+                "given as classes=[...]."
+            )
+        return np.unique(np.asarray(self.classes))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        module = getattr(self, "module_", None)
+        return module is not None and module.head is not None
+
+    def _check_trained(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' "
+                "with appropriate arguments before using this estimator."
+            )
+
+    def load_params(self, f_params=None, f_optimizer=None, **kwargs):
+        """Load parameters saved by `save_params`, see skorch.
+
+        Give a net that has never been fitted its `classes`: files hold no labels.
+        """
+        if kwargs.get("checkpoint") is not None and not self.initialized_:
+            self.initialize()
+        if self.initialized_ and self.module_.frozen:
+            # Other estimators share it.
+            self.module_.backbone = deepcopy(self.module_.backbone)
+        super().load_params(f_params, f_optimizer, **kwargs)

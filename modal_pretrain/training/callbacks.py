@@ -1,0 +1,91 @@
+"""Callbacks of skorch's loop: the schedule, the stop rule, the log, the accuracy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from skorch.callbacks import Callback, PrintLog
+
+
+class WarmupDecay(Callback):
+    """The paper's learning rate: linear warm-up, then three divisions by ten.
+
+    Warm-up lasts a fifth of `max_steps`; the divisions come after two, three and
+    four fifths (100, 200, 300 and 400 of the paper's 500 steps).
+
+    Parameters
+    ----------
+    max_steps : int
+        Length of the whole schedule in optimiser steps.
+    """
+
+    def __init__(self, max_steps: int = 500) -> None:
+        self.max_steps = max_steps
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        """Start the schedule from the optimizer's rates."""
+        self.step_ = 0
+        self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_batch_begin(self, net, training=False, **kwargs) -> None:
+        """Set the rates of the coming step."""
+        if not training:
+            return
+        self.step_ += 1
+        factor = warmup_decay_factor(self.step_, self.max_steps)
+        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            group["lr"] = base * factor
+
+    def on_train_end(self, net, **kwargs) -> None:
+        """Restore the optimizer's rates, for a later partial_fit."""
+        for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            group["lr"] = base
+
+
+def warmup_decay_factor(step: int, max_steps: int) -> float:
+    """Return the learning rate of a step (from 1) as a share of the base rate."""
+    fifth = max_steps / 5
+    if step <= fifth:
+        return step / fifth
+    return 10.0 ** -max(0, math.floor((step - 1e-9) / fifth) - 1)
+
+
+class StopBelowLoss(Callback):
+    """Stop once an epoch's training loss falls below a share of the first one's.
+
+    Parameters
+    ----------
+    ratio : float or None, default=0.001
+        The share; None never stops. The paper uses 0.001.
+    """
+
+    def __init__(self, ratio: float | None = 0.001) -> None:
+        self.ratio = ratio
+
+    def on_train_begin(self, net, **kwargs) -> None:
+        """Forget the last fit."""
+        self.first_: float | None = None
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Compare the epoch's loss with the first one."""
+        loss = net.history[-1]["train_loss"]
+        if self.first_ is None:
+            self.first_ = loss
+        elif self.ratio is not None and loss < self.ratio * self.first_:
+            # skorch's own way to end training early, see its EarlyStopping.
+            raise KeyboardInterrupt
+
+
+class EpochLog(PrintLog):
+    """skorch's table of epochs, from ``verbose=2`` on."""
+
+    def on_epoch_end(self, net, **kwargs) -> None:
+        """Print the epoch's row if the net is that talkative."""
+        if net.verbose >= 2:
+            super().on_epoch_end(net, **kwargs)
+
+
+def encoded_accuracy(net, X, y) -> float:
+    """Accuracy on a validation split, whose targets are column numbers."""
+    return float(np.mean(net.predict_proba(X).argmax(axis=1) == np.asarray(y)))

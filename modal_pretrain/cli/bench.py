@@ -18,8 +18,8 @@ from modal_pretrain.benchmark.registry import (
     modality_of,
     strategy_names,
 )
+from modal_pretrain.benchmark.report.markdown import to_markdown
 from modal_pretrain.benchmark.report.page import write_report
-from modal_pretrain.benchmark.report.summary import to_markdown
 from modal_pretrain.benchmark.runner import run
 from modal_pretrain.benchmark.settings import read_settings
 from modal_pretrain.modality import lookup

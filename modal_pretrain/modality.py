@@ -157,9 +157,7 @@ class Modality(ABC):
 
         Returns
         -------
-
-        Examples
-        --------
+        object
             A `modal_pretrain.training.examples.RawSet`, unless rows need more.
         """
 

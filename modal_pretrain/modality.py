@@ -157,7 +157,7 @@ class Modality(ABC):
 
         Returns
         -------
-        object
+        torch.utils.data.Dataset
             A `modal_pretrain.training.examples.RawSet`, unless rows need more.
         """
 

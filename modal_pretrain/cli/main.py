@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from modal_pretrain.backbones.weights import PACKAGED_TEXT_WEIGHTS, PACKAGED_WEIGHTS
+from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS, PACKAGED_WEIGHTS
 from modal_pretrain.benchmark.registry import MODELS, strategy_names
 from modal_pretrain.benchmark.report.figure import draw
 from modal_pretrain.benchmark.report.page import write_report

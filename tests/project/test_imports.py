@@ -15,9 +15,10 @@ PACKAGE = Path(modal_pretrain.__file__).parent
 BELOW = {
     "_checks": [],
     "_disk": [],
+    "_identity": [],
     "compat": ["_checks", "_disk"],
-    "backbones": ["_checks", "_disk"],
-    "images": ["_checks"],
+    "backbones": ["_checks", "_disk", "_identity"],
+    "images": ["_checks", "_identity"],
     "cache": ["_checks", "_disk"],
     "query": ["_checks"],
     "metrics": ["query"],

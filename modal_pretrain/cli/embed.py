@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.benchmark.grid import expand
-from modal_pretrain.benchmark.registry import load_dataset, make_estimator
+from modal_pretrain.benchmark.registry import make_estimator
 from modal_pretrain.cli.bench import settings_of
 from modal_pretrain.datasets._folders import ENDINGS, pictures_below
+from modal_pretrain.datasets.registry import loader
 
 
 def add_embed(commands: Any) -> None:
@@ -46,8 +47,8 @@ def embed(args: argparse.Namespace) -> None:
         X, name = _pictures_in(Path(args.folder)), str(args.folder)
     else:
         (config,) = expand(settings_of(args))
-        data = load_dataset(config.dataset, **config.dataset_params)
-        X, name, modality = data.X, data.name, getattr(data, "modality", "image")
+        data = loader(config.dataset)(**config.dataset_params)
+        X, name, modality = data.X, data.name, data.modality
     params = {**_params(args), "cache": Path(args.cache), "verbose": 1}
     estimator = make_estimator("pretrained", 0, params, modality)
     start = time.perf_counter()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.datasets._folders import Inode, inode, pictures_below, subfolders
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._split_folders import are_splits
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
@@ -18,6 +19,7 @@ from modal_pretrain.datasets._table import warn
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 
+@holds("image")
 def load_folder(
     root: str | os.PathLike[str],
     *,

@@ -34,6 +34,7 @@ BELOW = {
     "classifier": ["images.modality"],
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
+    "comparison": ["classifier"],
     "benchmark": ["classifier", "datasets", "compat", "cli"],
     "cli": ["benchmark", "encoder"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],

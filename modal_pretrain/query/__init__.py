@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from modal_pretrain.query.atypicality import atypicality_sampling
     from modal_pretrain.query.badge import badge_sampling
     from modal_pretrain.query.clue import clue_sampling
-    from modal_pretrain.query.committee import bald_sampling, bald_score
+    from modal_pretrain.query.committee import bald_sampling
     from modal_pretrain.query.core_set import core_set_sampling
     from modal_pretrain.query.disambiguation import disambiguation_sampling
     from modal_pretrain.query.drop_query import drop_query_sampling
     from modal_pretrain.query.early_late import early_late_sampling
-    from modal_pretrain.query.epig import epig_sampling, epig_score
+    from modal_pretrain.query.epig import epig_sampling
     from modal_pretrain.query.herding import (
         max_herding_sampling,
         uncertainty_herding_sampling,
@@ -31,14 +31,18 @@ if TYPE_CHECKING:
     )
     from modal_pretrain.query.pseudo_groups import pseudo_group_sampling
     from modal_pretrain.query.ranked_batch import ranked_batch_sampling
+    from modal_pretrain.query.scores import (
+        bald_score,
+        entropy_score,
+        epig_score,
+        least_confidence_score,
+        margin_score,
+    )
     from modal_pretrain.query.typiclust import typiclust_sampling
     from modal_pretrain.query.uncertainty import (
         entropy_sampling,
-        entropy_score,
         least_confidence_sampling,
-        least_confidence_score,
         margin_sampling,
-        margin_score,
         random_sampling,
     )
 

@@ -80,7 +80,7 @@ def checkpoint_path(pretrained: str | Path) -> Path:
     except FileNotFoundError:
         problem = "there is no such file"
     except (OSError, ValueError) as error:
-        problem = error.strerror if getattr(error, "strerror", None) else str(error)
+        problem = getattr(error, "strerror", None) or str(error)
     else:
         return path
     raise BackboneWeightsError(

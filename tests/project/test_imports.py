@@ -32,7 +32,8 @@ BELOW = {
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
     "benchmark": ["classifier", "datasets", "compat", "cli"],
-    "cli": ["benchmark", "encoder"],
+    "labelling": ["classifier", "encoder", "text", "datasets"],
+    "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder"],
     "__main__": ["cli"],
 }

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from records import studies, unpacked
+
 from modal_pretrain.benchmark import open_stores
 from modal_pretrain.benchmark.report.charts import (
     curve_panel,
@@ -22,18 +24,16 @@ from modal_pretrain.benchmark.report.style import STYLE
 from modal_pretrain.benchmark.report.summary import Summary, summary, to_markdown
 
 ROOT = Path(__file__).parents[1]
-RECORDS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
-STUDIES = ("roadwater", "shapes", "rare-subclasses", "roadwater-all-weights")
 
 
 def summaries() -> dict[str, Summary]:
-    """Return the summary of each study whose records are there."""
+    """Return the summary of each study whose records are committed."""
     found = {}
-    for name in STUDIES:
-        if (RECORDS / name).exists():
-            (store,) = open_stores(RECORDS / name)
+    for name in studies():
+        with unpacked(name) as folder:
+            (store,) = open_stores(folder)
             found[name] = summary(store)
     return found
 

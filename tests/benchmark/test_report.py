@@ -198,7 +198,7 @@ def test_report_from_records_alone(small, tmp_path, monkeypatch):
     def nothing(*args, **kwargs):
         raise AssertionError("a report must not load data")
 
-    monkeypatch.setattr("modal_pretrain.benchmark.runner.load_dataset", nothing)
+    monkeypatch.setattr("modal_pretrain.datasets.GroupedDataset.__init__", nothing)
     report = write_report(tmp_path / "moved", tmp_path / "report")
     text = report.html.read_text()
     page = Page(text)

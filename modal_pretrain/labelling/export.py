@@ -25,7 +25,7 @@ _SURE = 0.6
 class Exported(NamedTuple):
     """The files that were written.
 
-    Attributes
+    Parameters
     ----------
     labels : pathlib.Path
         CSV, one line for each label: item, label, tag.

@@ -13,7 +13,7 @@ from modal_pretrain.labelling.pool import Pool
 class Lost(NamedTuple):
     """What of a label file does not fit the pool.
 
-    Attributes
+    Parameters
     ----------
     vanished : list of str
         Items that are labelled and not in the pool.

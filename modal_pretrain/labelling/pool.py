@@ -27,7 +27,8 @@ class Pool(ABC):
 
     Attributes
     ----------
-    kind : {"picture", "text"}
+    kind : {"image", "text"}
+        The modality.
     names : list of str
         What the label file calls each row: unique, one line each.
     X : object
@@ -36,7 +37,7 @@ class Pool(ABC):
         What was found and can't be labelled, with the reason.
     """
 
-    kind: ClassVar[str] = "picture"
+    kind: ClassVar[str] = "image"
 
     def __init__(self, names: list[str], X: Any) -> None:
         self.names = names

@@ -13,7 +13,7 @@ from modal_pretrain.labelling.ledger import Ledger
 class Progress(NamedTuple):
     """How far a session is.
 
-    Attributes
+    Parameters
     ----------
     n, labelled, skipped, cannot_tell, unreadable : int
         Rows of the pool, and what became of some of them.

@@ -22,7 +22,7 @@ from modal_pretrain.labelling.why import AUDIT, FIRST, LEFT, MEANWHILE
 class Question(NamedTuple):
     """A row to label.
 
-    Attributes
+    Parameters
     ----------
     row : int
     reason : str

@@ -12,12 +12,12 @@ import pandas as pd
 
 from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain.labelling import label_file
-from modal_pretrain.labelling.asked import Asked
+from modal_pretrain.labelling.answers import Answers
 from modal_pretrain.labelling.background import Background, Known
 from modal_pretrain.labelling.explain import explain
 from modal_pretrain.labelling.export import Exported, export, predictions
-from modal_pretrain.labelling.label_file import LabelFile, Record, label_path
-from modal_pretrain.labelling.ledger import Ledger, Lost
+from modal_pretrain.labelling.label_file import LabelFile, label_path
+from modal_pretrain.labelling.ledger import Lost
 from modal_pretrain.labelling.pool import Pool, as_pool
 from modal_pretrain.labelling.progress import Progress
 from modal_pretrain.labelling.questions import Question, Questions
@@ -75,11 +75,6 @@ class LabelSession:
     random_state : int, default=0
         Drives what is drawn.
 
-    Attributes
-    ----------
-    lost : Lost
-        What of the label file does not fit the pool.
-
     Raises
     ------
     FileNotFoundError, TypeError, ValueError
@@ -126,15 +121,12 @@ class LabelSession:
         text = getattr(getattr(estimator, "modality", None), "name", "") == "text"
         self.pool: Pool = as_pool(pool, column=column, text=text)
         if estimator is None:
-            kind = {"picture": "image", "text": "text"}[self.pool.kind]
-            estimator = lookup(kind).classifier()(random_state=random_state)
+            estimator = lookup(self.pool.kind).classifier()(random_state=random_state)
         self.estimator = estimator
         self._classes = Words("labels", classes or (), free=classes is None)
-        self._tags = Words("tags", tags, free=True)
+        self._tags = Words("tags", tags, free=True, optional=True)
         self._lock = threading.RLock()
         self._version = 0
-        self._ledger = Ledger()
-        self._asked = Asked(self.pool, self._ledger)
         self._questions = Questions(len(self.pool), audit_share, random_state)
         self._background = Background(
             self.pool,
@@ -145,21 +137,21 @@ class LabelSession:
             first=first,
             seed=random_state,
         )
-        self._file = LabelFile(label_path(pool, labels))
-        try:
-            self.lost: Lost = self._ledger.load(self._file.records, self.pool)
-            state = self._ledger.state.values()
-            self._classes.learn(record.label for record in state)
-            self._tags.learn(record.tag for record in state)
-        except BaseException:
-            self._file.close()
-            raise
+        self._answers = Answers(self.pool, LabelFile(label_path(pool, labels)))
+        self._ledger, self._asked = self._answers.ledger, self._answers.asked
+        self._classes.learn(record.label for record in self._ledger.state.values())
+        self._tags.learn(record.tag for record in self._ledger.state.values())
         self._background.start()
 
     @property
     def path(self) -> Path:
         """The label file."""
-        return self._file.path
+        return self._answers.file.path
+
+    @property
+    def lost(self) -> Lost:
+        """What of the label file does not fit the pool."""
+        return self._answers.lost
 
     @property
     def classes(self) -> list[str]:
@@ -170,8 +162,6 @@ class LabelSession:
     def tags(self) -> list[str]:
         """All tags, in the order they were given or added."""
         return list(self._tags.known)
-
-    # Questions ------------------------------------------------------------------------
 
     def ask(self, n: int = 1, rows: Sequence[int] | None = None) -> list[Question]:
         """Return what to label next; never waits.
@@ -201,25 +191,39 @@ class LabelSession:
             return found
 
     def why(self, row: int) -> Why:
-        """Say why a row is asked about, and which labelled rows are like it."""
+        """Say why a row is asked about, and which labelled rows are like it.
+
+        Parameters
+        ----------
+        row : int
+
+        Returns
+        -------
+        Why
+        """
         (row,) = self._asked.rows([row])
         with self._lock:
             reason, known = self._asked.reason(row), self._known()
         return explain(row, reason, known, self._background)
 
     def guess(self, row: int) -> tuple[str, float] | None:
-        """Return the model's guess of a row and its probability.
+        """Return the model's guess of a row.
 
-        None before the first fit, and for rows that measure the model: an answer must
-        not lean on what it is to judge.
+        Parameters
+        ----------
+        row : int
+
+        Returns
+        -------
+        (str, float) or None
+            The class and its probability. None before the first fit, and for rows
+            that measure the model: an answer must not lean on what it is to judge.
         """
         (row,) = self._asked.rows([row])
         with self._lock:
             if self._asked.reason(row) == AUDIT:
                 return None
         return self._background.guess(row)
-
-    # Answers --------------------------------------------------------------------------
 
     def answer(self, rows: int | Sequence[int], labels: Any, tags: Any = None) -> None:
         """Label rows that were asked about: one answer, which one `undo` takes back.
@@ -243,22 +247,33 @@ class LabelSession:
         with self._lock:
             checked = self._asked.open(rows)
             said = self._classes.each(labels, len(checked))
-            tagged = [""] * len(checked)
-            if tags is not None:
-                tagged = self._tags.each(tags, len(checked))
+            tagged = self._tags.each("" if tags is None else tags, len(checked))
             self._classes.learn(said)
             self._tags.learn(tagged)
-            self._answer(checked, label_file.LABELLED, said, tagged)
+            self._answers.take(checked, label_file.LABELLED, said, tagged)
+            self._changed()
 
     def skip(self, rows: int | Sequence[int]) -> None:
-        """Put rows to the end: they are asked about when nothing else is left."""
+        """Put rows to the end: they are asked about when nothing else is left.
+
+        Parameters
+        ----------
+        rows : int or sequence of int
+        """
         with self._lock:
-            self._answer(self._asked.open(rows), label_file.SKIPPED)
+            self._answers.take(self._asked.open(rows), label_file.SKIPPED)
+            self._changed()
 
     def cannot_tell(self, rows: int | Sequence[int]) -> None:
-        """Say that nobody can tell: the rows are not asked about again."""
+        """Say that nobody can tell: the rows are not asked about again.
+
+        Parameters
+        ----------
+        rows : int or sequence of int
+        """
         with self._lock:
-            self._answer(self._asked.open(rows), label_file.CANNOT_TELL)
+            self._answers.take(self._asked.open(rows), label_file.CANNOT_TELL)
+            self._changed()
 
     def undo(self) -> list[int]:
         """Take back the last answer, also one of an earlier session.
@@ -269,30 +284,42 @@ class LabelSession:
             Its rows, which are asked about again; empty if there is none.
         """
         with self._lock:
-            undone = self._ledger.undoing(self.pool)
-            if undone:
-                reasons = {row: self._ledger.state[row].asked for row, _ in undone}
-                self._write(undone)
-                self._asked.reasons.update(reasons)
-            return [row for row, _ in undone]
+            rows = self._answers.undo()
+            self._changed()
+            return rows
 
     def add_class(self, name: str) -> None:
-        """Add a class."""
+        """Add a class.
+
+        Parameters
+        ----------
+        name : str
+        """
         with self._lock:
             self._classes.add(name)
             self._changed()
 
     def add_tag(self, name: str) -> None:
-        """Add a tag."""
+        """Add a tag.
+
+        Parameters
+        ----------
+        name : str
+        """
         with self._lock:
             self._tags.add(name)
 
     def set_unreadable(self, row: int, reason: str) -> None:
-        """Say that a row can't be shown: it is not asked about again."""
+        """Say that a row can't be shown: it is not asked about again.
+
+        Parameters
+        ----------
+        row : int
+        reason : str
+            For a person.
+        """
         (row,) = self._asked.rows([row])
         self._background.unreadable[row] = reason
-
-    # What came of it ------------------------------------------------------------------
 
     def progress(self) -> Progress:
         """Return the figures of now; never waits."""
@@ -340,13 +367,23 @@ class LabelSession:
         return predictions(self.pool, self.labels(), self._background)
 
     def export(self, folder: str | os.PathLike[str]) -> Exported:
-        """Write labels, predictions and the fitted estimator into a folder."""
+        """Write labels, predictions and the fitted estimator.
+
+        Parameters
+        ----------
+        folder : path-like
+            It is made where it is not there; files of an earlier export are replaced.
+
+        Returns
+        -------
+        Exported
+        """
         return export(self, folder)
 
     def close(self) -> None:
         """End the thread and let other processes have the label file."""
         self._background.close()
-        self._file.close()
+        self._answers.file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -354,45 +391,9 @@ class LabelSession:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # Inside ---------------------------------------------------------------------------
-
     def _known(self) -> Known:
         with self._lock:
             return Known.of(self._version, self.classes, self._ledger)
-
-    def _answer(
-        self,
-        rows: list[int],
-        status: str,
-        labels: Sequence[str] = (),
-        tags: Sequence[str] = (),
-    ) -> None:
-        empty = [""] * len(rows)
-        answered = [
-            (
-                row,
-                Record(
-                    self._ledger.last + 1,
-                    self.pool.names[row],
-                    label,
-                    tag,
-                    status,
-                    self._asked.reasons[row],
-                    content=self.pool.content(row),
-                ),
-            )
-            for row, label, tag in zip(
-                rows, labels or empty, tags or empty, strict=True
-            )
-        ]
-        self._write(answered)
-        self._asked.close(rows)
-
-    def _write(self, records: list[tuple[int, Record]]) -> None:
-        self._file.append(record for _, record in records)
-        for row, record in records:
-            self._ledger.add(row, record)
-        self._changed()
 
     def _changed(self) -> None:
         self._version += 1

@@ -32,7 +32,7 @@ _LEAD = 0.5
 class Near(NamedTuple):
     """A labelled row and how similar it is.
 
-    Attributes
+    Parameters
     ----------
     row : int
     label : str
@@ -48,7 +48,7 @@ class Near(NamedTuple):
 class Why(NamedTuple):
     """Why a row is asked about.
 
-    Attributes
+    Parameters
     ----------
     reason : str
         "first", "audit", "meanwhile", "left", "unsure", "at odds", "unlike" or
@@ -72,6 +72,7 @@ def words(
 
     Examples
     --------
+    >>> import numpy as np
     >>> words("unsure", np.array([0.5, 0.1, 0.4]), ["cat", "cow", "dog"])
     'The model is torn between cat and dog.'
     """

@@ -63,6 +63,8 @@ class Words:
     given : sequence of str
     free : bool
         Whether a word that is not known becomes known by its use.
+    optional : bool, default=False
+        Whether None or an empty str may stand for no word.
 
     Examples
     --------
@@ -71,11 +73,14 @@ class Words:
     ['dog', 'dog']
     """
 
-    def __init__(self, name: str, given: Sequence[str], *, free: bool) -> None:
+    def __init__(
+        self, name: str, given: Sequence[str], *, free: bool, optional: bool = False
+    ) -> None:
         if isinstance(given, str):
             raise TypeError(f"{name} must be a list of str, got the str {given!r}.")
         self.name = name
         self.free = free
+        self.optional = optional
         self.known: list[str] = []
         for word in given:
             self.add(word)
@@ -115,7 +120,12 @@ class Words:
         if len(listed) != n:
             raise ValueError(f"{self.name} has {len(listed)} entries for {n} rows.")
         # Labels of an array are of NumPy's types.
-        words = [check_word(self.name, w if w is None else str(w)) for w in listed]
+        words = [
+            ""
+            if self.optional and word in (None, "")
+            else check_word(self.name, word if word is None else str(word))
+            for word in listed
+        ]
         for word in words:
             if not self.free and word not in self.known:
                 raise ValueError(

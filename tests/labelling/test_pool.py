@@ -15,7 +15,7 @@ def test_a_folder(folder):
     (folder / ".hidden.png").touch()
     (folder / "notes.txt").touch()
     pool = as_pool(folder)
-    assert len(pool) == 82 and pool.kind == "picture"
+    assert len(pool) == 82 and pool.kind == "image"
     assert {"000.png", "more/=1+1.jpg", "./=2.jpg"} < set(pool.names)
     assert pool.show(pool.names.index("more/=1+1.jpg")).exists()
     assert pool.left_out == ["'two\\nlines.jpg': its name has a control character"]
@@ -38,7 +38,7 @@ def test_texts(tmp_path):
     assert [pool.show(row) for row in range(2)] == ['Bad, "very".', "NA"]
     assert pool.left_out == ["1 rows without a text"]
     assert as_pool(["a", "b"], text=True).kind == "text"
-    assert as_pool(["a", "b"]).kind == "picture"
+    assert as_pool(["a", "b"]).kind == "image"
 
 
 def test_what_is_no_pool(tmp_path):

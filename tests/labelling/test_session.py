@@ -92,7 +92,7 @@ def test_a_session_goes_on_where_it_ended(folder, start, truth):
 def test_undo(folder, start, truth):
     session = start(folder)
     rows = [question.row for question in session.ask(6)]
-    session.answer(rows[:4], "circle", tags="red")
+    session.answer(rows[:4], "circle", tags=["red", None, "", "blue"])
     session.answer(rows[4], "square")
     session.cannot_tell(rows[5])
     assert session.undo() == [rows[5]]
@@ -173,7 +173,7 @@ def test_words_that_are_none(folder, start, word):
     with pytest.raises((ValueError, TypeError)):
         session.add_class(word)
     with pytest.raises((ValueError, TypeError)):
-        session.answer(row, "circle", tags=[word])
+        session.answer(row, "circle", tags=[word or "=0"])
     assert session.classes == session.tags == []
 
 

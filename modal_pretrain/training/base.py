@@ -28,7 +28,12 @@ from modal_pretrain.training.labels import check_labels, columns_of, sorted_clas
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
 from modal_pretrain.training.weighted_net import WeightedNet
-from modal_pretrain.training.weights import check_sample_weight, merged, with_weight
+from modal_pretrain.training.weights import (
+    check_criterion,
+    check_sample_weight,
+    merged,
+    with_weight,
+)
 
 # What a head has learnt on, next to the modality's own parameters.
 _DECISIVE = ("backbone", "pretrained", "tune", "classes", "precision")
@@ -157,6 +162,12 @@ class BaseClassifier(WeightedNet):
                     self._build_optimizer()
             weight = self._weight_of_rows(dataset.y, weight)
             return self._run(with_weight(dataset, weight), dataset.y, **fit_params)
+
+    def _example_set(self, source: Source, y=None) -> Examples:
+        encoder = self._encoder()
+        if self.module_.frozen:
+            return EmbeddedSet(encoder.encode(source), y)
+        return self.modality.examples(source, encoder, y)
 
     def _build_head(
         self, source: Source, dataset: Examples, weight: np.ndarray | None

@@ -48,17 +48,11 @@ class WeightedNet(FewLabelsNet):
         of_class = class_weights(self.class_weight, self.classes_, targets, weight)
         return of_class[targets] if weight is None else of_class[targets] * weight
 
-    def _example_set(self, source: Source, y=None) -> Examples:
-        encoder = self._encoder()
-        if self.module_.frozen:
-            return EmbeddedSet(encoder.encode(source), y)
-        return self.modality.examples(source, encoder, y)
-
     def get_split_datasets(self, X, y=None, **fit_params):
         """Split off validation data, see skorch; note what the rest weighs."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
         # The criterion averages over this total weight.
-        self.trained_weight_ = total_weight(train, y, self.criterion_)
+        self.trained_weight_ = _total_weight(train, y, self.criterion_)
         self.mean_weight_ = self.trained_weight_ / max(len(train), 1)
         return train, valid
 

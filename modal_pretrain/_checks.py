@@ -8,19 +8,61 @@ it, as scikit-learn's ``_parameter_constraints`` does. Nothing here imports PyTo
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def did_you_mean(name: Any, known: Iterable[Any], n: int = 1) -> str:
     """Return a sentence with the nearest known names, or an empty string."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=n)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
+    """Return an entry of a table.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the nearest name and all others.
+    """
+    if name in table:
+        return table[name]
+    raise ValueError(
+        f"There is no {kind} {name!r}.{did_you_mean(name, table)} There are "
+        f"{', '.join(sorted(table))}."
+    )
+
+
+def imported(place: str, kind: str) -> Callable[..., Any]:
+    """Return the function that "module:function" names.
+
+    Raises
+    ------
+    ValueError
+        If the module cannot be imported or has no such function.
+    """
+    module, _, function = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as error:  # whatever the module does when it is imported
+        raise ValueError(
+            f"There is no {kind} {place!r}: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(found):
+        raise ValueError(
+            f"There is no {kind} {place!r}: {function} is no function but of type "
+            f"{type(found).__name__}."
+        )
+    return found
 
 
 def is_whole(value: Any) -> bool:

@@ -157,9 +157,7 @@ class Modality(ABC):
 
         Returns
         -------
-
-        Examples
-        --------
+        torch.utils.data.Dataset
             A `modal_pretrain.training.examples.RawSet`, unless rows need more.
         """
 

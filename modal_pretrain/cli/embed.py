@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.benchmark.grid import expand
-from modal_pretrain.benchmark.registry import load_dataset, make_estimator
+from modal_pretrain.benchmark.registry import make_estimator
 from modal_pretrain.cli.bench import settings_of
+from modal_pretrain.datasets.registry import loader
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -47,8 +48,8 @@ def embed(args: argparse.Namespace) -> None:
         X, name = pictures_in(args.folder), str(args.folder)
     else:
         (config,) = expand(settings_of(args))
-        data = load_dataset(config.dataset, **config.dataset_params)
-        X, name, modality = data.X, data.name, getattr(data, "modality", "image")
+        data = loader(config.dataset)(**config.dataset_params)
+        X, name, modality = data.X, data.name, data.modality
     params = {**_params(args), "cache": Path(args.cache), "verbose": 1}
     estimator = make_estimator("pretrained", 0, params, modality)
     start = time.perf_counter()

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.datasets._folders import pictures_below, subfolders
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._splits import SPLIT_NAMES, draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import warn
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 
+@holds("image")
 def load_folder(
     root: str | os.PathLike[str],
     *,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.datasets._folders import pictures_below
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import Layout, image_paths
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -34,6 +35,7 @@ _LAYOUT = Layout(
 _HELD_OUT = ("val_out_of_domain", "test")
 
 
+@holds("image")
 def load_metashift(
     root: str | os.PathLike[str], *, missing: str = "error"
 ) -> GroupedDataset:

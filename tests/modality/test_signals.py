@@ -16,9 +16,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from modal_pretrain import DiskCache, PretrainedClassifier, benchmark, modality
-from modal_pretrain.benchmark import registry
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.cli.main import main
+from modal_pretrain.datasets import registry
 from tests.modality import signals
 from tests.modality.data import make_signals
 from tests.modality.signals import SignalClassifier, SignalEncoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 import xxhash
@@ -12,7 +12,7 @@ import xxhash
 from modal_pretrain._checks import OneOf
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.embedding import openvino
-from modal_pretrain.embedding.source import Source
+from modal_pretrain.embedding.source import Source, Traceable
 
 if TYPE_CHECKING:
     from modal_pretrain.embedding.encoder import Encoder
@@ -102,12 +102,14 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
         installed; once in a process.
     """
     unfit = _against_openvino(encoder.device, encoder.dtype, encoder.compile)
-    traceable = hasattr(encoder.preprocessing, "traced")
-    if encoder.engine == "torch" or unfit or not source.cacheable or not traceable:
+    if encoder.engine == "torch" or unfit or not source.cacheable:
         return "torch"
+    if not hasattr(encoder.preprocessing, "traced"):
+        return "torch"
+    preprocessing = cast(Traceable, encoder.preprocessing)
     n, auto = len(source), encoder.engine == "auto"
     if not openvino.is_installed():
-        if encoder.preprocessing.takes_long(n) and not _RECOMMENDED.is_set():
+        if preprocessing.takes_long(n) and not _RECOMMENDED.is_set():
             _RECOMMENDED.set()
             _warn(
                 "OpenVINO would embed several times faster on this CPU: "
@@ -125,7 +127,7 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
 
         if missing("openvino") == 0:
             return "openvino"
-        if auto and not encoder.preprocessing.takes_long(missing("torch")):
+        if auto and not preprocessing.takes_long(missing("torch")):
             return "torch"
         settled = _convert(encoder, key)
     return settled

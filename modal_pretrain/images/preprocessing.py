@@ -191,7 +191,8 @@ class Preprocessing:
 
     def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return two batches of noise, uint8 (2, H, W, 3)."""
-        noise = np.random.default_rng(0).integers(0, 256, (2, 2, *self.row_shape))
+        rng = np.random.default_rng(0)
+        noise = rng.integers(0, 256, (2, 2, *self.row_shape))
         first, second = torch.from_numpy(noise.astype(np.uint8))
         return first, second
 

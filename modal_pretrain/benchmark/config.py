@@ -38,8 +38,8 @@ class BenchmarkConfig:
     Parameters
     ----------
     dataset : str, default="shapes"
-        A name of `modal_pretrain.benchmark.registry.DATASETS`, or "module:function"
-        of a function that returns a `GroupedDataset`.
+        See `modal_pretrain.datasets.registry`: a name, or "module:function" of a
+        function that returns a `GroupedDataset`.
     dataset_params : mapping
         Passed on to the data set's loader.
     models : tuple of str, default=("pretrained", "random-init")

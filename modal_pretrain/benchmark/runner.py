@@ -20,11 +20,12 @@ from modal_pretrain.benchmark.environment import command_line, describe_environm
 from modal_pretrain.benchmark.grid import expand
 from modal_pretrain.benchmark.loop import embed, run_unit
 from modal_pretrain.benchmark.progress import Progress
-from modal_pretrain.benchmark.registry import load_dataset, make_estimator, strategy
+from modal_pretrain.benchmark.registry import make_estimator, strategy
 from modal_pretrain.benchmark.report.examples import keep_description, keep_examples
 from modal_pretrain.benchmark.settings import check_names
 from modal_pretrain.benchmark.store import RecordStore, write
 from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.datasets.registry import loader
 from modal_pretrain.metrics import probe_separability
 
 _WAIT = 1.0  # seconds between two looks at what another process works on
@@ -174,8 +175,8 @@ class _Task:
         params = {"classes": list(data.classes), **self.config.estimator_params}
         if self.cache is not None:
             params["cache"] = Path(self.cache)
-        modality = getattr(data, "modality", "image")
-        return make_estimator(self.unit.model, self.unit.seed, params, modality)
+        unit = self.unit
+        return make_estimator(unit.model, unit.seed, params, data.modality)
 
     def run(self, advance: Callable[[], None] = lambda: None) -> bool:
         """Run the unit from where it stands; False if another process has it."""
@@ -269,7 +270,7 @@ def _dataset(config: BenchmarkConfig) -> GroupedDataset:
 
 @functools.lru_cache(maxsize=2)
 def _load_once(name: str, params: str) -> GroupedDataset:
-    return load_dataset(name, **json.loads(params))
+    return loader(name)(**json.loads(params))
 
 
 def _seed_set(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,14 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from modal_pretrain._checks import did_you_mean
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.registry import (
     check_model,
     estimator_parameters,
-    loader,
-    modality_of,
     strategy,
 )
+from modal_pretrain.datasets.registry import loader, modality_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -90,9 +89,8 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], kind: str) -> Non
     known = sorted(known)
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {known}."
-            raise ValueError(f"There is no {kind} {key!r}. {hint}")
+            hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
+            raise ValueError(f"There is no {kind} {key!r}.{hint}")
 
 
 def check_names(config: BenchmarkConfig) -> None:

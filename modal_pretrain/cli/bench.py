@@ -10,19 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from modal_pretrain._modalities import lookup
 from modal_pretrain.benchmark.config import REFERENCES
-from modal_pretrain.benchmark.registry import (
-    DATASETS,
-    MODELS,
-    loader,
-    modality_of,
-    strategy_names,
-)
+from modal_pretrain.benchmark.registry import MODELS, strategy_names
+from modal_pretrain.benchmark.report.markdown import to_markdown
 from modal_pretrain.benchmark.report.page import write_report
-from modal_pretrain.benchmark.report.summary import to_markdown
 from modal_pretrain.benchmark.runner import run
 from modal_pretrain.benchmark.settings import read_settings
-from modal_pretrain.modality import lookup
+from modal_pretrain.datasets import registry
 
 DEFAULT_OUT = "results"
 _GIVEN = (
@@ -88,7 +83,9 @@ def add_bench(commands: Any) -> None:
 
 
 def _names() -> str:
-    return ", ".join(sorted(set(DATASETS) - {"shapes"})) + ", or module:function"
+    return (
+        ", ".join(sorted(set(registry.names()) - {"shapes"})) + ", or module:function"
+    )
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -111,7 +108,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         estimator["image_size"] = given["image_size"]
     elif "config" not in given:
         tables = settings["dataset"]
-        modalities = {modality_of(table["name"], table) for table in tables}
+        modalities = {registry.modality_of(table["name"], table) for table in tables}
         if len(modalities) == 1:
             estimator.update(lookup(modalities.pop()).command_line)
         if "image_size" in estimator and {t["name"] for t in tables} == {"shapes"}:
@@ -138,11 +135,13 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def _root_name(name: str) -> str:
-    """Return what a loader calls its folder or file."""
-    parameters = list(inspect.signature(loader(name)).parameters)
-    if "root" in parameters:
-        return "root"
-    return "path" if "path" in parameters else "root"
+    """Return what a loader calls its folder or file: what it cannot do without."""
+    parameters = inspect.signature(registry.loader(name)).parameters
+    known = [key for key in ("path", "root") if key in parameters]
+    needed = [
+        key for key in known if parameters[key].default is inspect.Parameter.empty
+    ]
+    return [*needed, *known, "root"][0]
 
 
 def _literal(value: str) -> Any:

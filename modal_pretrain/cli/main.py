@@ -6,12 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from modal_pretrain.backbones.weights import PACKAGED_TEXT_WEIGHTS, PACKAGED_WEIGHTS
-from modal_pretrain.benchmark.registry import DATASETS, MODELS, strategy_names
+from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS, PACKAGED_WEIGHTS
+from modal_pretrain.benchmark.registry import MODELS, strategy_names
 from modal_pretrain.benchmark.report.figure import draw
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.cli.bench import add_bench, bench
 from modal_pretrain.cli.embed import add_embed, embed
+from modal_pretrain.datasets import registry
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,7 +87,7 @@ def _list(args: argparse.Namespace) -> None:
         for name, weights in known.items()
     ]
     for title, names in (
-        ("Data sets", sorted(DATASETS)),
+        ("Data sets", registry.names()),
         ("Models", list(MODELS)),
         ("Strategies", strategy_names()),
         ("Backbones whose weights come as a package", packaged),

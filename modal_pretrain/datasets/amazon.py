@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
     choices,
@@ -39,6 +40,7 @@ _PLAIN_SPLITS = {0: "train", 1: "validation", 2: "test"}
 _log = logging.getLogger(__name__)
 
 
+@holds("text")
 def load_amazon(
     root: str | os.PathLike[str], *, split_scheme: str = "user"
 ) -> GroupedDataset:

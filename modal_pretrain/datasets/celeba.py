@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
     choices,
@@ -45,6 +46,7 @@ _NAMES = {
 }
 
 
+@holds("image")
 def load_celeba(
     root: str | os.PathLike[str],
     *,

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import Layout, choices, read_table, row_name, warn
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -23,6 +24,7 @@ _LAYOUT = Layout(
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
+@holds("text")
 def load_civilcomments(
     root: str | os.PathLike[str], *, attribute: str = "identity_any"
 ) -> GroupedDataset:

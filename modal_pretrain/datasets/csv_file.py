@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import (
@@ -26,6 +27,7 @@ from modal_pretrain.datasets.grouped import GroupedDataset
 _FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
+@holds(column)
 def load_csv(
     path: str | os.PathLike[str],
     *,

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
     choices,
@@ -37,6 +38,7 @@ _SPLITS = {
 }
 
 
+@holds("image")
 def load_iwildcam(
     root: str | os.PathLike[str], *, missing: str = "error"
 ) -> GroupedDataset:

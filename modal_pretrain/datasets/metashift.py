@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.datasets._folders import pictures_below
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import Layout, image_paths
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -34,6 +35,7 @@ _LAYOUT = Layout(
 _HELD_OUT = ("val_out_of_domain", "test")
 
 
+@holds("image")
 def load_metashift(
     root: str | os.PathLike[str], *, missing: str = "error"
 ) -> GroupedDataset:
@@ -89,7 +91,7 @@ def load_metashift(
     split: list[str] = []
     for part, name in ((folder / "train", "train"), (folder / held_out[0], "test")):
         for label in ("cat", "dog"):
-            for file in pictures_below(part / label):
+            for file, _ in pictures_below(part / label, dangling=True):
                 y.append(label)
                 place.append(_place(file, label, groups, table))
                 names.append(os.path.relpath(file, folder))

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from modal_pretrain.datasets._draws import check_whole, even
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._review_words import (
     BAD,
     BLAME,
@@ -40,6 +41,7 @@ _HARD = (
 )
 
 
+@holds("text")
 def make_reviews(
     n_train: int = 1500,
     n_test: int = 600,

@@ -19,6 +19,7 @@ from modal_pretrain.datasets._draws import (
     matching_counts,
     shuffled,
 )
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 SHAPES = ("square", "circle", "triangle", "star", "cross", "bar")
@@ -36,6 +37,7 @@ _BLOCK = 64
 _MAX_SIZE = 0.65
 
 
+@holds("image")
 def make_shapes(
     n_train: int = 1500,
     n_test: int = 600,

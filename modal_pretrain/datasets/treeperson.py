@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
     choices,
@@ -31,6 +32,7 @@ _LAYOUT = Layout(
 )
 
 
+@holds("image")
 def load_treeperson(
     root: str | os.PathLike[str], *, missing: str = "error"
 ) -> GroupedDataset:

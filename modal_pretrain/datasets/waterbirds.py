@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
     choices,
@@ -33,6 +34,7 @@ _SPLITS = {0: "train", 1: "validation", 2: "test"}
 _VARIANT_SPLITS = {0: "train", 1: "id_validation", 2: "validation", 3: "test"}
 
 
+@holds("image")
 def load_waterbirds(
     root: str | os.PathLike[str], *, missing: str = "error"
 ) -> GroupedDataset:

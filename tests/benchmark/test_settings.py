@@ -6,12 +6,7 @@ import pytest
 
 from modal_pretrain.benchmark import BenchmarkConfig, expand, run
 from modal_pretrain.benchmark.config import Unit
-from modal_pretrain.benchmark.registry import (
-    DATASETS,
-    loader,
-    strategy,
-    strategy_names,
-)
+from modal_pretrain.benchmark.registry import strategy, strategy_names
 from modal_pretrain.benchmark.settings import read_settings
 
 
@@ -96,9 +91,9 @@ def test_grid():
     "settings, match",
     [
         ({"bach": 3}, "no setting 'bach'. Did you mean 'batch'"),
-        ({"dataset": "shaps"}, "no dataset 'shaps'; did you mean 'shapes'"),
-        ({"models": ["pretraind"]}, "no model 'pretraind'; did you mean 'pretrained'"),
-        ({"strategies": ["margn"]}, "no strategy 'margn'; did you mean 'margin'"),
+        ({"dataset": "shaps"}, "no dataset 'shaps'. Did you mean 'shapes'"),
+        ({"models": ["pretraind"]}, "no model 'pretraind'. Did you mean 'pretrained'"),
+        ({"strategies": ["margn"]}, "no strategy 'margn'. Did you mean 'margin'"),
         ({"estimator": {"imgsize": 3}}, "'imgsize'. Did you mean 'image_size'"),
         ({"estimator": {"random_state": 3}}, "'random_state' is set by the benchmark"),
         ({"dataset": {"name": "shapes", "n_trian": 3}}, "Did you mean 'n_train'"),
@@ -116,7 +111,7 @@ def test_what_is_wrong_is_named(settings, match):
 
 
 def test_unknown_names_fail_before_the_work(tmp_path, small):
-    with pytest.raises(ValueError, match="no strategy 'nonsense'; there are"):
+    with pytest.raises(ValueError, match="no strategy 'nonsense'"):
         run(small(strategies=("nonsense",)), tmp_path, verbose=0)
     with pytest.raises(ValueError, match="no dataset"):
         run(small(dataset="nonsense"), tmp_path, verbose=0)
@@ -126,10 +121,6 @@ def test_unknown_names_fail_before_the_work(tmp_path, small):
 def test_every_listed_name_can_be_had():
     assert {"random", "uncertainty", "margin", "entropy"} <= set(strategy_names())
     assert all(callable(strategy(name)) for name in strategy_names())
-    assert {"shapes", "waterbirds", "csv", "folder"} <= DATASETS.keys()
-    assert all(callable(loader(name)) for name in DATASETS)
-    mine = "modal_pretrain.datasets:make_shapes"
-    assert loader(mine) is loader("shapes")
 
 
 TOML = 'strategies = ["random"]\nseeds = 2\n[estimator]\ntune = "head"\n'

@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -391,6 +392,28 @@ def test_renamed_touched_and_overwritten_files(cache, backbone, paths, pictures)
     Image.fromarray(255 - pictures[3]).save(paths[3])
     check_fresh(cache, backbone, paths, 1)
     check_fresh(cache, backbone, paths, 0)
+
+
+@pytest.mark.parametrize("way", ["rewritten", "moved over", "link"])
+def test_files_of_equal_size_and_time(cache, backbone, tmp_path, way):
+    def save(name, colour):
+        path = tmp_path / name
+        Image.new("RGB", (8, 8), colour).save(path, "BMP")
+        os.utime(path, ns=(1, 10**18))
+        return path
+
+    path = save("a.bmp", "red")
+    check_fresh(cache, backbone, [path], 1)
+    if way == "rewritten":
+        time.sleep(0.05)  # more than a tick of the file system's clock
+        save("a.bmp", "blue")
+    elif way == "moved over":
+        os.replace(save("b.bmp", "blue"), path)
+    else:
+        path.unlink()
+        path.symlink_to(save("b.bmp", "blue"))
+    check_fresh(cache, backbone, [path], 1)
+    check_fresh(cache, backbone, [path], 0)
 
 
 def test_relative_paths_follow_the_working_directory(

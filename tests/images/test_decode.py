@@ -3,12 +3,15 @@
 import io
 import os
 import pickle
+import socket
 import struct
 import subprocess
 import sys
+import threading
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,20 +268,69 @@ def test_corrupt_png(tmp_path):
         load(path)
 
 
-def test_unreadable_file(monkeypatch):
+def test_unreadable_file(monkeypatch, tmp_path):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
+    write_jpeg(tmp_path / "a.jpg")
     monkeypatch.setattr(Image, "open", refuse)  # root may read every real file
-    with pytest.raises(ImageLoadError, match=r"X\[0\] \('a\.jpg'\).*permission"):
-        load("a.jpg")
+    with pytest.raises(ImageLoadError, match=r"X\[0\] \('.*a\.jpg'\).*permission"):
+        load(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize("path", ["a\0b.jpg", "x" * 5000])
-def test_impossible_path(path):
-    with pytest.raises(ImageLoadError):
+@pytest.mark.parametrize(
+    ("path", "match"),
+    [("a\0b.jpg", r"X\[0\] .*the path holds a NUL"), ("x" * 5000, "name too long")],
+)
+def test_impossible_path(path, match):
+    with pytest.raises(ImageLoadError, match=match):
         load(path)
-    with pytest.raises(ImageLoadError):
+    with pytest.raises(ImageLoadError, match=match):
+        as_images([path]).row_keys()
+
+
+def fifo(path):
+    os.mkfifo(path)
+    return path
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))  # its name may be 100 bytes long
+    return path
+
+
+def link_to_a_fifo(path):
+    path.symlink_to(fifo(path.with_name("other.png")))
+    return path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (fifo, "FIFO"),
+        (link_to_a_fifo, "FIFO"),
+        (a_socket, "socket"),
+        (lambda path: Path("/dev/zero"), "device"),
+    ],
+)
+def test_what_would_wait_for_ever_is_refused_at_once(tmp_path, make, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = make(tmp_path / "a.png")
+    match = rf"X\[0\] \('.*'\) is a {kind}.*, not a regular file\. Drop the row"
+    raised = []
+
+    def look():
+        with pytest.raises(ImageLoadError, match=match) as caught:
+            load(path)
+        raised.append(caught)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert raised
+    with pytest.raises(ImageLoadError, match=match):
         as_images([path]).row_keys()
 
 

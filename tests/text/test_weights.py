@@ -14,7 +14,7 @@ from sklearn.base import clone
 from modal_pretrain import (
     BackboneWeightsError,
 )
-from modal_pretrain.backbones import weights
+from modal_pretrain.backbones.packages import PackagedWeights
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.backbone import (
     create_text_backbone,
@@ -129,7 +129,7 @@ def test_damaged_package(tmp_path, monkeypatch):
     (package / "model" / "model.safetensors").write_bytes(b"half a download")
     monkeypatch.syspath_prepend(tmp_path)
     entry = text_models.PACKAGED_TEXT_WEIGHTS["all-MiniLM-L6-v2"]
-    broken = weights.PackagedWeights(
+    broken = PackagedWeights(
         entry.distribution, "broken_minilm", entry.file, entry.sha256, entry.licence
     )
     monkeypatch.setitem(text_models.PACKAGED_TEXT_WEIGHTS, "all-MiniLM-L6-v2", broken)

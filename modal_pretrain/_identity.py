@@ -1,0 +1,63 @@
+"""What a file is, and which: told from its directory entry, without opening it.
+
+To open a FIFO waits for a writer, perhaps for ever, so nothing here opens anything.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO (named pipe)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+Identity = tuple[int, int, int, int]
+
+
+class NotAFileError(OSError):
+    """There is something under the path, but no regular file.
+
+    Attributes
+    ----------
+    kind : str
+        What it is, in words with their article.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"it is {kind}, not a regular file")
+        self.kind = kind
+
+
+def file_identity(path: str | os.PathLike[str]) -> Identity:
+    """Tell one state of one file from all others, as far as its directory entry can.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A link stands for what it leads to.
+
+    Returns
+    -------
+    (int, int, int, int)
+        Size, times of change of content and of inode in nanoseconds, and inode. The
+        last two differ where a file took the place of another one of equal size and
+        time: from an archive, through a link that leads elsewhere, after `os.utime`.
+        The number of the device is left out: it changes with a restart, and from one
+        machine to the next.
+
+    Raises
+    ------
+    NotAFileError
+        If it is no regular file.
+    OSError, ValueError
+        As `os.stat` raises them.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -1,0 +1,91 @@
+"""Temperature scaling of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modal_pretrain.metrics import calibration_error
+from modal_pretrain.query._engine.classifier import (
+    check_probabilities,
+    number_of_classes,
+)
+
+_TEMPERATURES = np.concatenate([np.arange(0.2, 1.0, 0.1), np.arange(1.0, 20.0, 0.1)])
+
+
+def soften(proba: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Divide the logits behind some probabilities by a temperature.
+
+    Parameters
+    ----------
+    proba : numpy.ndarray of shape (n, n_classes)
+    temperature : float
+        Above 0.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, n_classes), float64
+        Rows sum to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> soften(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
+    [[0.667, 0.333]]
+    """
+    if temperature == 1.0:
+        return proba
+    with np.errstate(divide="ignore"):
+        logits = np.log(proba) / temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    soft = np.exp(logits)
+    return soft / soft.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(classifier: Any, X: Any, y: Any) -> float:
+    """Find the temperature of the least expected calibration error on held-out rows.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        Fitted.
+    X : array-like or list, m rows
+    y : array-like of shape (m,)
+        Their labels, all known to the classifier.
+
+    Returns
+    -------
+    float
+        In [0.2, 20].
+
+    Raises
+    ------
+    ValueError
+        If a label is not among the classes.
+    """
+    labels = np.asarray(y)
+    proba = check_probabilities(
+        classifier.predict_proba(X), len(labels), "classifier.predict_proba"
+    )
+    classes = getattr(classifier, "classes_", None)
+    if classes is None:
+        classes = getattr(getattr(classifier, "estimator", None), "classes_", None)
+    if classes is None or number_of_classes(classifier) != proba.shape[1]:
+        classes = np.unique(labels)
+    known = {label: i for i, label in enumerate(np.asarray(classes).tolist())}
+    try:
+        truth = np.array([known[label] for label in labels.tolist()])
+    except KeyError as error:
+        raise ValueError(
+            f"y_calibration has the label {error.args[0]!r}, which the classifier "
+            f"does not know; its classes are {list(known)}."
+        ) from None
+    columns = np.arange(proba.shape[1])
+    errors = [
+        calibration_error(truth, soften(proba, t), columns, bins=15)
+        for t in _TEMPERATURES
+    ]
+    return float(_TEMPERATURES[int(np.argmin(errors))])

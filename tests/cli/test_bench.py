@@ -1,0 +1,55 @@
+"""``modal-pretrain bench``: from flags to records."""
+
+import argparse
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modal_pretrain.cli.bench import add_bench, settings_of
+from modal_pretrain.cli.main import main
+
+
+def given(*arguments):
+    parser = argparse.ArgumentParser()
+    add_bench(parser.add_subparsers())
+    return settings_of(parser.parse_args(["bench", *arguments]))
+
+
+def test_the_csv_command_of_the_docs_runs(tmp_path, capsys):
+    rows = ["file,label,place"]
+    for i in range(40):
+        shade = np.full((16, 16, 3), 40 + 150 * (i % 2) + i, np.uint8)
+        Image.fromarray(shade).save(tmp_path / f"{i}.png")
+        place = "water" if (i % 2) ^ (i % 10 == 0) else "land"
+        rows.append(f"{i}.png,{'ab'[i % 2]},{place}")
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    arguments = ["bench", "--dataset", "csv", "--root", str(tmp_path / "data.csv")]
+    arguments += ["--data", "image=file", "target=label", "attribute=place"]
+    small = "--models random-init --strategies random --seeds 1 --seed-set 4 --batch 4"
+    arguments += [*small.split(), "--rounds", "1", "--image-size", "32", "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "random" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, key",
+    [
+        ("csv", "path"),
+        ("folder", "root"),
+        ("waterbirds", "root"),
+        ("civilcomments", "root"),
+        ("snippets", "root"),
+    ],
+)
+def test_root_is_what_the_loader_needs(name, key):
+    [table] = given("--dataset", name, "--root", "DIR")["dataset"]
+    assert table == {"name": name, key: "DIR"}
+
+
+def test_texts_get_no_pixels():
+    pytest.importorskip("transformers")
+    for name in ("civilcomments", "modal_pretrain.datasets:load_civilcomments"):
+        settings = given("--dataset", name, "--root", "DIR")
+        assert "image_size" not in settings["estimator"]
+    assert given("--dataset", "waterbirds")["estimator"] == {"image_size": 96}

@@ -1,0 +1,362 @@
+"""Embeddings, the labelled set, calibration, several predictions."""
+
+import numpy as np
+import pytest
+from modAL.models import ActiveLearner, Committee, DeepActiveLearner
+from scipy.sparse import csr_matrix
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from modal_pretrain import query
+from modal_pretrain.query._engine.classifier import number_of_classes
+from modal_pretrain.query._engine.embeddings import (
+    embeddings,
+    labelled_set,
+    predictor_on_embeddings,
+)
+from modal_pretrain.query._engine.samples import probability_samples
+from modal_pretrain.query._engine.temperature import soften
+from tests.query.query_cases import Centroids, forest, make, pool, seed_set
+
+
+class Embedder(Centroids):
+    def embed(self, X):
+        return np.asarray(X, dtype=np.float32)[:, :2]
+
+
+def test_where_embeddings_come_from():
+    X = pool(10)
+    X_seed, y_seed = seed_set(2)
+    scaled = make_pipeline(StandardScaler(), Centroids()).fit(X_seed, y_seed)
+    expected = scaled[:-1].transform(X)
+    assert embeddings(Embedder(), X, 10).shape == (10, 2)
+    assert embeddings(ActiveLearner(Embedder()), X, 10).dtype == np.float32
+    np.testing.assert_array_equal(embeddings(scaled, X, 10), expected)
+    for flag in (False, True):
+        learner = ActiveLearner(
+            scaled, X_training=X_seed, y_training=y_seed, on_transformed=flag
+        )
+        found = embeddings(learner, X, 10)
+        np.testing.assert_array_equal(found, expected if flag else X)
+    np.testing.assert_array_equal(embeddings(Centroids(), X, 10), X)
+    np.testing.assert_array_equal(embeddings(None, X.tolist(), 10), X)
+    two = make_pipeline(StandardScaler(), Embedder()).fit(X_seed, y_seed)
+    np.testing.assert_allclose(embeddings(two, X, 10), expected[:, :2], rtol=1e-6)
+
+
+def test_a_pipeline_embeds_what_is_no_table():
+    flatten = FunctionTransformer(lambda images: np.reshape(images, (len(images), -1)))
+    images = np.random.default_rng(0).random((12, 2, 3))
+    y = np.arange(12) % 2
+    pipeline = make_pipeline(flatten, Centroids())
+    learner = ActiveLearner(pipeline, X_training=images, y_training=y)
+    assert embeddings(learner, images, 12).shape == (12, 6)
+    idx, _ = query.core_set_sampling(learner, images, 3)
+    assert len(set(idx)) == 3
+
+
+def test_committee_embeddings():
+    X = pool(10)
+    committee = make("committee")
+    np.testing.assert_array_equal(embeddings(committee, X, 10), X)
+    committee.on_transformed = True
+    np.testing.assert_allclose(
+        embeddings(committee, X, 10), committee.transform_without_estimating(X)
+    )
+
+
+def test_ensembles_of_pipelines_are_transformed_as_modal_has_it():
+    X_seed, y_seed = seed_set(2)
+    X, scaled = pool(10), StandardScaler().fit(X_seed).transform(pool(10))
+    voting = VotingClassifier(
+        [(str(i), make_pipeline(StandardScaler(), GaussianNB())) for i in range(2)],
+        voting="soft",
+    )
+    learner = ActiveLearner(
+        voting, X_training=X_seed, y_training=y_seed, on_transformed=True
+    )
+    np.testing.assert_allclose(embeddings(learner, X, 10), np.hstack([scaled, scaled]))
+    assert predictor_on_embeddings(learner, X) is None
+    assert query.drop_query_sampling(learner, X, 2)[0].shape == (2,)
+    learner.on_transformed = False
+    np.testing.assert_array_equal(embeddings(learner, X, 10), X)
+    assert predictor_on_embeddings(learner, X) is not None
+
+
+def test_heads_within_reach():
+    X, (X_seed, y_seed) = pool(10), seed_set(3)
+    for kind in ("bare", "learner", "pipeline", "transformed", "committee"):
+        classifier = make(kind)
+        head = predictor_on_embeddings(classifier, X)
+        if head is None:
+            assert kind == "committee"  # its members are pipelines
+            continue
+        vectors = embeddings(classifier, X, 10)
+        np.testing.assert_allclose(head(vectors), classifier.predict_proba(X))
+    plain = Committee(
+        [ActiveLearner(forest(), X_training=X_seed, y_training=y_seed) for _ in "ab"]
+    )
+    np.testing.assert_allclose(
+        predictor_on_embeddings(plain, X)(X), plain.predict_proba(X)
+    )
+    assert predictor_on_embeddings(Embedder(), X) is None
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (csr_matrix(np.eye(4)), TypeError, "no embeddings.*csr"),
+        (np.zeros((4, 2, 2)), TypeError, r"no embeddings.*\(4, 2, 2\)"),
+        (["a", "b", "c", "d"], TypeError, "no embeddings.*list"),
+        (np.array(["a", "b", "c", "d"]), TypeError, "no embeddings"),
+        (np.zeros((4, 0)), ValueError, "at least one column"),
+        (np.array([[1.0, np.nan]] * 4), ValueError, "nan in row 0, column 1"),
+        (np.array([[1.0, 1e16]] * 4), ValueError, "1e15.*Standard"),
+    ],
+)
+def test_bad_tables(X, error, message):
+    with pytest.raises(error, match=message):
+        embeddings(Centroids(), X, 4)
+
+
+@pytest.mark.parametrize(
+    ("raw", "error", "message"),
+    [
+        (csr_matrix(np.eye(4)), TypeError, "sparse.*TruncatedSVD"),
+        (np.array([["a"]] * 4), TypeError, "dtype"),
+        (np.zeros(4), TypeError, "shape"),
+        (np.zeros((3, 2)), ValueError, "expected 4 rows"),
+    ],
+)
+def test_bad_embed(raw, error, message):
+    class Bad:
+        def embed(self, X):
+            return raw
+
+    with pytest.raises(error, match=message):
+        embeddings(Bad(), [0] * 4, 4)
+
+
+def test_an_unfitted_pipeline_of_images_says_so():
+    scaler = make_pipeline(StandardScaler(), Centroids())
+    with pytest.raises(NotFittedError, match="Fit it on the seed set"):
+        embeddings(scaler, np.zeros((4, 2, 2)), 4)
+
+
+def test_half_precision_and_integers_are_accepted():
+    X = np.arange(12).reshape(6, 2)
+    for dtype in (np.float16, np.int8, np.bool_):
+        values = embeddings(None, X.astype(dtype), 6)
+        assert values.dtype in (np.float32, np.float64)
+
+
+def test_labelled_set():
+    X, y = seed_set(2)
+    assert labelled_set(Centroids()) == (None, None)
+    assert labelled_set(ActiveLearner(Centroids())) == (None, None)
+    learner = ActiveLearner(Centroids(), X_training=X, y_training=y)
+    found = labelled_set(learner)
+    np.testing.assert_array_equal(found.embeddings, X)
+    np.testing.assert_array_equal(found.y, y)
+    explicit = labelled_set(learner, X[:3], y[:3])  # arguments win
+    assert explicit.embeddings.shape == (3, 6)
+    same = Committee([learner, ActiveLearner(forest(), X_training=X, y_training=y)])
+    assert labelled_set(same).embeddings.shape == X.shape
+    other = Committee(
+        [learner, ActiveLearner(forest(), X_training=X[3:], y_training=y[3:])]
+    )
+    assert labelled_set(other).embeddings.shape == (2 * len(X) - 3, 6)
+    assert labelled_set(None, X[:0]) == (None, None)
+    with pytest.raises(ValueError, match="y_labelled has 2"):
+        labelled_set(None, X, y[:2])
+    with pytest.raises(ValueError, match="same encoder"):
+        query.core_set_sampling(None, pool(), 1, X_labelled=X[:, :4])
+
+
+def test_a_deep_learner_remembers_nothing_but_can_be_told():
+    class Net(Embedder):
+        def initialize(self):
+            return self
+
+    learner = DeepActiveLearner(Net())
+    X, y = seed_set(2)
+    learner.fit(X, y)
+    assert labelled_set(learner) == (None, None)
+    cold = query.core_set_sampling(learner, pool(), 4)
+    warm = query.core_set_sampling(learner, pool(), 4, X_labelled=X)
+    assert np.isinf(cold[1][0])
+    assert np.isfinite(warm[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error"),
+    [
+        ({"name": "core_set", "bad": 1}, TypeError),
+        ({"name": "typiclust", "n_neighbors": 0}, ValueError),
+        ({"name": "typiclust", "n_neighbors": 2.5}, TypeError),
+        ({"name": "typiclust", "max_clusters": 0}, ValueError),
+        ({"name": "max_herding", "sigma": 0.0}, ValueError),
+        ({"name": "max_herding", "sigma": "1"}, TypeError),
+        ({"name": "max_herding", "sigma": np.nan}, ValueError),
+        ({"name": "max_herding", "n_reference": 0}, ValueError),
+        ({"name": "uncertainty_herding", "temperature": 0}, ValueError),
+        ({"name": "uncertainty_herding", "X_calibration": pool(3)}, ValueError),
+        ({"name": "prob_cover", "alpha": 1.0}, ValueError),
+        ({"name": "prob_cover", "delta": -1.0}, ValueError),
+        ({"name": "prob_cover", "n_classes": 1}, ValueError),
+        ({"name": "drop_query", "dropout": 1.0}, ValueError),
+        ({"name": "drop_query", "n_passes": 0}, ValueError),
+        ({"name": "clue", "temperature": -1.0}, ValueError),
+        ({"name": "bald", "n_samples": 0}, ValueError),
+        ({"name": "epig", "n_target": 0}, ValueError),
+    ],
+)
+def test_bad_parameters(kwargs, error):
+    strategy = getattr(query, kwargs.pop("name") + "_sampling")
+    with pytest.raises(error, match=next(iter(kwargs))):
+        strategy(make("bare"), pool(), 2, **kwargs)
+
+
+def test_number_of_classes():
+    assert number_of_classes(make("bare")) == 3
+    assert number_of_classes(make("learner")) == 3
+    assert number_of_classes(make("committee")) == 3
+    assert number_of_classes(None, ["a", "b", "a"]) == 2
+    assert number_of_classes(None) is None
+
+
+def test_temperature():
+    proba = np.array([[0.9, 0.1], [1.0, 0.0]])
+    np.testing.assert_allclose(soften(proba, 1e6)[0], [0.5, 0.5], atol=1e-5)
+    np.testing.assert_allclose(soften(proba, 2.0)[1], [1, 0])
+    np.testing.assert_allclose(soften(proba, 0.5)[0], [0.81 / 0.82, 0.01 / 0.82])
+    with pytest.raises(ValueError, match="'dog'"):
+        query.uncertainty_herding_sampling(
+            make("strings"),
+            pool(),
+            1,
+            X_calibration=pool(2),
+            y_calibration=["dog", "ant"],
+        )
+
+
+@pytest.mark.parametrize(
+    "ensemble",
+    [
+        RandomForestClassifier(4, random_state=0),
+        BaggingClassifier(GaussianNB(), 4, max_features=0.5, random_state=0),
+        VotingClassifier([("a", GaussianNB()), ("b", Centroids())], voting="soft"),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_members_of_ensembles(ensemble):
+    X, y = seed_set(3)
+    names = np.array(["ant", "bee", "cow"])
+    ensemble.fit(X, names[y])
+    rng = np.random.default_rng(0)
+    for classifier in (ensemble, ActiveLearner(ensemble)):
+        samples, fitted = probability_samples(classifier, pool(), 40, rng)
+        assert fitted
+        np.testing.assert_allclose(
+            samples.mean(axis=0), ensemble.predict_proba(pool()), atol=1e-9
+        )
+    pipeline = make_pipeline(StandardScaler(), ensemble).fit(X, y)
+    assert probability_samples(pipeline, pool(), 40, rng).values.shape[1:] == (40, 3)
+
+
+def test_a_committee_whose_members_know_different_classes():
+    X, y = seed_set(3)
+    some = y < 2
+    committee = Committee(
+        [
+            ActiveLearner(Centroids(), X_training=X, y_training=y),
+            ActiveLearner(Centroids(), X_training=X[some], y_training=y[some]),
+        ]
+    )
+    samples, _ = probability_samples(committee, pool(), 40, np.random.default_rng(0))
+    assert samples.shape == (2, 40, 3)
+    assert (samples[1, :, 2] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("classifier", "message"),
+    [
+        (Centroids().fit(*seed_set(2)), "Centroids gives one prediction"),
+        (
+            GradientBoostingClassifier(n_estimators=2).fit(*seed_set(2)),
+            "members of GradientBoosting",
+        ),
+    ],
+)
+def test_no_members(classifier, message):
+    with pytest.raises(TypeError, match=message):
+        query.bald_sampling(classifier, pool(), 1)
+
+
+def test_bad_samples():
+    votes = np.full((3, 40, 2), 0.5)
+    for bad in (votes[0], votes[:0], votes[:, :3]):
+        with pytest.raises(ValueError, match="proba_samples"):
+            query.bald_sampling(None, pool(), 1, proba_samples=bad)
+    with pytest.raises(TypeError, match="must be a function"):
+        query.epig_sampling(None, pool(), 1, X_target=pool(2), proba_samples=votes)
+    with pytest.raises(ValueError, match="X_target is empty"):
+        query.epig_sampling(make("bare"), pool(), 1, X_target=pool(2)[:0])
+
+
+def test_dropout_of_a_network():
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+    layers = torch.nn.Sequential(
+        torch.nn.Linear(6, 8),
+        torch.nn.BatchNorm1d(8),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(8, 3),
+    )
+    net = skorch.NeuralNetClassifier(
+        layers, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
+    ).initialize()
+    X = pool().astype(np.float32)
+    weights = {k: v.clone() for k, v in net.module_.state_dict().items()}
+    quiet = net.predict_proba(X)
+    generator = torch.random.get_rng_state()
+    samples, fitted = probability_samples(
+        net, X, 40, np.random.default_rng(0), n_samples=5
+    )
+    assert fitted
+    assert samples.std(axis=0).max() > 1e-3
+    again, _ = probability_samples(net, X, 40, np.random.default_rng(0), n_samples=5)
+    np.testing.assert_array_equal(samples, again)
+    # A pass is one model: it does not depend on which rows go through together.
+    order = np.random.default_rng(1).permutation(40)
+    net.set_params(batch_size=7)
+    moved, _ = probability_samples(
+        net, X[order], 40, np.random.default_rng(0), n_samples=5
+    )
+    np.testing.assert_allclose(moved, samples[:, order], atol=1e-6)
+    net.set_params(batch_size=128)
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    np.testing.assert_array_equal(net.predict_proba(X), quiet)
+    for key, value in net.module_.state_dict().items():
+        assert torch.equal(value, weights[key])
+    for layer in net.module_.modules():
+        assert not layer.training
+        assert not {"train", "forward"} & set(vars(layer))
+    assert query.bald_sampling(net, X, 3, random_state=0)[0].shape == (3,)
+    assert query.epig_sampling(net, X, 3, random_state=0)[0].shape == (3,)
+    fresh = skorch.NeuralNetClassifier(torch.nn.Linear, module__in_features=6)
+    assert query.bald_sampling(fresh, X, 3, random_state=0)[0].shape == (3,)
+    still = skorch.NeuralNetClassifier(
+        torch.nn.Linear, module__in_features=6, module__out_features=3
+    ).initialize()
+    with pytest.raises(TypeError, match="no dropout layer"):
+        query.bald_sampling(still, X, 3)

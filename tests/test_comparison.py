@@ -1,0 +1,123 @@
+"""Comparing backbones on the labels one has."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+from modal_pretrain import PretrainedClassifier
+from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
+from modal_pretrain.comparison import (
+    Candidate,
+    Comparison,
+    compare,
+    packaged_candidates,
+)
+from modal_pretrain.datasets import make_shapes
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    data = make_shapes(random_state=0).subset("train")
+    # As many red circles as red squares: not to be told by the colour.
+    rows = data.seed_set(40, atypical=10, random_state=0)
+    return data.X[rows], data.y[rows], data.groups[rows]
+
+
+@pytest.fixture(scope="module")
+def found(shapes):
+    X, y, groups = shapes
+    candidates = {
+        "trained": PretrainedClassifier(image_size=64),
+        "random": PretrainedClassifier(image_size=64, pretrained=False, random_state=0),
+    }
+    return compare(X, y, candidates, groups=groups)
+
+
+def test_accuracy_is_that_of_cross_validation(shapes, found):
+    X, y, _ = shapes
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    scores = cross_val_score(PretrainedClassifier(image_size=64), X, y, cv=folds)
+    best = found.candidates[0]
+    assert best.name == "trained"
+    assert best.accuracy == pytest.approx(scores.mean())
+    low, high = best.interval
+    assert low < best.accuracy <= high <= 1
+
+
+def test_worse_is_said_to_be_worse(found):
+    best, worst = found.candidates
+    assert best.accuracy > worst.accuracy + 0.2
+    assert best.behind == (0, 0)
+    assert worst.behind[0] > 0
+    assert not worst.as_good
+    assert found.recommended is best
+    assert found.advice == "Take trained: it is the most accurate."
+    assert worst.worst_group <= worst.worst_class
+    assert worst.seconds > 0
+
+
+def test_the_table_names_all(found):
+    text = str(found)
+    lines = text.splitlines()
+    assert "worst group" in lines[0]
+    assert lines[1].startswith("trained")
+    assert lines[2].startswith("random")
+    assert f"{found.candidates[0].accuracy:.3f}" in lines[1]
+    assert text.endswith(found.advice)
+
+
+def candidate(name, accuracy, behind, seconds):
+    return Candidate(name, accuracy, (0.0, 1.0), 0.5, None, behind, seconds)
+
+
+def test_faster_of_equals_is_recommended():
+    best = candidate("large", 0.9, (0.0, 0.0), 12.0)
+    equal = candidate("small", 0.88, (-0.01, 0.05), 3.0)
+    worse = candidate("tiny", 0.7, (0.1, 0.3), 1.0)
+    advice = Comparison([best, equal, worse], 60).advice
+    assert advice == (
+        "Take small: 60 labels do not show that large is better (by 2.0%, 95 % "
+        "interval -1.0% to 5.0%), and it is 4.0 times as fast."
+    )
+    slow = candidate("slow", 0.88, (-0.01, 0.05), 20.0)
+    assert Comparison([best, slow], 60).advice == (
+        "Take large: it is the most accurate and the fastest of those that the labels "
+        "cannot tell apart."
+    )
+
+
+def test_candidates_are_those_that_are_installed(monkeypatch):
+    names = packaged_candidates()
+    assert "tf_efficientnet_lite0 at 96 px" in names
+    assert names["tf_efficientnet_lite0 at its own size"].image_size is None
+    assert all(not name.startswith("resnet") for name in names)
+    for name in list(PACKAGED_WEIGHTS):
+        if name != "tf_efficientnet_lite0":
+            monkeypatch.delitem(PACKAGED_WEIGHTS, name)
+    assert len(packaged_candidates()) == 2
+
+
+def test_estimators_are_left_as_they_are(shapes):
+    X, y, _ = shapes
+    mine = PretrainedClassifier(image_size=32, cache=None)
+    compare(X[:20], y[:20], {"mine": mine})
+    assert mine.cache is None
+    assert not hasattr(mine, "classes_")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": ["a"] * 6}, r"at least two classes, got only \['a'\]"),
+        ({"y": ["a"] * 5 + ["b"]}, r"single label of \['b'\]"),
+        ({"y": ["a", "b"]}, r"each of the 6 rows of X, got shape \(2,\)"),
+        ({"groups": ["a"]}, r"groups must hold one value for each of the 6"),
+        ({"candidates": {}}, "candidates is empty"),
+        ({"cv": 1}, "cv must be a whole number of at least 2, got 1"),
+        ({"cv": True}, "cv must be a whole number of at least 2, got True"),
+    ],
+)
+def test_bad_input(change, message):
+    arguments = {"X": np.zeros((6, 8, 8, 3), np.uint8), "y": ["a", "b"] * 3} | change
+    with pytest.raises(ValueError, match=message):
+        compare(**arguments)

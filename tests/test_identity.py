@@ -1,0 +1,56 @@
+"""Which file it is, although size and time of change say another one is the same."""
+
+import os
+import time
+
+import pytest
+
+from modal_pretrain._identity import NotAFileError, file_identity
+
+TIME = 10**18
+
+
+def write(path, content):
+    path.write_bytes(content)
+    os.utime(path, ns=(TIME, TIME))
+    return path
+
+
+def rewritten(path):
+    time.sleep(0.05)  # within one tick of the clock nothing tells them apart
+    write(path, b"new!")
+
+
+def moved_over(path):
+    os.replace(write(path.with_name("other"), b"new!"), path)
+
+
+def link_leads_elsewhere(path):
+    target = write(path.with_name("target"), b"new!")
+    path.unlink()
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize("change", [rewritten, moved_over, link_leads_elsewhere])
+def test_equal_size_and_time_are_told_apart(tmp_path, change):
+    path = write(tmp_path / "file", b"old.")
+    before = file_identity(path)
+    assert file_identity(path) == before
+    change(path)
+    assert path.read_bytes() == b"new!"
+    after = file_identity(path)
+    assert after[:2] == before[:2]  # what the identity was once
+    assert after != before
+
+
+def test_a_link_is_its_target(tmp_path):
+    target = write(tmp_path / "target", b"old.")
+    (tmp_path / "link").symlink_to(target)
+    assert file_identity(tmp_path / "link") == file_identity(target)
+
+
+def test_what_is_no_file_says_what_it_is(tmp_path):
+    with pytest.raises(NotAFileError, match="a directory, not a regular file"):
+        file_identity(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        file_identity(tmp_path / "absent")

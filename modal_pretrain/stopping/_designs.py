@@ -63,7 +63,7 @@ def promises_more(errors: Floats, curves: ErrorCurves, inclusion: Floats) -> boo
     chance = curves.at(mean, _CAUTIOUS_STRETCH)
     weighted = ((1 / inclusion - 1) * chance * (1 - chance)).sum() / size
     random = mean * (1 - mean) * (size / inclusion.sum() - 1)
-    return bool(weighted < random)
+    return bool(weighted < 0.999 * random)
 
 
 def systematic(inclusion: Floats, order: Rows, rng: np.random.Generator) -> Rows:

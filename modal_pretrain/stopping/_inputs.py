@@ -22,7 +22,7 @@ _TOLERANCE = 1e-3  # half precision leaves sums of 1 so far off
 class Predictions(NamedTuple):
     """A model's class probabilities of a pool.
 
-    Attributes
+    Parameters
     ----------
     proba : numpy.ndarray of shape (n, n_classes), float64
         Rows sum to one.

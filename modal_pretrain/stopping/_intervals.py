@@ -20,8 +20,9 @@ _MEANS = np.concatenate(
 _SHIFTS = np.linspace(-20, 20, 161)
 _CLIP = 1e-4  # a model that is surer than this is not believed
 # How far the model's log-odds may be stretched: below 1 it is too sure of itself.
-STRETCHES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-_USUAL, _SPREAD = 2.0, 0.5  # a priori, on the log scale
+STRETCHES = (0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+_USUAL, _SPREAD = 1.4, 0.7  # a priori, on the log scale
+_SHIFTED = 1.0  # a priori spread of what is left to explain by a shift
 BLIND = 0.05  # share of the errors that confidence says nothing about
 _BINS = 256
 
@@ -29,7 +30,7 @@ _BINS = 256
 class Estimate(NamedTuple):
     """A figure, the bounds of its interval, and what it rests on.
 
-    Attributes
+    Parameters
     ----------
     value, low, high : float
         The estimate and its confidence interval.
@@ -189,8 +190,10 @@ def score_interval(
     n, rows = len(curves.odds), samples[-1].rows
     of_rows, of_bins = curves.tried(rows)
     log_prior = -0.5 * (np.log(np.array(STRETCHES) / _USUAL) / _SPREAD) ** 2
+    shifts = np.stack([curves.shifts(stretch, _MEANS) for stretch in STRETCHES])
+    log_prior = log_prior[:, None] - 0.5 * (shifts / _SHIFTED) ** 2
     likely = (values * np.log(of_rows) + (1 - values) * np.log1p(-of_rows)).sum(axis=2)
-    likely += log_prior[:, None]
+    likely += log_prior
     weight = likely[:, np.unravel_index(likely.argmax(), likely.shape)[1]]
     weight = np.exp(weight - weight.max())
     weight /= weight.sum()
@@ -207,6 +210,8 @@ def score_interval(
         odds_against[some] = 1 / inclusion[some] - 1
         variance += part**2 / n**2 * (spread @ curves.in_bins(odds_against))
     value = float(np.interp(0, -off, _MEANS))
+    if not values.any() or values.all():
+        value = float(values[0])
     beyond = np.abs(off) - quantile * np.sqrt(variance)
     inside = np.flatnonzero(beyond <= 0)
     if not len(inside):  # every row was drawn: nothing is left to chance

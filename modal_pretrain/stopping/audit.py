@@ -40,7 +40,7 @@ _RULES = {
 class AuditResult(NamedTuple):
     """What an audit says about a model.
 
-    Attributes
+    Parameters
     ----------
     accuracy : Estimate
         Of the pool's rows that are not taught.
@@ -63,12 +63,16 @@ class AuditResult(NamedTuple):
 class Audit:
     """Rows that are labelled to measure, and never taught; made by `draw_audit`.
 
-    Attributes
+    Parameters
     ----------
-    rows : numpy.ndarray of shape (budget,), int
-        Row numbers to have labelled; those of later draws stand behind.
+    predictions : Predictions
+        Of the model at the last draw.
+    draws : tuple of Sample
+        The rows of each draw, and every row's chance to be drawn.
     design : str
         How they were drawn: "weighted", "random", "stratified" or "active".
+    taught : numpy.ndarray of int
+        Rows that were labelled at the last draw.
     """
 
     predictions: Predictions
@@ -216,6 +220,15 @@ class Audit:
 
     def current(self, proba: Any, classes: Any = None) -> Predictions:
         """Return the predictions to measure: those given, or those of the last draw.
+
+        Parameters
+        ----------
+        proba, classes
+            As in `estimate`.
+
+        Returns
+        -------
+        Predictions
 
         Raises
         ------

@@ -34,7 +34,7 @@ _TURN = 0.4
 class Forecast(NamedTuple):
     """Labels needed for a target, in all.
 
-    Attributes
+    Parameters
     ----------
     value, low, high : float
         Number of labels, those there are included, and its interval; infinite where
@@ -56,9 +56,15 @@ class Forecast(NamedTuple):
         if self.low > self.n_labels * _FARTHEST or not np.isfinite(self.low):
             return f"{goal} is out of reach as it looks now"
         if self.value <= self.n_labels:
-            return f"{goal} may be reached already; at most {_count(self.high)} labels"
-        return f"{goal} will take about {_count(self.value)} labels " + (
-            f"({_count(self.low)} to {_count(self.high)}), {self.n_labels} are there"
+            return f"{goal} may be reached already"
+        ends = f"at least {self.low:.0f}"
+        if np.isfinite(self.high):
+            ends = f"{self.low:.0f} to {self.high:.0f}"
+        if not np.isfinite(self.value):
+            return f"{goal} will take {ends} labels, {self.n_labels} are there"
+        return (
+            f"{goal} will take about {self.value:.0f} labels ({ends}), "
+            f"{self.n_labels} are there"
         )
 
 
@@ -185,7 +191,3 @@ def _needed(
         first = np.searchsorted(there - here @ weight, missing)
         needed.append(np.append(ahead, np.inf)[first])
     return np.concatenate(needed)
-
-
-def _count(n: float) -> str:
-    return f"{n:.0f}" if np.isfinite(n) else "any number of"

@@ -26,7 +26,7 @@ _RULES = {
 class Decision:
     """What a rule says after a round.
 
-    Attributes
+    Parameters
     ----------
     stop : bool
         Whether the rule would stop now.

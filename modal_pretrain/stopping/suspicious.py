@@ -26,7 +26,7 @@ from modal_pretrain.stopping._inputs import (
 class Suspicious(NamedTuple):
     """Rows whose label the model contradicts, most suspicious first.
 
-    Attributes
+    Parameters
     ----------
     rows : numpy.ndarray of shape (k,), int
         Row numbers among the labelled rows.

@@ -27,7 +27,7 @@ _FITTED_ON = 5000  # rows of the pool that the components are found on
 class WorstPart(NamedTuple):
     """The share of the pool that is most likely wrong.
 
-    Attributes
+    Parameters
     ----------
     error : Estimate or None
         Error rate there; None where the audit has no row there.

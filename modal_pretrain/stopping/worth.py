@@ -25,7 +25,7 @@ _TELLING = 3.0  # high over low: more is no answer
 class Worth(NamedTuple):
     """What the labels so far are worth, counted in random ones.
 
-    Attributes
+    Parameters
     ----------
     value, low, high : float
         Random labels that give the same accuracy, and the interval.

@@ -37,7 +37,8 @@ BELOW = {
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
     "benchmark": ["classifier", "datasets", "compat", "cli"],
-    "cli": ["benchmark", "encoder"],
+    "labelling": ["classifier", "encoder", "text", "datasets"],
+    "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],
 }

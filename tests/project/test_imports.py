@@ -261,7 +261,7 @@ raise SystemExit(main(["list"]))
 
 def test_extras_are_not_needed():
     extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
-              "datasets", "yaml")  # fmt: skip
+              "datasets", "yaml", "openvino")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
         capture_output=True,

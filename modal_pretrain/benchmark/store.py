@@ -91,6 +91,10 @@ class RecordStore:
 
         They are read, changed and written again: ``config.json``, ``data.json``,
         ``probes.json`` and ``examples/index.json``.
+
+        Returns
+        -------
+        context manager
         """
         return locked(self.folder / ".lock")
 
@@ -181,6 +185,10 @@ class RecordStore:
 
     def description(self) -> dict[str, Any]:
         """Return ``data.json``: names and counts of the data.
+
+        Returns
+        -------
+        dict
 
         Raises
         ------

@@ -19,9 +19,12 @@ from modal_pretrain.benchmark.report.charts import (
     draw_together,
     enrichment_panel,
 )
-from modal_pretrain.benchmark.report.page import levels_markdown
-from modal_pretrain.benchmark.report.style import STYLE
-from modal_pretrain.benchmark.report.summary import Summary, summary, to_markdown
+from modal_pretrain.benchmark.report.markdown import markdown_table, to_markdown
+from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH
+from modal_pretrain.benchmark.report.shapes import Drawing, Text, placed
+from modal_pretrain.benchmark.report.summary import Summary, summary
+from modal_pretrain.benchmark.report.svg import to_svg
+from modal_pretrain.benchmark.report.tables import saved
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results.md"
@@ -40,7 +43,7 @@ def summaries() -> dict[str, Summary]:
 
 def tables(s: Summary) -> str:
     """Return a study's tables in Markdown."""
-    return f"{s.title}.\n\n{to_markdown(s.table)}\n\n{levels_markdown(s)}"
+    return f"{s.title}.\n\n{to_markdown(s.table)}\n\n{markdown_table(saved(s))}"
 
 
 def figure(s: Summary) -> str:
@@ -54,28 +57,16 @@ def figure(s: Summary) -> str:
         ),
         ("Atypical share of the questions", [enrichment_panel(s, m) for m in models]),
     ]
-    width, height, gap = 400, 270, 30
-    parts = []
+    gap = 30
+    shapes = []
     for i, (title, panels) in enumerate(rows):
         for j, chart in enumerate(draw_together(panels)):
-            x, y = j * (width + gap), i * (height + gap)
-            text = f'<text class="title" x="{x + 8}" y="{y + 18}">{title}, {models[j]}'
-            placed = chart.replace(
-                "<svg ",
-                f'<svg x="{x}" y="{y + gap}" width="{width}" height="{height}" ',
-                1,
-            )
-            parts.append(f"{text}</text>{placed}")
-    total = len(models) * (width + gap), len(rows) * (height + gap)
-    style = STYLE + (
-        "svg { background: var(--paper); font-family: system-ui, sans-serif; }"
-        ".title { font: 600 14px system-ui, sans-serif; fill: var(--ink); }"
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total[0]} {total[1]}" '
-        f'width="{total[0]}" height="{total[1]}"><style>{style}</style>'
-        f"{''.join(parts)}</svg>\n"
-    )
+            x, y = j * (WIDTH + gap), i * (HEIGHT + gap)
+            shapes.append(Text(x + 8, y + 18, f"{title}, {models[j]}", "title"))
+            shapes += placed(chart.shapes, x, y + gap)
+    width, height = len(models) * (WIDTH + gap), len(rows) * (HEIGHT + gap)
+    what = f"Learning curves on {s.data['name']}"
+    return f"{to_svg(Drawing(width, height, what, shapes), standalone=True)}\n"
 
 
 def filled(page: str, found: dict[str, Summary]) -> str:

@@ -1,23 +1,28 @@
 """Pretrained models and disambiguation-aware queries for modAL active learning."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modal_pretrain import compat
+from modal_pretrain._lazy import attach
+from modal_pretrain._modalities import register_module
+from modal_pretrain.compat import _watch
 
-# Before anything else: without a usable modAL and skorch nothing below can work.
-compat.apply()
+# Without a usable modAL and skorch nothing can work; one that is usable is repaired
+# when it is imported, whoever does that.
+_watch.start()
 
-from modal_pretrain.backbones.create import create_backbone  # noqa: E402
-from modal_pretrain.backbones.weights import BackboneWeightsError  # noqa: E402
-from modal_pretrain.cache.disk import CacheWarning, DiskCache  # noqa: E402
-from modal_pretrain.cache.memory import EmbeddingCache, memory_cache  # noqa: E402
-from modal_pretrain.classifier import PretrainedClassifier  # noqa: E402
-from modal_pretrain.encoder import TimmEncoder  # noqa: E402
-from modal_pretrain.images.accept import ImageLoadError  # noqa: E402
-from modal_pretrain.modality import register_module  # noqa: E402
-
+# Whatever takes seconds to import waits until it is asked for.
 if TYPE_CHECKING:
-    from modal_pretrain.text import PretrainedTextClassifier, TextEncoder  # noqa: F401
+    from modal_pretrain.backbones.create import create_backbone
+    from modal_pretrain.backbones.weights import BackboneWeightsError
+    from modal_pretrain.cache.disk import CacheWarning, DiskCache
+    from modal_pretrain.cache.memory import EmbeddingCache, memory_cache
+    from modal_pretrain.classifier import PretrainedClassifier
+    from modal_pretrain.encoder import TimmEncoder
+    from modal_pretrain.images.accept import ImageLoadError
+    from modal_pretrain.text import (  # noqa: F401
+        PretrainedTextClassifier,
+        TextEncoder,
+    )
 
 __version__ = "0.1.0"
 
@@ -33,18 +38,7 @@ __all__ = [
     "memory_cache",
 ]
 
-# They need the extra `text` and take seconds to import: not before they are asked for.
+register_module("image", "modal_pretrain.images.modality")
 register_module("text", "modal_pretrain.text.modality")
-_TEXT = ("PretrainedTextClassifier", "TextEncoder")
 
-
-def __getattr__(name: str) -> Any:
-    if name in _TEXT:
-        from modal_pretrain import text
-
-        return getattr(text, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_TEXT])
+__getattr__, __dir__ = attach(__name__)

@@ -77,6 +77,10 @@ def is_number(value: Any) -> bool:
     return math.isfinite(value)
 
 
+class ParameterError(ValueError, TypeError):
+    """A parameter is not what it may be, in value or in type."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """What a parameter may be: what `fits`, or one of the values in `also`."""
@@ -93,7 +97,7 @@ class Rule:
         raise NotImplementedError
 
     def check(self, name: str, value: Any) -> Any:
-        """Return the value; raise ValueError, naming the parameter, if it is not fit.
+        """Return the value; raise ParameterError, naming the parameter, if it is unfit.
 
         A word that is close to an allowed one is suggested.
         """
@@ -104,7 +108,7 @@ class Rule:
         if isinstance(value, str) and not near and self._would_fit(value):
             near = f" Write {value.strip()} without quotes."
         hint = f" {self.hint}" if self.hint else ""
-        raise ValueError(
+        raise ParameterError(
             f"{name} must be {_or(allowed)}, got {value!r} of type "
             f"{type(value).__name__}.{near}{hint}"
         )
@@ -226,8 +230,9 @@ def check_parameters(params: Mapping[str, Any], rules: Mapping[str, Rule]) -> No
 
     Raises
     ------
-    ValueError
-        For the first that is not allowed: its name, what came, what is allowed.
+    ParameterError
+        For the first that is not allowed: its name, what came, what is allowed. It is
+        a ValueError and a TypeError.
     """
     for name, rule in rules.items():
         if name in params:
@@ -239,6 +244,9 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     pair = value
     if is_whole(value):
         pair = (value, value)
+    near = ""
+    if isinstance(value, str) and value.strip().isdecimal():
+        near = f" Write {value.strip()} without quotes."
     if (
         isinstance(pair, str | bytes)
         or not hasattr(pair, "__len__")
@@ -247,7 +255,7 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     ):
         raise ValueError(
             f"{name} must be a positive whole number of pixels or a pair (height, "
-            f"width) of them, got {value!r} of type {type(value).__name__}."
+            f"width) of them, got {value!r} of type {type(value).__name__}.{near}"
         )
     return int(pair[0]), int(pair[1])
 
@@ -280,6 +288,8 @@ def _same(value: Any, other: Any) -> bool:
     # By identity for None and bools: 1 == True, and arrays have no single answer.
     if other is None or isinstance(other, bool):
         return value is other
+    if is_whole(other):
+        return is_whole(value) and value == other
     return type(value) is type(other) and value == other
 
 

@@ -8,7 +8,6 @@ stand beside each other; docs/extending.md adds a third.
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -19,7 +18,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from modal_pretrain._checks import did_you_mean
+from modal_pretrain._checks import Rule
+from modal_pretrain._modalities import KNOWN, lookup, names
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
 
@@ -75,11 +75,18 @@ class Modality(ABC):
     command_line : mapping of str to object
         Parameters of the classifier that ``modal-pretrain bench`` sets where nobody
         does, with their values.
+    rules : mapping of str to Rule
+        What parameters of its own may be, see `modal_pretrain._checks`.
+    decisive : tuple of str
+        Those among its parameters that embeddings depend on: a fitted classifier
+        refuses to predict once they are others.
     """
 
     name: str
     fine_tuning: FineTuning = FineTuning()
     command_line: Mapping[str, Any] = MappingProxyType({})
+    rules: Mapping[str, Rule] = MappingProxyType({})
+    decisive: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
@@ -182,10 +189,6 @@ class Modality(ABC):
         """
 
 
-# By name: a modality, or the module that registers it when it is imported.
-_KNOWN: dict[str, Modality | str] = {}
-
-
 def register(modality: Modality) -> Modality:
     """Make a modality known by its name, to data sets and benchmarks.
 
@@ -210,13 +213,13 @@ def register(modality: Modality) -> Modality:
             "modality must be an instance of a subclass of "
             f"modal_pretrain.modality.Modality with a name, got {modality!r}."
         )
-    known = _KNOWN.get(modality.name)
+    known = KNOWN.get(modality.name)
     if not (known is None or _same(known, modality)):
         raise ValueError(
             f"There is a modality {modality.name!r} already: {known!r}. Choose another "
             "name."
         )
-    _KNOWN[modality.name] = modality
+    KNOWN[modality.name] = modality
     return modality
 
 
@@ -226,50 +229,3 @@ def _same(known: Modality | str, modality: Modality) -> bool:
         return type(modality).__module__ == known
     old, new = type(known), type(modality)
     return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
-
-
-def register_module(name: str, module: str) -> None:
-    """Name the module that registers a modality, to be imported when it is needed."""
-    _KNOWN.setdefault(name, module)
-
-
-def names() -> tuple[str, ...]:
-    """List the modalities that are known."""
-    return tuple(_KNOWN)
-
-
-def lookup(name: str) -> Modality:
-    """Return a modality by its name.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    Modality
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
-    ImportError
-        If it needs a package that is not installed.
-    """
-    check_name(name)
-    known = _KNOWN[name]
-    if isinstance(known, str):
-        importlib.import_module(known)
-        known = _KNOWN[name]
-        assert not isinstance(known, str)
-    return known
-
-
-def check_name(name: str) -> None:
-    """Raise a ValueError unless a modality of that name is known."""
-    if name not in _KNOWN:
-        raise ValueError(
-            f"modality must be one of {', '.join(_KNOWN)}, got {name!r}."
-            f"{did_you_mean(name, _KNOWN)} Others are made known by "
-            "modal_pretrain.modality.register."
-        )

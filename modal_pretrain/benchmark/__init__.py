@@ -1,10 +1,15 @@
 """The benchmark: which model and which query strategy need how many labels."""
 
-from modal_pretrain.benchmark.config import BenchmarkConfig
-from modal_pretrain.benchmark.grid import expand
-from modal_pretrain.benchmark.loop import run_unit
-from modal_pretrain.benchmark.runner import load, open_stores, run
-from modal_pretrain.benchmark.store import RecordStore
+from typing import TYPE_CHECKING
+
+from modal_pretrain._lazy import attach
+
+if TYPE_CHECKING:
+    from modal_pretrain.benchmark.config import BenchmarkConfig
+    from modal_pretrain.benchmark.grid import expand
+    from modal_pretrain.benchmark.loop import run_unit
+    from modal_pretrain.benchmark.runner import load, open_stores, run
+    from modal_pretrain.benchmark.store import RecordStore
 
 __all__ = [
     "BenchmarkConfig",
@@ -15,3 +20,5 @@ __all__ = [
     "run",
     "run_unit",
 ]
+
+__getattr__, __dir__ = attach(__name__)

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from modal_pretrain._modalities import lookup
 from modal_pretrain.benchmark.config import REFERENCES
 from modal_pretrain.benchmark.registry import MODELS, strategy_names
+from modal_pretrain.benchmark.report.markdown import to_markdown
 from modal_pretrain.benchmark.report.page import write_report
-from modal_pretrain.benchmark.report.summary import to_markdown
 from modal_pretrain.benchmark.runner import run
 from modal_pretrain.benchmark.settings import read_settings
 from modal_pretrain.datasets import registry
-from modal_pretrain.modality import lookup
 
 DEFAULT_OUT = "results"
 _GIVEN = (

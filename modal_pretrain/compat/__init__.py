@@ -1,9 +1,9 @@
 """Named repairs that let modAL 0.4.2 run on current scikit-learn, NumPy and pandas.
 
-`import modal_pretrain` calls `apply` once. Every repair tries what it mends first and
-leaves a modAL that works alone; what each one is for is listed by `repairs` and, with
-the error texts, in docs/modal-repairs.md. Only modAL's own modules and classes are
-changed, never NumPy, pandas or scikit-learn.
+After `import modal_pretrain`, `apply` runs when somebody imports modAL. Every repair
+tries what it mends first and leaves a modAL that works alone; what each one is for is
+listed by `repairs` and, with the error texts, in docs/modal-repairs.md. Only modAL's
+own modules and classes are changed, never NumPy, pandas or scikit-learn.
 """
 
 import importlib

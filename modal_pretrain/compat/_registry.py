@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 # Functions that return whether they changed anything, and what they returned.
 REPAIRS: dict[str, Callable[[], bool]] = {}
 OUTCOMES: dict[str, bool] = {}
@@ -41,6 +39,8 @@ def works(probe: Callable[[], Any]) -> bool:
     is about to remove. Other warnings are not the repair's business. Probes may draw
     from NumPy's global generator, so its state is put back.
     """
+    import numpy as np  # only here, so that to register repairs costs nothing
+
     state = np.random.get_state()  # noqa: NPY002
     try:
         with warnings.catch_warnings():

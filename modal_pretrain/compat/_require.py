@@ -4,6 +4,7 @@ import importlib.util
 import re
 import sys
 from importlib import metadata
+from importlib.machinery import PathFinder
 
 # The lowest skorch whose pickles load under PyTorch 2.6; pyproject.toml says the same.
 MINIMUM_SKORCH = (1, 2)
@@ -24,7 +25,8 @@ def require_modal() -> None:
         With the command that puts it right.
     """
     # Any distribution will do, hence the module is looked up and not its metadata.
-    if not _present("modAL"):
+    where = _place("modAL")
+    if where is None:
         raise ImportError(
             f"modal_pretrain needs modAL, which is not installed. Run\n\n"
             f"    {INSTALL_MODAL}\n\n{_WHY_NO_DEPS} (The distribution called modAL or "
@@ -40,20 +42,39 @@ def require_modal() -> None:
             f"{_WHY_NO_DEPS}",
             name="skorch",
         )
-    # The dropout strategies came with 0.4.2. Looking for them imports modAL, so last.
-    if not _present("modAL.dropout"):
+    # The dropout strategies came with 0.4.2.
+    if not _has_dropout(where):
         raise ImportError(
-            f"modal_pretrain needs modAL 0.4.2 or later; the installed one has no "
+            f"modal_pretrain needs modAL 0.4.2 or later; the one in {where[0]} has no "
             f"modAL.dropout. Run\n\n    {INSTALL_MODAL}\n\n{_WHY_NO_DEPS}",
             name="modAL.dropout",
         )
 
 
-def _present(module: str) -> bool:
-    """Whether a module is imported or could be; None in sys.modules blocks it."""
-    if module in sys.modules:
-        return sys.modules[module] is not None
-    return importlib.util.find_spec(module) is not None
+def _place(module: str) -> list[str] | None:
+    """Return the folders of a package, without importing it; None if it is not there.
+
+    Raises
+    ------
+    ImportError
+        If it is a file, which then is another module of the same name.
+    """
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations is None:
+        raise ImportError(
+            f"modal_pretrain needs {module}, but Python finds the file {spec.origin} "
+            "under that name. Rename the file, or start Python in another folder.",
+            name=module,
+        )
+    return list(spec.submodule_search_locations)
+
+
+def _has_dropout(folders: list[str]) -> bool:
+    if "modAL.dropout" in sys.modules:
+        return sys.modules["modAL.dropout"] is not None
+    return PathFinder.find_spec("modAL.dropout", folders) is not None
 
 
 def _skorch_problem() -> str:
@@ -65,7 +86,8 @@ def _skorch_problem() -> str:
     try:
         version = metadata.version("skorch")
     except metadata.PackageNotFoundError:
-        return "" if _present("skorch") else "it is not installed"
+        there = importlib.util.find_spec("skorch") is not None
+        return "" if there else "it is not installed"
     release = re.match(r"(\d+)\.(\d+)", version)
     if release and tuple(map(int, release.groups())) < MINIMUM_SKORCH:
         return f"{version} is installed"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from modal_pretrain.modality import check_name
+from modal_pretrain._modalities import check_name
 
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
 SPLITS = ("train", "validation", "test", "id_validation", "id_test")

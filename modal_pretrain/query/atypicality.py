@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
-from modal_pretrain.query._engine.coordinates import principal_coordinates, spread
+from modal_pretrain._checks import Number, Whole
+from modal_pretrain.query._engine.arguments import RandomState
+from modal_pretrain.query._engine.coordinates import (
+    farthest_first,
+    principal_coordinates,
+)
 from modal_pretrain.query._engine.kmeans import kmeans
-from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.order import steady
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.surroundings import at_odds, cluster_mean
 
 
@@ -91,9 +97,9 @@ def atypicality_sampling(
     >>> idx.tolist()
     [3]
     """
-    check_number(n_clusters, "n_clusters", 1, integer=True)
-    check_number(shortlist, "shortlist", 0, 1, low_open=True)
-    check_number(n_components, "n_components", 1, integer=True)
+    Whole(least=1).check("n_clusters", n_clusters)
+    Number(above=0, most=1).check("shortlist", shortlist)
+    Whole(least=1).check("n_components", n_components)
     pool = Pool(
         classifier,
         X,
@@ -109,7 +115,7 @@ def atypicality_sampling(
     score = 0.5 * (rank_share(1 - pool.proba.max(axis=1)) + rank_share(odds.score))
     size = max(int(np.ceil(shortlist * pool.n)), pool.k)
     candidates = np.argsort(-score, kind="stable")[:size]
-    chosen = spread(coords, candidates, base, pool.k)
+    chosen = farthest_first(coords, candidates, base, pool.k)
     return pool.answer(chosen, score[chosen])
 
 
@@ -124,5 +130,5 @@ def rank_share(values: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> rank_share(np.array([0.2, 0.9, 0.2, 0.4])).tolist()
     [0.375, 1.0, 0.375, 0.75]
     """
-    ranks: NDArray[np.float64] = rankdata(np.round(values, 12))
+    ranks: NDArray[np.float64] = rankdata(steady(values))
     return ranks / len(values)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
-from modal_pretrain.query._engine.calibration import soften
+from modal_pretrain._checks import Number
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.kmeans import closest_rows, kmeans
-from modal_pretrain.query._engine.pool import Answer, Pool
-from modal_pretrain.query.uncertainty import entropy_score
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query._engine.temperature import soften
+from modal_pretrain.query.scores import entropy_score
 
 
 def clue_sampling(
@@ -78,7 +80,7 @@ def clue_sampling(
     >>> sorted(clue_sampling(model, X, 2, random_state=0)[0].tolist())
     [1, 2]
     """
-    check_number(temperature, "temperature", 0, low_open=True)
+    Number(above=0).check("temperature", temperature)
     pool = Pool(classifier, X, n_instances, random_state, proba=True)
     weights = np.ones(pool.n)
     if pool.fitted:

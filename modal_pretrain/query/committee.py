@@ -4,50 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import entr
-
+from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import (
     RandomState,
-    check_number,
     check_request,
 )
-from modal_pretrain.query._engine.order import canonical_order
-from modal_pretrain.query._engine.pool import Answer
 from modal_pretrain.query._engine.samples import probability_samples
-from modal_pretrain.query._engine.select import in_chunks, top_k
+from modal_pretrain.query._engine.select import Answer, by_score, in_chunks
+from modal_pretrain.query.scores import bald_score
 
 _CHUNK = 16_384
-
-
-def bald_score(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score rows by the mutual information of their class and the model.
-
-    Parameters
-    ----------
-    samples : numpy.ndarray of shape (n_members, n, n_classes)
-        Class probabilities by each member.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n,), float64
-        Entropy of the mean prediction minus the mean entropy, in nats, in
-        [0, log(n_classes)].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> agree = [[[0.5, 0.5]], [[0.5, 0.5]]]
-    >>> differ = [[[1.0, 0.0]], [[0.0, 1.0]]]
-    >>> bald_score(np.array(agree)).tolist()
-    [0.0]
-    >>> bald_score(np.array(differ)).round(3).tolist()
-    [0.693]
-    """
-    total = entr(samples.mean(axis=0)).sum(axis=1)
-    within = entr(samples).sum(axis=2).mean(axis=0)
-    return np.maximum(total - within, 0)
 
 
 def bald_sampling(
@@ -120,14 +86,16 @@ def bald_sampling(
     >>> bald_sampling(None, np.zeros((2, 1)), 1, proba_samples=votes)[0].tolist()
     [0]
     """
-    check_number(n_samples, "n_samples", 1, integer=True)
-    n, k, rng = check_request(X, n_instances, random_state)
+    Whole(least=1).check("n_samples", n_samples)
+    request = check_request(classifier, X, n_instances, random_state)
     samples, fitted = probability_samples(
-        classifier, X, n, rng, n_samples=n_samples, proba_samples=proba_samples
+        classifier,
+        X,
+        request.n,
+        request.rng,
+        n_samples=n_samples,
+        proba_samples=proba_samples,
     )
     by_row = samples.transpose(1, 0, 2)
     scores = in_chunks(lambda part: bald_score(part.transpose(1, 0, 2)), _CHUNK, by_row)
-    if fitted:
-        return top_k(scores, k, X)
-    chosen = canonical_order(X)[rng.choice(n, size=k, replace=False)]
-    return chosen.astype(np.int64), scores[chosen]
+    return by_score(scores, request, X, fitted)

@@ -8,7 +8,8 @@ import numpy as np
 
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.nearest import Euclidean, LazyNearest
-from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import one_thread
 
 

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain._checks import Number, Whole
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.classifier import base_estimator, is_committee
 from modal_pretrain.query._engine.coordinates import (
     principal_coordinates,
     squared_distance,
 )
-from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.order import steady
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.surroundings import (
     AtOdds,
     Surroundings,
@@ -127,10 +130,10 @@ def disambiguation_sampling(
     ...     X_labelled=seed, y_labelled=y)[0].tolist()
     [2]
     """
-    check_number(shortlist, "shortlist", 0, 1, low_open=True)
-    check_number(cluster_size, "cluster_size", 1, integer=True)
-    check_number(n_levels, "n_levels", 1, integer=True)
-    check_number(n_components, "n_components", 1, integer=True)
+    Number(above=0, most=1).check("shortlist", shortlist)
+    Whole(least=1).check("cluster_size", cluster_size)
+    Whole(least=1).check("n_levels", n_levels)
+    Whole(least=1).check("n_components", n_components)
     pool = Pool(
         classifier,
         X,
@@ -143,26 +146,26 @@ def disambiguation_sampling(
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     around = surroundings(coords, base, pool.proba, cluster_size, n_levels, pool.rng)
-    uncertainty = np.round(1 - pool.proba.max(axis=1), 12)
+    uncertainty = steady(1 - pool.proba.max(axis=1))
     size = max(int(np.ceil(shortlist * pool.n)), pool.k)
     candidates = np.argsort(-uncertainty, kind="stable")[:size]
     labels = one_hot(classifier, pool.labelled.y, pool.proba.shape[1])
-    spread = Spread(
+    far = SpreadExpert(
         coords[candidates],
         candidates,
-        np.round(pool.proba[candidates], 12).argmax(axis=1),
+        steady(pool.proba[candidates]).argmax(axis=1),
         base,
         labels.sum(axis=0),
     )
     odds = at_odds(pool.proba, around.mean)
-    other = Exceptions(odds, around, labels)
+    other = AtOddsExpert(odds, around, labels)
     chosen, scores = [], []
     free = np.ones(pool.n, dtype=bool)
     both = pool.fitted and pool.proba.shape[1] > 1
     for turn in range(len(base), len(base) + pool.k):
-        row, score = (other if both and turn % 2 else spread).best(free)
+        row, score = (other if both and turn % 2 else far).best(free)
         free[row] = False
-        spread.add(row, coords[row], pool.proba[row])
+        far.add(row, coords[row], pool.proba[row])
         other.add(row, pool.proba[row])
         chosen.append(row)
         scores.append(score)
@@ -192,7 +195,7 @@ def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
     return same.astype(np.float64)
 
 
-class Spread:
+class SpreadExpert:
     """The first expert: far from what is labelled, of the class with fewest labels.
 
     Parameters
@@ -213,7 +216,7 @@ class Spread:
     >>> import numpy as np
     >>> x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
     >>> predicted, count = np.array([0, 0, 1, 1]), np.array([2.0, 1.0])
-    >>> expert = Spread(x, np.arange(4), predicted, x[:1], count)
+    >>> expert = SpreadExpert(x, np.arange(4), predicted, x[:1], count)
     >>> expert.best(np.ones(4, dtype=bool))
     (3, 36.0)
     >>> expert.add(3, x[3], np.array([0.0, 1.0]))
@@ -240,10 +243,9 @@ class Spread:
         left = free[self.candidates]
         count = np.full(len(self.count), np.inf)
         there = np.unique(self.predicted[left])
-        # Rounded, so that equals tie whatever the order of summation.
-        count[there] = np.round(self.count[there], 9)
+        count[there] = steady(self.count[there], 9)
         wanted = left & (count == count.min())[self.predicted]
-        best = int(np.where(wanted, np.round(self.distance, 9), -1.0).argmax())
+        best = int(np.where(wanted, steady(self.distance, 9), -1.0).argmax())
         score = float(self.distance[best])
         return int(self.candidates[best]), score if np.isfinite(score) else 0.0
 
@@ -256,14 +258,14 @@ class Spread:
         self.count += proba
 
 
-class Exceptions:
+class AtOddsExpert:
     """The second expert: at odds with its surroundings, where little is known.
 
     Parameters
     ----------
     odds : AtOdds
     around : Surroundings
-        Its counts of labels are kept up to date here.
+        Told of every row that is chosen.
     labels : numpy.ndarray of shape (m, n_classes)
         Labels of the labelled rows, as 0 and 1; no rows where they are not known.
 
@@ -275,7 +277,8 @@ class Exceptions:
     >>> odds = AtOdds(np.array([0.6, 0.5, 0.4]), leaning, dominant)
     >>> around = Surroundings(np.eye(2)[[0, 0, 1]], np.eye(2)[:1],
     ...     [np.array([0, 1, 1])], [np.array([1.0, 0.0])])
-    >>> Exceptions(odds, around, np.array([[1.0, 0.0]])).best(np.ones(3, dtype=bool))
+    >>> expert = AtOddsExpert(odds, around, np.array([[1.0, 0.0]]))
+    >>> expert.best(np.ones(3, dtype=bool))
     (1, 0.5)
     """
 
@@ -288,29 +291,21 @@ class Exceptions:
         # Labels of each class where each class dominates.
         self.pairs = np.zeros((n_classes, n_classes))
         if len(labels) == len(around.mean_labelled):
-            dominant = np.round(around.mean_labelled, 12).argmax(axis=1)
+            dominant = steady(around.mean_labelled).argmax(axis=1)
             np.add.at(self.pairs.T, dominant, labels)
 
     def best(self, free: NDArray[np.bool_]) -> tuple[int, float]:
         """Choose a row of the pool among the free ones, (n,) bool; give its score."""
-        odds, around = self.odds, self.around
-        known = np.mean(
-            [
-                count[of]
-                for count, of in zip(around.labels, around.clusters, strict=True)
-            ],
-            axis=0,
-        )
+        odds = self.odds
         kind = self.pairs[odds.leaning, odds.dominant]
-        weight = (1 + known) * np.sqrt(1 + kind)
+        weight = (1 + self.around.known()) * np.sqrt(1 + kind)
         # Odds of 0 or less sink too where much is known.
         worth = np.where(odds.score > 0, odds.score / weight, odds.score * weight)
-        value = np.where(free, np.round(worth, 9), -np.inf)
+        value = np.where(free, steady(worth, 9), -np.inf)
         row = int(value.argmax())
         return row, float(worth[row])
 
     def add(self, row: int, proba: NDArray[np.float64]) -> None:
         """Take note of a chosen row; its label counts by its probabilities."""
-        for count, of in zip(self.around.labels, self.around.clusters, strict=True):
-            count[of[row]] += 1
+        self.around.add(row)
         self.pairs[:, self.odds.dominant[row]] += proba

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain._checks import Number, Whole
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.embeddings import predictor_on_embeddings
 from modal_pretrain.query._engine.kmeans import closest_rows, kmeans
-from modal_pretrain.query._engine.pool import Answer, Pool
-from modal_pretrain.query.uncertainty import margin_score
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query.scores import margin_score
 
 _CHUNK = 1024
 Head = Callable[[NDArray[np.floating]], NDArray[np.floating]]
@@ -96,8 +98,8 @@ def drop_query_sampling(
     >>> sorted(idx.tolist())
     [0, 1]
     """
-    check_number(n_passes, "n_passes", 1, integer=True)
-    check_number(dropout, "dropout", 0, 1, low_open=True, high_open=True)
+    Whole(least=1).check("n_passes", n_passes)
+    Number(above=0, below=1).check("dropout", dropout)
     pool = Pool(classifier, X, n_instances, random_state, proba=True)
     changed = np.full(pool.n, n_passes)
     if pool.fitted:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
-from modal_pretrain.query._engine.pool import Answer
-from modal_pretrain.query.probes import head_inputs, rank_and_answer
-from modal_pretrain.query.uncertainty import least_confidence_score
+from modal_pretrain._checks import Whole
+from modal_pretrain.query._engine.arguments import RandomState
+from modal_pretrain.query._engine.heads import head_inputs, rank_and_answer
+from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query.scores import least_confidence_score
 
 _FLOOR = 1e-12
 
@@ -87,8 +88,8 @@ def early_late_sampling(
     ...     y_labelled=y)[0].tolist()
     [2]
     """
-    check_number(early_steps, "early_steps", 1, integer=True)
-    check_number(n_components, "n_components", 1, integer=True)
+    Whole(least=1).check("early_steps", early_steps)
+    Whole(least=1).check("n_components", n_components)
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )

@@ -5,59 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import entr
 
+from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import (
     RandomState,
-    check_number,
     check_request,
     n_rows,
 )
 from modal_pretrain.query._engine.order import canonical_order
-from modal_pretrain.query._engine.pool import Answer
 from modal_pretrain.query._engine.samples import probability_samples
-from modal_pretrain.query._engine.select import in_chunks, top_k
-
-_ENTRIES = 200_000  # of a block of joint probabilities
-
-
-def epig_score(
-    samples: NDArray[np.float64], target: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Score rows by the expected information about the classes of target rows.
-
-    Parameters
-    ----------
-    samples : numpy.ndarray of shape (n_members, n, n_classes)
-        Class probabilities of the pool by each member.
-    target : numpy.ndarray of shape (n_members, n_target, n_classes)
-        Those of the target rows by the same members.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n,), float64
-        Mean mutual information in nats, in [0, log(n_classes)].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> pool = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])
-    >>> epig_score(pool, pool[:, :1]).round(3).tolist()
-    [0.693, 0.0]
-    """
-    k, n_target, n_classes = target.shape
-    flat = target.reshape(k, n_target * n_classes)
-    target_entropy = entr(target.mean(axis=0)).sum(axis=1).mean()
-
-    def score(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        own = entr(rows.mean(axis=1)).sum(axis=1)
-        joint = rows.transpose(0, 2, 1).reshape(-1, k) @ flat / k
-        joint_entropy = entr(joint).reshape(len(rows), -1).sum(axis=1) / n_target
-        return np.maximum(own + target_entropy - joint_entropy, 0)
-
-    size = max(1, _ENTRIES // (n_classes * n_target * n_classes))
-    return in_chunks(score, size, samples.transpose(1, 0, 2))
+from modal_pretrain.query._engine.select import Answer, by_score
+from modal_pretrain.query.scores import epig_score
 
 
 def epig_sampling(
@@ -135,13 +93,18 @@ def epig_sampling(
     >>> epig_sampling(None, np.zeros((2, 1)), 1, proba_samples=votes)[0].tolist()
     [0]
     """
-    check_number(n_samples, "n_samples", 1, integer=True)
-    check_number(n_target, "n_target", 1, integer=True)
-    n, k, rng = check_request(X, n_instances, random_state)
-    seed = np.random.default_rng(rng.integers(2**63))  # same dropout for both
+    Whole(least=1).check("n_samples", n_samples)
+    Whole(least=1).check("n_target", n_target)
+    request = check_request(classifier, X, n_instances, random_state)
+    seed = np.random.default_rng(request.rng.integers(2**63))  # same dropout for both
     state = seed.bit_generator.state
     samples, fitted = probability_samples(
-        classifier, X, n, seed, n_samples=n_samples, proba_samples=proba_samples
+        classifier,
+        X,
+        request.n,
+        seed,
+        n_samples=n_samples,
+        proba_samples=proba_samples,
     )
     if X_target is None:
         target = samples[:, canonical_order(X)[:n_target]]
@@ -163,8 +126,4 @@ def epig_sampling(
             n_samples=n_samples,
             proba_samples=proba_samples,
         )
-    scores = epig_score(samples, target)
-    if fitted:
-        return top_k(scores, k, X)
-    chosen = canonical_order(X)[rng.choice(n, size=k, replace=False)]
-    return chosen.astype(np.int64), scores[chosen]
+    return by_score(epig_score(samples, target), request, X, fitted)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
-from modal_pretrain.query._engine.calibration import fit_temperature, soften
+from modal_pretrain._checks import Number, Whole
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.coverage import Coverage, Gaussian
-from modal_pretrain.query._engine.pool import Answer, Pool
-from modal_pretrain.query.uncertainty import margin_score
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query._engine.temperature import fit_temperature, soften
+from modal_pretrain.query.scores import margin_score
 
 
 def max_herding_sampling(
@@ -89,8 +91,8 @@ def max_herding_sampling(
     >>> max_herding_sampling(None, X, 1, sigma=0.2)[0].tolist()
     [1]
     """
-    check_number(sigma, "sigma", 0, low_open=True)
-    _check_reference(n_reference)
+    Number(above=0).check("sigma", sigma)
+    Whole(least=1, also=(None,)).check("n_reference", n_reference)
     pool = Pool(
         classifier,
         X,
@@ -186,10 +188,9 @@ def uncertainty_herding_sampling(
     >>> uncertainty_herding_sampling(model, X, 1, sigma=0.3)[0].tolist()
     [2]
     """
-    if sigma is not None:
-        check_number(sigma, "sigma", 0, low_open=True)
-    check_number(temperature, "temperature", 0, low_open=True)
-    _check_reference(n_reference)
+    Number(above=0, also=(None,)).check("sigma", sigma)
+    Number(above=0).check("temperature", temperature)
+    Whole(least=1, also=(None,)).check("n_reference", n_reference)
     if (X_calibration is None) != (y_calibration is None):
         raise ValueError(
             "X_calibration and y_calibration go together; pass both or neither."
@@ -215,11 +216,6 @@ def uncertainty_herding_sampling(
         if not weights.any():
             weights = np.ones(m)
     return _herd(pool, sigma, weights / m)
-
-
-def _check_reference(n_reference: int | None) -> None:
-    if n_reference is not None:
-        check_number(n_reference, "n_reference", 1, integer=True)
 
 
 def _herd(pool: Pool, sigma: float, weights: NDArray[np.float64]) -> Answer:

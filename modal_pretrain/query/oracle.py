@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_request
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    check_groups,
+    check_request,
+)
 from modal_pretrain.query._engine.order import canonical_order
-from modal_pretrain.query._engine.pool import Answer
+from modal_pretrain.query._engine.select import Answer
 
 
 def group_balanced_sampling(
@@ -54,10 +58,11 @@ def group_balanced_sampling(
     Raises
     ------
     TypeError
-        If X has no rows, or an argument has a wrong type.
+        If X has no rows, an argument has a wrong type, or groups are numbers here and
+        text there.
     ValueError
-        If the pool is empty, `n_instances` is out of range, or `groups` has another
-        length than X.
+        If the pool is empty, `n_instances` is out of range, `groups` has another
+        length than X, or a group is missing.
 
     Notes
     -----
@@ -73,17 +78,18 @@ def group_balanced_sampling(
     >>> idx.tolist()
     [4]
     """
-    n, k, rng = check_request(X, n_instances, random_state)
-    known = np.asarray(groups)
-    if known.shape != (n,):
-        raise ValueError(
-            f"groups has shape {known.shape}; expected one group for each of the {n} "
-            "rows of X. Remove queried rows from it as you do from the pool."
-        )
+    n, k, rng = check_request(classifier, X, n_instances, random_state)
+    known = check_groups(groups, "groups", n)
     names, codes = np.unique(known, return_inverse=True)
     count = np.zeros(len(names))
     if groups_labelled is not None:
-        before = np.asarray(groups_labelled)
+        before = check_groups(groups_labelled, "groups_labelled")
+        if len(before) and (known.dtype.kind == "U") != (before.dtype.kind == "U"):
+            raise TypeError(
+                f"groups holds {known[0]!r} and groups_labelled {before[0]!r}: one is "
+                "text and the other is not, so no labelled row would count. Use the "
+                "same names in both."
+            )
         count += np.array([np.count_nonzero(before == name) for name in names])
     order = canonical_order(X)
     shuffled = order[rng.permutation(n)]

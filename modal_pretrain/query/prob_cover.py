@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain._checks import Number, Whole
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.classifier import number_of_classes
 from modal_pretrain.query._engine.coverage import Ball, Coverage, Distances
 from modal_pretrain.query._engine.kmeans import kmeans
-from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import in_threads
 
 _BLOCK = 512
@@ -100,13 +102,10 @@ def prob_cover_sampling(
     >>> idx.tolist(), scores.tolist()
     ([1], [0.6])
     """
-    if delta is not None:
-        check_number(delta, "delta", 0, low_open=True)
-    check_number(alpha, "alpha", 0, 1, low_open=True, high_open=True)
-    if n_classes is not None:
-        check_number(n_classes, "n_classes", 2, integer=True)
-    if n_reference is not None:
-        check_number(n_reference, "n_reference", 1, integer=True)
+    Number(above=0, also=(None,)).check("delta", delta)
+    Number(above=0, below=1).check("alpha", alpha)
+    Whole(least=2, also=(None,)).check("n_classes", n_classes)
+    Whole(least=1, also=(None,)).check("n_reference", n_reference)
     pool = Pool(
         classifier,
         X,

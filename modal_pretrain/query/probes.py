@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
-from modal_pretrain.query._engine.coordinates import principal_coordinates
-from modal_pretrain.query._engine.pool import Answer, Pool
-from modal_pretrain.query._engine.select import top_k
-from modal_pretrain.query.uncertainty import least_confidence_score
+from modal_pretrain._checks import Number, Whole
+from modal_pretrain.query._engine.arguments import RandomState
+from modal_pretrain.query._engine.heads import fit_head, head_inputs, rank_and_answer
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query.scores import least_confidence_score
 
 _REFERENCE = 2048  # rows of the pool that DivDis spreads its heads on
 
@@ -92,8 +92,7 @@ def orthogonal_probe_sampling(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> rng = np.random.default_rng(0)
+    >>>     >>> rng = np.random.default_rng(0)
     >>> X, seed = rng.normal(size=(50, 8)), rng.normal(size=(10, 8))
     >>> y = (seed[:, 0] > 0).astype(int)
     >>> model = LogisticRegression().fit(seed, y)
@@ -102,9 +101,9 @@ def orthogonal_probe_sampling(
     >>> bool((np.diff(scores) <= 0).all())
     True
     """
-    check_number(n_probes, "n_probes", 2, integer=True)
-    check_number(n_components, "n_components", 1, integer=True)
-    check_number(C, "C", 0, low_open=True)
+    Whole(least=2).check("n_probes", n_probes)
+    Whole(least=1).check("n_components", n_components)
+    Number(above=0).check("C", C)
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )
@@ -193,8 +192,7 @@ def divdis_sampling(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> rng = np.random.default_rng(0)
+    >>>     >>> rng = np.random.default_rng(0)
     >>> X = rng.choice([-1.0, 1.0], size=(200, 2)) + rng.normal(0, 0.1, (200, 2))
     >>> seed, y = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.array([1, 0])
     >>> model = LogisticRegression().fit(seed, y)
@@ -203,9 +201,9 @@ def divdis_sampling(
     >>> bool((X[idx].prod(axis=1) < 0).all())
     True
     """
-    check_number(weight, "weight", 0)
-    check_number(n_components, "n_components", 1, integer=True)
-    check_number(C, "C", 0, low_open=True)
+    Number(least=0).check("weight", weight)
+    Whole(least=1).check("n_components", n_components)
+    Number(above=0).check("C", C)
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )
@@ -293,72 +291,6 @@ def mutual_information(
     ratio = np.log(joint) - np.log(of_p)[:, None] - np.log(of_q)
     # Constants per row drop out behind the softmax.
     return float((joint * ratio).sum()), (q @ ratio.T / n, p @ ratio / n)
-
-
-def head_inputs(
-    classifier: Any,
-    X: Any,
-    n_instances: int,
-    random_state: RandomState,
-    X_labelled: Any,
-    y_labelled: Any,
-    n_components: int,
-) -> tuple[Pool, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp] | None]:
-    """Get what a strategy that fits heads of its own needs.
-
-    Returns
-    -------
-    pool : Pool
-    coords, base : numpy.ndarray of shapes (n, q) and (m, q), float32
-        Pool and labelled rows, scaled to a mean squared length of 1.
-    codes : numpy.ndarray of shape (m,), or None
-        Labels as numbers from 0; None if fewer than two classes are known.
-
-    Raises
-    ------
-    ValueError
-        If labels and labelled rows differ in number.
-    """
-    pool = Pool(
-        classifier,
-        X,
-        n_instances,
-        random_state,
-        proba=True,
-        labelled=True,
-        X_labelled=X_labelled,
-        y_labelled=y_labelled,
-    )
-    coords, base = principal_coordinates(pool, n_components, whiten=False)
-    codes = None
-    y = pool.labelled.y
-    if y is not None and len(base):
-        if len(y) != len(base):
-            raise ValueError(
-                f"y_labelled has {len(y)} entries for {len(base)} labelled rows; pass "
-                "one label a row."
-            )
-        found, numbers = np.unique(y, return_inverse=True)
-        if len(found) > 1:
-            codes = numbers.astype(np.intp)
-    return pool, coords, base, codes
-
-
-def fit_head(
-    base: NDArray[np.float32],
-    codes: NDArray[np.intp],
-    C: float,
-    sample_weight: NDArray[np.float64] | None = None,
-) -> LogisticRegression:
-    """Fit a logistic head; tolerances are those of a ranking, not of a report."""
-    head = LogisticRegression(C=C, max_iter=1000, tol=1e-4)
-    return head.fit(base.astype(np.float64), codes, sample_weight=sample_weight)
-
-
-def rank_and_answer(pool: Pool, score: NDArray[np.float64]) -> Answer:
-    """Answer with the highest scores; ties go by the content of the rows."""
-    chosen, scores = top_k(np.round(score, 12), pool.k, np.arange(pool.n)[:, None])
-    return pool.answer(chosen, scores)
 
 
 def _least_confident(pool: Pool) -> Answer:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain._checks import Whole
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.coordinates import principal_coordinates
+from modal_pretrain.query._engine.heads import head_inputs
 from modal_pretrain.query._engine.kmeans import assign, kmeans
-from modal_pretrain.query._engine.pool import Answer
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.surroundings import cluster_mean
-from modal_pretrain.query.probes import head_inputs
 
 
 def pseudo_group_sampling(
@@ -96,8 +97,8 @@ def pseudo_group_sampling(
     ...     y_labelled=y, n_clusters=2)[0].tolist()
     [3, 2]
     """
-    check_number(n_clusters, "n_clusters", 1, integer=True)
-    check_number(n_components, "n_components", 1, integer=True)
+    Whole(least=1).check("n_clusters", n_clusters)
+    Whole(least=1).check("n_components", n_components)
     pool, _, _, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, 1
     )

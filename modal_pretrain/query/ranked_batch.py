@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.nearest import Euclidean, LazyNearest
-from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import one_thread
-from modal_pretrain.query.uncertainty import least_confidence_score
+from modal_pretrain.query.scores import least_confidence_score
 
 _COLD_START_ROWS = 10_000
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_number
+from modal_pretrain._checks import Whole
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.kmeans import kmeans
-from modal_pretrain.query._engine.pool import Answer, Pool
+from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.select import Answer
 
 _BLOCK = 4_000_000  # entries of a block of distances
 
@@ -95,9 +97,9 @@ def typiclust_sampling(
     >>> idx.tolist()
     [1]
     """
-    check_number(n_neighbors, "n_neighbors", 1, integer=True)
-    check_number(max_clusters, "max_clusters", 1, integer=True)
-    check_number(min_cluster_size, "min_cluster_size", 0, integer=True)
+    Whole(least=1).check("n_neighbors", n_neighbors)
+    Whole(least=1).check("max_clusters", max_clusters)
+    Whole(least=0).check("min_cluster_size", min_cluster_size)
     pool = Pool(
         classifier,
         X,

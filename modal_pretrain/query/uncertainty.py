@@ -1,8 +1,4 @@
-"""Uncertainty of the class probabilities, and random sampling.
-
-The score functions are pure: probabilities in, one number a row out, higher meaning
-queried earlier. The strategies add the classifier and the selection.
-"""
+"""Uncertainty of the class probabilities, and random sampling."""
 
 from __future__ import annotations
 
@@ -11,97 +7,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr
 
 from modal_pretrain.query._engine.arguments import RandomState, check_request
 from modal_pretrain.query._engine.classifier import class_probabilities
 from modal_pretrain.query._engine.order import canonical_order
-from modal_pretrain.query._engine.pool import Answer
-from modal_pretrain.query._engine.select import in_chunks, top_k
+from modal_pretrain.query._engine.select import Answer, by_score, in_chunks
+from modal_pretrain.query.scores import (
+    entropy_score,
+    least_confidence_score,
+    margin_score,
+)
 
 _CHUNK = 65_536
 Score = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def least_confidence_score(proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score rows by how improbable their most probable class is.
-
-    Parameters
-    ----------
-    proba : numpy.ndarray of shape (n, n_classes)
-        Class probabilities.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n,), float64
-        ``1 - max(p)``, in [0, 1 - 1 / n_classes].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> least_confidence_score(np.array([[0.75, 0.25], [0.5, 0.5]])).tolist()
-    [0.25, 0.5]
-    """
-    return 1 - np.max(proba, axis=1)
-
-
-def margin_score(proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score rows by how close their two most probable classes are.
-
-    Parameters
-    ----------
-    proba : numpy.ndarray of shape (n, n_classes)
-        Class probabilities.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n,), float64
-        ``1 - (p_first - p_second)``, in [0, 1]. With a single class, 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> margin_score(np.array([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0]])).tolist()
-    [0.75, 1.0]
-    """
-    if proba.shape[1] == 1:
-        return np.zeros(len(proba))
-    top = np.partition(proba, proba.shape[1] - 2, axis=1)[:, -2:]
-    return 1 - (top[:, 1] - top[:, 0])
-
-
-def entropy_score(proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score rows by the entropy of their class probabilities.
-
-    Parameters
-    ----------
-    proba : numpy.ndarray of shape (n, n_classes)
-        Class probabilities.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n,), float64
-        ``-sum(p log p)`` in nats, in [0, log(n_classes)].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> entropy_score(np.array([[1.0, 0.0], [0.5, 0.5]])).round(3).tolist()
-    [0.0, 0.693]
-    """
-    return entr(proba).sum(axis=1)
-
-
-def _by_score(
+def _query(
     score: Score, classifier: Any, X: Any, n_instances: int, random_state: RandomState
 ) -> Answer:
-    n, k, rng = check_request(X, n_instances, random_state)
-    proba, fitted = class_probabilities(classifier, X, n)
-    scores = in_chunks(score, _CHUNK, proba)
-    if fitted:
-        return top_k(scores, k, X)
-    chosen = canonical_order(X)[rng.choice(n, size=k, replace=False)]
-    return chosen.astype(np.int64), scores[chosen]
+    request = check_request(classifier, X, n_instances, random_state)
+    proba, fitted = class_probabilities(classifier, X, request.n)
+    return by_score(in_chunks(score, _CHUNK, proba), request, X, fitted)
 
 
 def least_confidence_sampling(
@@ -156,7 +82,7 @@ def least_confidence_sampling(
     >>> least_confidence_sampling(model, X, 2)[0].tolist()
     [1, 2]
     """
-    return _by_score(least_confidence_score, classifier, X, n_instances, random_state)
+    return _query(least_confidence_score, classifier, X, n_instances, random_state)
 
 
 def margin_sampling(
@@ -213,7 +139,7 @@ def margin_sampling(
     >>> margin_sampling(model, X, 2)[0].tolist()
     [1, 2]
     """
-    return _by_score(margin_score, classifier, X, n_instances, random_state)
+    return _query(margin_score, classifier, X, n_instances, random_state)
 
 
 def entropy_sampling(
@@ -268,7 +194,7 @@ def entropy_sampling(
     >>> entropy_sampling(model, X, 2)[0].tolist()
     [1, 2]
     """
-    return _by_score(entropy_score, classifier, X, n_instances, random_state)
+    return _query(entropy_score, classifier, X, n_instances, random_state)
 
 
 def random_sampling(
@@ -317,7 +243,7 @@ def random_sampling(
     ...     random_state=0)[0]]).all())
     True
     """
-    n, k, rng = check_request(X, n_instances, random_state)
+    n, k, rng = check_request(classifier, X, n_instances, random_state)
     scores = np.empty(n)
     scores[canonical_order(X)] = rng.random(n)
     chosen = np.argsort(-scores, kind="stable")[:k].astype(np.int64)

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import functools
 import importlib
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from modal_pretrain._checks import take_rows
+from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.modality import FineTuning, Modality, register
 from modal_pretrain.text.accept import TextSource, as_texts
-from modal_pretrain.text.backbone import TextBackbone, shared_text_backbone
+from modal_pretrain.text.backbone import (
+    POOLINGS,
+    TextBackbone,
+    shared_text_backbone,
+)
 from modal_pretrain.text.tokens import Tokenization
 from modal_pretrain.training.examples import ExampleSet
 
@@ -74,6 +79,10 @@ class Texts(Modality):
 
     name = "text"
     fine_tuning = FineTuning(torch.optim.AdamW, 5e-5, {})
+    rules = MappingProxyType(
+        {"pooling": OneOf(POOLINGS), "max_length": Whole(also=(None,))}
+    )
+    decisive = ("pooling", "max_length")
 
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> TextSource:
         """Check texts."""

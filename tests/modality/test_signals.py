@@ -2,6 +2,7 @@
 
 import pickle
 import types
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from modal_pretrain import DiskCache, PretrainedClassifier, benchmark, modality
+from modal_pretrain._modalities import KNOWN
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.cli.main import main
 from modal_pretrain.datasets import registry
@@ -211,8 +213,9 @@ def test_the_package_does_not_know_it():
 
 
 @pytest.fixture
-def registry_alone(monkeypatch):
-    monkeypatch.setattr(modality, "_KNOWN", dict(modality._KNOWN))
+def registry_alone():
+    with mock.patch.dict(KNOWN):
+        yield
 
 
 def test_names_are_taken_once(registry_alone):

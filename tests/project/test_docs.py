@@ -2,12 +2,14 @@
 
 import importlib
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain import metrics, modality
+from modal_pretrain import metrics
+from modal_pretrain._modalities import KNOWN
 from modal_pretrain.datasets import make_shapes
 from tests.project.markdown import (
     FENCE,
@@ -58,14 +60,20 @@ def person(monkeypatch):
     return answers
 
 
+@pytest.fixture
+def own_modalities():
+    # Pages add to what is known; other tests may have done so before.
+    with mock.patch.dict(KNOWN):
+        for name in KNOWN.keys() - {"image", "text"}:
+            del KNOWN[name]
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_code_runs(page, tmp_path, monkeypatch, person):
+def test_code_runs(page, tmp_path, monkeypatch, person, own_modalities):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    # Pages add to what is known; other tests may have done so before.
-    known = {name: modality._KNOWN[name] for name in ("image", "text")}
-    monkeypatch.setattr(modality, "_KNOWN", known)
     namespace = {"__name__": "page"}
     for block in python_blocks(page):
         exec(block, namespace)

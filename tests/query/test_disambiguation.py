@@ -7,7 +7,7 @@ import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
 
-from modal_pretrain.query._engine.coordinates import spread
+from modal_pretrain.query._engine.coordinates import farthest_first
 from modal_pretrain.query._engine.surroundings import (
     AtOdds,
     Surroundings,
@@ -17,8 +17,8 @@ from modal_pretrain.query._engine.surroundings import (
 )
 from modal_pretrain.query.atypicality import atypicality_sampling, rank_share
 from modal_pretrain.query.disambiguation import (
-    Exceptions,
-    Spread,
+    AtOddsExpert,
+    SpreadExpert,
     disambiguation_sampling,
     one_hot,
 )
@@ -94,19 +94,22 @@ def test_rank_share():
     )
 
 
-def test_spread_by_hand():
+def test_farthest_first_by_hand():
     x = np.array([[0.0], [2.0], [7.0], [10.0]], dtype=np.float32)
     every = np.arange(4)
     none = np.empty((0, 1), np.float32)
-    assert spread(x, every, none, 4).tolist() == [0, 3, 2, 1]
-    assert spread(x, every, np.array([[10.0]], np.float32), 2).tolist() == [0, 2]
+    assert farthest_first(x, every, none, 4).tolist() == [0, 3, 2, 1]
+    assert farthest_first(x, every, np.array([[10.0]], np.float32), 2).tolist() == [
+        0,
+        2,
+    ]
 
 
-def test_spread_prefers_the_better_of_equals():
+def test_farthest_first_prefers_the_better_of_equals():
     x = np.array([[-1.0], [1.0]], dtype=np.float32)
     base = np.zeros((1, 1), np.float32)
-    assert spread(x, np.array([1, 0]), base, 1).tolist() == [1]
-    assert spread(x, np.array([0, 1]), base, 1).tolist() == [0]
+    assert farthest_first(x, np.array([1, 0]), base, 1).tolist() == [1]
+    assert farthest_first(x, np.array([0, 1]), base, 1).tolist() == [0]
 
 
 def test_surroundings_by_hand():
@@ -121,8 +124,7 @@ def test_surroundings_by_hand():
     np.testing.assert_allclose(found.mean_labelled[:, 0], [0.9, 0.05])
     fine, coarse = found.clusters
     assert len(set(fine)) == 4 and len(set(coarse)) == 2
-    assert found.labels[0][fine].tolist() == [1, 0, 0, 1]
-    assert found.labels[1][coarse].tolist() == [1, 1, 1, 1]
+    assert found.known().tolist() == [1.0, 0.5, 0.5, 1.0]
 
 
 def test_spread_expert_by_hand():
@@ -130,7 +132,9 @@ def test_spread_expert_by_hand():
     free = np.ones(4, dtype=bool)
     # One class: 6 is farthest from 0 and 1. Then 5 and 1 are 1 from a chosen row, and
     # 0, the first of the candidates, is 0 from one.
-    expert = Spread(x[::-1], np.arange(4)[::-1], np.zeros(4, int), x[:2], np.zeros(1))
+    expert = SpreadExpert(
+        x[::-1], np.arange(4)[::-1], np.zeros(4, int), x[:2], np.zeros(1)
+    )
     assert expert.best(free) == (3, 25.0)
     expert.add(3, x[3], np.ones(1))
     free[3] = False
@@ -140,7 +144,7 @@ def test_spread_expert_by_hand():
 def test_spread_expert_balances_classes():
     x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
     predicted, free = np.array([0, 0, 1, 1]), np.ones(4, dtype=bool)
-    expert = Spread(x, np.arange(4), predicted, x[:1], np.array([1.0, 2.0]))
+    expert = SpreadExpert(x, np.arange(4), predicted, x[:1], np.array([1.0, 2.0]))
     assert expert.best(free) == (1, 1.0)  # class 0 has fewer labels
     expert.add(1, x[1], np.array([0.25, 0.75]))
     free[1] = False
@@ -155,11 +159,13 @@ def test_spread_expert_balances_classes():
 
 def test_spread_expert_does_not_prefer_a_class_where_labels_are_equal():
     x = np.array([[0.0], [1.0], [5.0]], dtype=np.float32)
-    expert = Spread(x, np.arange(3), np.array([0, 0, 1]), x[:1], np.full(3, 1 / 3))
+    expert = SpreadExpert(
+        x, np.arange(3), np.array([0, 0, 1]), x[:1], np.full(3, 1 / 3)
+    )
     assert expert.best(np.ones(3, dtype=bool)) == (2, 25.0)
 
 
-def exceptions(score, cluster, known, labels=None, leaning=None, dominant=None):
+def at_odds_expert(score, cluster, known, labels=None, leaning=None, dominant=None):
     n = len(score)
     zero = np.zeros(n, dtype=int)
     odds = AtOdds(
@@ -174,22 +180,22 @@ def exceptions(score, cluster, known, labels=None, leaning=None, dominant=None):
         [np.array(cluster)],
         [np.array(known, dtype=float)],
     )
-    return Exceptions(odds, around, labels)
+    return AtOddsExpert(odds, around, labels)
 
 
 def test_known_clusters_are_asked_less():
     free = np.ones(4, dtype=bool)
     score, cluster = [0.8, 0.5, 0.7, -0.1], [0, 0, 1, 1]
     # Cluster 0 has a label: 0.8 / 2 is less than 0.7.
-    assert exceptions(score, cluster, [1, 0]).best(free) == (2, 0.7)
-    expert = exceptions(score, cluster, [0, 0])
+    assert at_odds_expert(score, cluster, [1, 0]).best(free) == (2, 0.7)
+    expert = at_odds_expert(score, cluster, [0, 0])
     assert expert.best(free) == (0, 0.8)
     # What this batch chose counts like a label: 0.5 / 2 < 0.7.
     expert.add(0, np.array([1.0, 0.0]))
     free[0] = False
     assert expert.best(free) == (2, 0.7)
     # Below 0 many labels push a row down, not up.
-    low = exceptions([-0.1, -0.5, -0.7, -0.3], cluster, [9, 0])
+    low = at_odds_expert([-0.1, -0.5, -0.7, -0.3], cluster, [9, 0])
     assert low.best(np.ones(4, dtype=bool)) == (3, -0.3)
 
 
@@ -199,9 +205,12 @@ def test_known_kinds_of_exception_are_asked_less():
     kinds = {"leaning": [1, 1, 0], "dominant": [0, 0, 1]}
     labels = [[0, 1], [0, 1], [0, 1], [1, 0]]
     free = np.ones(3, dtype=bool)
-    expert = exceptions([0.8, 0.6, 0.5], [0, 0, 0], [0], labels, **kinds)
+    expert = at_odds_expert([0.8, 0.6, 0.5], [0, 0, 0], [0], labels, **kinds)
     assert expert.best(free) == (2, 0.5)
-    assert exceptions([0.8, 0.6, 0.5], [0, 0, 0], [0], **kinds).best(free) == (0, 0.8)
+    assert at_odds_expert([0.8, 0.6, 0.5], [0, 0, 0], [0], **kinds).best(free) == (
+        0,
+        0.8,
+    )
 
 
 def test_several_levels_count_together():
@@ -210,7 +219,7 @@ def test_several_levels_count_together():
     counts = [np.array([2.0, 0.0]), np.array([2.0])]
     around = Surroundings(np.eye(2), np.eye(2)[:0], [fine, coarse], counts)
     # Row 0: 0.6 over 1 + (2 + 2) / 2; row 1: 0.5 over 1 + (0 + 2) / 2.
-    row, score = Exceptions(odds, around, np.zeros((0, 2))).best(np.ones(2, bool))
+    row, score = AtOddsExpert(odds, around, np.zeros((0, 2))).best(np.ones(2, bool))
     assert (row, score) == (1, 0.25)
 
 
@@ -363,6 +372,24 @@ def test_oracle_balances():
 def test_oracle_wants_one_group_a_row():
     with pytest.raises(ValueError, match="one group for each"):
         group_balanced_sampling(None, np.eye(3), groups=[0, 1])
+
+
+def test_oracle_wants_groups_of_one_kind():
+    X = np.eye(3)
+    with pytest.raises(ValueError, match="groups has None in row 1"):
+        group_balanced_sampling(None, X, groups=["a", None, "b"])
+    with pytest.raises(ValueError, match="groups_labelled has nan in row 0"):
+        group_balanced_sampling(None, X, groups=[0, 1, 2], groups_labelled=[np.nan])
+    message = "groups holds .* and groups_labelled .*: one is text"
+    with pytest.raises(TypeError, match=message):
+        group_balanced_sampling(None, X, groups=[0, 1, 1], groups_labelled=["0", "1"])
+    with pytest.raises(TypeError, match=message):
+        group_balanced_sampling(None, X, groups=["0", "1", "1"], groups_labelled=[1])
+    for known in ([], [7, 7.0]):  # none yet, or of a group that has run out
+        idx, _ = group_balanced_sampling(
+            None, X, 3, groups=[0, 1, 1], groups_labelled=known, random_state=0
+        )
+        assert sorted(idx) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("strategy", AWARE, ids=lambda f: f.__name__)

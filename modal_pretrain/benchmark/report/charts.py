@@ -9,20 +9,21 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain.benchmark.config import FULL, ORACLE
+from modal_pretrain.benchmark.report.plot import Level, Series, line_chart, needed_range
+from modal_pretrain.benchmark.report.shapes import Drawing
 from modal_pretrain.benchmark.report.summary import (
     BASELINE,
     Summary,
     curves,
     strategies_of,
 )
-from modal_pretrain.benchmark.report.svg import Level, Series, line_chart, needed_range
 
 N_COLOURS = 6
 _SHORT = {ORACLE: "oracle", FULL: "all labels"}
 
 
-def style_of(strategy: str, summary: Summary) -> str:
-    """Return the class of a strategy's colour, the same all over a report."""
+def tone_of(strategy: str, summary: Summary) -> str:
+    """Return the name of a strategy's colour, the same all over a report."""
     if strategy in (BASELINE, ORACLE, FULL):
         return f"s-{strategy.replace('_', '-')}"
     own = [s for s in strategies_of(summary.store) if s not in (BASELINE, ORACLE)]
@@ -59,7 +60,7 @@ class Panel(NamedTuple):
     levels: list[Level]
 
 
-def draw_together(panels: Sequence[Panel]) -> list[str]:
+def draw_together(panels: Sequence[Panel]) -> list[Drawing | None]:
     """Draw panels to one scale, so that they compare.
 
     Parameters
@@ -68,17 +69,17 @@ def draw_together(panels: Sequence[Panel]) -> list[str]:
 
     Returns
     -------
-    list of str
-        SVG elements; empty ones where there is nothing to draw.
+    list of Drawing or None
+        None where there is nothing to draw.
     """
     ranges = [needed_range(p.series, p.levels) for p in panels if p.series]
     if not ranges:
-        return [""] * len(panels)
+        return [None] * len(panels)
     y_range = min(low for low, _ in ranges), max(high for _, high in ranges)
     return [
         line_chart(p.series, p.levels, title=p.title, y_range=y_range)
         if p.series
-        else ""
+        else None
         for p in panels
     ]
 
@@ -146,7 +147,7 @@ def _series(
         if values.size == 0 or not complete.any():
             continue
         name = _SHORT.get(strategy, strategy)
-        style = style_of(strategy, summary)
+        tone = tone_of(strategy, summary)
         points = interval(values[:, complete])
-        series.append(Series(name, style, labels[complete], *points))
+        series.append(Series(name, tone, labels[complete], *points))
     return series

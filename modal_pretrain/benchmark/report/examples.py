@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._modalities import lookup
 from modal_pretrain.benchmark.store import RecordStore, write
 from modal_pretrain.datasets import GroupedDataset
-from modal_pretrain.modality import lookup
 
 SIZE = 96  # pixels of a thumbnail's longer side
 MAX_GROUPS = 12

@@ -1,25 +1,35 @@
-"""The benchmark's figure: what is asked, and how many labels it takes.
-
-Needs the extra ``report`` (matplotlib).
-"""
+"""The benchmark's figure: what is asked, and how many labels it takes."""
 
 from __future__ import annotations
 
-import json
+import io
+import textwrap
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark.config import FULL, ORACLE
-from modal_pretrain.benchmark.report.charts import interval
-from modal_pretrain.benchmark.report.summary import BASELINE, Summary, curves
+from modal_pretrain.benchmark.report.charts import curve_panel
+from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH, line_chart
+from modal_pretrain.benchmark.report.raster import to_image
+from modal_pretrain.benchmark.report.shapes import (
+    Drawing,
+    Picture,
+    Shape,
+    Text,
+    placed,
+)
+from modal_pretrain.benchmark.report.summary import BASELINE, Summary
+from modal_pretrain.benchmark.report.svg import to_svg
+from modal_pretrain.benchmark.report.thumbnails import thumbnail
 
-# Okabe and Ito's, as in the report.
-_COLOURS = ("#0072b2", "#d55e00", "#007a59", "#a8497f", "#9a6700", "#5b4bb5")
-_GREY = "#78716c"
 MAX_EXAMPLES = 9
 _TITLES = {"pretrained": "Pretrained", "random-init": "Randomly initialised"}
+_GAP, _CAPTION, _LINE = 16.0, 34.0, 15.0
+_LETTERS = 66  # of a note, above a chart
+_WHAT = "Accuracy on atypical examples, by labels"
 
 
 def draw(summary: Summary, path: str | Path) -> Path:
@@ -30,7 +40,7 @@ def draw(summary: Summary, path: str | Path) -> Path:
     summary : Summary
         Of data whose examples were kept; without them the pictures are left out.
     path : str or Path
-        Where the figure goes; the suffix names the format.
+        Where the figure goes, a ``.png`` or a ``.svg``.
 
     Returns
     -------
@@ -38,104 +48,114 @@ def draw(summary: Summary, path: str | Path) -> Path:
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
+    ValueError
+        If the file is neither, or cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Figures need matplotlib: pip install 'modal_pretrain[report]'"
-        ) from error
-
-    config, records, table = summary.store.config, summary.records, summary.table
-    colours = {
-        name: _GREY if name == BASELINE else _COLOURS[i % len(_COLOURS)]
-        for i, name in enumerate(config.strategies)
-    }
-    n_models = len(config.models)
-    examples = _one_of_each_group(summary)
-    left = int(bool(examples))
-    width = 4.6 * left + 3.9 * n_models
-    figure = Figure(figsize=(width, 4.4), dpi=150, layout="constrained")
-    ratios = [1.15] * left + [1.25] * n_models
-    grid = figure.add_gridspec(1, n_models + left, width_ratios=ratios)
-    if examples:
-        _draw_examples(figure, grid[0], examples)
-    first = None
-    for i, model in enumerate(config.models):
-        axes = figure.add_subplot(grid[i + left], sharey=first, sharex=first)
-        first = first or axes
-        for name in config.strategies:
-            labels, values = curves(records, model, name, "atypical_accuracy")
-            _draw_curve(axes, labels, values, colours[name], name)
-        title = f"{_TITLES.get(model, model)} {_backbone(config)}"
-        axes.set_title(title, loc="left", fontsize=11, pad=34)
-        axes.set_ylim(0, 1)
-        _annotate(axes, table[table.model == model])
-        axes.set_xlabel("labels")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e7e5e4", linewidth=0.8)
-        if i == 0:
-            axes.set_ylabel("accuracy on atypical examples")
-            axes.legend(frameon=False, loc="lower right", fontsize=9)
     path = Path(path)
-    figure.savefig(path)
+    kind = path.suffix.lower()
+    if kind not in (".png", ".svg"):
+        raise ValueError(
+            f"The figure is a picture (.png) or a drawing (.svg), got {str(path)!r}. "
+            "Let the name end in one of them."
+        )
+    drawing = figure(summary)
+    if kind == ".svg":
+        content = str(to_svg(drawing, standalone=True)).encode() + b"\n"
+    else:
+        file = io.BytesIO()
+        to_image(drawing).save(file, "PNG", optimize=True)
+        content = file.getvalue()
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ValueError(
+            f"The figure cannot be written to {str(path)!r}: "
+            f"{error.strerror or error}. Name another file."
+        ) from error
     return path
 
 
-def _backbone(config) -> str:
-    return str(config.estimator_params.get("backbone", "EfficientNet-Lite0"))
+def figure(summary: Summary) -> Drawing:
+    """Place pictures of the groups at the left and a chart for each model beside them.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    Drawing
+    """
+    notes = {model: _notes(summary, model) for model in summary.store.config.models}
+    top = 2 * _GAP + _LINE * (1 + max(map(len, notes.values())))
+    height = top + HEIGHT + _GAP
+    shapes, x = _examples(summary, height)
+    x += _GAP
+    for model, lines in notes.items():
+        panel = curve_panel(summary, model, "atypical_accuracy", _WHAT)
+        if not panel.series:
+            continue
+        title = f"{_TITLES.get(model, model)} {_backbone(summary)}"
+        shapes.append(Text(x + 8, _GAP + 8, textwrap.shorten(title, 48), "title"))
+        shapes += [
+            Text(x + 8, 2 * _GAP + 10 + _LINE * i, line, "note")
+            for i, line in enumerate(lines)
+        ]
+        chart = line_chart(panel.series, panel.levels, title=_WHAT, y_range=(0, 1))
+        shapes += placed(chart.shapes, x, top)
+        x += WIDTH + _GAP
+    return Drawing(x, height, _WHAT, shapes)
 
 
-def _draw_curve(axes, labels, values, colour, name) -> None:
-    mean, low, high = interval(values)
-    axes.plot(labels, mean, color=colour, linewidth=2.2, label=name)
-    if len(values) > 1:
-        axes.fill_between(labels, low, high, color=colour, alpha=0.18, linewidth=0)
+def _backbone(summary: Summary) -> str:
+    params = summary.store.config.estimator_params
+    return str(params.get("backbone", "EfficientNet-Lite0"))
 
 
-def _annotate(axes, table) -> None:
+def _notes(summary: Summary, model: str) -> list[str]:
     """Say above the curves how far fewer labels went, and what they were spent on."""
-    lines = []
-    for row in table.itertuples():
-        if row.strategy in (FULL, ORACLE):
+    lines = [f"{_WHAT}."]
+    for row in summary.table[summary.table.model == model].itertuples():
+        if row.strategy in (FULL, ORACLE) or np.isnan(row.atypical_share):
             continue
         line = f"{row.strategy}: {row.atypical_share:.0%} of its questions atypical"
         if row.strategy != BASELINE and not np.isnan(row.multiple):
             line += f", {row.multiple:.1f}x label efficiency"
-        lines.append(line)
-    axes.text(
-        0, 1.02, "\n".join(lines), transform=axes.transAxes, va="bottom", fontsize=8.5
-    )
+        lines += textwrap.wrap(line, _LETTERS)
+    return lines
 
 
-def _one_of_each_group(summary: Summary) -> list[tuple[str, float, Path]]:
+def _examples(summary: Summary, height: float) -> tuple[list[Shape], float]:
+    """Return a picture of each group that was kept, and how wide they lie."""
+    found = _one_of_each_group(summary)
+    if not found:
+        return [], 0.0
+    columns = 2 if len(found) <= 4 else 3
+    down = (height - _GAP) / -(-len(found) // columns)
+    side = min(down - _CAPTION - 8, 132.0)
+    across = max(side, 96.0) + _GAP
+    shapes: list[Shape] = []
+    for i, (group, share, image) in enumerate(found):
+        x, y = _GAP + i % columns * across, _GAP + i // columns * down
+        name = textwrap.shorten(group, 18, placeholder="...")
+        for j, line in enumerate((name, f"{share:.1%} of the pool")):
+            middle = x + side / 2
+            shapes.append(
+                Text(middle, y + 8 + j * _LINE, line, "note", anchor="middle")
+            )
+        shapes.append(Picture(x, y + _CAPTION - 4, side, side, image))
+    return shapes, columns * across
+
+
+def _one_of_each_group(summary: Summary) -> list[tuple[str, float, Image.Image]]:
     """Return name, share of the pool and a thumbnail of each group that was kept."""
-    folder = summary.store.folder / "examples"
-    if not (folder / "index.json").exists():
-        return []
     train = summary.data["splits"]["train"]
-    first: dict[str, Path] = {}
-    for row, entry in json.loads((folder / "index.json").read_text()).items():
-        path = folder / f"{row}.jpg"
-        if path.exists():
-            first.setdefault(entry["group"], path)
+    first: dict[str, Image.Image] = {}
+    for row, entry in summary.examples.items():
+        if entry["group"] not in first and (image := thumbnail(summary, row)):
+            first[entry["group"]] = image
     return [
         (group, count / train["rows"], first[group])
         for group, count in train["groups"].items()
         if group in first
     ][:MAX_EXAMPLES]
-
-
-def _draw_examples(figure, cell, examples: list[tuple[str, float, Path]]) -> None:
-    columns = 2 if len(examples) <= 4 else 3
-    rows = int(np.ceil(len(examples) / columns))
-    inner = cell.subgridspec(rows, columns, hspace=0.05, wspace=0.05)
-    for i, (group, share, path) in enumerate(examples):
-        axes = figure.add_subplot(inner[divmod(i, columns)])
-        with Image.open(path) as picture:
-            axes.imshow(np.asarray(picture.convert("RGB")))
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_title(f"{group}\n{share:.1%} of the pool", fontsize=8.5)

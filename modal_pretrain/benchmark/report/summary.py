@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,11 +31,25 @@ class Summary(NamedTuple):
         ``data.json``: names and counts.
     records : pandas.DataFrame
     table : pandas.DataFrame
-        See `summarise`.
+        A row per model and strategy: what C1 to C5 of the paper compare.
+        ``accuracy``, ``worst_group``, ``atypical``, ``calibration_error``: means over
+        seeds after the last round, in [0, 1]. ``atypical_share``: of the acquired
+        examples; ``enrichment``: that share over the pool's. ``multiple``,
+        ``multiple_low``, ``multiple_high``: labels that random sampling needs over
+        those that the strategy needs, with a 95 % bootstrap interval over seeds (nan
+        where random sampling was not run). ``probe_class``, ``probe_attribute``,
+        ``probe_mismatch``: balanced accuracy of linear probes. ``seconds_<phase>``:
+        per run.
     levels : dict
         (model, strategy) -> list of `Multiple`.
     probes : dict
         Model -> target -> balanced accuracy, or None where it cannot be measured.
+    examples : dict
+        Row -> what was kept of it, see `keep_examples`.
+    runs : list of dict
+        Command, versions and hardware of each call.
+    left_out : list of str
+        Files of finished runs that the configuration does not name.
     """
 
     store: RecordStore
@@ -44,6 +59,9 @@ class Summary(NamedTuple):
     table: pd.DataFrame
     levels: dict[tuple[str, str], list[Multiple]]
     probes: dict[str, dict[str, float | None]]
+    examples: dict[str, dict[str, Any]]
+    runs: list[dict[str, Any]]
+    left_out: list[str]
 
     @property
     def pool_share(self) -> float:
@@ -116,36 +134,15 @@ def strategies_of(store: RecordStore) -> list[str]:
     return [*names, ORACLE] if oracle else names
 
 
-def summarise(store: RecordStore) -> pd.DataFrame:
-    """Return a row per model and strategy: what C1 to C5 of the paper compare.
-
-    Parameters
-    ----------
-    store : RecordStore
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``accuracy``, ``worst_group``, ``atypical``, ``calibration_error``: means over
-        seeds after the last round, in [0, 1]. ``atypical_share``: of the acquired
-        examples; ``enrichment``: that share over the pool's. ``multiple``,
-        ``multiple_low``, ``multiple_high``: labels that random sampling needs over
-        those that the strategy needs, with a 95 % bootstrap interval over seeds (nan
-        where random sampling was not run). ``probe_class``, ``probe_attribute``,
-        ``probe_mismatch``: balanced accuracy of linear probes. ``seconds_<phase>``:
-        per run.
-    """
-    return summary(store).table
-
-
 def summary(store: RecordStore) -> Summary:
     """Return everything that a report of one configuration needs, from its folder."""
     records = store.load()
     if records.empty:
         raise ValueError(f"{store.folder} holds no finished run yet.")
     data = json.loads((store.folder / "data.json").read_text())
-    path = store.folder / "probes.json"
-    probes = json.loads(path.read_text()) if path.exists() else {}
+    probes = _read(store.folder / "probes.json")
+    examples = _read(store.folder / "examples" / "index.json")
+    runs = [_read(path) for path in sorted((store.folder / "runs").glob("*.json"))]
     train = data["splits"]["train"]
     pool_share = train["atypical"] / train["rows"]
     rows, levels = [], {}
@@ -164,8 +161,29 @@ def summary(store: RecordStore) -> Summary:
                 value = probes.get(model, {}).get(target)
                 row[f"probe_{target}"] = np.nan if value is None else value
             rows.append(row)
-    title = f"{data['summary']}"
-    return Summary(store, title, data, records, pd.DataFrame(rows), levels, probes)
+    return Summary(
+        store,
+        f"{data['summary']}",
+        data,
+        records,
+        pd.DataFrame(rows),
+        levels,
+        probes,
+        examples,
+        runs,
+        _left_out(store),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _left_out(store: RecordStore) -> list[str]:
+    """List records that lie there but are none of the configuration's runs."""
+    known = {store.path(unit).name for unit in store.config.units()}
+    found = {path.name for path in (store.folder / "records").glob("*.jsonl")}
+    return sorted(found - known)
 
 
 def _last(chosen: pd.DataFrame) -> dict[str, Any]:
@@ -212,41 +230,6 @@ def _efficiency(records: pd.DataFrame, model: str, strategy: str) -> dict[str, f
     return dict(zip(names, interval, strict=True))
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """Return the summary as a Markdown table for people."""
-    shown = {
-        "model": table.model,
-        "strategy": [strategy_title(name) for name in table.strategy],
-        "labels": table.labels.map("{:,}".format),
-        "accuracy": _format(table.accuracy, ".3f"),
-        "worst group": _format(table.worst_group, ".3f"),
-        "atypical": _format(table.atypical, ".3f"),
-        "atypical share": _format(table.atypical_share, ".1%"),
-        "enrichment": _format(table.enrichment, ".1f"),
-        "label efficiency": [
-            "-"
-            if np.isnan(row.multiple) or row.strategy == BASELINE
-            else f"{row.multiple:.1f}x ({row.multiple_low:.1f}-{row.multiple_high:.1f})"
-            for row in table.itertuples()
-        ],
-    }
-    probes = [f"probe_{target}" for target in TARGETS]
-    shown["probe class / attribute / mismatch"] = [
-        " / ".join(_format(row, ".2f")) for row in table[probes].to_numpy()
-    ]
-    return markdown_table(list(shown), list(zip(*shown.values(), strict=True)))
-
-
-def markdown_table(header: list[str], rows: list[Any]) -> str:
-    """Return rows of strings as a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def strategy_title(name: str) -> str:
     """Return a strategy's name as tables and figures show it."""
     return {ORACLE: "oracle (sees the groups)", FULL: "all labels"}.get(name, name)
-
-
-def _format(values: Any, spec: str) -> list[str]:
-    return ["-" if np.isnan(value) else format(value, spec) for value in values]

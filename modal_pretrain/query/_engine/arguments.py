@@ -1,15 +1,19 @@
 """The arguments every strategy has, checked in one place.
 
-What the classifier gives is read in `_classifier` and `_embeddings`.
+What the classifier gives is read in `classifier` and `embeddings`; numbers that only
+some strategies have follow the rules of `_checks`.
 """
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modal_pretrain._checks import Whole, is_whole
+from modal_pretrain.query._engine.classifier import base_estimator
 
 RandomState = (
     None | int | np.integer | np.random.Generator | np.random.RandomState
@@ -25,26 +29,29 @@ class Request(NamedTuple):
     rng: np.random.Generator
 
 
-def check_request(X: Any, n_instances: Any, random_state: RandomState) -> Request:
+def check_request(
+    classifier: Any, X: Any, n_instances: Any, random_state: RandomState
+) -> Request:
     """Check the arguments that every strategy has.
 
     Raises
     ------
     TypeError
-        If `X` has no rows, `n_instances` is not an integer, or `random_state` is of
-        another kind than those listed in `as_generator`.
+        If `classifier` is a class, `X` has no rows, `n_instances` is not an integer, or
+        `random_state` is of another kind than those listed in `as_generator`.
     ValueError
         If the pool is empty, or `n_instances` is below 1 or above the pool's size.
     """
+    for owner in (classifier, base_estimator(classifier)):
+        if isinstance(owner, type):
+            raise TypeError(
+                f"classifier must be an estimator, got the class {owner.__name__} "
+                f"itself. Make one and fit it: {owner.__name__}(...).fit(X, y)."
+            )
     n = n_rows(X, "X")
     rng = as_generator(random_state)
-    if isinstance(n_instances, (bool, np.bool_)) or not isinstance(
-        n_instances, numbers.Integral
-    ):
-        raise TypeError(
-            "n_instances must be an integer, got "
-            f"{n_instances!r} of type {type(n_instances).__name__}."
-        )
+    if not is_whole(n_instances):
+        Whole().check("n_instances", n_instances)
     if n == 0:
         raise ValueError(
             "X: the pool is empty, so there is nothing to query. End the loop when "
@@ -62,18 +69,67 @@ def check_request(X: Any, n_instances: Any, random_state: RandomState) -> Reques
 def n_rows(X: Any, name: str) -> int:
     """Count the rows of a pool of any accepted kind."""
     if isinstance(X, Mapping):
-        if not X:
-            return 0
-        return n_rows(next(iter(X.values())), name)
+        counts = {key: n_rows(part, f"{name}[{key!r}]") for key, part in X.items()}
+        if len(set(counts.values())) > 1:
+            raise ValueError(
+                f"the parts of {name} differ in their number of rows: {counts}."
+            )
+        return next(iter(counts.values()), 0)
     shape = getattr(X, "shape", None)
     if shape is not None and len(shape) > 0:
         return int(shape[0])
-    if isinstance(X, (str, bytes)) or not hasattr(X, "__len__"):
+    if shape is not None or isinstance(X, str | bytes) or not hasattr(X, "__len__"):
         raise TypeError(
             f"{name} must hold the pool's rows (an array, a list, a data frame), got "
-            f"{type(X).__name__}."
+            f"{type(X).__name__}{'' if shape is None else ' of shape ()'}."
         )
     return len(X)
+
+
+def check_groups(values: ArrayLike, name: str, n: int | None = None) -> NDArray[Any]:
+    """Check one group a row: all numbers or all text, and none missing.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    name : str
+        What to call it in errors.
+    n : int, optional
+        Rows that there must be.
+
+    Raises
+    ------
+    TypeError
+        If numbers and text are mixed.
+    ValueError
+        If there are more dimensions or another number of rows, or a group is missing.
+    """
+    found = values if hasattr(values, "__array__") else np.array(values, dtype=object)
+    column = np.asarray(found, dtype=object)
+    if column.ndim != 1 or (n is not None and len(column) != n):
+        rows = "row" if n is None else f"of the {n} rows of X"
+        raise ValueError(
+            f"{name} has shape {column.shape}; expected one group for each {rows}. "
+            "Remove queried rows from it as you do from the pool."
+        )
+    for row, value in enumerate(column.tolist()):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            missing = True
+        else:
+            missing = value != value
+        if missing:
+            raise ValueError(
+                f"{name} has {value} in row {row}; every row needs a group. Give rows "
+                'without one a name of their own, such as "unknown".'
+            )
+    text = {isinstance(value, str) for value in column.tolist()}
+    if len(text) > 1:
+        raise TypeError(
+            f"{name} mixes numbers and text, which would be other groups than meant. "
+            "Use one kind."
+        )
+    plain = np.array(column.tolist())
+    return plain if plain.ndim == 1 else column  # tuples stay objects
 
 
 def as_generator(random_state: RandomState) -> np.random.Generator:
@@ -89,37 +145,15 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
         return random_state
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
-    if isinstance(random_state, (bool, np.bool_)) or not (
+    if not (
         random_state is None
-        or isinstance(random_state, (numbers.Integral, np.random.SeedSequence))
+        or is_whole(random_state)
+        or isinstance(random_state, np.random.SeedSequence)
     ):
         raise TypeError(
             "random_state must be None, an int, a numpy.random.Generator, RandomState "
             f"or SeedSequence, got {type(random_state).__name__}."
         )
-    if isinstance(random_state, numbers.Integral) and random_state < 0:
+    if isinstance(random_state, int | np.integer) and random_state < 0:
         raise ValueError(f"random_state must not be negative, got {random_state}.")
     return np.random.default_rng(random_state)
-
-
-def check_number(
-    value: Any,
-    name: str,
-    low: float,
-    high: float = np.inf,
-    *,
-    integer: bool = False,
-    low_open: bool = False,
-    high_open: bool = False,
-) -> None:
-    """Check a numeric parameter of a strategy against its range."""
-    kind = numbers.Integral if integer else numbers.Real
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
-        what = "an integer" if integer else "a number"
-        raise TypeError(f"{name} must be {what}, got {value!r}.")
-    number = float(value)
-    below = number <= low if low_open else number < low
-    above = number >= high if high_open else number > high
-    if below or above or np.isnan(number):
-        left, right = "(" if low_open else "[", ")" if high_open else "]"
-        raise ValueError(f"{name} must be in {left}{low}, {high}{right}, got {value}.")

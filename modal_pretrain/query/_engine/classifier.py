@@ -14,6 +14,8 @@ from sklearn.exceptions import NotFittedError
 
 from modal_pretrain.query._engine.mapped import by_blocks
 
+_OFF = 0.01  # from 1, of the sum of a row: networks answer in 16 bits
+
 
 def is_committee(classifier: Any) -> bool:
     """Tell whether this is a modAL committee."""
@@ -75,7 +77,7 @@ def class_probabilities(classifier: Any, X: Any, n: int) -> Probabilities:
     TypeError
         If there is no `predict_proba`, or it does not return one 2-D array.
     ValueError
-        If the probabilities have another number of rows, are negative or not finite.
+        As in `check_probabilities`.
     """
     owner = classifier if is_committee(classifier) else base_estimator(classifier)
     if not hasattr(owner, "predict_proba"):
@@ -94,31 +96,76 @@ def class_probabilities(classifier: Any, X: Any, n: int) -> Probabilities:
     return Probabilities(check_probabilities(raw, n, "classifier.predict_proba"), True)
 
 
-def check_probabilities(raw: Any, n: int, name: str) -> NDArray[np.float64]:
-    """Check that `raw` is a table of probabilities with n rows."""
-    try:
-        values = np.asarray(raw, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} did not return one array of numbers.") from error
+def check_probabilities(raw: Any, n: int | None, name: str) -> NDArray[np.float64]:
+    """Check that `raw` is a table of probabilities, with n rows if n is given.
+
+    Raises
+    ------
+    TypeError
+        If it is not one table of numbers.
+    ValueError
+        If it has another number of rows, or a row is not finite, negative, or does not
+        sum to 1.
+    """
+    values = _numbers(raw, name)
     if values.ndim != 2:
         raise TypeError(
-            f"{name} returned an array of shape {values.shape}; expected "
-            "(n_samples, n_classes). Multi-label estimators are not supported."
+            f"{name}: shape {values.shape}; expected (n_samples, n_classes). "
+            "Multi-label estimators are not supported."
         )
-    if values.shape[0] != n or values.shape[1] == 0:
+    if values.shape[1] == 0 or (n is not None and len(values) != n):
+        rows = "n_samples" if n is None else n
+        raise ValueError(f"{name}: shape {values.shape}; expected ({rows}, n_classes).")
+    return _check_rows(values, name)
+
+
+def check_members(raw: Any, n: int | None, name: str) -> NDArray[np.float64]:
+    """Check that `raw` holds a table of probabilities by each of several members.
+
+    Raises
+    ------
+    TypeError
+        If it is not one block of numbers.
+    ValueError
+        As in `check_probabilities`, or if there is no member.
+    """
+    values = _numbers(raw, name)
+    if values.ndim != 3 or 0 in values.shape[::2]:
         raise ValueError(
-            f"{name} returned shape {values.shape} for {n} rows; expected ({n}, "
-            "n_classes)."
+            f"{name} has shape {values.shape}; expected (n_members, n_samples, "
+            "n_classes) with at least one member."
         )
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+    for member in values:
+        check_probabilities(member, n, name)
+    return values
+
+
+def _numbers(raw: Any, name: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is not one array of numbers.") from error
+
+
+def _check_rows(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        total = values.sum(axis=1)
+    # NaN and infinity are unequal to everything, so they are caught here, too.
+    wrong = ~(np.abs(total - 1) <= _OFF)
+    rows = np.flatnonzero(wrong)
+    for row in rows[~np.isfinite(values[rows]).all(axis=1)][:1]:
         raise ValueError(
-            f"{name} returned a value that is not finite in row {row} "
-            f"({values[row]}). Check the pool for NaN, and that training converged."
+            f"{name}: a value that is not finite in row {row} ({values[row]}). "
+            "Check the pool for NaN, and that training converged."
         )
-    if values.min() < 0:
+    if values.min(initial=0) < 0:
         raise ValueError(
-            f"{name} returned {values.min():.3g}; probabilities can't be negative. "
-            "It may be returning logits: apply a softmax."
+            f"{name}: {values.min():.3g}; probabilities can't be negative. "
+            "It may be logits: apply a softmax."
+        )
+    for row in rows[:1]:
+        raise ValueError(
+            f"{name}: row {row} sums to {total[row]:.4g}; probabilities sum to 1. "
+            "Divide each row by its sum, or apply a softmax to logits."
         )
     return values

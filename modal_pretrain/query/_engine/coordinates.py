@@ -1,4 +1,4 @@
-"""Principal coordinates of a pool, and the spreading of a batch in them."""
+"""Principal coordinates of a pool, and what is far from what in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
+from modal_pretrain.query._engine.order import steady
 from modal_pretrain.query._engine.pool import Pool
 
 _SAMPLE = 4096  # rows that the principal axes are estimated from
@@ -28,7 +29,7 @@ def principal_coordinates(
         At most the rank of the sample is kept.
     whiten : bool, default=True
         Whether each column has variance 1. If not, the columns keep their relative
-        spread, and the mean squared length of a row is 1, so that one regularisation
+        size, and the mean squared length of a row is 1, so that one regularisation
         fits embeddings of any scale.
 
     Returns
@@ -64,7 +65,7 @@ def principal_coordinates(
     return coords, labelled @ turn - shift
 
 
-def spread(
+def farthest_first(
     coords: NDArray[np.float32],
     candidates: NDArray[np.intp],
     base: NDArray[np.float32],
@@ -90,7 +91,7 @@ def spread(
     --------
     >>> import numpy as np
     >>> x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
-    >>> spread(x, np.array([1, 0, 2, 3]), np.array([[0.0]], "f4"), 2).tolist()
+    >>> farthest_first(x, np.array([1, 0, 2, 3]), np.array([[0.0]], "f4"), 2).tolist()
     [3, 1]
     """
     points = coords[candidates].astype(np.float64)
@@ -98,8 +99,7 @@ def spread(
     free = np.ones(len(points), dtype=bool)
     chosen = []
     for _ in range(k):
-        # Rounded, so that equal distances tie whatever the order of summation.
-        value = np.where(free, np.round(distance, 9), -1.0)
+        value = np.where(free, steady(distance, 9), -1.0)
         best = int(value.argmax())
         free[best] = False
         chosen.append(best)

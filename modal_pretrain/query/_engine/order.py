@@ -94,6 +94,29 @@ def _items(X: Any) -> list[bytes] | None:
         return None
 
 
+def steady(values: NDArray[np.floating], digits: int = 12) -> NDArray[np.float64]:
+    """Round values so that those equal but for rounding errors are ties.
+
+    Other places in the pool, and other blocks of a sum, give other last bits; a choice
+    must not depend on them.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Of magnitude 1 or so.
+    digits : int, default=12
+        Decimals kept: 12 of what comes from probabilities, 9 of what comes from
+        distances, which sums of many squares have passed through.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> steady(np.array([0.1 + 0.2, 0.3])).tolist()
+    [0.3, 0.3]
+    """
+    return np.asarray(np.round(values.astype(np.float64), digits), np.float64)
+
+
 def canonical_order(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
     """Sort the rows of a pool by their content.
 

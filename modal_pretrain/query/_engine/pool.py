@@ -17,11 +17,11 @@ from modal_pretrain.query._engine.classifier import class_probabilities
 from modal_pretrain.query._engine.embeddings import Labelled, embeddings, labelled_set
 from modal_pretrain.query._engine.mapped import Pages, is_mapped, rows_a_block
 from modal_pretrain.query._engine.order import canonical_order
+from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import each_chunk, in_threads
 
 _CHUNK = 512
 Form = Literal["raw", "centred", "unit"]
-Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 class Rows:
@@ -268,7 +268,9 @@ class Pool:
         X_labelled: Any = None,
         y_labelled: Any = None,
     ) -> None:
-        self.n, self.k, self.rng = check_request(X, n_instances, random_state)
+        self.n, self.k, self.rng = check_request(
+            classifier, X, n_instances, random_state
+        )
         self.proba = np.empty((self.n, 0))
         self.fitted = True
         if proba:

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
+    check_members,
     check_probabilities,
     is_committee,
     is_unfitted,
@@ -55,7 +56,8 @@ def probability_samples(
         If the probabilities are malformed or not finite.
     """
     if proba_samples is not None:
-        return Samples(check_samples(proba_samples, X, n), True)
+        raw = proba_samples(X) if callable(proba_samples) else proba_samples
+        return Samples(check_members(raw, n, "proba_samples"), True)
     owner = base_estimator(classifier)
     try:
         if is_committee(classifier):
@@ -87,19 +89,6 @@ def probability_samples(
         "RandomForestClassifier or BaggingClassifier, a network with dropout, or pass "
         "proba_samples of shape (n_members, n_samples, n_classes)."
     )
-
-
-def check_samples(raw: Any, X: Any, n: int) -> NDArray[np.float64]:
-    """Check the argument `proba_samples`."""
-    values = np.asarray(raw(X) if callable(raw) else raw, dtype=np.float64)
-    if values.ndim != 3 or values.shape[0] == 0:
-        raise ValueError(
-            f"proba_samples has shape {values.shape}; expected (n_members, n_samples, "
-            "n_classes) with at least one member."
-        )
-    for member in values:
-        check_probabilities(member, n, "proba_samples")
-    return values
 
 
 def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:

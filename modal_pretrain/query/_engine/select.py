@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain._checks import take_rows
+from modal_pretrain.query._engine.arguments import Request
 from modal_pretrain.query._engine.mapped import is_mapped
-from modal_pretrain.query._engine.order import canonical_order
-from modal_pretrain.query._engine.pool import Answer
+from modal_pretrain.query._engine.order import canonical_order, steady
 from modal_pretrain.query._engine.threads import each_chunk
 
-_TIE_UNIT = 2.0**46
+Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def top_k(scores: NDArray[np.floating], k: int, X: Any) -> Answer:
     """Find the k highest scores, highest first.
 
-    Scores that differ by less than about 1e-14 are ties: estimators give rows in other
-    places other last bits. Ties go by the content of the rows, never by their place; of
-    rows that hold the same, the one that comes first in X is taken.
+    Scores that `steady` makes equal are ties. They go by the content of the rows, never
+    by their place; of rows that hold the same, the one that comes first in X is taken.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def top_k(scores: NDArray[np.floating], k: int, X: Any) -> Answer:
     ([1, 2], [0.5, 0.3])
     """
     values = np.asarray(scores, dtype=np.float64)
-    rounded = np.round(values * _TIE_UNIT)
+    rounded = steady(values)
     cut = np.partition(rounded, len(rounded) - k)[len(rounded) - k]
     found = np.flatnonzero(rounded >= cut)
     ranked = found[np.argsort(-rounded[found], kind="stable")]
@@ -58,24 +58,38 @@ def top_k(scores: NDArray[np.floating], k: int, X: Any) -> Answer:
         if is_mapped(X):
             order = canonical_order(X, rows)  # all rows may be tied
         else:
-            order = canonical_order(take(X, rows))
+            order = canonical_order(take_rows(X, rows))
         rank[rows[order]] = np.arange(len(rows))
         ranked = ranked[np.lexsort((rank[ranked], -ordered))]
     chosen = ranked[:k].astype(np.int64)
     return chosen, values[chosen]
 
 
-def take(X: Any, rows: NDArray[np.intp]) -> Any:
-    """Take some rows of a pool of any accepted kind."""
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    if hasattr(X, "tocsr"):
-        return X.tocsr()[rows]
-    if hasattr(X, "shape"):
-        return X[rows]
-    if hasattr(X, "keys"):
-        return {key: take(value, rows) for key, value in X.items()}
-    return [X[row] for row in rows]
+def by_score(
+    scores: NDArray[np.float64], request: Request, X: Any, fitted: bool
+) -> Answer:
+    """Answer with the rows of the highest scores.
+
+    Where nothing has been fitted the scores say nothing, and rows are drawn at random.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray of shape (n,)
+    request : Request
+    X : the pool, n rows
+    fitted : bool
+        Whether a fitted classifier is behind the scores.
+
+    Returns
+    -------
+    query_idx : numpy.ndarray of shape (k,), int64
+    scores : numpy.ndarray of shape (k,), float64
+    """
+    n, k, rng = request
+    if fitted:
+        return top_k(scores, k, X)
+    chosen = canonical_order(X)[rng.choice(n, size=k, replace=False)]
+    return chosen.astype(np.int64), scores[chosen]
 
 
 def in_chunks(

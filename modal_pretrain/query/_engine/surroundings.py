@@ -2,36 +2,70 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.query._engine.kmeans import assign, kmeans
+from modal_pretrain.query._engine.order import steady
 
 _MOST_CLUSTERS = 256
 _ITERATIONS = 20
 
 
-class Surroundings(NamedTuple):
-    """Several clusterings of a pool of n rows, L levels, and what they say of it.
+class Surroundings:
+    """Several clusterings of a pool of n rows, and what they say of each row.
 
-    Attributes
+    One clustering draws its borders by chance, and is too fine for one attribute and
+    too coarse for another. The mean over several is steadier than any of them.
+
+    Parameters
     ----------
     mean : numpy.ndarray of shape (n, n_classes)
         Mean class probabilities of a row's clusters, averaged over the levels.
     mean_labelled : numpy.ndarray of shape (m, n_classes)
         The same for the labelled rows.
     clusters : list of L numpy.ndarray of shape (n,)
-        The cluster of each row.
-    labels : list of L numpy.ndarray of shape (n_clusters,), float64
-        Number of labelled rows in each cluster.
+        The cluster of each row, by level.
+    labels : list of L numpy.ndarray of shape (n_clusters,)
+        Number of labelled rows in each cluster, by level; copied.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> halves, all_of_it = np.array([0, 1, 1]), np.zeros(3, dtype=int)
+    >>> around = Surroundings(np.eye(2)[[0, 0, 1]], np.eye(2)[:1],
+    ...     [halves, all_of_it], [np.array([1, 0]), np.array([1])])
+    >>> around.known().tolist()
+    [1.0, 0.5, 0.5]
+    >>> around.add(1)
+    >>> around.known().tolist()
+    [1.5, 1.5, 1.5]
     """
 
-    mean: NDArray[np.float64]
-    mean_labelled: NDArray[np.float64]
-    clusters: list[NDArray[np.intp]]
-    labels: list[NDArray[np.float64]]
+    def __init__(
+        self,
+        mean: NDArray[np.float64],
+        mean_labelled: NDArray[np.float64],
+        clusters: list[NDArray[np.intp]],
+        labels: list[NDArray[Any]],
+    ) -> None:
+        self.mean = mean
+        self.mean_labelled = mean_labelled
+        self.clusters = clusters
+        self._labels = [count.astype(np.float64) for count in labels]
+
+    def known(self) -> NDArray[np.float64]:
+        """Give the number of labels in each row's clusters, averaged; shape (n,)."""
+        levels = zip(self._labels, self.clusters, strict=True)
+        mean: NDArray[np.float64] = np.mean([count[of] for count, of in levels], axis=0)
+        return mean
+
+    def add(self, row: int) -> None:
+        """Count a row of the pool as labelled."""
+        for count, of in zip(self._labels, self.clusters, strict=True):
+            count[of[row]] += 1
 
 
 class AtOdds(NamedTuple):
@@ -78,10 +112,10 @@ def at_odds(proba: NDArray[np.float64], mean: NDArray[np.float64]) -> AtOdds:
     [1, 1, 1]
     """
     n, n_classes = proba.shape
-    dominant = np.round(mean, 12).argmax(axis=1)
+    dominant = steady(mean).argmax(axis=1)
     if n_classes < 2:
         return AtOdds(np.zeros(n), dominant, dominant)
-    residual = np.round(proba - mean, 12)
+    residual = steady(proba - mean)
     residual[np.arange(n), dominant] = -np.inf
     return AtOdds(residual.max(axis=1), residual.argmax(axis=1), dominant)
 
@@ -114,9 +148,6 @@ def surroundings(
 ) -> Surroundings:
     """Cluster a pool from fine to coarse, and average what the classifier says there.
 
-    One clustering draws its borders by chance, and is too fine for one attribute and
-    too coarse for another. The mean over several is steadier than any of them.
-
     Parameters
     ----------
     coords : numpy.ndarray of shape (n, q), float32
@@ -136,15 +167,14 @@ def surroundings(
     n, n_classes = proba.shape
     finest = min(max(n // cluster_size, 2), _MOST_CLUSTERS, n)
     sizes = {max(finest >> level, min(2, n)) for level in range(n_levels)}
-    found = Surroundings(
-        np.zeros((n, n_classes)), np.zeros((len(base), n_classes)), [], []
-    )
+    mean, mean_labelled = np.zeros((n, n_classes)), np.zeros((len(base), n_classes))
+    clusters, labels = [], []
     for k in sorted(sizes, reverse=True):
         clustering = kmeans(coords, k, rng, max_iter=_ITERATIONS)
-        mean = _means(proba, clustering.labels, k)
+        level = _means(proba, clustering.labels, k)
         near = assign(base, clustering.centres)[0] if len(base) else np.empty(0, int)
-        found.mean[:] += mean[clustering.labels] / len(sizes)
-        found.mean_labelled[:] += mean[near] / len(sizes)
-        found.clusters.append(clustering.labels)
-        found.labels.append(np.bincount(near, minlength=k).astype(np.float64))
-    return found
+        mean += level[clustering.labels] / len(sizes)
+        mean_labelled += level[near] / len(sizes)
+        clusters.append(clustering.labels)
+        labels.append(np.bincount(near, minlength=k))
+    return Surroundings(mean, mean_labelled, clusters, labels)

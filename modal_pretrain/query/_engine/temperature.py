@@ -1,4 +1,4 @@
-"""Temperature scaling of probabilities, and how well they are calibrated."""
+"""Temperature scaling of probabilities."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain.metrics import calibration_error
 from modal_pretrain.query._engine.classifier import (
     check_probabilities,
     number_of_classes,
@@ -44,37 +45,6 @@ def soften(proba: NDArray[np.float64], temperature: float) -> NDArray[np.float64
     return soft / soft.sum(axis=1, keepdims=True)
 
 
-def calibration_error(
-    proba: NDArray[np.float64], y: NDArray[np.intp], n_bins: int = 15
-) -> float:
-    """Measure the expected calibration error: confidence against accuracy, in bins.
-
-    Parameters
-    ----------
-    proba : numpy.ndarray of shape (n, n_classes)
-    y : numpy.ndarray of shape (n,), int
-        Column of the true class.
-    n_bins : int, default=15
-        Bins of equal width.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> calibration_error(np.array([[0.75, 0.25], [0.75, 0.25]]), np.array([0, 1]))
-    0.25
-    """
-    confidence = proba.max(axis=1)
-    right = proba.argmax(axis=1) == y
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    gap = np.bincount(bins, weights=right - confidence, minlength=n_bins)
-    return float(np.abs(gap).sum() / len(y))
-
-
 def fit_temperature(classifier: Any, X: Any, y: Any) -> float:
     """Find the temperature of the least expected calibration error on held-out rows.
 
@@ -105,13 +75,17 @@ def fit_temperature(classifier: Any, X: Any, y: Any) -> float:
         classes = getattr(getattr(classifier, "estimator", None), "classes_", None)
     if classes is None or number_of_classes(classifier) != proba.shape[1]:
         classes = np.unique(labels)
-    columns = {label: i for i, label in enumerate(np.asarray(classes).tolist())}
+    known = {label: i for i, label in enumerate(np.asarray(classes).tolist())}
     try:
-        truth = np.array([columns[label] for label in labels.tolist()])
+        truth = np.array([known[label] for label in labels.tolist()])
     except KeyError as error:
         raise ValueError(
             f"y_calibration has the label {error.args[0]!r}, which the classifier "
-            f"does not know; its classes are {list(columns)}."
+            f"does not know; its classes are {list(known)}."
         ) from None
-    errors = [calibration_error(soften(proba, t), truth) for t in _TEMPERATURES]
+    columns = np.arange(proba.shape[1])
+    errors = [
+        calibration_error(truth, soften(proba, t), columns, bins=15)
+        for t in _TEMPERATURES
+    ]
     return float(_TEMPERATURES[int(np.argmin(errors))])

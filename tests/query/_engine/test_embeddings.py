@@ -16,7 +16,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modal_pretrain import query
-from modal_pretrain.query._engine.calibration import soften
 from modal_pretrain.query._engine.classifier import number_of_classes
 from modal_pretrain.query._engine.embeddings import (
     embeddings,
@@ -24,6 +23,7 @@ from modal_pretrain.query._engine.embeddings import (
     predictor_on_embeddings,
 )
 from modal_pretrain.query._engine.samples import probability_samples
+from modal_pretrain.query._engine.temperature import soften
 from tests.query.query_cases import Centroids, forest, make, pool, seed_set
 
 

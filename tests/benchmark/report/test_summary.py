@@ -1,0 +1,75 @@
+"""Numbers and sentences by hand."""
+
+import numpy as np
+import pytest
+
+from modal_pretrain.benchmark.report.claims import lead
+from modal_pretrain.benchmark.report.multiples import OWN, multiples
+from modal_pretrain.benchmark.report.summary import curves, summary
+
+LABELS = np.array([10, 20, 30, 40])
+
+
+def test_summary_by_hand(store):
+    labels, values = curves(store.load(), "pretrained", "random")
+    assert labels.tolist() == [10, 20, 30, 40]
+    assert values.shape == (2, 4)
+    table = summary(store).table.set_index("strategy")
+    row = table.loc["uncertainty"]
+    assert row.multiple == row.multiple_low == row.multiple_high == 2.0
+    assert row.accuracy == pytest.approx(0.9)
+    assert row.worst_group == pytest.approx(0.8)
+    assert row.atypical == pytest.approx(0.85)
+    # One of two a round; the seed set was not asked about and does not count. The
+    # pool has six atypical rows in 60.
+    assert row.atypical_share == pytest.approx(0.5)
+    assert row.enrichment == pytest.approx(5.0)
+    assert table.loc["random"].atypical_share == 0
+    assert row.seconds_fit == pytest.approx(8.0)  # four rounds of two
+    assert row.probe_class == 0.9
+    assert np.isnan(row.probe_mismatch)
+
+
+def test_lead_by_hand(store):
+    first, finding, warning = lead(summary(store))
+    assert "60 unlabelled examples" in first
+    assert "The 10.0 % atypical examples" in first
+    assert "needs 20 labels for what takes random questions 40 (2.0 times" in finding
+    assert "50.0 % of its questions" in finding
+    assert "too few" in warning
+
+
+@pytest.mark.parametrize(
+    "uncertainty, expected",
+    [
+        ([0.5, 0.5, 0.5, 0.6], "did worse with uncertainty than with random questions"),
+        ([0.79, 0.79, 0.8, 0.8], "learned next to nothing"),
+    ],
+)
+def test_lead_says_what_failed(store_of, uncertainty, expected):
+    random = [0.5, 0.6, 0.7, 0.8] if uncertainty[0] == 0.5 else [0.79, 0.79, 0.8, 0.8]
+    store = store_of({"uncertainty": uncertainty, "random": random})
+    assert expected in " ".join(lead(summary(store)))
+
+
+def test_multiples_by_hand():
+    fast = np.array([[0.4, 0.8, 0.9, 0.95]] * 3)
+    slow = np.array([[0.4, 0.5, 0.6, 0.8]] * 3)
+    ninety, _, final, own = multiples(LABELS, fast, slow, n_resamples=20)
+    assert (final.labels_random, final.labels_strategy) == (40, 20)
+    assert (final.estimate, final.low, final.high, final.bound) == (2, 2, 2, "")
+    assert ninety.level == pytest.approx(0.72)
+    assert ninety.labels_random == pytest.approx(36)
+    assert ninety.labels_strategy == pytest.approx(18)
+    # Random sampling never gets to 0.95: it counts as 40 labels, a lower bound.
+    assert own.name == OWN
+    assert np.isnan(own.labels_random)
+    assert own.labels_strategy == 40
+    assert str(own) == ">1.0x (1.0-1.0)"
+    # The other way round: the strategy never gets there, an upper bound.
+    worse = multiples(LABELS, slow, fast, n_resamples=20)[2]
+    assert np.isnan(worse.labels_strategy)
+    assert str(worse) == "<1.0x (1.0-1.0)"
+    # Both start above the level.
+    flat = np.full((2, 4), 0.8)
+    assert {str(level) for level in multiples(LABELS, flat, flat)} == {"-"}

@@ -1,0 +1,84 @@
+"""The command line, from end to end."""
+
+import pytest
+
+from modal_pretrain.benchmark import open_stores
+from modal_pretrain.cli.main import main
+
+SMALL = ["--seeds", "1", "--rounds", "1", "--quiet", "--image-size", "32"]
+SMALL += ["--data", "n_train=60", "n_test=40", "image_size=32", "--seed-set", "4"]
+SMALL += ["--models", "pretrained"]
+
+
+def test_command_line(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["bench", *SMALL, "--out", str(out)]) == 0
+    output = capsys.readouterr()
+    assert "| pretrained | uncertainty |" in output.out
+    assert str(out / "report.html") in output.out
+    assert output.err == ""
+    first = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    figure = tmp_path / "figure.png"
+    assert main(["report", str(out), "--figure", str(figure)]) == 0
+    assert (out / "report.html").read_text() == first
+    assert figure.stat().st_size > 10_000
+
+
+def test_flags_win_over_the_file(tmp_path, capsys):
+    (tmp_path / "a.toml").write_text(
+        "strategies = ['margin']\nseeds = 7\nbudget = 90\n"
+        "[dataset]\nname = 'shapes'\nn_train = 50\n[estimator]\nimage_size = 48\n"
+    )
+    arguments = ["bench", "--config", str(tmp_path / "a.toml"), *SMALL]
+    assert main([*arguments, "--batch", "3", "--out", str(tmp_path / "out")]) == 0
+    (store,) = open_stores(tmp_path / "out")
+    config = store.config
+    assert config.strategies == ("margin",)
+    assert config.seeds == (0,)
+    assert (config.batch, config.rounds) == (3, 1)
+    assert config.dataset_params["n_train"] == 60
+    assert config.estimator_params["image_size"] == 32
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["bench", "--strategies", "nonsense"], "no strategy 'nonsense'"),
+        (["bench", "--dataset", "waterbirds"], "missing: 'root' (--root DIR)"),
+        (["bench", "--config", "nowhere.toml"], "cannot read"),
+        (["bench", "--rounds", "3", "--budget", "30"], "not both"),
+        (["bench", "--data", "n_train"], "--data needs KEY=VALUE"),
+        (["report", "."], "no benchmark records"),
+        (["embed", "--cache", "cache"], "name a folder of pictures"),
+        (["embed", ".", "--cache", "cache"], "there are no pictures"),
+    ],
+)
+def test_command_line_names_what_is_wrong(
+    arguments, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_embed_a_folder(paths, tmp_path, capsys):
+    arguments = ["embed", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    arguments += ["--image-size", "32"]
+    assert main(arguments) == 0
+    assert f"{len(paths)} x 1280 embeddings" in capsys.readouterr().out
+
+    from modal_pretrain import PretrainedClassifier
+    from modal_pretrain.cache.disk import DiskCache
+
+    cache = DiskCache(tmp_path / "cache")
+    PretrainedClassifier(image_size=32, cache=cache).embed(paths)
+    assert cache.info()["misses"] == 0
+
+
+def test_list(capsys):
+    assert main(["list"]) == 0
+    output = capsys.readouterr().out
+    for name in ("waterbirds", "random-init", "badge", "tf_efficientnet_lite0"):
+        assert f"  {name}" in output

@@ -8,7 +8,7 @@ ALL = list(HealthCheck)
 # Short and the same each time, so that a run of the tests says the same twice.
 settings.register_profile(
     "short",
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=ALL,

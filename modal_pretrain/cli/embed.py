@@ -13,9 +13,8 @@ import numpy as np
 from modal_pretrain.benchmark.grid import expand
 from modal_pretrain.benchmark.registry import make_estimator
 from modal_pretrain.cli.bench import settings_of
+from modal_pretrain.datasets._folders import ENDINGS, pictures_below
 from modal_pretrain.datasets.registry import loader
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def add_embed(commands: Any) -> None:
@@ -45,7 +44,7 @@ def embed(args: argparse.Namespace) -> None:
         raise ValueError("name a folder of pictures, or a data set with --dataset.")
     modality = "image"
     if args.folder is not None:
-        X, name = pictures_in(args.folder), str(args.folder)
+        X, name = _pictures_in(Path(args.folder)), str(args.folder)
     else:
         (config,) = expand(settings_of(args))
         data = loader(config.dataset)(**config.dataset_params)
@@ -72,19 +71,11 @@ def _params(args: argparse.Namespace) -> dict[str, Any]:
     return params
 
 
-def pictures_in(folder: str | Path) -> np.ndarray:
-    """Return the paths of all pictures under a folder, sorted.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
-    paths = sorted(
-        str(path)
-        for path in Path(folder).rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+def _pictures_in(folder: Path) -> np.ndarray:
+    """Return the paths of all pictures under a folder, sorted."""
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}.")
+    paths = pictures_below(folder)
     if not paths:
-        raise ValueError(f"there are no pictures ({', '.join(SUFFIXES)}) in {folder}.")
-    return np.array(paths)
+        raise ValueError(f"there are no pictures in {folder} ({', '.join(ENDINGS)}).")
+    return np.array([str(path) for path, _ in paths])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 # What Pillow opens everywhere.
-ENDINGS = {
+ENDINGS = (
     *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
-}
+)
+_OF_THE_SYSTEM = ("thumbs.db", "desktop.ini")  # Windows keeps them beside pictures
+Inode = tuple[int, int]
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -21,31 +25,82 @@ def subfolders(folder: Path) -> list[Path]:
     )
 
 
-def pictures_below(folder: Path, others: list[Path] | None = None) -> list[Path]:
-    """Image files anywhere below a folder, sorted.
+def inode(path: Path) -> Inode:
+    """Name a file or folder by device and inode: the same through all links to it."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def pictures_below(
+    folder: Path,
+    others: list[Path] | None = None,
+    *,
+    outside: Collection[Inode] = (),
+    dangling: bool = False,
+) -> list[tuple[Path, Inode]]:
+    """Image files anywhere below a folder, sorted; none comes twice.
+
+    Links are followed, to files and to folders. A folder that was walked already is not
+    walked again, so that links in a circle end.
 
     Parameters
     ----------
     folder : Path
-        Where to look; links to folders are followed.
+        Where to look.
     others : list of Path, optional
-        Gets the files that are no pictures, by their names. Hidden files, and those
-        that Windows keeps in folders of pictures, are left out here and there.
+        Gets the files that are no pictures, by their names, and what is no file: links
+        that lead nowhere, FIFOs and the like. Also further names of a picture, and
+        links to folders that are not walked. Hidden files, and those that Windows keeps
+        in folders of pictures, are left out here and there.
+    outside : collection of (int, int), default=()
+        Folders, as `inode` names them, that are not walked where a link leads to them.
+    dangling : bool, default=False
+        Whether links that lead nowhere are listed as pictures, for their names.
 
     Returns
     -------
-    list of Path
-        The pictures.
+    list of (Path, (int, int))
+        The pictures, and how `inode` names each.
+
+    Raises
+    ------
+    OSError
+        If a folder can't be read.
     """
-    found = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini"):
-                continue
-            path = Path(place, name)
-            if path.suffix.lower() in ENDINGS:
-                found.append(path)
-            elif others is not None:
-                others.append(path)
+    found: list[tuple[Path, Inode]] = []
+    seen: set[Inode] = set()
+    for path, kind, node in _walk(folder, {*outside, inode(folder)}):
+        if kind == 0 and dangling:
+            node = (-1, len(found))
+        fits = stat.S_ISREG(kind) or (kind == 0 and dangling)
+        if fits and node not in seen and path.suffix.lower() in ENDINGS:
+            found.append((path, node))
+            seen.add(node)
+        elif others is not None:
+            others.append(path)
     return found
+
+
+def _walk(folder: Path, walked: set[Inode]) -> Iterator[tuple[Path, int, Inode]]:
+    """Yield what is not walked on, with its mode (0: it leads nowhere) and inode."""
+    deeper: list[Path] = []
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in sorted(visible, key=lambda entry: entry.name):
+        path = folder / entry.name
+        try:
+            status = os.stat(entry.path)
+        except OSError:  # a link that leads nowhere, or to itself
+            yield path, 0, (0, 0)
+            continue
+        node = status.st_dev, status.st_ino
+        if not stat.S_ISDIR(status.st_mode):
+            if entry.name.lower() not in _OF_THE_SYSTEM:
+                yield path, status.st_mode, node
+        elif node in walked:
+            yield path, status.st_mode, node
+        else:
+            walked.add(node)
+            deeper.append(path)
+    for path in deeper:
+        yield from _walk(path, walked)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.datasets._folders import pictures_below, subfolders
+from modal_pretrain.datasets._folders import Inode, inode, pictures_below, subfolders
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._splits import SPLIT_NAMES, draw_splits
+from modal_pretrain.datasets._split_folders import are_splits
+from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import warn
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -51,11 +52,12 @@ def load_folder(
         this path and returns the attribute. None: all have the same one.
     split : {"auto", "folder", "random"}, default="auto"
         "folder": the first level of folders are the splits. "random": they are drawn,
-        with the same shares in every class. "auto": "folder" if all first folders have
-        names of splits (such as train, val and test) and "train" is one of them.
+        with the same shares in every class. "auto": "folder" if the first folders have
+        names of splits (train, and val or test, such as), "random" if none has; what
+        lies between, such as a misspelt one, is an error.
     split_names : mapping of str to str, optional
         Split ("train", "validation", "test", ...) for each split folder, if they are
-        called otherwise.
+        called otherwise. Then the first level of folders are the splits.
     test_size, validation_size : float, default=0.2 and 0.0
         Shares of the splits that are drawn.
     random_state : int, RandomState or None, default=0
@@ -77,12 +79,14 @@ def load_folder(
     FileNotFoundError
         If the folder is not there, or a class has no picture.
     ValueError
-        If an attribute or a split can't be read off a path.
+        If an attribute or a split can't be read off a path, split folders are misspelt
+        or incomplete, or a picture lies (through links) in two classes or splits.
 
     Notes
     -----
-    Files that are not pictures, by their names, and pictures outside class folders are
-    left out with a warning that counts them.
+    Links are followed, but nothing is listed twice. Files that are not pictures, by
+    their names, pictures outside class folders, links to what is listed already or to
+    nothing, FIFOs and the like are left out with a warning that counts them.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
@@ -94,22 +98,32 @@ def load_folder(
         raise FileNotFoundError(
             f"{root} has no folders; pictures are expected in one folder for each class"
         )
-    if split == "auto":
-        split = "folder" if _are_splits(parts, split_names) else "random"
+    split = "folder" if are_splits(root, parts, split, split_names) else "random"
     others = _stray(root)
+    classes = _classes(parts, split, others)
+    places = [root / part / label for part, label in classes]
+    outside = {inode(folder) for folder in (root, *parts, *places)}
     listed: list[tuple[str, str, Path]] = []
-    for part, label in _classes(parts, split, others):
-        folder = (root / part / label) if part else root / label
-        pictures = pictures_below(folder, others)
+    first: dict[Inode, Path] = {}
+    for (part, label), folder in zip(classes, places, strict=True):
+        pictures = pictures_below(folder, others, outside=outside)
         if not pictures:
             raise FileNotFoundError(
                 f"the class folder {folder} has no pictures; fill or remove it"
             )
-        listed += [(part, label, picture) for picture in pictures]
+        for picture, node in pictures:
+            if node in first:
+                raise ValueError(
+                    f"{first[node]} and {picture} are one picture, but lie in two "
+                    "classes or splits; remove one of the links"
+                )
+            first[node] = picture
+            listed.append((part, label, picture))
     if others:
         warn(
-            f"{len(others)} files below {root} are left out, since they are not "
-            f"pictures in class folders, first {others[0]}",
+            f"{len(others)} files or links below {root} are left out, since they are "
+            "no pictures in class folders or lead to what is listed already, first "
+            f"{others[0]}",
             depth=3,
         )
     y = np.array([label for _, label, _ in listed])
@@ -133,14 +147,6 @@ def load_folder(
         name=root.resolve().name if name is None else name,
         attribute_name=attribute_name,
     )
-
-
-def _are_splits(parts: list[Path], names: Mapping[str, str] | None) -> bool:
-    known = SPLIT_NAMES if names is None else names
-    found = [part.name if names is not None else part.name.lower() for part in parts]
-    return all(name in known for name in found) and "train" in {
-        known[name] for name in found
-    }
 
 
 def _stray(folder: Path) -> list[Path]:

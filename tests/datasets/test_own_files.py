@@ -325,7 +325,9 @@ def test_folder_attributes_from_names(tmp_path):
 def test_folder_says_what_it_leaves_out(tmp_path):
     fill(tmp_path, "train/cat/1.png", "test/cat/2.png", "stray.png", "train/stray.png")
     (tmp_path / "train" / "cat" / "labels.txt").touch()
-    with pytest.warns(UserWarning, match=r"3 files below .* left out") as caught:
+    with pytest.warns(
+        UserWarning, match=r"3 files or links below .* left out"
+    ) as caught:
         data = load_folder(tmp_path)
     assert caught[0].filename == __file__
     assert data.split.tolist() == ["test", "train"]
@@ -339,6 +341,102 @@ def test_folder_split_names(tmp_path):
     assert set(load_folder(tmp_path, test_size=0).y) == {"pool", "late"}
     with pytest.raises(ValueError, match=r"folder .* holds 'late' in 1 rows"):
         load_folder(tmp_path, split="folder")
+
+
+@pytest.mark.parametrize(
+    ("names", "kwargs", "match"),
+    [
+        ("train tets", {}, "'tets', 'train'.*'tets' is not .* 'test' misspelt.*random"),
+        ("trian tets", {}, "'tets', 'trian'.*'tets' is not the name of a split"),
+        ("train test notes", {}, "'notes', 'test', 'train'.*'notes' is not the name"),
+        ("test val", {}, r"'test', 'val'.*no folder of training data \('train'\)"),
+        ("val", {}, "'val'.*no folder of training data"),
+        ("train", {}, r"'train'.*no folder of other data \('val' or 'test'\)"),
+        (
+            "train val",
+            {"split_names": {"train": "train", "tets": "test"}},
+            "no.*'tets'",
+        ),
+        ("a b", {"split_names": {"a": "train"}}, "'a', 'b': 'b' is not in split_names"),
+        ("a", {"split_names": {"a": "train"}, "split": "random"}, "one of the two"),
+        ("a", {"split_names": {"a": "training"}}, "split_names maps to 'training'"),
+    ],
+)
+def test_folders_that_are_no_complete_splits(tmp_path, names, kwargs, match):
+    fill(
+        tmp_path, *(f"{name}/{label}/1.png" for name in names.split() for label in "ab")
+    )
+    with pytest.raises(ValueError, match=match):
+        load_folder(tmp_path, **kwargs)
+
+
+def test_folders_that_say_what_they_are(tmp_path):
+    fill(tmp_path, "train/a/1.png", "train/b/2.png")
+    assert set(load_folder(tmp_path, split="folder").split) == {"train"}
+    assert set(load_folder(tmp_path, split="random").y) == {"train"}
+    # Vehicles, and what somebody thinks of them: pictures lie in the folders.
+    for names in ("train bus", "valid invalid", "rest text best", "dev ops"):
+        root = tmp_path / names
+        fill(root, *(f"{name}/{i}.png" for name in names.split() for i in range(2)))
+        assert set(load_folder(root).y) == set(names.split())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_are_followed_but_nothing_comes_twice(tmp_path):
+    fill(tmp_path, "far/deep/7.png", "root/cat/1.png", "root/cat/in/2.png")
+    fill(tmp_path, "root/dog/3.png")
+    root = tmp_path / "root"
+    for place, target in {
+        "cat/to_root": root,
+        "cat/to_itself": root / "cat",
+        "dog/to_the_other_class": root / "cat",
+        "cat/in/up": root / "cat" / "in",
+        "cat/far": tmp_path / "far",
+        "cat/far_again": tmp_path / "far" / "deep",
+    }.items():
+        (root / place).symlink_to(target)
+    os.mkdir(tmp_path / "far" / "deep" / "x")
+    os.link(root / "cat" / "1.png", root / "cat" / "same.png")
+    os.symlink(root / "cat" / "1.png", root / "cat" / "same_too.png")
+    with pytest.warns(
+        UserWarning, match=r"7 files or links below .* first .*same\.png"
+    ):
+        data = load_folder(root)
+    names = [Path(path).relative_to(root).as_posix() for path in data.X]
+    assert names == [
+        "cat/1.png",
+        "cat/far_again/7.png",
+        "cat/in/2.png",
+        "dog/3.png",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_one_picture_in_two_splits_is_an_error(tmp_path, link):
+    fill(tmp_path, "train/cat/1.png", "test/cat/2.png")
+    link(tmp_path / "train" / "cat" / "1.png", tmp_path / "test" / "cat" / "3.png")
+    with pytest.raises(ValueError, match=r"3\.png.* and .*1\.png are one picture"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_what_is_no_file_is_not_listed(tmp_path):
+    fill(tmp_path, "cat/1.png", "dog/2.png", "dog/folder.png/3.png")
+    os.mkfifo(tmp_path / "cat" / "fifo.png")
+    (tmp_path / "cat" / "nowhere.png").symlink_to(tmp_path / "absent.png")
+    (tmp_path / "cat" / "itself.png").symlink_to("itself.png")
+    with pytest.warns(
+        UserWarning, match=r"3 files or links below .* first .*fifo\.png"
+    ):
+        data = load_folder(tmp_path)
+    names = [Path(path).relative_to(tmp_path).as_posix() for path in data.X]
+    assert names == ["cat/1.png", "dog/2.png", "dog/folder.png/3.png"]
+    (tmp_path / "dog" / "2.png").unlink()
+    (tmp_path / "dog" / "folder.png" / "3.png").unlink()
+    os.mkfifo(tmp_path / "dog" / "fifo.png")
+    with pytest.raises(FileNotFoundError, match="dog has no pictures"):
+        load_folder(tmp_path)
 
 
 def test_folder_refuses(tmp_path):

@@ -1,0 +1,112 @@
+"""Whether the folders at the top of a data set are its splits or its classes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from modal_pretrain.datasets._folders import subfolders
+from modal_pretrain.datasets._splits import SPLIT_NAMES
+
+
+def are_splits(
+    root: Path,
+    folders: Sequence[Path],
+    split: str,
+    names: Mapping[str, str] | None,
+) -> bool:
+    """Decide what the first folders are, or raise where that would be a guess.
+
+    Parameters
+    ----------
+    root : Path
+        For messages.
+    folders : sequence of Path
+        Those in it.
+    split : {"auto", "folder", "random"}
+    names : mapping of str to str, optional
+        Split for each folder that is one, as the user gave it.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        If `names` and folders do not agree, or, with "auto", folders with and without
+        names of splits stand beside each other, a name is misspelt, or a folder of
+        training or of other data is missing.
+    """
+    found = ", ".join(repr(folder.name) for folder in folders)
+    if names is not None:
+        _check_names(root, folders, split, names, found)
+        return True
+    if split != "auto":
+        return split == "folder"
+    splits = [SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
+    odd = [folder for folder, name in zip(folders, splits, strict=True) if not name]
+    if not odd and "train" in splits and len(splits) > 1:
+        return True
+    if odd and not _look_like_splits(folders):
+        return False
+    if odd:
+        near = _near(odd[0].name)
+        problem = f"{odd[0].name!r} is not the name of a split" + (
+            f"; is it {near!r} misspelt?" if near else "."
+        )
+    elif "train" not in splits:
+        problem = "there is no folder of training data ('train')."
+    else:
+        problem = "there is no folder of other data ('val' or 'test')."
+    raise ValueError(
+        f"{root} holds the folders {found}. For splits, {problem} Rename, add or "
+        "remove folders; or say what they are: split='random' if they are classes, "
+        "split='folder' if these are all the splits that there are, or "
+        f"split_names={{{folders[0].name!r}: 'train', ...}}"
+    )
+
+
+def _look_like_splits(folders: Sequence[Path]) -> bool:
+    """Say whether some have names of splits, or all nearly have, and hold folders.
+
+    A class may be called "train" or "rest", but pictures lie in it, not classes.
+    """
+    exact = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    return any(map(subfolders, exact)) or all(
+        _near(folder.name) and subfolders(folder) for folder in folders
+    )
+
+
+def _near(name: str) -> str | None:
+    """Return the name of a split that a name is or is close to."""
+    near = difflib.get_close_matches(name.lower(), SPLIT_NAMES, n=1, cutoff=0.74)
+    return near[0] if near else None
+
+
+def _check_names(
+    root: Path,
+    folders: Sequence[Path],
+    split: str,
+    names: Mapping[str, str],
+    found: str,
+) -> None:
+    if split == "random":
+        raise ValueError(
+            "split_names says which folders are splits, split='random' that they are "
+            "drawn; give one of the two"
+        )
+    there = {folder.name for folder in folders}
+    missing = [str(name) for name in names if str(name) not in there]
+    left = [folder.name for folder in folders if folder.name not in map(str, names)]
+    if missing or left:
+        problem = (
+            f"there is no folder {missing[0]!r}"
+            if missing
+            else f"{left[0]!r} is not in split_names"
+        )
+        raise ValueError(
+            f"split_names names {', '.join(map(repr, map(str, names)))}, {root} holds "
+            f"the folders {found}: {problem}"
+        )

@@ -30,6 +30,7 @@ from modal_pretrain.training.labels import (
 )
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.skorch_net import FewLabelsNet
+from modal_pretrain.training.staged import StagedEncoder, staged
 
 
 class BaseClassifier(FewLabelsNet):
@@ -141,7 +142,9 @@ class BaseClassifier(FewLabelsNet):
         encoder = self._encoder()
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
-        return self.modality.examples(source, encoder, y)
+        examples = self.modality.examples(source, encoder, y)
+        dtype = self._dtype(training=y is not None)
+        return staged(examples, self.module_, dtype, keep=self.cache is not None)
 
     def _build_head(self, source: Source, dataset: Examples) -> None:
         device, network = self._device(), self.module_
@@ -245,17 +248,20 @@ class BaseClassifier(FewLabelsNet):
             x = dataset.inputs(np.arange(len(dataset)))
         device = self._device()
         x = to_tensor(x, device=device)
+        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
+        reduced = "embedding" not in x and dtype != torch.float32
+        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+            return self.module_(**x, **fit_params).float()
+
+    def _dtype(self, training: bool) -> torch.dtype:
+        """Return what the backbone computes in."""
+        device = self._device()
         dtype = resolve_precision(self.precision, device)
         # Measured: CPUs gain nothing from reduced precision when they train, and
         # float16 gradients would need scaling.
-        training = self.module_.training and torch.is_grad_enabled()
-        reduced = (
-            "embedding" not in x
-            and dtype != torch.float32
-            and not (training and (device.type == "cpu" or dtype == torch.float16))
-        )
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
-            return self.module_(**x, **fit_params).float()
+        if training and (device.type == "cpu" or dtype == torch.float16):
+            return torch.float32
+        return dtype
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, float32 (n, d), before `fit` too."""
@@ -274,6 +280,8 @@ class BaseClassifier(FewLabelsNet):
         encoder.batch_size = self._rows_without_gradients()
         if trains:
             encoder.cache = None  # its weights move on
+            keep = self.cache is not None
+            encoder = StagedEncoder(encoder, self.module_, keep=keep)
         return encoder
 
     def _initial(self) -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from modal_pretrain.backbones.split import Flat, Split, modes_kept, split
 from modal_pretrain.cache.memory import EmbeddingCache
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
+from modal_pretrain.modality import Examples
 from modal_pretrain.training.examples import ExampleSet, RawSet
 from modal_pretrain.training.network import PretrainedNetwork
 
@@ -114,6 +116,9 @@ class StagedEncoder(Encoder):
         self.__dict__.update(encoder.__dict__)
         self._network, self._keep = network, keep
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_network": None}  # workers do not cut
+
     def _spread(self, source: Source) -> np.ndarray:
         found = staged(RawSet(source, self), self._network, self.dtype, keep=self._keep)
         if not isinstance(found, StagedSet):
@@ -133,17 +138,17 @@ class StagedEncoder(Encoder):
 
 
 def staged(
-    examples: ExampleSet,
+    examples: Examples,
     network: PretrainedNetwork,
     dtype: torch.dtype,
     *,
     keep: bool,
-) -> ExampleSet:
+) -> Examples:
     """Return the examples at the cut of the network, if it has one.
 
     Parameters
     ----------
-    examples : ExampleSet
+    examples : Examples
         A modality's, for a backbone that trains.
     network : PretrainedNetwork
     dtype : torch.dtype
@@ -153,8 +158,8 @@ def staged(
 
     Returns
     -------
-    StagedSet or ExampleSet
-        The same examples where there is no cut, or other than a `RawSet`'s.
+    StagedSet or Examples
+        The same examples where there is no cut, or more to a row than a `RawSet` has.
     """
     plain = type(network).forward is PretrainedNetwork.forward
     if type(examples) is not RawSet or not plain or examples.encoder.compile:
@@ -171,12 +176,14 @@ def _cut_of(network: PretrainedNetwork, examples: RawSet) -> Split | None:
     first = examples.source.take(np.arange(1))
     batches = first.batches(encoder.preprocessing, 1, 1)
     sample = encoder.prepare(next(iter(batches)))
-    if sample.shape not in network.cuts:
+    trains = tuple(p.requires_grad for p in network.backbone.parameters())
+    form = tuple(sample.shape), trains
+    if form not in network.cuts:
         cut = split(network.backbone, sample)
         if cut is not None and not _steady(network, cut, sample):
             cut = None
-        network.cuts[sample.shape] = cut
-    return network.cuts[sample.shape]
+        network.cuts[form] = cut
+    return network.cuts[form]
 
 
 def _steady(network: PretrainedNetwork, cut: Split, sample: torch.Tensor) -> bool:

@@ -70,7 +70,8 @@ def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
     TimeoutError
         If another process (or thread) holds it that long.
     """
-    lock = FileLock(path, timeout=timeout)
+    # Whoever holds it may hand it to another thread.
+    lock = FileLock(path, timeout=timeout, thread_local=False)
     try:
         with lock:
             yield lock

@@ -1,0 +1,95 @@
+"""Which rows may be answered: those that were asked about and are open still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modal_pretrain._checks import is_whole
+from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.why import CHOSEN
+
+
+class NotAskedError(ValueError):
+    """An answer is about a row that was not asked about."""
+
+
+class AnsweredError(ValueError):
+    """An answer is about a row that has been answered meanwhile."""
+
+
+class Asked:
+    """The open questions, and what may be said of rows.
+
+    Parameters
+    ----------
+    pool : Pool
+    ledger : Ledger
+
+    Attributes
+    ----------
+    reasons : dict of int to str
+        Why each open row was asked about.
+    """
+
+    def __init__(self, pool: Pool, ledger: Ledger) -> None:
+        self.pool = pool
+        self.ledger = ledger
+        self.reasons: dict[int, str] = {}
+
+    def rows(self, given: Any) -> list[int]:
+        """Return one row or several as a list.
+
+        Raises
+        ------
+        ValueError
+            If there is none, one comes twice, or one is no row of the pool.
+        """
+        listed = [given] if is_whole(given) else list(given)
+        for row in listed:
+            if not is_whole(row) or not 0 <= row < len(self.pool):
+                raise ValueError(
+                    f"rows must be whole numbers from 0 to {len(self.pool) - 1}, got "
+                    f"{row!r}."
+                )
+        if not listed or len(set(listed)) < len(listed):
+            raise ValueError(f"rows must be one or more, each once; got {listed}.")
+        return [int(row) for row in listed]
+
+    def open(self, given: Any) -> list[int]:
+        """Return rows that may be answered now.
+
+        Raises
+        ------
+        NotAskedError, AnsweredError
+            If one may not.
+        ValueError
+            As in `rows`.
+        """
+        rows = self.rows(given)
+        for row in rows:
+            if row in self.reasons:
+                continue
+            record, name = self.ledger.state.get(row), self.pool.title(row)
+            if record is None:
+                raise NotAskedError(
+                    f"row {row} ({name}) was not asked about. Take rows that ask() "
+                    f"returned, or name your own: ask(rows=[{row}])."
+                )
+            raise AnsweredError(
+                f"row {row} ({name}) has been answered meanwhile: "
+                f"{record.label or record.status}. To change that, call "
+                f"ask(rows=[{row}]) first."
+            )
+        return rows
+
+    def reason(self, row: int) -> str:
+        """Return why a row is, or was, asked about."""
+        record = self.ledger.state.get(row)
+        known = record.asked if record is not None else ""
+        return self.reasons.get(row) or known or CHOSEN
+
+    def close(self, rows: list[int]) -> None:
+        """Take note that rows are answered."""
+        for row in rows:
+            del self.reasons[row]

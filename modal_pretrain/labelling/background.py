@@ -1,0 +1,317 @@
+"""The thread that embeds the pool and fits the model while a person answers."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from modal_pretrain.images.decode import ImageLoadError
+from modal_pretrain.labelling.halves import halves
+from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.why import AUDIT, UNSURE, reasons
+
+# Rows embedded at a time: between two of these the model is fitted, if it has to be.
+_BLOCK = 64
+# Rows that a strategy chooses from, drawn anew for each fit: all of a small pool.
+_CANDIDATES = 10_000
+# Questions thought out in advance.
+_AHEAD = 24
+
+
+class Known(NamedTuple):
+    """What has been answered, as the thread needs it.
+
+    Attributes
+    ----------
+    version : int
+        Goes up with every answer.
+    rows : numpy.ndarray of shape (m,)
+        Rows to learn from.
+    labels : numpy.ndarray of shape (m,), str
+    closed : numpy.ndarray of shape (k,)
+        Rows that must not be asked about.
+    classes : tuple of str
+        All classes, in the order of the keys.
+    """
+
+    version: int
+    rows: NDArray[np.intp]
+    labels: NDArray[np.str_]
+    closed: NDArray[np.intp]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, version: int, classes: Sequence[str], ledger: Ledger) -> Known:
+        """Take it from a ledger; what measures the model is not to be learnt."""
+        learnt = {
+            row: record.label
+            for row, record in ledger.labelled().items()
+            if record.asked != AUDIT
+        }
+        return cls(
+            version,
+            np.array(list(learnt), dtype=np.intp),
+            np.array(list(learnt.values()), dtype=str),
+            np.array(list(ledger.state), dtype=np.intp),
+            tuple(classes),
+        )
+
+
+class Belief(NamedTuple):
+    """What the model says after a fit.
+
+    Attributes
+    ----------
+    version : int
+        That of the answers it knows.
+    learnt : int
+        Rows it was fitted on.
+    head : estimator
+        Fitted on `Background.inputs` of labelled rows.
+    classes : list of str
+        In the order of its probabilities.
+    questions : dict of int to (str, numpy.ndarray)
+        Rows to ask about, best first: why, and their class probabilities.
+    """
+
+    version: int
+    learnt: int
+    head: Any
+    classes: list[str]
+    questions: dict[int, tuple[str, NDArray[np.float64]]]
+
+
+class Background:
+    """Embeds the pool block by block, and fits and queries after every answer.
+
+    Parameters
+    ----------
+    pool : Pool
+    estimator : estimator
+    strategy : callable
+        A query strategy.
+    order : numpy.ndarray of shape (n,)
+        Order in which rows are embedded: that of the first questions.
+    known : callable
+        Returns the present `Known`.
+    first : int
+        Labels that the first fit waits for.
+    seed : int
+
+    Attributes
+    ----------
+    embedded : numpy.ndarray of shape (n,), bool
+        Which rows are embedded.
+    unreadable : dict of int to str
+        Rows that can't be read, and why.
+    belief : Belief or None
+        The present one.
+    problem : str
+        Why the thread gave up, else empty. Answers are still taken then.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        estimator: Any,
+        strategy: Callable[..., Any],
+        order: NDArray[np.intp],
+        known: Callable[[], Known],
+        *,
+        first: int,
+        seed: int,
+    ) -> None:
+        self.pool = pool
+        self.strategy = strategy
+        self.order = order
+        self.known = known
+        self.first = first
+        self.seed = seed
+        self._embed, self._head = halves(estimator)
+        self.features: NDArray[np.float32] | None = None
+        self.embedded = np.full(len(pool), self._embed is None)
+        self.unreadable: dict[int, str] = {}
+        self.belief: Belief | None = None
+        self.problem = ""
+        self._next = 0  # place in the order
+        self._seen: tuple[int, int] = (-1, 0)  # version, and rows embedded by then
+        self._calls = 0
+        self._idle = False
+        self._closed = False
+        self._change = threading.Condition()
+        self._thread = threading.Thread(
+            target=self._run, name="modal_pretrain labelling", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to embed."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there are new answers."""
+        with self._change:
+            self._calls += 1
+            self._idle = False
+            self._change.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until everything is embedded and the model knows all answers."""
+        with self._change:
+            return self._change.wait_for(lambda: self._idle or self._closed, timeout)
+
+    def close(self) -> None:
+        """End the thread after the block it is at."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def inputs(self, rows: NDArray[np.intp]) -> Any:
+        """Return what the head takes of some embedded rows."""
+        return self.pool.take(rows) if self.features is None else self.features[rows]
+
+    def guess(self, row: int) -> tuple[str, float] | None:
+        """Return the class the model gives a row, and how probable; None before."""
+        belief = self.belief
+        if belief is None or not self.embedded[row]:
+            return None
+        proba = belief.head.predict_proba(self.inputs(np.array([row])))[0]
+        best = int(proba.argmax())
+        return belief.classes[best], float(proba[best])
+
+    def readable(self) -> NDArray[np.intp]:
+        """Return the rows that are embedded."""
+        return np.flatnonzero(self.embedded)
+
+    # In the thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closed:
+                calls, known = self._calls, self.known()
+                worked = self._fit_if_due(known)
+                worked |= self._embed_some(known)
+                with self._change:
+                    # An answer may have come while the last ones were looked at.
+                    if not worked and self._calls == calls:
+                        self._idle = True
+                        self._change.notify_all()
+                        self._change.wait_for(lambda: not self._idle or self._closed)
+        except Exception as error:  # the person goes on answering, at random
+            self.problem = f"{type(error).__name__}: {error}"
+            with self._change:
+                self._idle = True
+                self._change.notify_all()
+
+    def _embed_some(self, known: Known) -> bool:
+        """Embed a block: rows with labels first, then in order."""
+        if self._embed is None:
+            return False
+        done = self.embedded
+        block = [row for row in known.rows if self._wanted(row)][:_BLOCK]
+        while len(block) < _BLOCK and self._next < len(self.order):
+            row = int(self.order[self._next])
+            self._next += 1
+            if self._wanted(row) and row not in block:
+                block.append(row)
+        if not block:
+            return False
+        for part, vectors in self._readable_parts(np.array(block)):
+            if self.features is None:
+                shape = (len(self.pool), vectors.shape[1])
+                self.features = np.zeros(shape, np.float32)
+            self.features[part] = vectors
+            done[part] = True
+        return True
+
+    def _wanted(self, row: int) -> bool:
+        return not self.embedded[row] and row not in self.unreadable
+
+    def _readable_parts(self, rows: NDArray[np.intp]):
+        """Yield rows with their embeddings; find those that can't be read."""
+        assert self._embed is not None
+        try:
+            yield rows, self._embed(self.pool.take(rows))
+        except ImageLoadError as error:
+            if len(rows) == 1:
+                self.unreadable[int(rows[0])] = str(error)
+                return
+            for part in np.array_split(rows, 2):
+                yield from self._readable_parts(part)
+
+    def _fit_if_due(self, known: Known) -> bool:
+        n_embedded = int(self.embedded.sum())
+        version, before = self._seen
+        # While the pool is being embedded the choice grows: look again now and then.
+        grown = n_embedded >= 1.5 * before or n_embedded == len(self.pool) > before
+        if version == known.version and not grown:
+            return False
+        if any(self._wanted(row) for row in known.rows):
+            return False  # these are embedded next
+        ready = self.embedded[known.rows]
+        rows, labels = known.rows[ready], known.labels[ready]
+        self._seen = known.version, n_embedded
+        if len(rows) < self.first or len(set(labels)) < 2:
+            self.belief = None
+            return False
+        self.belief = self._fit(known, rows, labels)
+        return True
+
+    def _fit(
+        self, known: Known, rows: NDArray[np.intp], labels: NDArray[np.str_]
+    ) -> Belief:
+        head = clone(self._head)
+        if "classes" in head.get_params():
+            head.set_params(classes=list(known.classes))
+        inputs = self.inputs(rows)
+        head.fit(inputs, labels)
+        free = self.embedded.copy()
+        free[known.closed] = False
+        free[list(self.unreadable)] = False
+        candidates = np.flatnonzero(free)
+        rng = np.random.default_rng([self.seed, len(rows)])
+        if len(candidates) > _CANDIDATES:
+            candidates = np.sort(rng.choice(candidates, _CANDIDATES, replace=False))
+        questions: NDArray[np.intp] = candidates
+        if len(candidates):
+            given = {"X_labelled": inputs, "y_labelled": labels}
+            accepted = inspect.signature(self.strategy).parameters
+            chosen, _ = self.strategy(
+                head,
+                self.inputs(candidates),
+                n_instances=min(_AHEAD, len(candidates)),
+                random_state=int(rng.integers(2**31)),
+                **{name: given[name] for name in given if name in accepted},
+            )
+            questions = candidates[chosen]
+        asked = self._with_reasons(head, questions, candidates, rows)
+        classes = [str(label) for label in head.classes_]
+        return Belief(known.version, len(rows), head, classes, asked)
+
+    def _with_reasons(
+        self,
+        head: Any,
+        questions: NDArray[np.intp],
+        candidates: NDArray[np.intp],
+        labelled: NDArray[np.intp],
+    ) -> dict[int, tuple[str, NDArray[np.float64]]]:
+        if not len(questions):
+            return {}
+        inputs = self.inputs(questions)
+        proba = np.asarray(head.predict_proba(inputs))
+        found = [UNSURE] * len(questions)
+        if self.features is not None:
+            around = self.features[np.concatenate([candidates, labelled])]
+            found = reasons(proba, inputs, around, head.predict_proba)
+        return {
+            int(row): (reason, values)
+            for row, reason, values in zip(questions, found, proba, strict=True)
+        }

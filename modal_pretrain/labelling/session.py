@@ -1,0 +1,400 @@
+"""A labelling session: ask, answer, undo, go on tomorrow; no page needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain.labelling import label_file
+from modal_pretrain.labelling.answers import Answers
+from modal_pretrain.labelling.background import Background, Known
+from modal_pretrain.labelling.explain import explain
+from modal_pretrain.labelling.export import Exported, export, predictions
+from modal_pretrain.labelling.label_file import LabelFile, label_path
+from modal_pretrain.labelling.ledger import Lost
+from modal_pretrain.labelling.pool import Pool, as_pool
+from modal_pretrain.labelling.progress import Progress
+from modal_pretrain.labelling.questions import Question, Questions
+from modal_pretrain.labelling.why import (
+    AUDIT,
+    CHOSEN,
+    Why,
+)
+from modal_pretrain.labelling.words import Words
+from modal_pretrain.modality import lookup
+from modal_pretrain.query.disambiguation import disambiguation_sampling
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_RULES = {
+    "audit_share": Number(least=0, below=1),
+    "first": Whole(least=2),
+    "random_state": Whole(least=0),
+}
+
+
+class LabelSession:
+    """Label pictures or texts with a model that asks.
+
+    The first questions come at once, at random, while a thread embeds the pool. As
+    soon as there are enough labels the model is fitted after every answer, in that
+    thread, too, and the strategy chooses the questions. Answers are in the label file
+    before `answer` returns, and a session on the same file goes on where it ended.
+
+    Parameters
+    ----------
+    pool : folder, list of paths, pictures, list of texts, CSV file, or Pool
+        See `as_pool`. A list of str holds texts where the estimator is one of texts.
+    classes : sequence of str or None, default=None
+        All there are. None: whatever is answered becomes a class.
+    labels : path-like, optional
+        The label file. By default, for a folder or a CSV file, ``NAME-labels.csv``
+        beside it.
+    column : str, optional
+        The column of a CSV file that holds the texts.
+    estimator : estimator, optional
+        By default a `PretrainedClassifier` or `PretrainedTextClassifier` with a frozen
+        backbone. See `halves` for those that learn within the time of an answer.
+    strategy : callable, default=disambiguation_sampling
+        A query strategy.
+    tags : sequence of str, default=()
+        What else may be said of a row, such as its background: what should not decide.
+        More may be added.
+    audit_share : float, default=0.1
+        In [0, 1): share of the questions that are drawn at random and measure the
+        model. It does not learn from them before `export`.
+    first : int, default=10
+        Labels before the first fit, at least 2.
+    random_state : int, default=0
+        Drives what is drawn.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        If an argument does not fit, or the label file is none.
+    TimeoutError
+        If another process labels with the same file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from modal_pretrain import PretrainedClassifier
+    >>> from modal_pretrain.datasets import make_shapes
+    >>> from modal_pretrain.labelling import LabelSession
+    >>> data = make_shapes(n_train=40, n_test=4).subset("train")
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with LabelSession(data.X, ["circle", "square"], first=5,
+    ...                   labels=f"{folder.name}/labels.csv",
+    ...                   estimator=PretrainedClassifier(image_size=64)) as session:
+    ...     for _ in range(8):
+    ...         row, reason = session.ask()[0]
+    ...         session.answer(row, data.y[row])
+    ...     session.progress().labelled
+    8
+    >>> folder.cleanup()
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        classes: Sequence[str] | None = None,
+        *,
+        labels: str | os.PathLike[str] | None = None,
+        column: str | None = None,
+        estimator: Any = None,
+        strategy: Callable[..., Any] = disambiguation_sampling,
+        tags: Sequence[str] = (),
+        audit_share: float = 0.1,
+        first: int = 10,
+        random_state: int = 0,
+    ) -> None:
+        check_parameters(vars(), _RULES)
+        if not callable(strategy):
+            raise TypeError(f"strategy must be a query strategy, got {strategy!r}.")
+        text = getattr(getattr(estimator, "modality", None), "name", "") == "text"
+        self.pool: Pool = as_pool(pool, column=column, text=text)
+        if estimator is None:
+            estimator = lookup(self.pool.kind).classifier()(random_state=random_state)
+        self.estimator = estimator
+        self._classes = Words("labels", classes or (), free=classes is None)
+        self._tags = Words("tags", tags, free=True, optional=True)
+        self._lock = threading.RLock()
+        self._version = 0
+        self._questions = Questions(len(self.pool), audit_share, random_state)
+        self._background = Background(
+            self.pool,
+            estimator,
+            strategy,
+            self._questions.order,
+            self._known,
+            first=first,
+            seed=random_state,
+        )
+        self._answers = Answers(self.pool, LabelFile(label_path(pool, labels)))
+        self._ledger, self._asked = self._answers.ledger, self._answers.asked
+        self._classes.learn(record.label for record in self._ledger.state.values())
+        self._tags.learn(record.tag for record in self._ledger.state.values())
+        self._background.start()
+
+    @property
+    def path(self) -> Path:
+        """The label file."""
+        return self._answers.file.path
+
+    @property
+    def lost(self) -> Lost:
+        """What of the label file does not fit the pool."""
+        return self._answers.lost
+
+    @property
+    def classes(self) -> list[str]:
+        """All classes, in the order they were given or added."""
+        return list(self._classes.known)
+
+    @property
+    def tags(self) -> list[str]:
+        """All tags, in the order they were given or added."""
+        return list(self._tags.known)
+
+    def ask(self, n: int = 1, rows: Sequence[int] | None = None) -> list[Question]:
+        """Return what to label next; never waits.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many; fewer come at the end of the pool. The same come again until
+            they are answered, unless the model learns something better meanwhile.
+        rows : sequence of int, optional
+            Rows of your own choice instead, such as some to correct.
+
+        Returns
+        -------
+        list of Question
+            Named tuples (row, reason).
+        """
+        Whole().check("n", n)
+        with self._lock:
+            if rows is not None:
+                found = [Question(row, CHOSEN) for row in self._asked.rows(rows)]
+            else:
+                found = self._questions.next(
+                    n, self._ledger, self._background.belief, self.unreadable()
+                )
+            self._asked.reasons.update(found)
+            return found
+
+    def why(self, row: int) -> Why:
+        """Say why a row is asked about, and which labelled rows are like it.
+
+        Parameters
+        ----------
+        row : int
+
+        Returns
+        -------
+        Why
+        """
+        (row,) = self._asked.rows([row])
+        with self._lock:
+            reason, known = self._asked.reason(row), self._known()
+        return explain(row, reason, known, self._background)
+
+    def guess(self, row: int) -> tuple[str, float] | None:
+        """Return the model's guess of a row.
+
+        Parameters
+        ----------
+        row : int
+
+        Returns
+        -------
+        (str, float) or None
+            The class and its probability. None before the first fit, and for rows
+            that measure the model: an answer must not lean on what it is to judge.
+        """
+        (row,) = self._asked.rows([row])
+        with self._lock:
+            if self._asked.reason(row) == AUDIT:
+                return None
+        return self._background.guess(row)
+
+    def answer(self, rows: int | Sequence[int], labels: Any, tags: Any = None) -> None:
+        """Label rows that were asked about: one answer, which one `undo` takes back.
+
+        Parameters
+        ----------
+        rows : int or sequence of int
+        labels : str or sequence of str
+            One for all rows, or one for each.
+        tags : str, sequence of str or None, optional
+            Likewise.
+
+        Raises
+        ------
+        NotAskedError, AnsweredError
+            If a row was not asked about, or was answered meanwhile; then nothing is
+            taken.
+        TypeError, ValueError
+            If rows or labels do not fit.
+        """
+        with self._lock:
+            checked = self._asked.open(rows)
+            said = self._classes.each(labels, len(checked))
+            tagged = self._tags.each("" if tags is None else tags, len(checked))
+            self._classes.learn(said)
+            self._tags.learn(tagged)
+            self._answers.take(checked, label_file.LABELLED, said, tagged)
+            self._changed()
+
+    def skip(self, rows: int | Sequence[int]) -> None:
+        """Put rows to the end: they are asked about when nothing else is left.
+
+        Parameters
+        ----------
+        rows : int or sequence of int
+        """
+        with self._lock:
+            self._answers.take(self._asked.open(rows), label_file.SKIPPED)
+            self._changed()
+
+    def cannot_tell(self, rows: int | Sequence[int]) -> None:
+        """Say that nobody can tell: the rows are not asked about again.
+
+        Parameters
+        ----------
+        rows : int or sequence of int
+        """
+        with self._lock:
+            self._answers.take(self._asked.open(rows), label_file.CANNOT_TELL)
+            self._changed()
+
+    def undo(self) -> list[int]:
+        """Take back the last answer, also one of an earlier session.
+
+        Returns
+        -------
+        list of int
+            Its rows, which are asked about again; empty if there is none.
+        """
+        with self._lock:
+            rows = self._answers.undo()
+            self._changed()
+            return rows
+
+    def add_class(self, name: str) -> None:
+        """Add a class.
+
+        Parameters
+        ----------
+        name : str
+        """
+        with self._lock:
+            self._classes.add(name)
+            self._changed()
+
+    def add_tag(self, name: str) -> None:
+        """Add a tag.
+
+        Parameters
+        ----------
+        name : str
+        """
+        with self._lock:
+            self._tags.add(name)
+
+    def set_unreadable(self, row: int, reason: str) -> None:
+        """Say that a row can't be shown: it is not asked about again.
+
+        Parameters
+        ----------
+        row : int
+        reason : str
+            For a person.
+        """
+        (row,) = self._asked.rows([row])
+        self._background.unreadable[row] = reason
+
+    def progress(self) -> Progress:
+        """Return the figures of now; never waits."""
+        with self._lock:
+            return Progress.of(self.classes, self._ledger, self._background)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the pool is embedded and the model knows all answers.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Most seconds to wait.
+
+        Returns
+        -------
+        bool
+            Whether that is so now.
+
+        Raises
+        ------
+        RuntimeError
+            If the model could not be fitted, with what went wrong.
+        """
+        done = self._background.wait(timeout)
+        if self._background.problem:
+            raise RuntimeError(f"the model stopped: {self._background.problem}")
+        return done
+
+    def labels(self) -> pd.DataFrame:
+        """Return what is labelled: columns row, item, label, tag and asked."""
+        with self._lock:
+            known = self._ledger.labelled()
+        return pd.DataFrame(
+            [(row, r.item, r.label, r.tag, r.asked) for row, r in known.items()],
+            columns=["row", "item", "label", "tag", "asked"],
+        )
+
+    def unreadable(self) -> set[int]:
+        """Return the rows that can't be read."""
+        return set(self._background.unreadable)
+
+    def predictions(self) -> pd.DataFrame:
+        """Return the model's word on every row, see `labelling.export`."""
+        return predictions(self.pool, self.labels(), self._background)
+
+    def export(self, folder: str | os.PathLike[str]) -> Exported:
+        """Write labels, predictions and the fitted estimator.
+
+        Parameters
+        ----------
+        folder : path-like
+            It is made where it is not there; files of an earlier export are replaced.
+
+        Returns
+        -------
+        Exported
+        """
+        return export(self, folder)
+
+    def close(self) -> None:
+        """End the thread and let other processes have the label file."""
+        self._background.close()
+        self._answers.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _known(self) -> Known:
+        with self._lock:
+            return Known.of(self._version, self.classes, self._ledger)
+
+    def _changed(self) -> None:
+        self._version += 1
+        self._background.wake()

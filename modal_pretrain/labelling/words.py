@@ -1,0 +1,136 @@
+"""Names of classes and tags: short words that a CSV file can hold safely."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from modal_pretrain._checks import did_you_mean
+from modal_pretrain.labelling.pool import FORMULA
+
+MOST_LETTERS = 100
+MOST_WORDS = 1000
+
+
+def check_word(name: str, value: Any) -> str:
+    """Return a class or tag without spaces around it.
+
+    Parameters
+    ----------
+    name : str
+        What an error calls it.
+    value : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TypeError
+        If it is no str.
+    ValueError
+        If it is empty, too long, has control characters, or begins like a formula,
+        which a spreadsheet that opens the label file would compute.
+    """
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name} must be a str, got {value!r} of type {type(value).__name__}."
+        )
+    word = value.strip()
+    if not 1 <= len(word) <= MOST_LETTERS:
+        raise ValueError(
+            f"{name} must have 1 to {MOST_LETTERS} letters, got {len(word)}."
+        )
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in word):
+        raise ValueError(f"{name} must have no control characters, got {word!r}.")
+    if word.startswith(FORMULA):
+        raise ValueError(
+            f"{name} must not begin with {' '.join(FORMULA)}, which makes it a formula "
+            f"in a spreadsheet; got {word!r}."
+        )
+    return word
+
+
+class Words:
+    """The classes, or the tags, in the order of their keys.
+
+    Parameters
+    ----------
+    name : str
+        The parameter they come from, for errors.
+    given : sequence of str
+    free : bool
+        Whether a word that is not known becomes known by its use.
+    optional : bool, default=False
+        Whether None or an empty str may stand for no word.
+
+    Examples
+    --------
+    >>> classes = Words("labels", ["cat", "dog"], free=False)
+    >>> classes.each("dog", 2)
+    ['dog', 'dog']
+    """
+
+    def __init__(
+        self, name: str, given: Sequence[str], *, free: bool, optional: bool = False
+    ) -> None:
+        if isinstance(given, str):
+            raise TypeError(f"{name} must be a list of str, got the str {given!r}.")
+        self.name = name
+        self.free = free
+        self.optional = optional
+        self.known: list[str] = []
+        for word in given:
+            self.add(word)
+
+    def add(self, word: str) -> str:
+        """Add a word and return it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no word, is known, or there are too many.
+        """
+        word = check_word(self.name, word)
+        if word in self.known:
+            raise ValueError(f"{self.name}: there is {word!r} already.")
+        if len(self.known) >= MOST_WORDS:
+            raise ValueError(f"{self.name}: there are {MOST_WORDS} already.")
+        self.known.append(word)
+        return word
+
+    def learn(self, words: Iterable[str]) -> None:
+        """Add those that are not known yet; empty ones are none."""
+        for word in words:
+            if word and word not in self.known:
+                self.add(word)
+
+    def each(self, given: Any, n: int) -> list[str]:
+        """Return a word for each of n rows, from one for all or one for each.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are more or fewer, or one is not known and must be.
+        """
+        one = isinstance(given, str) or not hasattr(given, "__len__")
+        listed = [given] * n if one else list(given)
+        if len(listed) != n:
+            raise ValueError(f"{self.name} has {len(listed)} entries for {n} rows.")
+        # Labels of an array are of NumPy's types.
+        words = [
+            ""
+            if self.optional and word in (None, "")
+            else check_word(self.name, word if word is None else str(word))
+            for word in listed
+        ]
+        for word in words:
+            if not self.free and word not in self.known:
+                raise ValueError(
+                    f"{self.name} must be of {', '.join(self.known)}; got {word!r}."
+                    f"{did_you_mean(word, self.known)} New ones have to be added "
+                    "first."
+                )
+        return words

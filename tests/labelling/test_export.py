@@ -1,0 +1,72 @@
+"""What a session leaves behind."""
+
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from modal_pretrain.query import margin_sampling
+from tests.labelling.conftest import accuracy, label
+
+
+def test_labels_predictions_and_a_model_that_loads(folder, start, truth, tmp_path):
+    session = label(start(folder, audit_share=0.2), truth, 25)
+    done = session.export(tmp_path / "out")
+    labels = pd.read_csv(done.labels)
+    assert list(labels.columns) == ["item", "label", "tag"]
+    assert len(labels) == 25
+    table = pd.read_csv(done.predictions)
+    assert table["item"].tolist() == [f"{row:03}.png" for row in range(80)]
+    assert table["probability"].between(0.5, 1).all()
+    assert set(table["label"].dropna()) == {"circle", "square"}
+    model = joblib.load(done.model)
+    # All labels, also the random ones that the session's own model does not learn.
+    assert model.classes_.tolist() == ["circle", "square"]
+    paths = [str(path) for path in sorted(folder.glob("*.png"))]
+    exec(done.code, space := {"paths": paths})
+    assert np.array_equal(space["model"].predict(paths), model.predict(paths))
+
+
+def test_one_class_makes_no_model(folder, start, tmp_path):
+    session = start(folder)
+    session.answer(session.ask()[0].row, "circle")
+    done = session.export(tmp_path / "out")
+    assert done.model is None
+    assert len(pd.read_csv(done.labels)) == 1
+    assert pd.read_csv(done.predictions)["predicted"].isna().all()
+
+
+def test_predictions_say_where_to_look(shapes, start, truth, tmp_path):
+    session = start(shapes.X, labels=tmp_path / "l.csv", strategy=margin_sampling)
+    label(session, truth, 30)
+    assert accuracy(session, shapes.y) > 0.9
+    table = session.predictions()
+    row = session.labels()["row"][0]
+    assert table.loc[row, "look"] == "" and table.loc[row, "label"] == truth(row)
+    unsure = table["probability"] < 0.6
+    assert (table.loc[unsure, "look"] == "unsure").all()
+
+
+def test_kill_loses_nothing(folder, start):
+    """A process that answers is killed in the middle; all it reported is there."""
+    code = (
+        "import sys\n"
+        "from modal_pretrain.labelling import LabelSession\n"
+        "session = LabelSession(sys.argv[1], ['circle', 'square'])\n"
+        "while True:\n"
+        "    row = session.ask()[0].row\n"
+        "    session.answer(row, 'circle')\n"
+        "    print(row, flush=True)\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        reported = [int(process.stdout.readline()) for _ in range(15)]
+        process.kill()
+        reported += [int(line) for line in process.stdout.read().split("\n")[:-1]]
+    session = start(folder)
+    found = session.labels()["row"].tolist()
+    assert found[: len(reported)] == reported
+    assert len(found) <= len(reported) + 1
+    assert session.undo() == [found[-1]]

@@ -1,0 +1,149 @@
+"""The label file: nothing lost, torn lines, other people's files, one process."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from modal_pretrain.labelling.label_file import FIELDS, LabelFile, Record, label_path
+
+RECORDS = [
+    Record(1, "a.png", "cat", "grass", asked="first", content="10:ab"),
+    Record(2, 'odd, "name".png', "dog"),
+    Record(3, "b.png", status="skipped"),
+    Record(4, "b.png", status="open", undoes=3),
+]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "labels.csv"
+
+
+def write(path, records=RECORDS):
+    file = LabelFile(path)
+    for record in records:
+        file.append([record])
+    file.close()
+
+
+def read(path):
+    file = LabelFile(path)
+    file.close()
+    return file.records
+
+
+def test_what_was_written_comes_back(path):
+    write(path)
+    assert read(path) == RECORDS
+
+
+def test_a_spreadsheet_reads_it(path):
+    write(path)
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    table = pd.read_csv(path)
+    assert tuple(table.columns) == FIELDS
+    known = table.drop_duplicates("item", keep="last").dropna(subset="label")
+    assert dict(zip(known.item, known.label, strict=True)) == {
+        "a.png": "cat",
+        'odd, "name".png': "dog",
+    }
+
+
+@pytest.mark.parametrize("lost", [1, 5, 30])
+def test_a_torn_line_is_dropped_and_the_next_starts_a_line(path, lost):
+    write(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-lost])
+    file = LabelFile(path)
+    assert file.records == RECORDS[:-1]
+    file.append([RECORDS[-1]])
+    file.close()
+    assert read(path) == RECORDS
+
+
+def test_names_that_are_not_utf8(path):
+    record = Record(1, b"caf\xe9.png".decode("utf-8", "surrogateescape"), "cat")
+    write(path, [record])
+    assert b"caf\xe9.png" in path.read_bytes()
+    assert read(path) == [record]
+
+
+def test_a_table_made_by_hand_gets_the_other_columns(path):
+    path.write_text("item,label\na.png,cat\nb.png,\nc.png,dog\n")
+    found = read(path)
+    assert [(r.answer, r.item, r.label, r.status) for r in found] == [
+        (1, "a.png", "cat", "labelled"),
+        (2, "b.png", "", "open"),
+        (3, "c.png", "dog", "labelled"),
+    ]
+    assert read(path) == found
+    assert path.read_text("utf-8-sig").startswith(",".join(FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,class\na,b\n", "is no label file"),
+        ("item,label,colour\na,b,c\n", "is no label file"),
+        ("item;label\na;b\n", "is no label file"),
+        ("item,label\na,b,c\n", "line 2 has 3 cells, the first line 2"),
+        ("item,label,status\na,b,skipped\n", "line 2: status must be one of"),
+        ("item,label,status\na,,labelled\n", "line 2: status must be one of"),
+        ("answer,item,label\none,a,b\n", "line 2: answer and undoes must be whole"),
+    ],
+)
+def test_other_files_are_refused_and_left_alone(path, text, message):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        LabelFile(path)
+    assert path.read_text() == text
+
+
+def test_a_full_disk_leaves_whole_lines(path, monkeypatch):
+    write(path)
+    before = path.read_bytes()
+    file = LabelFile(path)
+
+    class Full:
+        def write(self, data):
+            return half.write(data[:10])
+
+        def __getattr__(self, name):
+            return getattr(half, name)
+
+    half = file._file
+    file._file = Full()
+    with pytest.raises(OSError, match="only 10 of"):
+        file.append([RECORDS[0]])
+    file.close()
+    assert path.read_bytes() == before
+
+
+def test_a_second_process_is_refused(path):
+    file = LabelFile(path)
+    code = (
+        "import sys\n"
+        "from modal_pretrain.labelling.label_file import LabelFile\n"
+        "try:\n    LabelFile(sys.argv[1])\n"
+        "except TimeoutError as error:\n    print(error)\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "another process is labelling with" in refused.stdout
+    file.close()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
+def test_where_it_lies(tmp_path):
+    folder, table = tmp_path / "my.pictures", tmp_path / "texts.csv"
+    folder.mkdir()
+    table.touch()
+    assert label_path(folder, None) == tmp_path / "my.pictures-labels.csv"
+    assert label_path(table, None) == tmp_path / "texts-labels.csv"
+    with pytest.raises(ValueError, match="labels must name the file"):
+        label_path(["a", "b"], None)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        LabelFile(tmp_path / "absent" / "labels.csv")

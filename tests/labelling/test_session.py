@@ -1,0 +1,326 @@
+"""Asking, answering, taking back, and going on, without a page."""
+
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from modal_pretrain import PretrainedClassifier
+from modal_pretrain.labelling import AnsweredError, LabelSession, NotAskedError
+from modal_pretrain.query import least_confidence_sampling
+from tests.labelling.conftest import label
+
+
+def test_first_questions_come_before_anything_is_embedded(folder, start, monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(
+        PretrainedClassifier, "embed", lambda self, X: release.wait(60) and 1 / 0
+    )
+    session = start(folder)
+    asked = session.ask(3)
+    session.answer(asked[0].row, "circle")
+    assert [question.reason for question in asked] == ["first"] * 3
+    assert len({question.row for question in asked}) == 3
+    assert session.progress().embedded == 0
+    release.set()
+
+
+def test_the_same_questions_come_until_they_are_answered(folder, start, truth):
+    session = start(folder)
+    first = session.ask(5)
+    assert session.ask(5) == first and session.ask(2) == first[:2]
+    session.answer(first[0].row, truth(first[0].row))
+    assert session.ask(4) == first[1:]
+
+
+def test_an_answer_is_in_the_file_when_answer_returns(folder, start):
+    session = start(folder)
+    row = session.ask()[0].row
+    session.answer(row, "circle")
+    last = session.path.read_text("utf-8").splitlines()[-1].split(",")
+    assert last[1:5] == [f"{row:03}.png", "circle", "", "labelled"]
+    assert session.path == folder.with_name("pictures-labels.csv")
+
+
+def test_the_model_takes_over(folder, start, truth):
+    session = label(start(folder, audit_share=0), truth, 16)
+    progress = session.progress()
+    assert progress.labelled == progress.learnt == 16
+    assert progress.embedded == progress.n == 80
+    asked = session.labels()["asked"].tolist()
+    assert set(asked[:10]) == {"first"}
+    assert set(asked[10:]) <= {"unsure", "at odds", "unlike"}
+    why = session.why(session.ask()[0].row)
+    assert why.words.startswith(("The model", "Far from"))
+    assert {near.label for near in why.near} == {"circle", "square"}
+    assert why.near[0].similarity >= why.near[1].similarity
+
+
+def test_the_loop_is_the_strategy_by_hand(shapes, tmp_path, start, truth):
+    """The session asks what modAL's loop with the same labels would ask."""
+    session = start(
+        shapes.X,
+        labels=tmp_path / "l.csv",
+        strategy=least_confidence_sampling,
+        audit_share=0,
+    )
+    label(session, truth, 14)
+    known = session.labels()
+    rows = known["row"].to_numpy()
+    estimator = session.estimator.fit(shapes.X[rows], known["label"].to_numpy(str))
+    rest = np.setdiff1d(np.arange(80), rows)
+    chosen, _ = least_confidence_sampling(estimator, shapes.X[rest], n_instances=3)
+    assert [q.row for q in session.ask(3)] == rest[chosen].tolist()
+
+
+def test_a_session_goes_on_where_it_ended(folder, start, truth):
+    session = label(start(folder), truth, 12)
+    session.skip(session.ask()[0].row)
+    session.wait(60)
+    before = session.progress(), session.labels(), session.ask(5)
+    session.close()
+    again = start(folder)
+    again.wait(60)
+    assert again.progress() == before[0]
+    assert again.labels().equals(before[1])
+    assert again.ask(5) == before[2]
+    assert again.lost == ([], [], [])
+
+
+def test_undo(folder, start, truth):
+    session = start(folder)
+    rows = [question.row for question in session.ask(6)]
+    session.answer(rows[:4], "circle", tags=["red", None, "", "blue"])
+    session.answer(rows[4], "square")
+    session.cannot_tell(rows[5])
+    assert session.undo() == [rows[5]]
+    assert session.undo() == [rows[4]]
+    session.answer(rows[4], "circle")
+    session.close()
+    again = start(folder)
+    assert again.undo() == [rows[4]]
+    assert sorted(again.undo()) == sorted(rows[:4])  # many at once are one answer
+    assert again.undo() == []
+    assert again.progress().labelled == 0
+    assert {question.row for question in again.ask(6)} == set(rows)
+
+
+def test_undoing_a_correction_brings_the_first_answer_back(folder, start):
+    session = start(folder)
+    row = session.ask()[0].row
+    session.answer(row, "circle")
+    session.ask(rows=[row])
+    session.answer(row, "square")
+    assert session.progress().by_class == {"circle": 0, "square": 1}
+    session.undo()
+    assert session.progress().by_class == {"circle": 1, "square": 0}
+    session.undo()
+    assert session.progress().labelled == 0
+
+
+def test_skipped_rows_come_last_and_unknowable_ones_never(shapes, tmp_path, start):
+    session = start(shapes.X[:6], labels=tmp_path / "l.csv")
+    rows = [question.row for question in session.ask(6)]
+    session.skip(rows[0])
+    session.cannot_tell(rows[1])
+    assert [question.row for question in session.ask(10)] == [*rows[2:], rows[0]]
+    session.answer(rows[2:], "circle")
+    assert session.ask(10) == [(rows[0], "left")]
+    session.answer(rows[0], "square")
+    assert session.ask(10) == []
+
+
+def test_only_open_questions_are_answered(folder, start):
+    session = start(folder)
+    first, second = (question.row for question in session.ask(2))
+    other = next(row for row in range(80) if row not in (first, second))
+    with pytest.raises(NotAskedError, match=r"was not asked about.*ask\(rows="):
+        session.answer(other, "circle")
+    session.answer(first, "circle")
+    with pytest.raises(AnsweredError, match="answered meanwhile: circle"):
+        session.answer(first, "square")
+    with pytest.raises(AnsweredError):
+        session.answer([second, first], "square")
+    with pytest.raises(AnsweredError):
+        session.skip(first)
+    assert session.progress().labelled == 1  # all or nothing
+    session.ask(rows=[other])
+    session.answer(other, "square")
+    assert session.labels()["asked"].tolist() == ["first", "chosen"]
+
+
+@pytest.mark.parametrize(
+    "rows", [80, -1, 1.5, "1", True, [], [0, 0], [[0]], None, [0, 80]], ids=str
+)
+def test_rows_that_are_none(folder, start, rows):
+    session = start(folder)
+    session.ask(80)
+    with pytest.raises((ValueError, TypeError)):
+        session.answer(rows, "circle")
+    assert session.progress().labelled == 0
+
+
+@pytest.mark.parametrize(
+    "word", ["", " ", "a\nb", "x" * 101, "=1+1", "@sum", "\x00", None], ids=repr
+)
+def test_words_that_are_none(folder, start, word):
+    session = start(folder, classes=None)
+    row = session.ask()[0].row
+    with pytest.raises((ValueError, TypeError)):
+        session.answer(row, word)
+    with pytest.raises((ValueError, TypeError)):
+        session.add_class(word)
+    with pytest.raises((ValueError, TypeError)):
+        session.answer(row, "circle", tags=[word or "=0"])
+    assert session.classes == session.tags == []
+
+
+def test_classes_are_given_or_grow(folder, start, tmp_path):
+    session = start(folder)
+    row, other = (question.row for question in session.ask(2))
+    with pytest.raises(ValueError, match="Did you mean 'circle'"):
+        session.answer(row, "circel")
+    session.add_class("star")
+    with pytest.raises(ValueError, match="there is 'star' already"):
+        session.add_class("star")
+    session.answer(row, "star", tags="red")
+    session.close()
+    again = start(folder)
+    assert again.classes == ["circle", "square", "star"] and again.tags == ["red"]
+    again.close()
+    free = start(folder, classes=None, labels=tmp_path / "free.csv")
+    free.ask(2)
+    free.answer([row, other], ["cat", "dog"])
+    assert free.classes == ["cat", "dog"]
+
+
+def test_random_questions_measure_the_model_and_do_not_teach_it(folder, start, truth):
+    session = label(start(folder, audit_share=0.25), truth, 30)
+    asked = Counter(session.labels()["asked"])
+    assert asked["first"] == 10 and asked["audit"] == 5
+    assert session.progress().learnt == 25
+    while (question := session.ask()[0]).reason != "audit":
+        label(session, truth, 1)
+    assert session.guess(question.row) is None
+    session.answer(question.row, truth(question.row))
+    session.wait(60)
+    guess, probability = session.guess(session.ask()[0].row)
+    assert guess in ("circle", "square") and 0.5 <= probability <= 1
+
+
+def test_pictures_that_cannot_be_read_are_left_out(folder, start, truth):
+    (folder / "007.png").write_bytes(b"no picture")
+    (folder / "070.png").write_bytes((folder / "070.png").read_bytes()[:100])
+    session = label(start(folder), truth, 12)
+    assert session.unreadable() == {7, 70}
+    assert session.progress().unreadable == 2
+    assert session.progress().embedded == 78
+    assert session.predictions()["look"].tolist()[7] == "unreadable"
+    assert {7, 70}.isdisjoint(question.row for question in session.ask(80))
+
+
+def test_moved_vanished_and_changed_files_are_reported(folder, start, truth):
+    session = start(folder)
+    rows = [question.row for question in session.ask(4)]
+    for row in rows:
+        session.answer(row, truth(row))
+    session.close()
+    names = [f"{row:03}.png" for row in rows]
+    (folder / "moved").mkdir()
+    (folder / names[0]).rename(folder / "moved" / "new.png")
+    (folder / names[1]).unlink()
+    (folder / names[2]).write_bytes(b"something else")
+    again = start(folder)
+    assert again.lost.moved == [(names[0], "moved/new.png")]
+    assert again.lost.vanished == [names[1]]
+    assert again.lost.changed == [names[2]]
+    assert sorted(again.labels()["item"]) == sorted([names[0], names[3]])
+    assert again.pool.names[again.labels()["row"][0]] == "moved/new.png"
+
+
+def test_answers_are_taken_while_the_model_is_busy(folder, start):
+    busy, release = threading.Event(), threading.Event()
+
+    def slow(classifier, X, n_instances, random_state):
+        busy.set()
+        release.wait(60)
+        return np.arange(n_instances), np.zeros(n_instances)
+
+    session = start(folder, strategy=slow, first=2)
+    first, second = (question.row for question in session.ask(2))
+    session.answer([first, second], ["circle", "square"])
+    assert busy.wait(60)
+    begin = time.perf_counter()
+    for _ in range(20):
+        row = session.ask()[0].row
+        session.answer(row, "circle")
+    session.undo()
+    spent = time.perf_counter() - begin
+    release.set()
+    assert spent < 5
+    assert session.wait(60) and session.progress().learnt == 21
+
+
+def test_a_strategy_that_fails_does_not_end_the_session(folder, start):
+    def broken(classifier, X, n_instances, random_state):
+        raise ZeroDivisionError("oh no")
+
+    session = start(folder, strategy=broken, first=2)
+    rows = [question.row for question in session.ask(2)]
+    session.answer(rows, ["circle", "square"])
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: oh no"):
+        session.wait(60)
+    assert session.progress().problem == "ZeroDivisionError: oh no"
+    session.answer(session.ask()[0].row, "circle")
+    assert session.progress().labelled == 3
+
+
+def test_many_threads_answer(folder, start):
+    session = start(folder, first=4)
+    refused = []
+
+    def person(number):
+        for _ in range(8):
+            for row, _ in session.ask(4):
+                try:
+                    session.answer(row, ("circle", "square")[row % 2])
+                    break
+                except AnsweredError:
+                    refused.append(row)
+
+    people = [threading.Thread(target=person, args=(k,)) for k in range(4)]
+    for thread in people:
+        thread.start()
+    for thread in people:
+        thread.join(60)
+        assert not thread.is_alive()
+    labels = session.labels()
+    assert labels["row"].is_unique and len(labels) >= 16
+    assert session.wait(60)
+
+
+def test_two_sessions_on_one_file(folder, start):
+    start(folder)
+    with pytest.raises(TimeoutError, match="another process is labelling with"):
+        start(folder)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"audit_share": 1}, "audit_share must be"),
+        ({"first": 1}, "first must be a whole number of at least 2"),
+        ({"random_state": None}, "random_state must be"),
+        ({"classes": ["a", "a"]}, "there is 'a' already"),
+        ({"classes": "ab"}, "must be a list of str"),
+        ({"strategy": "margin"}, "strategy must be a query strategy"),
+        ({"labels": None, "pool": ["a.png"]}, "labels must name the file"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_arguments_that_do_not_fit(folder, params, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        LabelSession(**{"pool": folder, **params})
+    assert not folder.with_name("pictures-labels.csv").exists()

@@ -244,6 +244,9 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     pair = value
     if is_whole(value):
         pair = (value, value)
+    near = ""
+    if isinstance(value, str) and value.strip().isdecimal():
+        near = f" Write {value.strip()} without quotes."
     if (
         isinstance(pair, str | bytes)
         or not hasattr(pair, "__len__")
@@ -252,7 +255,7 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     ):
         raise ValueError(
             f"{name} must be a positive whole number of pixels or a pair (height, "
-            f"width) of them, got {value!r} of type {type(value).__name__}."
+            f"width) of them, got {value!r} of type {type(value).__name__}.{near}"
         )
     return int(pair[0]), int(pair[1])
 
@@ -285,6 +288,8 @@ def _same(value: Any, other: Any) -> bool:
     # By identity for None and bools: 1 == True, and arrays have no single answer.
     if other is None or isinstance(other, bool):
         return value is other
+    if is_whole(other):
+        return is_whole(value) and value == other
     return type(value) is type(other) and value == other
 
 

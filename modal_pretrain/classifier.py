@@ -55,6 +55,11 @@ class PretrainedClassifier(BaseClassifier):
         where the hardware has it. CPUs train in float32.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
+        With ``tune`` other than "head" it is always PyTorch.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where the embeddings of a frozen backbone are kept; "memory" is shared by
         all estimators of the process. A directory (str or Path) keeps them on disk
@@ -139,6 +144,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         image_size: int | tuple[int, int] | None = None,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         random_state=None,
         optimizer="auto",
@@ -197,15 +203,22 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         )
         self.image_size = image_size
         self.n_threads = n_threads
+        self.engine = engine
 
-    def fit(self, X, y, **fit_params):
+    def fit(self, X, y, sample_weight=None, **fit_params):
         """Train from the initial weights.
+
+        A fit is all or nothing: if it raises (Ctrl-C counts), the estimator is what it
+        was before, unfitted or predicting as it did.
 
         Parameters
         ----------
         X : pictures (or a table), length n, see the class
         y : array-like of shape (n,)
             Labels: integers, strings or booleans.
+        sample_weight : array-like of shape (n,), number or None
+            What each row weighs in the loss, finite and at least 0, as in scikit-learn.
+            With a frozen backbone a row of weight k is the same as k copies of it.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -216,15 +229,15 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         Raises
         ------
         TypeError, ValueError
-            If a parameter does not exist or fit, if X or y is not readable, or y has
-            labels that are not in `classes`.
+            If a parameter does not exist or fit, if X, y or the weights are not
+            readable, or y has labels that are not in `classes`.
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        return super().fit(X, y, **fit_params)
+        return super().fit(X, y, sample_weight, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on from the present weights.
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+        """Train on from the present weights; all or nothing, as `fit`.
 
         With a frozen backbone the L2 penalty pulls to the present head, not to zero,
         so what was learnt before is kept as far as the new labels allow.
@@ -236,6 +249,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes : array-like or None
             All labels there are, for the first call where the parameter `classes` is
             None, as in scikit-learn.
+        sample_weight : array-like of shape (n,), number or None
+            See `fit`.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -243,7 +258,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         -------
         self
         """
-        return super().partial_fit(X, y, classes, **fit_params)
+        return super().partial_fit(X, y, classes, sample_weight, **fit_params)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities.
@@ -261,6 +276,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         ------
         sklearn.exceptions.NotFittedError
             Before the first fit.
+        ValueError
+            If a parameter that the fit depends on is another now.
         """
         return super().predict_proba(X)
 

@@ -192,12 +192,15 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         ) from error
 
 
+_NOWHERE_ELSE = {"source": "", "file": None, "hf_hub_id": None, "url": ""}
+
+
 def _load(name, params, source, read=None) -> nn.Module:
     """Let timm load (its checkpoint filters included) and verify what it did."""
     try:
-        # Without a source of its own, the configuration that a hub or folder gives
-        # would send timm there all the same.
-        overlay = None if read is None else {"state_dict": read(), "source": ""}
+        # With a place of its own, timm's configuration or that of a hub or folder
+        # could send it there all the same.
+        overlay = None if read is None else {"state_dict": read(), **_NOWHERE_ELSE}
         with seeded(0), recorded_loads() as loads:
             backbone = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **params
@@ -210,7 +213,7 @@ def _load(name, params, source, read=None) -> nn.Module:
     config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     for kept in (config, getattr(backbone, "default_cfg", {})):
         kept.pop("state_dict", None)  # a second copy of the weights
-    if not loads and not config.get("custom_load"):
+    if not loads and (read is not None or not config.get("custom_load")):
         raise BackboneWeightsError(
             f"timm loaded nothing for backbone={name!r} from {source}."
         )

@@ -13,6 +13,7 @@ import timm
 import torch
 from torch import nn
 
+from modal_pretrain._identity import file_identity
 from modal_pretrain.backbones.device import seeded
 
 _MAX_KEYS_SHOWN = 8
@@ -24,8 +25,46 @@ class BackboneWeightsError(RuntimeError):
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint; pickled code in it is refused."""
-    return timm.models.load_state_dict(str(path), weights_only=True)
+    """Read the tensors of a checkpoint; pickled code in it is refused.
+
+    Parameters
+    ----------
+    path : Path
+        What timm reads: a state dict, alone or under a name such as "state_dict".
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        At least one.
+
+    Raises
+    ------
+    BackboneWeightsError
+        If the file can't be read, or holds no tensors by name.
+    """
+    try:
+        state = timm.models.load_state_dict(str(path), weights_only=True)
+        # A list or a tensor has no names; a number is none.
+    except (AttributeError, TypeError) as error:
+        raise BackboneWeightsError(f"{path} {_NO_STATE}") from error
+    except Exception as error:  # of pickle, zipfile, safetensors
+        size = path.stat().st_size if path.exists() else 0
+        raise BackboneWeightsError(
+            f"{path} ({size} bytes) is no checkpoint that can be read: "
+            f"{type(error).__name__}: {error}. Copy or download it again."
+        ) from error
+    if not all(isinstance(key, str) for key in state) or not any(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
+        raise BackboneWeightsError(f"{path} {_NO_STATE}")
+    return state
+
+
+_NO_STATE = (
+    "holds no weights: expected are tensors by name, as state_dict() gives them, alone "
+    "or under 'state_dict' or 'model'. Save them with torch.save(model.state_dict(), "
+    "path)."
+)
 
 
 def checkpoint_path(pretrained: str | Path) -> Path:
@@ -36,13 +75,18 @@ def checkpoint_path(pretrained: str | Path) -> Path:
             f"{pretrained!r}."
         )
     path = Path(pretrained).expanduser()
-    if not path.is_file():
-        raise BackboneWeightsError(
-            f"pretrained={str(pretrained)!r}: there is no such file. Give the path of "
-            "a .safetensors, .pth, .pt or .bin checkpoint, or True for the packaged "
-            "weights or the hub."
-        )
-    return path
+    try:
+        file_identity(path)
+    except FileNotFoundError:
+        problem = "there is no such file"
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    else:
+        return path
+    raise BackboneWeightsError(
+        f"pretrained={str(pretrained)!r}: {problem}. Give the path of a .safetensors, "
+        ".pth, .pt or .bin checkpoint, or True for the packaged weights or the hub."
+    )
 
 
 class HeadKeys:

@@ -17,7 +17,7 @@ from modAL.uncertainty import (
 from modal_pretrain import query
 from modal_pretrain._checks import imported, look_up
 from modal_pretrain._modalities import lookup
-from modal_pretrain.training.skorch_net import known_parameters
+from modal_pretrain.training.parameters import known_parameters
 
 MODELS: dict[str, dict[str, Any]] = {
     "pretrained": {"pretrained": True},

@@ -78,4 +78,4 @@ def _pictures_in(folder: Path) -> np.ndarray:
     paths = pictures_below(folder)
     if not paths:
         raise ValueError(f"there are no pictures in {folder} ({', '.join(ENDINGS)}).")
-    return np.array([str(path) for path, _ in paths])
+    return np.array([str(path) for path in paths])

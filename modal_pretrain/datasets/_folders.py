@@ -31,7 +31,22 @@ def inode(path: Path) -> Inode:
     return status.st_dev, status.st_ino
 
 
-def pictures_below(
+def pictures_below(folder: Path, *, dangling: bool = False) -> list[Path]:
+    """Image files anywhere below a folder, sorted; none comes twice.
+
+    Parameters
+    ----------
+    folder, dangling
+        See `pictures_and_inodes`.
+
+    Returns
+    -------
+    list of Path
+    """
+    return [path for path, _ in pictures_and_inodes(folder, dangling=dangling)]
+
+
+def pictures_and_inodes(
     folder: Path,
     others: list[Path] | None = None,
     *,

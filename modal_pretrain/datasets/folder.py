@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.datasets._folders import Inode, inode, pictures_below, subfolders
+from modal_pretrain.datasets._folders import (
+    Inode,
+    inode,
+    pictures_and_inodes,
+    subfolders,
+)
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._split_folders import are_splits
 from modal_pretrain.datasets._splits import draw_splits
@@ -106,7 +111,7 @@ def load_folder(
     listed: list[tuple[str, str, Path]] = []
     first: dict[Inode, Path] = {}
     for (part, label), folder in zip(classes, places, strict=True):
-        pictures = pictures_below(folder, others, outside=outside)
+        pictures = pictures_and_inodes(folder, others, outside=outside)
         if not pictures:
             raise FileNotFoundError(
                 f"the class folder {folder} has no pictures; fill or remove it"

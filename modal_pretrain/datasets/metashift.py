@@ -91,7 +91,7 @@ def load_metashift(
     split: list[str] = []
     for part, name in ((folder / "train", "train"), (folder / held_out[0], "test")):
         for label in ("cat", "dog"):
-            for file, _ in pictures_below(part / label, dangling=True):
+            for file in pictures_below(part / label, dangling=True):
                 y.append(label)
                 place.append(_place(file, label, groups, table))
                 names.append(os.path.relpath(file, folder))

@@ -12,10 +12,11 @@ from PIL import Image
 from sklearn.utils.validation import validate_data
 from torch import nn
 
-from modal_pretrain._checks import take_rows
+from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.backbones.create import data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.parameters import Pixels
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.embedding.table import TableSource, is_table
 from modal_pretrain.images.accept import as_images
@@ -29,6 +30,14 @@ class Pictures(Modality):
 
     name = "image"
     command_line = MappingProxyType({"image_size": 96})
+    rules = MappingProxyType(
+        {
+            "image_size": Pixels(),
+            "n_threads": Whole(also=(None,)),
+            "compile": OneOf((True, False)),
+        }
+    )
+    decisive = ("image_size",)
 
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
         """Check pictures, or a table, whose columns the estimator remembers."""
@@ -58,6 +67,7 @@ class Pictures(Modality):
             device,
             n_threads=estimator.n_threads,
             compile=estimator.compile,
+            engine=estimator.engine,
         )
 
     def examples(

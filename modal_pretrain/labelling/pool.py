@@ -116,7 +116,7 @@ class FilePool(Pool):
         root = Path(folder).expanduser()
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}")
-        paths = [path for path, _ in pictures_below(root)]
+        paths = pictures_below(root)
         if not paths:
             raise ValueError(f"there are no pictures in {root} or in its folders.")
         return cls(paths, root)

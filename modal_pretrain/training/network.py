@@ -87,19 +87,29 @@ class PretrainedNetwork(nn.Module):
             self.build_head(n_features, n_classes, weight.device)
         return super().load_state_dict(state_dict, *args, **kwargs)
 
-    def fit_scale(self, embedding: torch.Tensor) -> None:
+    def fit_scale(
+        self, embedding: torch.Tensor, weight: np.ndarray | None = None
+    ) -> None:
         """Centre and scale features by the training embeddings (n, d).
 
         The variance of a feature is shrunk towards the mean variance by as much as
-        ten examples weigh, so that it is safe from a single label on.
+        ten examples weigh, so that it is safe from a single label on. A row of weight
+        k counts as k rows.
         """
         embedding = embedding.to(self.scale)
-        n = len(embedding)
-        variance = embedding.var(dim=0, unbiased=False)
+        n: float = len(embedding)
+        mean = embedding.mean(dim=0)
+        if weight is None:
+            variance = embedding.var(dim=0, unbiased=False)
+        else:
+            n = float(weight.sum())
+            share = torch.from_numpy(weight / n).to(embedding)
+            mean = share @ embedding
+            variance = share @ (embedding - mean).square()
         shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (
             n + _PRIOR_EXAMPLES
         )
-        self.mean = embedding.mean(dim=0)
+        self.mean = mean
         self.scale = torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
 
     def set_anchor(self) -> None:

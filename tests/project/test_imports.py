@@ -24,6 +24,7 @@ BELOW = {
     "cache": ["_checks", "_disk"],
     "metrics": [],
     "query": ["_checks", "_lazy", "metrics"],
+    "stopping": ["query"],
     "embedding": ["backbones", "cache"],
     "modality": ["embedding", "_modalities"],
     "datasets": ["_modalities", "query"],
@@ -120,6 +121,8 @@ def test_heavy_packages_stay_in_their_place(path):
     if own in ("query", "metrics", "_checks", "_disk"):
         assert not names & {"torch", "timm", "skorch", "torchvision", "modAL", "PIL"}
         assert inner <= {"query", "metrics", "_checks", "_lazy"}
+    if own == "stopping":
+        assert not names & {"torch", "timm", "skorch", "modAL", "pandas", "matplotlib"}
     if own not in ("compat", "benchmark", "query"):
         assert "modAL" not in names
     assert "matplotlib" not in names
@@ -260,7 +263,7 @@ raise SystemExit(main(["list"]))
 
 def test_extras_are_not_needed():
     extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
-              "datasets", "starlette", "uvicorn", "yaml")  # fmt: skip
+              "datasets", "openvino", "starlette", "uvicorn", "yaml")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
         capture_output=True,

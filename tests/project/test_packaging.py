@@ -55,10 +55,17 @@ def test_the_report_is_shipped_whole():
 
 def test_extras():
     assert set(EXTRAS) == {
-        *("all", "cluster", "docs", "huggingface", "label", "test", "text"),
+        "all",
+        "cluster",
+        "docs",
+        "huggingface",
+        "label",
+        "openvino",
+        "test",
+        "text",
     }
     (everything,) = EXTRAS["all"]
-    assert everything == "modal_pretrain[cluster,huggingface,label,text]"
+    assert everything == "modal_pretrain[cluster,huggingface,label,openvino,text]"
 
 
 def test_modal_is_no_dependency():

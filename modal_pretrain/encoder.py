@@ -32,6 +32,10 @@ class TimmEncoder(BaseTransformer):
         What the backbone computes in; "auto" is bfloat16 where the hardware has it.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where embeddings are kept; "memory" is shared in the process. A directory (str
         or Path) keeps them on disk too, for other processes, see `DiskCache`.
@@ -72,6 +76,7 @@ class TimmEncoder(BaseTransformer):
         image_size: int | tuple[int, int] | None = None,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         batch_size: int | Literal["auto"] = 64,
         n_threads: int | None = None,
@@ -84,6 +89,7 @@ class TimmEncoder(BaseTransformer):
         self.image_size = image_size
         self.precision = precision
         self.device = device
+        self.engine = engine
         self.cache = cache
         self.batch_size = batch_size
         self.n_threads = n_threads

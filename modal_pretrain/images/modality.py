@@ -67,6 +67,7 @@ class Pictures(Modality):
             device,
             n_threads=estimator.n_threads,
             compile=estimator.compile,
+            engine=estimator.engine,
         )
 
     def examples(

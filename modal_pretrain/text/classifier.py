@@ -69,6 +69,11 @@ class PretrainedTextClassifier(BaseClassifier):
         where the hardware has it. CPUs train in float32.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
+        With ``tune`` other than "head" it is always PyTorch.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where the embeddings of a frozen backbone are kept.
     random_state : int, RandomState or None, default=None
@@ -139,6 +144,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         max_length: int | None = None,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         random_state=None,
         optimizer="auto",
@@ -197,6 +203,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         )
         self.pooling = pooling
         self.max_length = max_length
+        self.engine = engine
 
     def fit(self, X, y, sample_weight=None, **fit_params):
         """Train from the initial weights.

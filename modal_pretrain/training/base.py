@@ -296,6 +296,8 @@ class BaseClassifier(WeightedNet):
         backbone = self.module_.backbone if self.initialized_ else self._initial()
         encoder = self.modality.encoder(backbone, self, self._device())
         encoder.batch_size = self._rows_without_gradients()
+        if not self._is("tune", "head"):
+            encoder.engine = "torch"  # as it trains
         if trains:
             encoder.cache = None  # its weights move on
         return encoder

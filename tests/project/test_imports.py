@@ -25,6 +25,7 @@ BELOW = {
     "metrics": [],
     "reweighting": ["_checks"],
     "query": ["_checks", "_lazy", "metrics"],
+    "stopping": ["query"],
     "embedding": ["backbones", "cache"],
     "modality": ["embedding", "_modalities"],
     "datasets": ["_modalities", "query"],
@@ -121,6 +122,8 @@ def test_heavy_packages_stay_in_their_place(path):
     if own in ("query", "metrics", "reweighting", "_checks", "_disk"):
         assert not names & {"torch", "timm", "skorch", "torchvision", "modAL", "PIL"}
         assert inner <= {"query", "metrics", "reweighting", "_checks", "_lazy"}
+    if own == "stopping":
+        assert not names & {"torch", "timm", "skorch", "modAL", "pandas", "matplotlib"}
     if own not in ("compat", "benchmark", "query"):
         assert "modAL" not in names
     assert "matplotlib" not in names
@@ -259,7 +262,7 @@ raise SystemExit(main(["list"]))
 
 def test_extras_are_not_needed():
     extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
-              "datasets", "yaml")  # fmt: skip
+              "datasets", "yaml", "openvino")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
         capture_output=True,

@@ -54,9 +54,17 @@ def test_the_report_is_shipped_whole():
 
 
 def test_extras():
-    assert set(EXTRAS) == {"all", "cluster", "docs", "huggingface", "test", "text"}
+    assert set(EXTRAS) == {
+        "all",
+        "cluster",
+        "docs",
+        "huggingface",
+        "openvino",
+        "test",
+        "text",
+    }
     (everything,) = EXTRAS["all"]
-    assert everything == "modal_pretrain[cluster,huggingface,text]"
+    assert everything == "modal_pretrain[cluster,huggingface,openvino,text]"
 
 
 def test_modal_is_no_dependency():

@@ -105,8 +105,8 @@ def leading_axes(
     """
     wide = len(table) < table.shape[1]
     tall = table.T if wide else table
-    start = np.random.RandomState(seed).normal(size=(tall.shape[1], rank + _EXTRA))
-    q = start.astype(np.float32)
+    rng = np.random.RandomState(seed)
+    q = rng.normal(size=(tall.shape[1], rank + _EXTRA)).astype(np.float32)
     for matrix in [tall, tall.T] * 4:
         q = product(matrix, q)
         with one_thread():

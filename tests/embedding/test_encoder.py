@@ -241,6 +241,21 @@ def test_pytorch_without_the_probes_computes_in_float32(monkeypatch):
     assert resolve_precision("auto", torch.device("cpu")) == torch.float32
 
 
+@pytest.mark.parametrize(
+    "precision, device, expected",
+    [
+        ("bfloat16", "cpu", torch.float32),
+        ("float16", "cpu", torch.float32),
+        ("float16", "cuda", torch.float32),
+        ("bfloat16", "cuda", torch.bfloat16),
+        ("float32", "cuda", torch.float32),
+    ],
+)
+def test_precision_in_training(precision, device, expected):
+    device = torch.device(device)
+    assert resolve_precision(precision, device, training=True) == expected
+
+
 @pytest.mark.parametrize("precision", ["f8", None, 32, torch.float32])
 def test_bad_precision(make_encoder, pictures, precision):
     with pytest.raises(ValueError, match="precision must be 'auto', 'float32', "):

@@ -24,6 +24,7 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
+from modal_pretrain.training.exceptions import weights_of_exceptions
 from modal_pretrain.training.labels import check_labels, columns_of, sorted_classes
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
@@ -61,6 +62,7 @@ class BaseClassifier(WeightedNet):
         pretrained: bool | str | Path = True,
         tune: Tune = "head",
         C: float = 0.005,
+        error_weighting: float = 0.0,
         precision: str = "auto",
         cache: Cache = "memory",
         module=PretrainedNetwork,
@@ -71,6 +73,7 @@ class BaseClassifier(WeightedNet):
         self.pretrained = pretrained
         self.tune = tune
         self.C = C
+        self.error_weighting = error_weighting
         self.precision = precision
         self.cache = cache
 
@@ -160,6 +163,8 @@ class BaseClassifier(WeightedNet):
                     # What it knows of the last objective's curvature misleads it on
                     # this one: it may not take a single step.
                     self._build_optimizer()
+            if self.error_weighting:
+                weight = weights_of_exceptions(self, source, dataset, weight)
             weight = self._weight_of_rows(dataset.y, weight)
             return self._run(with_weight(dataset, weight), dataset.y, **fit_params)
 

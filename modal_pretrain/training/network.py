@@ -96,21 +96,7 @@ class PretrainedNetwork(nn.Module):
         ten examples weigh, so that it is safe from a single label on. A row of weight
         k counts as k rows.
         """
-        embedding = embedding.to(self.scale)
-        n: float = len(embedding)
-        mean = embedding.mean(dim=0)
-        if weight is None:
-            variance = embedding.var(dim=0, unbiased=False)
-        else:
-            n = float(weight.sum())
-            share = torch.from_numpy(weight / n).to(embedding)
-            mean = share @ embedding
-            variance = share @ (embedding - mean).square()
-        shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (
-            n + _PRIOR_EXAMPLES
-        )
-        self.mean = mean
-        self.scale = torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
+        self.mean, self.scale = centre_and_scale(embedding.to(self.scale), weight)
 
     def set_anchor(self) -> None:
         """Make the present head the point that the penalty pulls to."""
@@ -161,6 +147,23 @@ class PretrainedNetwork(nn.Module):
             return
         for child in module.children():
             self._rest(child, frozen)
+
+
+def centre_and_scale(
+    embedding: torch.Tensor, weight: np.ndarray | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `PretrainedNetwork.fit_scale` subtracts and multiplies by, (d,)."""
+    n: float = len(embedding)
+    mean = embedding.mean(dim=0)
+    if weight is None:
+        variance = embedding.var(dim=0, unbiased=False)
+    else:
+        n = float(weight.sum())
+        share = torch.from_numpy(weight / n).to(embedding)
+        mean = share @ embedding
+        variance = share @ (embedding - mean).square()
+    shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (n + _PRIOR_EXAMPLES)
+    return mean, torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
 
 
 def trained_parameters(backbone: nn.Module, tune: Tune) -> set[str]:

@@ -206,7 +206,7 @@ def _shrink(image: Image.Image, enough: Enough) -> None:
         width, height = enough(image.width, image.height)
     else:
         height, width = enough(image.height, image.width)
-    image.draft(None, (width, height))  # type: ignore[arg-type]
+    image.draft(None, (width, height))
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 ALL = list(HealthCheck)
@@ -17,3 +18,12 @@ settings.register_profile(
     "fuzz", max_examples=400, deadline=None, suppress_health_check=ALL
 )
 settings.load_profile(os.environ.get("ATTACK", "short"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _elsewhere(tmp_path_factory):
+    """Names of files and folders are among the odd values."""
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("here"))
+    yield
+    os.chdir(before)

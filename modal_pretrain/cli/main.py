@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from modal_pretrain.cli import bench, embed, listing, report, status
+from modal_pretrain.cli import bench, embed, label, listing, report, status
 from modal_pretrain.cli.stop import STATUS, STOP
 
 # Each adds its parser, which names the function that does the work. They import what
 # takes seconds in that function, so that help is there at once.
-COMMANDS = (bench, report, embed, status, listing)
+COMMANDS = (label, bench, report, embed, status, listing)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -36,7 +36,10 @@ def start(*arguments, **options):
     "arguments, status",
     [
         (["--help"], 0),
-        *[([name, "--help"], 0) for name in ("bench", "report", "embed", "status")],
+        *[
+            ([name, "--help"], 0)
+            for name in ("label", "bench", "report", "embed", "status")
+        ],
         (["list"], 0),
         (["bench", "--sedes", "3"], 2),
         ([], 2),
@@ -64,9 +67,9 @@ def test_each_command_is_named_in_the_help(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for name in ("bench", "report", "embed", "status", "list"):
+    for name in ("label", "bench", "report", "embed", "status", "list"):
         assert f"\n    {name} " in text
-    assert len(COMMANDS) >= 5
+    assert len(COMMANDS) >= 6
 
 
 def refused(capsys, *arguments):

@@ -202,6 +202,7 @@ def test_missing_file_is_named(make_encoder, paths):
 def test_device_auto(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr("modal_pretrain.backbones.device._check_computes", id)
     assert resolve_device("auto") == torch.device(expected)
     assert resolve_device("cpu") == resolve_device(torch.device("cpu"))
     for given, there in (("cuda:1", cuda), ("mps", mps)):

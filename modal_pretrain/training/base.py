@@ -25,9 +25,15 @@ from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
 from modal_pretrain.training.exceptions import ExceptionsNet
-from modal_pretrain.training.labels import check_labels, columns_of, sorted_classes
+from modal_pretrain.training.labels import (
+    all_classes,
+    check_labels,
+    columns_of,
+    sorted_classes,
+)
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
+from modal_pretrain.training.staged import StagedEncoder, staged
 from modal_pretrain.training.weights import (
     check_criterion,
     check_sample_weight,
@@ -52,7 +58,7 @@ class BaseClassifier(ExceptionsNet):
     """
 
     modality: ClassVar[Modality]
-    _inputs = frozenset({"inputs", "embedding"})
+    _inputs = frozenset({"inputs", "embedding", "features"})
 
     def __init__(
         self,
@@ -108,7 +114,8 @@ class BaseClassifier(ExceptionsNet):
         source = self._source(X, reset=reset)
         owner = type(self).__name__
         y = check_labels(y, source, owner)
-        known = self._all_classes(y, classes, reset=reset)
+        before = None if reset else self.classes_
+        known = all_classes(y, self.classes, classes, before)
         targets = columns_of(y, known, owner)
         weight = check_sample_weight(sample_weight, len(source))
         tags = self._tags_of(source, ignore)
@@ -127,20 +134,6 @@ class BaseClassifier(ExceptionsNet):
     def _decisive(self) -> dict[str, Any]:
         names = (*_DECISIVE, *self.modality.decisive)
         return {**super()._decisive(), **{n: getattr(self, n) for n in names}}
-
-    def _all_classes(self, y: np.ndarray, classes, *, reset: bool) -> np.ndarray:
-        """Return the sorted labels there are, by parameter, argument or y."""
-        given = sorted_classes(classes)
-        if not reset:
-            if given is not None and not np.array_equal(given, self.classes_):
-                raise ValueError(
-                    f"classes={given.tolist()} differs from the first call's: "
-                    f"{self.classes_.tolist()}."
-                )
-            return self.classes_
-        if self.classes is not None:
-            given = sorted_classes(self.classes)
-        return np.unique(y) if given is None else given
 
     def _train(
         self,
@@ -172,7 +165,9 @@ class BaseClassifier(ExceptionsNet):
         encoder = self._encoder()
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
-        return self.modality.examples(source, encoder, y)
+        examples = self.modality.examples(source, encoder, y)
+        dtype = self._dtype(training=y is not None)
+        return staged(examples, self.module_, dtype, keep=self.cache is not None)
 
     def _build_head(
         self, source: Source, dataset: Examples, weight: np.ndarray | None
@@ -269,17 +264,20 @@ class BaseClassifier(ExceptionsNet):
         device = self._device()
         x = {name: part for name, part in x.items() if name != "sample_weight"}
         x = to_tensor(x, device=device)
+        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
+        reduced = "embedding" not in x and dtype != torch.float32
+        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+            return self.module_(**x, **fit_params).float()
+
+    def _dtype(self, training: bool) -> torch.dtype:
+        """Return what the backbone computes in."""
+        device = self._device()
         dtype = resolve_precision(self.precision, device)
         # Measured: CPUs gain nothing from reduced precision when they train, and
         # float16 gradients would need scaling.
-        training = self.module_.training and torch.is_grad_enabled()
-        reduced = (
-            "embedding" not in x
-            and dtype != torch.float32
-            and not (training and (device.type == "cpu" or dtype == torch.float16))
-        )
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
-            return self.module_(**x, **fit_params).float()
+        if training and (device.type == "cpu" or dtype == torch.float16):
+            return torch.float32
+        return dtype
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, float32 (n, d), before `fit` too."""
@@ -300,6 +298,8 @@ class BaseClassifier(ExceptionsNet):
             encoder.engine = "torch"  # as it trains
         if trains:
             encoder.cache = None  # its weights move on
+            keep = self.cache is not None
+            encoder = StagedEncoder(encoder, self.module_, keep=keep)
         return encoder
 
     def _initial(self) -> nn.Module:

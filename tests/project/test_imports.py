@@ -17,6 +17,7 @@ BELOW = {
     "_disk": [],
     "_identity": [],
     "_lazy": [],
+    "_progress": [],
     "_modalities": ["_checks"],
     "compat": ["_checks", "_disk"],
     "backbones": ["_checks", "_disk", "_identity"],
@@ -26,7 +27,7 @@ BELOW = {
     "reweighting": ["_checks"],
     "query": ["_checks", "_lazy", "metrics"],
     "stopping": ["query"],
-    "embedding": ["backbones", "cache"],
+    "embedding": ["_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
     "datasets": ["_modalities", "query"],
     "training": ["reweighting", "modality"],
@@ -127,6 +128,8 @@ def test_heavy_packages_stay_in_their_place(path):
     if own not in ("compat", "benchmark", "query"):
         assert "modAL" not in names
     assert "matplotlib" not in names
+    if "page" not in path.parts:
+        assert not names & {"starlette", "uvicorn"}
     if own == "images":
         assert not names & {"timm", "skorch", "sklearn", "modAL"}
     if own == "cache":
@@ -262,7 +265,7 @@ raise SystemExit(main(["list"]))
 
 def test_extras_are_not_needed():
     extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
-              "datasets", "yaml", "openvino")  # fmt: skip
+              "datasets", "openvino", "starlette", "uvicorn", "yaml")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
         capture_output=True,

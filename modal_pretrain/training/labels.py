@@ -146,7 +146,7 @@ def all_classes(
     ----------
     y : numpy.ndarray of shape (n,)
     parameter, argument : array-like or None
-        Labels that the estimator was created with, or called with. The first goes first.
+        Labels the estimator was created with, or called with. The first goes first.
     before : numpy.ndarray or None
         Those of a call before, which stay.
 

@@ -46,6 +46,12 @@ class PretrainedClassifier(BaseClassifier):
         ``|W|^2 / 2 + C * sum of the cross-entropies``, as in scikit-learn's
         multinomial LogisticRegression. A binary problem has two columns here; its
         scikit-learn equivalent is twice this C.
+    error_weighting : float, default=0.0
+        How much more a labelled row weighs that heads trained on the others get wrong:
+        ``exp(-error_weighting * p)``, with p the out-of-fold probability of its label,
+        and all classes of equal mass (AFR [2]_; 4 is a good value). So the head learns
+        from the exceptions that selection found instead of drowning them among the
+        typical rows. See `modal_pretrain.reweighting.error_weights`. 0 turns it off.
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
@@ -116,6 +122,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     ----------
     .. [1] Tamkin et al., "Active Learning Helps Pretrained Models Learn the Intended
        Task", NeurIPS 2022, arXiv:2204.08491.
+    .. [2] Qiu et al., "Simple and fast group robustness by automatic feature
+       reweighting", ICML 2023, arXiv:2306.11074.
 
     Examples
     --------
@@ -141,6 +149,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes=None,
         class_weight=None,
         C: float = 0.005,
+        error_weighting: float = 0.0,
         image_size: int | tuple[int, int] | None = None,
         precision: str = "auto",
         device: str = "auto",
@@ -176,6 +185,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             classes=classes,
             class_weight=class_weight,
             C=C,
+            error_weighting=error_weighting,
             precision=precision,
             device=device,
             cache=cache,

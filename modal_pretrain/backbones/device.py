@@ -30,7 +30,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def _named_device(device: str | torch.device) -> torch.device:
     try:
         named = torch.device(device)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, UnicodeError):
         raise ValueError(
             "device must be 'auto' or one of PyTorch's devices, such as 'cpu', "
             f"'cuda', 'cuda:1' or 'mps', got {device!r}."

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.benchmark.grid import expand
 from modal_pretrain.benchmark.registry import make_estimator
+from modal_pretrain.benchmark.settings import expand
 from modal_pretrain.cli.bench import settings_of
 from modal_pretrain.datasets._folders import ENDINGS, pictures_below
 from modal_pretrain.datasets.registry import loader

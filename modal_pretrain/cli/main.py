@@ -1,4 +1,4 @@
-"""The command line: ``modal-pretrain bench``, ``report``, ``embed`` and ``list``."""
+"""The command line: ``modal-pretrain`` label, bench, report, embed and list."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from modal_pretrain.benchmark.report.figure import draw
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.cli.bench import add_bench, bench
 from modal_pretrain.cli.embed import add_embed, embed
+from modal_pretrain.cli.label import add_label, label
 from modal_pretrain.datasets import registry
 
 
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         description="Pretrained models as active learners: benchmark and tools.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_label(commands)
     add_bench(commands)
     report = commands.add_parser(
         "report",
@@ -57,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     args = parser().parse_args(arguments)
     commands: dict[str, Callable[[argparse.Namespace], None]] = {
+        "label": label,
         "bench": bench,
         "report": _report,
         "embed": embed,

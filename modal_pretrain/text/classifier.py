@@ -55,6 +55,9 @@ class PretrainedTextClassifier(BaseClassifier):
     C : float, default=0.005
         Inverse strength of the head's L2 penalty where the backbone is frozen, see
         `PretrainedClassifier`.
+    error_weighting : float, default=0.0
+        How much more a labelled row weighs that heads trained on the others get wrong,
+        see `PretrainedClassifier`.
     pooling : {"mean", "cls"}, default="mean"
         The embedding of a text: the mean over its tokens, or its first token's.
     max_length : int or None, default=None
@@ -136,6 +139,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes=None,
         class_weight=None,
         C: float = 0.005,
+        error_weighting: float = 0.0,
         pooling: str = "mean",
         max_length: int | None = None,
         precision: str = "auto",
@@ -171,6 +175,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             classes=classes,
             class_weight=class_weight,
             C=C,
+            error_weighting=error_weighting,
             precision=precision,
             device=device,
             cache=cache,

@@ -24,9 +24,11 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
+from modal_pretrain.training.exceptions import weights_of_exceptions
 from modal_pretrain.training.labels import check_labels, columns_of, sorted_classes
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
+from modal_pretrain.training.staged import StagedEncoder, staged
 from modal_pretrain.training.weighted_net import WeightedNet
 from modal_pretrain.training.weights import (
     check_criterion,
@@ -52,7 +54,7 @@ class BaseClassifier(WeightedNet):
     """
 
     modality: ClassVar[Modality]
-    _inputs = frozenset({"inputs", "embedding"})
+    _inputs = frozenset({"inputs", "embedding", "features"})
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class BaseClassifier(WeightedNet):
         pretrained: bool | str | Path = True,
         tune: Tune = "head",
         C: float = 0.005,
+        error_weighting: float = 0.0,
         precision: str = "auto",
         cache: Cache = "memory",
         module=PretrainedNetwork,
@@ -71,6 +74,7 @@ class BaseClassifier(WeightedNet):
         self.pretrained = pretrained
         self.tune = tune
         self.C = C
+        self.error_weighting = error_weighting
         self.precision = precision
         self.cache = cache
 
@@ -160,6 +164,8 @@ class BaseClassifier(WeightedNet):
                     # What it knows of the last objective's curvature misleads it on
                     # this one: it may not take a single step.
                     self._build_optimizer()
+            if self.error_weighting:
+                weight = weights_of_exceptions(self, source, dataset, weight)
             weight = self._weight_of_rows(dataset.y, weight)
             return self._run(with_weight(dataset, weight), dataset.y, **fit_params)
 
@@ -167,7 +173,9 @@ class BaseClassifier(WeightedNet):
         encoder = self._encoder()
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
-        return self.modality.examples(source, encoder, y)
+        examples = self.modality.examples(source, encoder, y)
+        dtype = self._dtype(training=y is not None)
+        return staged(examples, self.module_, dtype, keep=self.cache is not None)
 
     def _build_head(
         self, source: Source, dataset: Examples, weight: np.ndarray | None
@@ -264,17 +272,20 @@ class BaseClassifier(WeightedNet):
         device = self._device()
         x = {name: part for name, part in x.items() if name != "sample_weight"}
         x = to_tensor(x, device=device)
+        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
+        reduced = "embedding" not in x and dtype != torch.float32
+        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+            return self.module_(**x, **fit_params).float()
+
+    def _dtype(self, training: bool) -> torch.dtype:
+        """Return what the backbone computes in."""
+        device = self._device()
         dtype = resolve_precision(self.precision, device)
         # Measured: CPUs gain nothing from reduced precision when they train, and
         # float16 gradients would need scaling.
-        training = self.module_.training and torch.is_grad_enabled()
-        reduced = (
-            "embedding" not in x
-            and dtype != torch.float32
-            and not (training and (device.type == "cpu" or dtype == torch.float16))
-        )
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
-            return self.module_(**x, **fit_params).float()
+        if training and (device.type == "cpu" or dtype == torch.float16):
+            return torch.float32
+        return dtype
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, float32 (n, d), before `fit` too."""
@@ -295,6 +306,8 @@ class BaseClassifier(WeightedNet):
             encoder.engine = "torch"  # as it trains
         if trains:
             encoder.cache = None  # its weights move on
+            keep = self.cache is not None
+            encoder = StagedEncoder(encoder, self.module_, keep=keep)
         return encoder
 
     def _initial(self) -> nn.Module:

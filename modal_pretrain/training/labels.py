@@ -72,8 +72,11 @@ def as_labels(values: Any, name: str) -> np.ndarray:
             return categories[np.asarray(getattr(values, "cat", values).codes)]
         kind = getattr(dtype, "numpy_dtype", None)
         return np.asarray(values) if kind is None else np.asarray(values, dtype=kind)
-    objects = isinstance(values, list | tuple) or dtype == np.dtype(object)
-    if objects and np.ndim(values) == 1:
+    objects = isinstance(values, list | tuple) or (
+        dtype == np.dtype(object) and np.ndim(values) == 1
+    )
+    # Looked at one by one: NumPy can't even compare a string with bytes.
+    if objects and not any(np.ndim(value) for value in values):
         _check_kinds(list(values), name)
     array = np.asarray(values)
     if array.dtype.kind not in "fc" and array.ndim and pd.isna(array).any():

@@ -21,6 +21,7 @@ from modal_pretrain._checks import (
     is_number,
 )
 from modal_pretrain.embedding.parameters import SEED, VERBOSE
+from modal_pretrain.reweighting.errors import STRENGTH
 
 SWITCH = OneOf((True, False))
 
@@ -150,6 +151,7 @@ HEAD_RULES: Mapping[str, Rule] = {
     "class_weight": Made(
         (Mapping,), "a dict of label to weight", also=("balanced", None)
     ),
+    "error_weighting": STRENGTH,
     "module__dropout": Number(least=0, below=1),
     "module__train_batch_norm": SWITCH,
 }

@@ -107,7 +107,15 @@ def test_every_page_is_in_the_contents():
 
 def public_names():
     """Names by module that the API page has to list."""
-    for name in ("", ".query", ".datasets", ".compat", ".benchmark", ".stopping"):
+    for name in (
+        "",
+        ".query",
+        ".datasets",
+        ".compat",
+        ".benchmark",
+        ".reweighting",
+        ".stopping",
+    ):
         module = importlib.import_module(f"modal_pretrain{name}")
         yield module.__name__, {*module.__all__}
     yield (

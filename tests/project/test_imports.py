@@ -23,12 +23,13 @@ BELOW = {
     "images": ["_checks", "_identity"],
     "cache": ["_checks", "_disk"],
     "metrics": [],
+    "reweighting": ["_checks"],
     "query": ["_checks", "_lazy", "metrics"],
     "stopping": ["query"],
     "embedding": ["backbones", "cache"],
     "modality": ["embedding", "_modalities"],
     "datasets": ["_modalities", "query"],
-    "training": ["modality"],
+    "training": ["reweighting", "modality"],
     "transformer": ["modality"],
     # Pictures and texts stand beside each other; what is below knows neither.
     "images.modality": ["images", "training"],
@@ -118,14 +119,16 @@ def test_heavy_packages_stay_in_their_place(path):
         if name[:15] == "modal_pretrain."
     }
     own = top(path)
-    if own in ("query", "metrics", "_checks", "_disk"):
+    if own in ("query", "metrics", "reweighting", "_checks", "_disk"):
         assert not names & {"torch", "timm", "skorch", "torchvision", "modAL", "PIL"}
-        assert inner <= {"query", "metrics", "_checks", "_lazy"}
+        assert inner <= {"query", "metrics", "reweighting", "_checks", "_lazy"}
     if own == "stopping":
         assert not names & {"torch", "timm", "skorch", "modAL", "pandas", "matplotlib"}
     if own not in ("compat", "benchmark", "query"):
         assert "modAL" not in names
     assert "matplotlib" not in names
+    if "page" not in path.parts:
+        assert not names & {"starlette", "uvicorn"}
     if own == "images":
         assert not names & {"timm", "skorch", "sklearn", "modAL"}
     if own == "cache":
@@ -261,7 +264,7 @@ raise SystemExit(main(["list"]))
 
 def test_extras_are_not_needed():
     extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
-              "datasets", "yaml", "openvino")  # fmt: skip
+              "datasets", "openvino", "starlette", "uvicorn", "yaml")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
         capture_output=True,

@@ -22,8 +22,8 @@ train, test = data.subset("train"), data.subset("test")
 print(data)
 
 # %%
-# Ten tags: the exceptions that a person met among the labels, and as many others. All
-# other pictures stay untagged.
+# Ten tags: the exceptions that a person met among the labels, and as many
+# others. A probe guesses the rest from them.
 rng = np.random.default_rng(0)
 odd = np.flatnonzero(train.disambiguating)[:5]
 usual = rng.choice(np.flatnonzero(~train.disambiguating), 10 - len(odd), replace=False)

@@ -1,6 +1,7 @@
 """What imports what, and what importing the package does: nothing one could notice."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,12 @@ BELOW = {
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
-    "benchmark": ["classifier", "datasets", "compat", "cli"],
+    "benchmark": ["classifier", "datasets", "compat"],
     "labelling": ["classifier", "encoder", "text", "datasets"],
     "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],
+    "benchmark.__main__": ["cli"],
 }
 
 
@@ -97,6 +99,11 @@ each_module = pytest.mark.parametrize(
 
 def test_every_module_has_its_place():
     assert {top(path) for path in FILES} <= BELOW.keys()
+
+
+def test_the_map_has_no_cycle():
+    for name in BELOW:
+        assert name not in allowed(name)
 
 
 @each_module
@@ -239,6 +246,15 @@ def test_importing_the_package_and_its_defaults_leave_no_trace(tmp_path):
         '{"changed": [], "heavy": [], "benchmark": [], "network": [], "files": false}'
     )
     assert done.stdout.strip() == expected
+
+
+def test_the_picture_of_the_house_is_that_of_the_map():
+    images = PACKAGE.parent / "docs" / "images"
+    if not (images / "house.py").exists():
+        pytest.skip("the documentation is not here")
+    drawn = runpy.run_path(str(images / "house.py"))["draw"]()
+    told = "python docs/images/house.py, after a line in its NOTES for a new folder"
+    assert (images / "house.svg").read_text(encoding="utf-8") == drawn, told
 
 
 def test_public_names():

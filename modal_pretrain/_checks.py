@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -248,9 +248,9 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     if isinstance(value, str) and value.strip().isdecimal():
         near = f" Write {value.strip()} without quotes."
     if (
-        isinstance(pair, str | bytes)
-        or not hasattr(pair, "__len__")
-        or len(pair) != 2
+        not isinstance(pair, Sequence | np.ndarray)
+        or isinstance(pair, str | bytes)
+        or np.shape(pair) != (2,)
         or not all(is_whole(side) and side >= 1 for side in pair)
     ):
         raise ValueError(

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._checks import Whole
+
 Compute = Callable[[np.ndarray], np.ndarray]
+LIMIT = Whole(least=0, hint="It counts bytes, such as 50 * 10**9.")
 
 
 class RowCache(ABC):
@@ -81,9 +84,7 @@ class RowStore(RowCache):
     block_rows: int | None = None  # computed and stored at a time; None for all
 
     def __init__(self, max_bytes: int) -> None:
-        if max_bytes < 0:
-            raise ValueError(f"max_bytes must be at least 0, got {max_bytes}.")
-        self.max_bytes = max_bytes
+        self.max_bytes = LIMIT.check("max_bytes", max_bytes)
         self._lock = threading.RLock()
         self._hits = self._misses = 0
 

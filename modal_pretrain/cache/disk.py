@@ -6,14 +6,14 @@ docs/embedding-cache.md.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from modal_pretrain.cache.base import Compute, RowCache
+from modal_pretrain.cache.base import LIMIT, Compute, RowCache
+from modal_pretrain.cache.directory import directory
 from modal_pretrain.cache.memory import DEFAULT_MAX_BYTES, EmbeddingCache
 from modal_pretrain.cache.sqlite import DISK_MAX_BYTES, CacheWarning, DiskStore
 
@@ -28,8 +28,8 @@ class DiskCache(RowCache):
     Parameters
     ----------
     path : str or Path
-        A directory, made if it does not exist. Several processes may share it. A
-        read-only one serves what it has.
+        A directory, made at the first look-up if it does not exist. Several processes
+        may share it. A read-only one serves what it has.
     max_bytes : int, default=16 GiB
         Limit of the file on disk. Past it the rows stored first go first.
     memory_bytes : int, default=2 GiB
@@ -39,8 +39,8 @@ class DiskCache(RowCache):
     -----
     CacheWarning
         If rows or the whole file are damaged (they are computed again, never served),
-        or if the file can't be read or written, for example because the disk is full
-        (embedding goes on without it).
+        or if the directory or file can't be made, read or written, for example because
+        the disk is full or it belongs to somebody else (embedding goes on without it).
 
     Notes
     -----
@@ -68,7 +68,7 @@ class DiskCache(RowCache):
         memory_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
         self.store = DiskStore(path, max_bytes)
-        self.memory = EmbeddingCache(memory_bytes)
+        self.memory = EmbeddingCache(LIMIT.check("memory_bytes", memory_bytes))
 
     def get(self, encoder: str, keys: Sequence[bytes], compute: Compute) -> np.ndarray:
         """Return the embedding of each row: from memory, from disk, or computed.
@@ -173,9 +173,8 @@ def disk_cache(
     -------
     DiskCache
     """
-    key = (os.path.abspath(os.path.expanduser(path)), max_bytes, memory_bytes)
+    key = (directory(path), max_bytes, memory_bytes)
     with _LOCK:
         if key not in _SHARED:
             _SHARED[key] = DiskCache(path, max_bytes, memory_bytes)
-        _SHARED[key].store.path.mkdir(parents=True, exist_ok=True)  # deleted meanwhile
         return _SHARED[key]

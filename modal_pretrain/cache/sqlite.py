@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sqlite3
 import warnings
 import zlib
@@ -20,10 +21,12 @@ import numpy as np
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from modal_pretrain.cache.base import RowStore
+from modal_pretrain.cache.directory import directory
 
 DISK_MAX_BYTES = 16 * 1024**3
 FORMAT = 1
 
+_NAME = re.compile(r"embeddings-([0-9]+)\.sqlite")
 _PAGE = 32768
 _LOCK_SECONDS = 60.0
 _KEYS_PER_QUERY = 500  # SQLite before 3.32 takes at most 999 parameters
@@ -66,7 +69,7 @@ class DiskStore(RowStore):
     Parameters
     ----------
     path : str or Path
-        A directory, made if it does not exist.
+        A directory, made at the first look-up if it does not exist.
     max_bytes : int, default=16 GiB
         Limit of the file. Past it the rows stored first go first.
 
@@ -80,18 +83,17 @@ class DiskStore(RowStore):
 
     def __init__(self, path: str | Path, max_bytes: int = DISK_MAX_BYTES) -> None:
         super().__init__(max_bytes)
-        self.path = Path(path).expanduser().absolute()
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path = directory(path)
         self._warned: set[str] = set()
 
     # --- files: the one with the highest number counts ----------------------------
 
     def _files(self) -> list[tuple[int, Path]]:
         numbered = []
-        for file in self.path.glob("embeddings-*.sqlite"):
-            number = file.stem.removeprefix("embeddings-")
-            if number.isdecimal():
-                numbered.append((int(number), file))
+        for name in os.listdir(self.path):
+            found = _NAME.fullmatch(name)
+            if found:
+                numbered.append((int(found[1]), self.path / name))
         return sorted(numbered)
 
     def _file(self) -> Path:
@@ -154,9 +156,14 @@ class DiskStore(RowStore):
     def _guarded(self, action: Callable[[Path], T], default: T) -> T:
         """Run an action on the file; once more on a new file if it is damaged."""
         for _ in range(2):
-            file = self._file()
+            file = self.path
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = self._file()
                 return action(file)
+            except OSError as error:
+                self._warn_once(file, _in_words(error))
+                return default
             except _DAMAGE as error:
                 if _is_passing(error):
                     if not file.exists() and self._file() != file:
@@ -170,7 +177,7 @@ class DiskStore(RowStore):
                 try:
                     self._replace(file)
                 except OSError as cause:
-                    self._warn_once(file, str(cause))
+                    self._warn_once(file, _in_words(cause))
                     return default
         return default
 
@@ -180,8 +187,9 @@ class DiskStore(RowStore):
             self._warned.add(reason)
         if not seen:
             self._warn(
-                f"The embedding cache {file} can't be used now ({reason}). "
-                "Embedding goes on; what it can't keep is computed again next time."
+                f"The embedding cache {file} can't be used now ({reason}). Embedding "
+                "goes on; what it can't keep is computed again next time. Repair that, "
+                "or name another directory as cache, or 'memory'."
             )
 
     @staticmethod
@@ -269,7 +277,7 @@ class DiskStore(RowStore):
         self, file: Path, encoder: str, keys: list[bytes], rows: np.ndarray
     ) -> None:
         if not self._writable(file):
-            return self._warn_once(file, "it is read-only")
+            return self._warn_once(file, "it is read-only for this user")
         code = _code(encoder)
         # A file that another process has just replaced must not come back.
         with self._open(file, "rw" if file.exists() else "rwc") as db:
@@ -331,7 +339,9 @@ class DiskStore(RowStore):
                 ).fetchone()
 
         encoders, rows = self._guarded(count, (0, 0))
-        sizes = [file.stat().st_size for _, file in self._files()]
+        sizes = []
+        with suppress(OSError):  # `count` has said so
+            sizes = [file.stat().st_size for _, file in self._files()]
         with self._lock:
             return {
                 "encoders": encoders,
@@ -343,14 +353,28 @@ class DiskStore(RowStore):
             }
 
     def clear(self) -> None:
-        """Delete all rows, for every process, and forget the counts."""
-        for _, file in self._files()[-1:]:
-            self._replace(file)
+        """Delete all rows, for every process, and forget the counts.
+
+        Raises
+        ------
+        OSError
+            If the directory is there and nothing can be deleted in it.
+        """
+        with suppress(FileNotFoundError):
+            for _, file in self._files()[-1:]:
+                self._replace(file)
         with self._lock:
             self._hits = self._misses = 0
 
     def __reduce__(self):
         return type(self), (self.path, self.max_bytes)
+
+
+def _in_words(error: OSError) -> str:
+    """Say what keeps a directory from being used."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename} is not a directory"
+    return f"{error.strerror or error}: {error.filename}"
 
 
 def _is_passing(error: Exception) -> bool:

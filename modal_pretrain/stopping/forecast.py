@@ -57,11 +57,11 @@ class Forecast(NamedTuple):
             return f"{goal} is out of reach as it looks now"
         if self.value <= self.n_labels:
             return f"{goal} may be reached already"
-        ends = f"at least {self.low:.0f}"
-        if np.isfinite(self.high):
-            ends = f"{self.low:.0f} to {self.high:.0f}"
+        low = "now" if self.low <= self.n_labels else f"{self.low:.0f}"
+        high = f"{self.high:.0f}" if np.isfinite(self.high) else "never"
+        ends = f"between {low} and {high}"
         if not np.isfinite(self.value):
-            return f"{goal} will take {ends} labels, {self.n_labels} are there"
+            return f"{goal} will take many labels ({ends}), {self.n_labels} are there"
         return (
             f"{goal} will take about {self.value:.0f} labels ({ends}), "
             f"{self.n_labels} are there"

@@ -34,11 +34,15 @@ class Suspicious(NamedTuple):
         The label that the model would give.
     scores : numpy.ndarray of shape (k,), float64
         Probability of the suggested label minus that of the given one, in (0, 1].
+    confident : numpy.ndarray of shape (k,), bool
+        Whether the suggested class is at least as probable as is usual for rows that
+        are labelled so: the ones to look at first where the list is long.
     """
 
     rows: NDArray[np.intp]
     suggested: NDArray[Any]
     scores: NDArray[np.float64]
+    confident: NDArray[np.bool_]
 
 
 def out_of_fold(
@@ -128,10 +132,10 @@ def predict_with(
 
 
 def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
-    """Find labels that are likely slips, by confident learning [1]_.
+    """Find labels that are likely slips: another class is more probable.
 
-    A label is suspicious if another class has at least the probability that is usual
-    for rows labelled so, and more than the given one.
+    The larger the margin, the more suspicious. Which of them pass the threshold of
+    confident learning [1]_ is told too.
 
     Parameters
     ----------
@@ -167,16 +171,17 @@ def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
     """
     now = as_predictions(proba, classes)
     codes = check_labels(y, len(now.proba), now.classes)
-    member = np.eye(len(now.classes), dtype=bool)[codes]
-    size = member.sum(axis=0)
-    # A class that nobody labelled is never suggested.
-    usual = np.where(
-        size > 0, np.where(member, now.proba, 0).sum(axis=0) / np.maximum(size, 1), 2
-    )
-    given = now.proba[np.arange(len(codes)), codes]
-    other = np.where(member | (now.proba < usual), -1.0, now.proba)
+    every = np.arange(len(codes))
+    given = now.proba[every, codes]
+    other = now.proba.copy()
+    other[every, codes] = -1
     best = other.argmax(axis=1)
-    scores = other[np.arange(len(codes)), best] - given
+    scores = other[every, best] - given
     rows = np.flatnonzero(scores > 0)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
-    return Suspicious(rows, now.classes[best[rows]], scores[rows])
+    # A class that nobody labelled has no usual probability.
+    size = np.bincount(codes, minlength=len(now.classes))
+    total = np.bincount(codes, weights=given, minlength=len(now.classes))
+    usual = np.where(size > 0, total / np.maximum(size, 1), np.inf)
+    confident = other[rows, best[rows]] >= usual[best[rows]]
+    return Suspicious(rows, now.classes[best[rows]], scores[rows], confident)

@@ -15,6 +15,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds, predict_with
 _SIZES = (0.35, 0.6, 1.0)  # of the random rows, for their learning curve
 _FOLDS = 5
 _LEAST = 15  # random rows
+_LEAST_WRONG = 5  # of them, by the models that learnt from random rows alone
 _DRAWS = 1000
 # How steep error falls with labels: beyond these no curve of a classifier goes.
 _STEEP = (0.1, 1.0)
@@ -46,8 +47,8 @@ class Worth(NamedTuple):
     def __str__(self) -> str:
         if not self.tells:
             return (
-                f"cannot tell yet whether asking pays off ({self.n_random} random "
-                f"labels among {self.n_labels})"
+                f"cannot tell yet what your {self.n_labels} labels were worth, with "
+                f"{self.n_random} random ones to compare"
             )
         return (
             f"so far your {self.n_labels} labels were worth about {self.value:.0f} "
@@ -112,8 +113,8 @@ def worth_of_labels(
     Returns
     -------
     Worth
-        "Cannot tell yet" with fewer than 15 random rows or one class among them, or
-        where the interval says nothing.
+        "Cannot tell yet" with fewer than 15 random rows, one class among them or fewer
+        than five that random labels get wrong, or where the interval says nothing.
 
     Raises
     ------
@@ -133,6 +134,8 @@ def worth_of_labels(
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
     rng = as_generator(random_state)
     sizes, wrong_random, wrong_all = _judge(classifier, X, labels, drawn, rng)
+    if wrong_random[-1].sum() < _LEAST_WRONG:
+        return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
     # Resampling the random rows moves both errors together: they are paired.
     draws = rng.integers(m, size=(_DRAWS, m))
     worth = _worth(sizes, wrong_random[:, draws].mean(axis=2), wrong_all[draws], m)

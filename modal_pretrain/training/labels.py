@@ -72,8 +72,11 @@ def as_labels(values: Any, name: str) -> np.ndarray:
             return categories[np.asarray(getattr(values, "cat", values).codes)]
         kind = getattr(dtype, "numpy_dtype", None)
         return np.asarray(values) if kind is None else np.asarray(values, dtype=kind)
-    objects = isinstance(values, list | tuple) or dtype == np.dtype(object)
-    if objects and np.ndim(values) == 1:
+    objects = isinstance(values, list | tuple) or (
+        dtype == np.dtype(object) and np.ndim(values) == 1
+    )
+    # Looked at one by one: NumPy can't even compare a string with bytes.
+    if objects and not any(np.ndim(value) for value in values):
         _check_kinds(list(values), name)
     array = np.asarray(values)
     if array.dtype.kind not in "fc" and array.ndim and pd.isna(array).any():
@@ -132,6 +135,37 @@ def sorted_classes(classes: Any) -> np.ndarray | None:
     if len(labels) == 0:
         raise ValueError("classes is empty; name all labels, or leave it None.")
     return labels
+
+
+def all_classes(
+    y: np.ndarray, parameter: Any, argument: Any, before: np.ndarray | None
+) -> np.ndarray:
+    """Return the sorted labels there are.
+
+    Parameters
+    ----------
+    y : numpy.ndarray of shape (n,)
+    parameter, argument : array-like or None
+        Labels the estimator was created with, or called with. The first goes first.
+    before : numpy.ndarray or None
+        Those of a call before, which stay.
+
+    Raises
+    ------
+    ValueError
+        If the argument differs from what was before.
+    """
+    given = sorted_classes(argument)
+    if before is not None:
+        if given is not None and not np.array_equal(given, before):
+            raise ValueError(
+                f"classes={given.tolist()} differs from the first call's: "
+                f"{before.tolist()}."
+            )
+        return before
+    if parameter is not None:
+        given = sorted_classes(parameter)
+    return np.unique(y) if given is None else given
 
 
 def columns_of(y: np.ndarray, classes: np.ndarray, owner: str) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.backbones.output import check_embedding
+from modal_pretrain.backbones.split import Split
 
 Tune = str | int
 
@@ -57,6 +60,8 @@ class PretrainedNetwork(nn.Module):
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(name in trained)
         self.frozen = not trained
+        # By the form of the input, see `modal_pretrain.training.staged`.
+        self.cuts: dict[Any, Split | None] = {}
 
     def build_head(
         self,
@@ -112,13 +117,38 @@ class PretrainedNetwork(nn.Module):
         self,
         inputs: torch.Tensor | None = None,
         embedding: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return logits (n, classes) of the backbone's inputs, or of embeddings."""
-        if embedding is None:
+        """Return logits (n, classes).
+
+        Parameters
+        ----------
+        inputs : torch.Tensor of shape (n, ...)
+            As the backbone takes them; or
+        embedding : torch.Tensor of shape (n, d)
+            The backbone's output; or
+        features : torch.Tensor of shape (n, ...)
+            What its frozen stages return, at one of the `cuts`.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        if features is not None:
+            embedding = check_embedding(self._rest_for(features)(features), self)
+        elif embedding is None:
             embedding = check_embedding(self.backbone(inputs), self.backbone)
         assert self.head is not None
         embedding = (embedding.float() - self.mean) * self.scale
         return self.head(self.dropout(embedding))
+
+    def _rest_for(self, features: torch.Tensor) -> nn.Module:
+        shape = tuple(features.shape[1:])
+        cuts = [cut for cut in self.cuts.values() if cut and cut.shape == shape]
+        return cuts[-1].rest
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cuts": {}}  # traced again where they are needed
 
     def train(self, mode: bool = True) -> PretrainedNetwork:
         """Set the mode; what is frozen stays in evaluation mode."""

@@ -166,12 +166,6 @@ def test_clear():
     assert empty["rows"] == empty["hits"] == empty["misses"] == empty["bytes"] == 0
 
 
-@pytest.mark.parametrize("max_bytes", [-1, -(10**9)])
-def test_negative_limit(max_bytes):
-    with pytest.raises(ValueError, match="max_bytes must be at least 0"):
-        EmbeddingCache(max_bytes)
-
-
 @pytest.mark.parametrize("max_bytes", [10**6, 12 * 5])
 def test_threads(max_bytes):
     cache, errors = EmbeddingCache(max_bytes), []

@@ -26,6 +26,7 @@ def test_slips_come_first(labelled):
     assert (np.diff(found.scores) <= 0).all()
     first = dict(zip(found.rows.tolist(), found.suggested.tolist(), strict=True))
     assert all(first[row] == y[row] for row in slips)
+    assert found.confident[:3].all() and not found.confident.all()
 
 
 def test_out_of_fold_has_not_seen_the_row(labelled):

@@ -48,8 +48,13 @@ def test_cannot_tell_yet():
     X, y = task(40, 0)
     few = worth_of_labels(LogisticRegression(), X, y, np.arange(10))
     assert not few.tells and str(few) == (
-        "cannot tell yet whether asking pays off (10 random labels among 40)"
+        "cannot tell yet what your 40 labels were worth, with 10 random ones to compare"
     )
+    # Nothing is wrong, so nothing can be compared.
+    X, y = np.repeat([[0.0], [9.0]], 30, axis=0), np.repeat([0, 1], 30)
+    easy = worth_of_labels(LogisticRegression(), X, y, np.arange(10, 50))
+    assert not easy.tells
+    X, y = task(40, 0)
     one = worth_of_labels(LogisticRegression(), X, np.zeros(40, int), np.arange(20))
     assert not one.tells
 

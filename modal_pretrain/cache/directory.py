@@ -1,0 +1,33 @@
+"""The directory that a cache on disk is given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def directory(path: str | Path) -> Path:
+    """Return an absolute path without touching what is there, or raise.
+
+    Parameters
+    ----------
+    path : str or Path
+        "~" stands for the home directory.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it can be no directory's path, whatever the disk holds.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be a directory, got {path!r} of type {type(path).__name__}."
+        )
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ValueError(f"path must be a directory, got {text!r}. Write '.' for here.")
+    return Path(os.path.abspath(os.path.expanduser(text)))

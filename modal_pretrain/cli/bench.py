@@ -22,7 +22,7 @@ from modal_pretrain.datasets import registry
 DEFAULT_OUT = "results"
 _GIVEN = (
     *("models", "strategies", "seeds", "seed_set", "seed_set_atypical", "batch"),
-    *("rounds", "budget", "pool_sample", "references"),
+    *("rounds", "budget", "pool_sample", "references", "audit", "audit_apart"),
 )
 
 
@@ -74,6 +74,13 @@ def add_bench(commands: Any) -> None:
         nargs="*",
         metavar="NAME",
         help=f"lines for scale, of {', '.join(REFERENCES)} (both; none: no value)",
+    )
+    add("--audit", type=int, metavar="N", help="labels that measure each round (none)")
+    add(
+        "--audit-apart",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="the same ones in all rounds, left out of the pool",
     )
     add("--out", default=DEFAULT_OUT, metavar="DIR", help=f"results ({DEFAULT_OUT})")
     add("--jobs", "-j", type=int, default=None, metavar="N", help="units at a time (1)")

@@ -37,7 +37,7 @@ BELOW = {
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
-    "benchmark": ["classifier", "datasets", "compat", "cli"],
+    "benchmark": ["classifier", "datasets", "compat", "cli", "stopping"],
     "labelling": ["classifier", "encoder", "text", "datasets"],
     "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],

@@ -56,6 +56,11 @@ class PretrainedClassifier(BaseClassifier):
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
         are much faster: on a CPU, try 96. Vision transformers are adapted.
+    scaled_decoding : bool, default=True
+        Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
+        eighth of their size, down to three times what they are resized to. Large
+        photographs load several times faster; embeddings change by at most about as
+        much as bfloat16 changes them. False decodes all files whole.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What a backbone computes in when it embeds or predicts; "auto" is bfloat16
         where the hardware has it. CPUs train in float32.
@@ -151,6 +156,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         C: float = 0.005,
         error_weighting: float = 0.0,
         image_size: int | tuple[int, int] | None = None,
+        scaled_decoding: bool = True,
         precision: str = "auto",
         device: str = "auto",
         engine: str = "auto",
@@ -212,6 +218,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             **kwargs,
         )
         self.image_size = image_size
+        self.scaled_decoding = scaled_decoding
         self.n_threads = n_threads
         self.engine = engine
 

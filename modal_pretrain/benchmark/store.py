@@ -237,6 +237,30 @@ class RecordStore:
             self.path(unit), self._key(unit), self._data(), self.config.n_records(unit)
         )
 
+    def run_of(self, unit: Unit) -> list[dict[str, Any]]:
+        """Return the records of a finished unit with its seconds, see `load`.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        list of dict
+            One a round.
+
+        Raises
+        ------
+        DamagedRecords
+            If a file is not what it should be.
+        """
+        records = self.records(unit)
+        seconds = read.read_timings(self.timings_path(unit), len(records))
+        for record, spent in zip(records, seconds, strict=False):
+            record.update({f"seconds_{phase}": s for phase, s in spent.items()})
+        return records
+
     def _key(self, unit: Unit) -> dict[str, Any]:
         return {"dataset": self.config.dataset, **unit._asdict()}
 
@@ -261,13 +285,8 @@ class RecordStore:
         """
         rows: list[dict[str, Any]] = []
         for unit in self.config.units():
-            if not self.is_finished(unit):
-                continue
-            records = self.records(unit)
-            seconds = read.read_timings(self.timings_path(unit), len(records))
-            for record, spent in zip(records, seconds, strict=False):
-                record.update({f"seconds_{phase}": s for phase, s in spent.items()})
-            rows += records
+            if self.is_finished(unit):
+                rows += self.run_of(unit)
         return pd.DataFrame(rows)
 
 

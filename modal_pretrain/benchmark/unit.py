@@ -30,7 +30,13 @@ def load_data(config: BenchmarkConfig) -> GroupedDataset:
 
 @functools.lru_cache(maxsize=2)
 def _load_once(name: str, params: str) -> GroupedDataset:
-    return loader(name)(**json.loads(params))
+    given = json.loads(params)
+    try:
+        return loader(name)(**given)
+    except TypeError as error:  # what loaders raise for values of a wrong type
+        raise ValueError(
+            f"The data set {name!r} cannot be had with {given}: {error}."
+        ) from error
 
 
 def seed_set(config: BenchmarkConfig, data: GroupedDataset, seed: int) -> np.ndarray:

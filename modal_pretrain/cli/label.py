@@ -8,8 +8,10 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from modal_pretrain.cli.stop import STOP
 
-def add_label(commands: Any) -> None:
+
+def add(commands: Any) -> None:
     """Add the subcommand and its flags."""
     parser = commands.add_parser(
         "label",
@@ -35,6 +37,7 @@ def add_label(commands: Any) -> None:
     add("--host", default="127.0.0.1", metavar="NAME", help="listen elsewhere, too")
     add("--port", type=int, default=0, metavar="N", help="port (a free one)")
     add("--no-browser", action="store_true", help="do not open the page")
+    parser.set_defaults(do=label)
 
 
 def label(args: argparse.Namespace) -> None:
@@ -49,11 +52,10 @@ def label(args: argparse.Namespace) -> None:
     FileNotFoundError, ImportError, ValueError
         If something that was asked for is not possible.
     """
-    # Not earlier: the other commands need neither.
-    from modal_pretrain.labelling.label_file import label_path
-
     try:
-        from modal_pretrain.labelling.page.serve import PageServer
+        with STOP.importing():
+            from modal_pretrain.labelling.label_file import label_path
+            from modal_pretrain.labelling.page.serve import PageServer
     except ImportError as error:
         raise ImportError(
             f"the page needs {error.name}: pip install "
@@ -77,6 +79,7 @@ def label(args: argparse.Namespace) -> None:
         if not args.no_browser:
             webbrowser.open(server.address)
         server.run()
+        STOP.asked = False  # that is how the page is left; what follows is not stopped
         _leave(session, out)
 
 

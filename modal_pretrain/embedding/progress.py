@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tqdm.auto import tqdm
+from modal_pretrain._progress import progress_bar
 
 _PROGRESS_AFTER = 3.0  # seconds
 
@@ -18,7 +18,7 @@ class Progress:
     """
 
     def __init__(self, n: int, shown: bool) -> None:
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=n,
             desc="Embedding",
             unit=" rows",

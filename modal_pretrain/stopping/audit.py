@@ -144,11 +144,12 @@ class Audit:
         # Of the whole pool this draw has the earlier rows for certain.
         rows = np.concatenate([self.rows, new.rows])
         new.inclusion[self.rows] = 1
+        size = len(now.proba) - len(taught_now)
         return replace(
             self,
             predictions=now,
             taught=taught_now,
-            draws=(*self.draws, Sample(rows, new.inclusion)),
+            draws=(*self.draws, Sample(rows, new.inclusion, size)),
         )
 
     def estimate(
@@ -330,7 +331,9 @@ class Audit:
                 values, guess[there], place, chance[there], confidence
             )
         place = np.cumsum(there) - 1
-        samples = [Sample(place[d.rows], d.inclusion[there]) for d in self.draws]
+        samples = [
+            Sample(place[d.rows], d.inclusion[there], d.size) for d in self.draws
+        ]
         found = score_interval(ErrorCurves(guess[there]), samples, values, confidence)
         return Estimate(*found, n, "weighted score")
 
@@ -406,4 +409,5 @@ def draw_audit(
     check_parameters({"budget": budget, "design": design}, _RULES)
     away = check_rows("taught", taught, len(now.proba))
     drawn = draw_rows(now, budget, design, away, as_generator(random_state))
-    return Audit(now, (Sample(drawn.rows, drawn.inclusion),), drawn.design, away)
+    first = Sample(drawn.rows, drawn.inclusion, len(now.proba) - len(away))
+    return Audit(now, (first,), drawn.design, away)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import as_predictions
 from modal_pretrain.stopping._intervals import Estimate
-from modal_pretrain.stopping.audit import AuditResult
 
 _RULES = {
     "threshold": Number(above=0, most=1),

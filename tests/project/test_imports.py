@@ -38,11 +38,7 @@ BELOW = {
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
-<<<<<<< HEAD
-    "benchmark": ["classifier", "datasets", "compat", "cli", "stopping"],
-=======
-    "benchmark": ["classifier", "datasets", "compat"],
->>>>>>> main
+    "benchmark": ["classifier", "datasets", "compat", "stopping"],
     "labelling": ["classifier", "encoder", "text", "datasets"],
     "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],

@@ -56,6 +56,11 @@ class PretrainedClassifier(BaseClassifier):
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
         are much faster: on a CPU, try 96. Vision transformers are adapted.
+    scaled_decoding : bool, default=True
+        Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
+        eighth of their size, down to three times what they are resized to. Large
+        photographs load several times faster; embeddings change by at most about as
+        much as bfloat16 changes them. False decodes all files whole.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What a backbone computes in when it embeds or predicts; "auto" is bfloat16
         where the hardware has it. CPUs train in float32.
@@ -109,6 +114,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         The network, with ``backbone`` and ``head``.
     history_ : skorch.history.History
         Losses and times by epoch.
+    weighting_ : str
+        What labelled rows were weighed by beside ``sample_weight`` and `class_weight`:
+        "nothing", "errors", "tags", or "tags and errors".
     n_features_in_ : int
         Columns of X, where X is a table.
 
@@ -151,6 +159,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         C: float = 0.005,
         error_weighting: float = 0.0,
         image_size: int | tuple[int, int] | None = None,
+        scaled_decoding: bool = True,
         precision: str = "auto",
         device: str = "auto",
         engine: str = "auto",
@@ -212,10 +221,11 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             **kwargs,
         )
         self.image_size = image_size
+        self.scaled_decoding = scaled_decoding
         self.n_threads = n_threads
         self.engine = engine
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(self, X, y, sample_weight=None, ignore=None, **fit_params):
         """Train from the initial weights.
 
         A fit is all or nothing: if it raises (Ctrl-C counts), the estimator is what it
@@ -229,6 +239,12 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         sample_weight : array-like of shape (n,), number or None
             What each row weighs in the loss, finite and at least 0, as in scikit-learn.
             With a frozen backbone a row of weight k is the same as k copies of it.
+        ignore : array-like of shape (n,) or (n, k), or None
+            Tags: the value of an attribute that has nothing to do with the class (the
+            place, the hospital), or of several, for each row. Strings, whole numbers
+            or truth values; None or NaN where nobody said. What the head does with
+            them is decided by cross-validation, see
+            `modal_pretrain.reweighting.tag_weights`, and noted in ``weighting_``.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -244,9 +260,11 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        return super().fit(X, y, sample_weight, **fit_params)
+        return super().fit(X, y, sample_weight, ignore, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+    def partial_fit(
+        self, X, y=None, classes=None, sample_weight=None, ignore=None, **fit_params
+    ):
         """Train on from the present weights; all or nothing, as `fit`.
 
         With a frozen backbone the L2 penalty pulls to the present head, not to zero,
@@ -259,7 +277,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes : array-like or None
             All labels there are, for the first call where the parameter `classes` is
             None, as in scikit-learn.
-        sample_weight : array-like of shape (n,), number or None
+        sample_weight, ignore
             See `fit`.
         **fit_params
             For the module's forward, as in skorch.
@@ -268,7 +286,33 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         -------
         self
         """
-        return super().partial_fit(X, y, classes, sample_weight, **fit_params)
+        return super().partial_fit(X, y, classes, sample_weight, ignore, **fit_params)
+
+    def tag(self, X, ignore):
+        """Remember what may be ignored about rows, for every later fit that has them.
+
+        The tags stay with the rows' content, whatever fit gets them in which order, so
+        that under modAL one line tags what was just labelled:
+        ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
+        gets as ``ignore`` goes first. Clones start without.
+
+        Parameters
+        ----------
+        X : pictures (or a table), length n, see the class
+        ignore : array-like of shape (n,) or (n, k)
+            See `fit`. None forgets the tag of a row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, tags of an attribute are of several kinds, or of another
+            number of attributes than before.
+        """
+        return super().tag(X, ignore)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities.

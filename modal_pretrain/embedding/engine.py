@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 Engine = Literal["torch", "openvino"]
 
-_RULE = OneOf(("auto", "torch", "openvino"))
-_LOCK = threading.Lock()
+ENGINE = OneOf(("auto", "torch", "openvino"))
 # By network: what its passes have come to compute with in this process. A fit on a few
 # rows of a pool so gets what the pool got, and nothing is converted in vain twice.
 _SETTLED: dict[str, Engine] = {}
@@ -55,7 +54,7 @@ def check_engine(
     ImportError
         If OpenVINO was asked for and is not installed.
     """
-    _RULE.check("engine", engine)
+    ENGINE.check("engine", engine)
     if engine != "openvino":
         return engine
     reason = _against_openvino(device, dtype, compile)
@@ -117,8 +116,7 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
             )
         return "torch"
     key = encoder.network_key()
-    with _LOCK:
-        settled = _SETTLED.get(key)
+    settled = _SETTLED.get(key)
     if settled is None:
         keys = source.row_keys() if cache is not None else []
 
@@ -144,8 +142,7 @@ def _convert(encoder: Encoder, key: str) -> Engine:
             f"OpenVINO cannot compute the backbone {type(encoder.backbone).__name__}, "
             f"so PyTorch does: {error}. engine='torch' saves the attempt."
         )
-    with _LOCK:
-        return _SETTLED.setdefault(key, settled)
+    return _SETTLED.setdefault(key, settled)
 
 
 def _warn(message: str) -> None:

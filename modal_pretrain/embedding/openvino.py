@@ -10,6 +10,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import math
+import os
 import re
 import sys
 import tempfile
@@ -37,6 +38,9 @@ _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _MOST_KEPT = 4  # as many as there are shared backbones
 _LOCK = threading.RLock()
 _NETWORKS: OrderedDict[tuple, Network] = OrderedDict()
+# In a forked child: what waits for threads that the child does not have. Not even to
+# be freed.
+_OF_PARENT: list[Any] = []
 
 
 class ConversionError(RuntimeError):
@@ -300,6 +304,20 @@ class _Batch:
 
     def result(self) -> tuple[torch.Tensor, np.ndarray]:
         return self.rows, np.concatenate(self.parts)
+
+
+def _after_fork() -> None:
+    """Begin anew in a forked child, where OpenVINO's threads are missing."""
+    global _LOCK
+    _LOCK = threading.RLock()
+    if _core.cache_info().currsize:
+        _OF_PARENT.append((_core(), *_NETWORKS.values()))
+    _NETWORKS.clear()
+    _core.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.backbones.create import data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.engine import ENGINE
 from modal_pretrain.embedding.parameters import Pixels
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.embedding.table import TableSource, is_table
@@ -35,16 +36,18 @@ class Pictures(Modality):
             "image_size": Pixels(),
             "n_threads": Whole(also=(None,)),
             "compile": OneOf((True, False)),
+            "engine": ENGINE,
+            "scaled_decoding": OneOf((True, False)),
         }
     )
-    decisive = ("image_size",)
+    decisive = ("image_size", "engine", "scaled_decoding")
 
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
         """Check pictures, or a table, whose columns the estimator remembers."""
         if callable(estimator.backbone) and is_table(X):
             X = validate_data(estimator, X, dtype=np.float32, reset=reset)
             return TableSource(X)
-        return as_images(X)
+        return as_images(X).scaled(estimator.scaled_decoding)
 
     def backbone(self, estimator: Any, seed: int, device: torch.device) -> nn.Module:
         """Return the shared network, adapted to the size of the pictures."""

@@ -94,7 +94,8 @@ def orthogonal_probe_sampling(
     Examples
     --------
     >>> import numpy as np
-    >>>     >>> rng = np.random.default_rng(0)
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
     >>> X, seed = rng.normal(size=(50, 8)), rng.normal(size=(10, 8))
     >>> y = (seed[:, 0] > 0).astype(int)
     >>> model = LogisticRegression().fit(seed, y)
@@ -195,7 +196,8 @@ def divdis_sampling(
     Examples
     --------
     >>> import numpy as np
-    >>>     >>> rng = np.random.default_rng(0)
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
     >>> X = rng.choice([-1.0, 1.0], size=(200, 2)) + rng.normal(0, 0.1, (200, 2))
     >>> seed, y = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.array([1, 0])
     >>> model = LogisticRegression().fit(seed, y)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain._checks import Number, Whole
-from modal_pretrain.reweighting.out_of_fold import out_of_fold_proba
+from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 
 STRENGTH = Number(least=0, most=100)
 
@@ -99,8 +99,11 @@ def error_weights(
         )
     if offset is None:
         y = np.unique(y, return_inverse=True)[1].ravel()
-    p = out_of_fold_proba(X, y, C=C, weight=weight, offset=offset, n_folds=n_folds)
-    return equal_mass(weight * np.exp(-strength * p), y, weight.sum())
+    logits = out_of_fold_logits(
+        X, y, C=C, weight=weight, offset=offset, n_folds=n_folds
+    )
+    driven = weight * np.exp(-strength * own_proba(logits, y))
+    return equal_mass(driven, y, weight.sum())
 
 
 def equal_mass(

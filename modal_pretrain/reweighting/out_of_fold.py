@@ -40,7 +40,7 @@ def folds(X: NDArray[Any], y: NDArray[np.int64], n_folds: int) -> NDArray[np.int
     return fold
 
 
-def out_of_fold_proba(
+def out_of_fold_logits(
     X: NDArray[Any],
     y: NDArray[np.int64],
     *,
@@ -49,7 +49,7 @@ def out_of_fold_proba(
     offset: NDArray[Any] | None = None,
     n_folds: int = 5,
 ) -> NDArray[np.float64]:
-    """Return the probability of each row's own label, by heads that did not see it.
+    """Return what heads say of each row that did not see it.
 
     Parameters
     ----------
@@ -69,17 +69,19 @@ def out_of_fold_proba(
     Returns
     -------
     numpy.ndarray
-        float64 (n,); ones where all rows have one label, as nothing can be wrong there.
+        float64 (n, max(y) + 1), -inf for columns without a row. Where all rows have one
+        label, or are one, there is no other head: the row's own label is certain.
     """
     labels, columns = np.unique(y, return_inverse=True)
     columns = columns.ravel()
     weight = np.ones(len(y)) if weight is None else weight
-    if len(labels) < 2:
-        return np.ones(len(y))
+    result = np.full((len(y), labels[-1] + 1), -np.inf)
+    fold = folds(X, columns, min(n_folds, len(y)))
+    if len(labels) < 2 or len(np.unique(fold)) < 2:
+        result[np.arange(len(y)), y] = 0
+        return result
     if offset is not None:
         offset = offset[:, labels]
-    fold = folds(X, columns, min(n_folds, len(y)))
-    proba = np.empty(len(y))
     with one_thread():
         Z = coordinates(X)
 
@@ -95,12 +97,14 @@ def out_of_fold_proba(
             )
 
         whole = fit(np.ones(len(y), dtype=bool))
-        for number in range(fold.max() + 1):
+        for number in np.unique(fold):
             out = fold == number
-            if out.all():  # copies of one row alone
-                return np.ones(len(y))
             logits = fit(~out, whole).logits(Z[out])
             logits = logits if offset is None else logits + offset[out]
-            own = softmax(logits.astype(np.float64), axis=1)
-            proba[out] = own[np.arange(out.sum()), columns[out]]
-    return proba
+            result[np.ix_(out, labels)] = logits
+    return result
+
+
+def own_proba(logits: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each row's own label, float64 (n,)."""
+    return softmax(logits, axis=1)[np.arange(len(y)), y]

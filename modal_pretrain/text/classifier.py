@@ -104,6 +104,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         The network, with ``backbone`` (a `TextBackbone`) and ``head``.
     history_ : skorch.history.History
         Losses and times by epoch.
+    weighting_ : str
+        What labelled rows were weighed by beside ``sample_weight`` and `class_weight`:
+        "nothing", "errors", "tags", or "tags and errors".
 
     Notes
     -----
@@ -205,7 +208,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         self.max_length = max_length
         self.engine = engine
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(self, X, y, sample_weight=None, ignore=None, **fit_params):
         """Train from the initial weights.
 
         A fit is all or nothing: if it raises (Ctrl-C counts), the estimator is what it
@@ -219,6 +222,12 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         sample_weight : array-like of shape (n,), number or None
             What each row weighs in the loss, finite and at least 0, as in scikit-learn.
             With a frozen backbone a row of weight k is the same as k copies of it.
+        ignore : array-like of shape (n,) or (n, k), or None
+            Tags: the value of an attribute that has nothing to do with the class (the
+            place, the hospital), or of several, for each row. Strings, whole numbers
+            or truth values; None or NaN where nobody said. What the head does with
+            them is decided by cross-validation, see
+            `modal_pretrain.reweighting.tag_weights`, and noted in ``weighting_``.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -234,9 +243,11 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        return super().fit(X, y, sample_weight, **fit_params)
+        return super().fit(X, y, sample_weight, ignore, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+    def partial_fit(
+        self, X, y=None, classes=None, sample_weight=None, ignore=None, **fit_params
+    ):
         """Train on from the present weights; all or nothing, as `fit`.
 
         With a frozen backbone the L2 penalty pulls to the present head, not to zero,
@@ -249,7 +260,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes : array-like or None
             All labels there are, for the first call where the parameter `classes` is
             None, as in scikit-learn.
-        sample_weight : array-like of shape (n,), number or None
+        sample_weight, ignore
             See `fit`.
         **fit_params
             For the module's forward, as in skorch.
@@ -258,7 +269,33 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         -------
         self
         """
-        return super().partial_fit(X, y, classes, sample_weight, **fit_params)
+        return super().partial_fit(X, y, classes, sample_weight, ignore, **fit_params)
+
+    def tag(self, X, ignore):
+        """Remember what may be ignored about rows, for every later fit that has them.
+
+        The tags stay with the rows' content, whatever fit gets them in which order, so
+        that under modAL one line tags what was just labelled:
+        ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
+        gets as ``ignore`` goes first. Clones start without.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+        ignore : array-like of shape (n,) or (n, k)
+            See `fit`. None forgets the tag of a row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, tags of an attribute are of several kinds, or of another
+            number of attributes than before.
+        """
+        return super().tag(X, ignore)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities.

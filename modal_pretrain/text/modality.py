@@ -17,7 +17,7 @@ from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.embedding.encoder import Encoder
-from modal_pretrain.embedding.engine import Engine
+from modal_pretrain.embedding.engine import ENGINE, Engine
 from modal_pretrain.modality import FineTuning, Modality, register
 from modal_pretrain.text.accept import TextSource, as_texts
 from modal_pretrain.text.backbone import (
@@ -87,9 +87,13 @@ class Texts(Modality):
     name = "text"
     fine_tuning = FineTuning(torch.optim.AdamW, 5e-5, {})
     rules = MappingProxyType(
-        {"pooling": OneOf(POOLINGS), "max_length": Whole(also=(None,))}
+        {
+            "pooling": OneOf(POOLINGS),
+            "max_length": Whole(also=(None,)),
+            "engine": ENGINE,
+        }
     )
-    decisive = ("pooling", "max_length")
+    decisive = ("pooling", "max_length", "engine")
 
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> TextSource:
         """Check texts."""

@@ -24,12 +24,16 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
-from modal_pretrain.training.exceptions import weights_of_exceptions
-from modal_pretrain.training.labels import check_labels, columns_of, sorted_classes
+from modal_pretrain.training.exceptions import ExceptionsNet
+from modal_pretrain.training.labels import (
+    all_classes,
+    check_labels,
+    columns_of,
+    sorted_classes,
+)
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
 from modal_pretrain.training.staged import StagedEncoder, staged
-from modal_pretrain.training.weighted_net import WeightedNet
 from modal_pretrain.training.weights import (
     check_criterion,
     check_sample_weight,
@@ -41,7 +45,7 @@ from modal_pretrain.training.weights import (
 _DECISIVE = ("backbone", "pretrained", "tune", "classes", "precision")
 
 
-class BaseClassifier(WeightedNet):
+class BaseClassifier(ExceptionsNet):
     """A pretrained backbone and a head, trained on labelled rows of any modality.
 
     With a frozen backbone every row is embedded once, and a fit is a regularised
@@ -63,7 +67,6 @@ class BaseClassifier(WeightedNet):
         pretrained: bool | str | Path = True,
         tune: Tune = "head",
         C: float = 0.005,
-        error_weighting: float = 0.0,
         precision: str = "auto",
         cache: Cache = "memory",
         module=PretrainedNetwork,
@@ -74,49 +77,55 @@ class BaseClassifier(WeightedNet):
         self.pretrained = pretrained
         self.tune = tune
         self.C = C
-        self.error_weighting = error_weighting
         self.precision = precision
         self.cache = cache
 
     # From X and y to a trained head ---------------------------------------------------
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(self, X, y, sample_weight=None, ignore=None, **fit_params):
         """Train from the initial weights; all or nothing."""
         self._check_parameters()
         warm = self.warm_start and self.__sklearn_is_fitted__()
         with all_or_nothing(self, trains_on=warm):
-            data = self._check_training_data(X, y, sample_weight, reset=not warm)
+            data = self._check_training_data(
+                X, y, sample_weight, ignore, reset=not warm
+            )
             if not warm:
                 self.initialize()
             return self._train(*data, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+    def partial_fit(
+        self, X, y=None, classes=None, sample_weight=None, ignore=None, **fit_params
+    ):
         """Train on from the present weights; all or nothing."""
         self._check_parameters()
         first = not self.__sklearn_is_fitted__()
         with all_or_nothing(self, trains_on=self.initialized_):
             data = self._check_training_data(
-                X, y, sample_weight, reset=first, classes=classes
+                X, y, sample_weight, ignore, reset=first, classes=classes
             )
             if not self.initialized_:
                 self.initialize()
             return self._train(*data, **fit_params)
 
     def _check_training_data(
-        self, X, y, sample_weight, *, reset: bool, classes=None
-    ) -> tuple[Source, np.ndarray, np.ndarray | None]:
+        self, X, y, sample_weight, ignore, *, reset: bool, classes=None
+    ) -> tuple[Source, np.ndarray, np.ndarray | None, np.ndarray | None]:
         source = self._source(X, reset=reset)
         owner = type(self).__name__
         y = check_labels(y, source, owner)
-        known = self._all_classes(y, classes, reset=reset)
+        before = None if reset else self.classes_
+        known = all_classes(y, self.classes, classes, before)
         targets = columns_of(y, known, owner)
         weight = check_sample_weight(sample_weight, len(source))
+        tags = self._tags_of(source, ignore)
         self.classes_inferred_ = known
         if weight is not None and self.train_split is None and not weight.all():
             # Not even batch normalisation sees what weighs nothing.
             rows = np.flatnonzero(weight)
             source, targets, weight = source.take(rows), targets[rows], weight[rows]
-        return source, targets, weight
+            tags = None if tags is None else tags[rows]
+        return source, targets, weight, tags
 
     def _rules(self) -> Mapping[str, Rule]:
         shared = {**EMBEDDING_RULES, **super()._rules(), **HEAD_RULES}
@@ -126,28 +135,12 @@ class BaseClassifier(WeightedNet):
         names = (*_DECISIVE, *self.modality.decisive)
         return {**super()._decisive(), **{n: getattr(self, n) for n in names}}
 
-    def _source(self, X, *, reset: bool = False) -> Source:
-        return self.modality.read(X, self, reset=reset)
-
-    def _all_classes(self, y: np.ndarray, classes, *, reset: bool) -> np.ndarray:
-        """Return the sorted labels there are, by parameter, argument or y."""
-        given = sorted_classes(classes)
-        if not reset:
-            if given is not None and not np.array_equal(given, self.classes_):
-                raise ValueError(
-                    f"classes={given.tolist()} differs from the first call's: "
-                    f"{self.classes_.tolist()}."
-                )
-            return self.classes_
-        if self.classes is not None:
-            given = sorted_classes(self.classes)
-        return np.unique(y) if given is None else given
-
     def _train(
         self,
         source: Source,
         targets: np.ndarray,
         weight: np.ndarray | None,
+        tags: np.ndarray | None,
         **fit_params,
     ):
         self._check_unchanged()
@@ -155,7 +148,7 @@ class BaseClassifier(WeightedNet):
         with self._seeded_call():
             dataset = self._example_set(source, targets)
             if isinstance(dataset, EmbeddedSet) and self.train_split is None:
-                dataset, weight = merged(dataset, weight)
+                dataset, weight, tags = merged(dataset, weight, tags)
             if self.module_.head is None:
                 self._build_head(source, dataset, weight)
             else:
@@ -164,8 +157,7 @@ class BaseClassifier(WeightedNet):
                     # What it knows of the last objective's curvature misleads it on
                     # this one: it may not take a single step.
                     self._build_optimizer()
-            if self.error_weighting:
-                weight = weights_of_exceptions(self, source, dataset, weight)
+            weight = self._by_exceptions(source, dataset, weight, tags)
             weight = self._weight_of_rows(dataset.y, weight)
             return self._run(with_weight(dataset, weight), dataset.y, **fit_params)
 
@@ -174,7 +166,7 @@ class BaseClassifier(WeightedNet):
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
         examples = self.modality.examples(source, encoder, y)
-        dtype = self._dtype(training=y is not None)
+        dtype = self._dtype(y is not None)
         return staged(examples, self.module_, dtype, keep=self.cache is not None)
 
     def _build_head(
@@ -279,13 +271,7 @@ class BaseClassifier(WeightedNet):
 
     def _dtype(self, training: bool) -> torch.dtype:
         """Return what the backbone computes in."""
-        device = self._device()
-        dtype = resolve_precision(self.precision, device)
-        # Measured: CPUs gain nothing from reduced precision when they train, and
-        # float16 gradients would need scaling.
-        if training and (device.type == "cpu" or dtype == torch.float16):
-            return torch.float32
-        return dtype
+        return resolve_precision(self.precision, self._device(), training=training)
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, float32 (n, d), before `fit` too."""

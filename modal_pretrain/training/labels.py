@@ -137,6 +137,37 @@ def sorted_classes(classes: Any) -> np.ndarray | None:
     return labels
 
 
+def all_classes(
+    y: np.ndarray, parameter: Any, argument: Any, before: np.ndarray | None
+) -> np.ndarray:
+    """Return the sorted labels there are.
+
+    Parameters
+    ----------
+    y : numpy.ndarray of shape (n,)
+    parameter, argument : array-like or None
+        Labels the estimator was created with, or called with. The first goes first.
+    before : numpy.ndarray or None
+        Those of a call before, which stay.
+
+    Raises
+    ------
+    ValueError
+        If the argument differs from what was before.
+    """
+    given = sorted_classes(argument)
+    if before is not None:
+        if given is not None and not np.array_equal(given, before):
+            raise ValueError(
+                f"classes={given.tolist()} differs from the first call's: "
+                f"{before.tolist()}."
+            )
+        return before
+    if parameter is not None:
+        given = sorted_classes(parameter)
+    return np.unique(y) if given is None else given
+
+
 def columns_of(y: np.ndarray, classes: np.ndarray, owner: str) -> np.ndarray:
     """Return the column number of each label, int64 (n,), or raise for unknown ones."""
     known = set(classes.tolist())

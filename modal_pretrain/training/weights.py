@@ -148,9 +148,11 @@ def with_weight(examples: Examples, weight: np.ndarray | None) -> Examples:
 
 
 def merged(
-    examples: EmbeddedSet, weight: np.ndarray | None
-) -> tuple[EmbeddedSet, np.ndarray | None]:
-    """Merge equal rows of equal labels.
+    examples: EmbeddedSet,
+    weight: np.ndarray | None = None,
+    tags: np.ndarray | None = None,
+) -> tuple[EmbeddedSet, np.ndarray | None, np.ndarray | None]:
+    """Merge equal rows of equal labels and tags.
 
     So a row of weight k is, to the last bit, k copies of it, in whatever order: a sum
     in floating point knows the order of its terms.
@@ -159,23 +161,29 @@ def merged(
     ----------
     examples : EmbeddedSet
     weight : numpy.ndarray of shape (n,) or None
+    tags : numpy.ndarray of object, shape (n, k), or None
 
     Returns
     -------
     EmbeddedSet
         Unchanged where all rows differ and no weights are given.
     numpy.ndarray or None
+        Their weights.
+    numpy.ndarray or None
+        Their tags.
     """
     rows = examples.embeddings.numpy()
     labels = examples.y.astype(np.int64)
+    words = [""] * len(rows) if tags is None else [repr(row) for row in tags.tolist()]
     keys = [
-        xxh3_128_digest(row.tobytes() + label.tobytes())
-        for row, label in zip(rows, labels, strict=True)
+        xxh3_128_digest(row.tobytes() + label.tobytes() + word.encode())
+        for row, label, word in zip(rows, labels, words, strict=True)
     ]
     _, first, group = np.unique(
         np.array(keys, dtype="S16"), return_index=True, return_inverse=True
     )
     if weight is None and len(first) == len(rows):
-        return examples, None
+        return examples, None, tags
     total = np.bincount(group.ravel(), weight, minlength=len(first)).astype(float)
-    return EmbeddedSet(rows[first], labels[first]), total
+    tags = None if tags is None else tags[first]
+    return EmbeddedSet(rows[first], labels[first]), total, tags

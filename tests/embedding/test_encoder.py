@@ -202,6 +202,7 @@ def test_missing_file_is_named(make_encoder, paths):
 def test_device_auto(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr("modal_pretrain.backbones.device._check_computes", id)
     assert resolve_device("auto") == torch.device(expected)
     assert resolve_device("cpu") == resolve_device(torch.device("cpu"))
     for given, there in (("cuda:1", cuda), ("mps", mps)):
@@ -239,6 +240,21 @@ def test_pytorch_without_the_probes_computes_in_float32(monkeypatch):
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, probe, raising=False)
     assert resolve_precision("auto", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    "precision, device, expected",
+    [
+        ("bfloat16", "cpu", torch.float32),
+        ("float16", "cpu", torch.float32),
+        ("float16", "cuda", torch.float32),
+        ("bfloat16", "cuda", torch.bfloat16),
+        ("float32", "cuda", torch.float32),
+    ],
+)
+def test_precision_in_training(precision, device, expected):
+    device = torch.device(device)
+    assert resolve_precision(precision, device, training=True) == expected
 
 
 @pytest.mark.parametrize("precision", ["f8", None, 32, torch.float32])

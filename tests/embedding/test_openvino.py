@@ -1,5 +1,6 @@
 """OpenVINO computes what PyTorch does; what is kept, damaged, not convertible."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -125,6 +126,35 @@ def test_several_threads_and_processes(pictures):
         np.testing.assert_array_equal(got, expected)
     with joblib.parallel_config(backend="loky", n_jobs=2):
         np.testing.assert_array_equal(encoder.transform(pictures), expected)
+
+
+FORK = """
+import multiprocessing
+import numpy as np
+from modal_pretrain import TimmEncoder
+
+X = np.zeros((5, 32, 32, 3), np.uint8)
+encoder = TimmEncoder("test_efficientnet", pretrained=False, random_state=0,
+    image_size=32, precision="float32", device="cpu", engine="openvino", cache=None)
+expected = encoder.fit_transform(X)
+pipe, end = multiprocessing.Pipe()
+child = multiprocessing.get_context("fork").Process(
+    target=lambda: end.send(encoder.transform(X))
+)
+child.start()
+assert pipe.poll(200), "the child waits for ever"
+np.testing.assert_array_equal(pipe.recv(), expected)
+child.join(60)
+assert child.exitcode == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_computes_too():
+    # Its parent's threads are missing in it.
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_error_of_a_picture_passes_and_the_network_goes_on(pictures, paths):

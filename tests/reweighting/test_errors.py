@@ -10,7 +10,7 @@ from torch import nn
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.reweighting import error_weights
-from modal_pretrain.reweighting.out_of_fold import out_of_fold_proba
+from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 from tests.classifier.cases import KINDS, TRAINED
 
 
@@ -34,7 +34,7 @@ def test_the_formula():
     X, y, _ = spurious()
     y = np.where(np.arange(200) < 30, y, 0)  # classes of unequal size
     given = np.random.default_rng(0).uniform(0.1, 2, 200)
-    p = out_of_fold_proba(X, y, C=0.01, weight=given)
+    p = own_proba(out_of_fold_logits(X, y, C=0.01, weight=given), y)
     expected = given * np.exp(-3 * p)
     for label in (0, 1):
         expected[y == label] *= given.sum() / 2 / expected[y == label].sum()

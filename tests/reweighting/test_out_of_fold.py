@@ -5,7 +5,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.reweighting.logistic import coordinates, fit_head
-from modal_pretrain.reweighting.out_of_fold import folds, out_of_fold_proba
+from modal_pretrain.reweighting.out_of_fold import folds, out_of_fold_logits, own_proba
+
+
+def out_of_fold_proba(X, y, **params):
+    return own_proba(out_of_fold_logits(X, y, **params), y)
 
 
 def data(n=60, d=7, k=3, seed=0):

@@ -39,7 +39,7 @@ BELOW = {
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
     "benchmark": ["classifier", "datasets", "compat"],
-    "labelling": ["classifier", "encoder", "text", "datasets"],
+    "labelling": ["classifier", "encoder", "text", "datasets", "stopping"],
     "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],

@@ -38,7 +38,7 @@ BELOW = {
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
-    "benchmark": ["classifier", "datasets", "compat"],
+    "benchmark": ["classifier", "datasets", "compat", "stopping"],
     "labelling": ["classifier", "encoder", "text", "datasets", "stopping"],
     "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],

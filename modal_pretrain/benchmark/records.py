@@ -346,8 +346,10 @@ def _is_forecast(value: Any) -> bool:
 
 
 # The first records lack some; the others are there if an audit was asked for.
-_LATER = ("brier", "log_loss", "acquired_groups", "audit", "kappa", "expected_error")
-_LATER += ("stops", "forecast")
+_LATER = (
+    *("brier", "log_loss", "acquired_groups"),
+    *("audit", "kappa", "expected_error", "stops", "forecast"),
+)
 _SHARE = (_is_share, "a share from 0 to 1")
 _LOSS = (_is_loss, "a number from 0")
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {

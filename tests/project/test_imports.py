@@ -40,7 +40,7 @@ BELOW = {
     "comparison": ["classifier"],
     "benchmark": ["classifier", "datasets", "compat", "stopping"],
     "labelling": ["classifier", "encoder", "text", "datasets", "stopping"],
-    "cli": ["benchmark", "encoder", "labelling"],
+    "cli": ["benchmark", "comparison", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],
     "benchmark.__main__": ["cli"],

@@ -148,7 +148,8 @@ class Adviser:
             return None, ""
         rows = self.background.readable()
         if len(rows) > _POOL:
-            some = np.random.default_rng(0).choice(rows, _POOL, replace=False)
+            rng = np.random.default_rng(0)
+            some = rng.choice(rows, _POOL, replace=False)
             rows = np.union1d(some, list(labelled))
         proba = belief.head.predict_proba(self.background.inputs(rows))
         now = Predictions(np.asarray(proba), np.array(belief.classes))

@@ -21,7 +21,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
-_FITTED_ON = 5000  # rows of the pool that the components are found on
+_FITTED_ON = 2000  # rows of the pool that the components are found on
 
 
 class WorstPart(NamedTuple):
@@ -62,6 +62,7 @@ def worst_part(
     *,
     share: float = 0.1,
     proba: Any = None,
+    taught: Any = None,
     confidence: float = 0.95,
     random_state: RandomState = 0,
 ) -> WorstPart:
@@ -86,6 +87,8 @@ def worst_part(
         Size of the part, in (0, 1).
     proba : array-like of shape (n, n_classes) or None, default=None
         By the model to measure; None is the one at the last draw.
+    taught : array-like of int or mask, or None, default=None
+        Rows that it was taught; None is those of the last draw.
     confidence : float, default=0.95
         Of the interval.
     random_state : None, int, SeedSequence, Generator or RandomState, default=0
@@ -107,7 +110,7 @@ def worst_part(
     """
     Number(above=0, below=1).check("share", share)
     wrong = audit.wrong(y, proba)
-    weights, there = audit.weights, audit.there
+    weights, there = audit.weights, audit.left(taught)
     guess = audit.current(proba).error
     rng = as_generator(random_state)
     inside = np.zeros(len(wrong), dtype=bool)

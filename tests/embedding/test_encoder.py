@@ -286,7 +286,7 @@ def test_bad_numbers(make_encoder, pictures, name, value):
 
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_progress_bar(make_encoder, pictures, monkeypatch, capfd, verbose):
-    monkeypatch.setattr(progress, "_PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr("modal_pretrain._progress.EVERY", 0.0)
     make_encoder(verbose=verbose, cache=None).fit(pictures).transform(pictures)
     out, err = capfd.readouterr()
     assert out == ""
@@ -309,7 +309,7 @@ def bars(monkeypatch):
         def close(self):
             self.closed = True
 
-    monkeypatch.setattr(progress, "tqdm", Bar)
+    monkeypatch.setattr(progress, "progress_bar", Bar)
     return made
 
 

@@ -21,7 +21,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
-_FITTED_ON = 2000  # rows of the pool that the components are found on
+_FITTED_ON = 4000  # rows of the pool that the components are found on
 
 
 class WorstPart(NamedTuple):
@@ -121,12 +121,14 @@ def worst_part(
     else:
         features = _features(embeddings, guess, there, rng)
         fold = balanced_folds(wrong.astype(np.intp), min(_FOLDS, int(wrong.sum())), rng)
+        place, size = np.searchsorted(there, audit.rows), _size(there, share)
         for k in np.unique(fold):
-            order = _by_regression(features, audit.rows, wrong, fold != k, there)
-            part = np.isin(audit.rows, order[: _size(there, share)])
-            inside |= part & (fold == k)
+            scores = _by_regression(features, audit.rows, wrong, fold != k, there)
+            bound = np.partition(scores, -size)[-size]
+            inside |= (scores[place] >= bound) & (fold == k)
         every = np.ones(len(wrong), dtype=bool)
-        order = _by_regression(features, audit.rows, wrong, every, there)
+        scores = _by_regression(features, audit.rows, wrong, every, there)
+        order = there[np.argsort(-scores, kind="stable")]
         found_by = "confidence and embedding"
     return WorstPart(
         share_of(wrong, weights, inside, confidence),
@@ -216,9 +218,8 @@ def _by_regression(
     wrong: NDArray[np.float64],
     taught: NDArray[np.bool_],
     there: NDArray[np.intp],
-) -> NDArray[np.intp]:
-    """Order the pool's rows, those most likely wrong first."""
+) -> NDArray[np.float64]:
+    """Score the pool's rows, those most likely wrong highest."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     model.fit(features[rows[taught]], wrong[taught].astype(int))
-    scores = model.decision_function(features[there])
-    return there[np.argsort(-scores, kind="stable")]
+    return model.decision_function(features[there])

@@ -35,7 +35,9 @@ def stops(s: Summary) -> Table | None:
     for model, strategy, chosen in _audited(s):
         runs = [run for _, run in chosen.groupby("seed")]
         for rule in runs[0]["stops"].iloc[0]:
-            at = [run[[r.get(rule, False) for r in run["stops"]]].head(1) for run in runs]
+            at = [
+                run[[r.get(rule, False) for r in run["stops"]]].head(1) for run in runs
+            ]
             there = pd.concat(at)
             end = pd.concat([run.tail(1) for run in runs])
             labels = there["n_labels"].median() if len(there) else np.nan

@@ -119,7 +119,9 @@ class PretrainedNetwork(nn.Module):
     ) -> torch.Tensor:
         """Return logits (n, classes) of the backbone's inputs, or of embeddings."""
         if embedding is None:
-            embedding = check_embedding(self.backbone(inputs), self.backbone)
+            assert inputs is not None
+            output = self.backbone(inputs)
+            embedding = check_embedding(output, self.backbone, len(inputs))
         assert self.head is not None
         embedding = (embedding.float() - self.mean) * self.scale
         return self.head(self.dropout(embedding))

@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # Two processes with one thread each beat one process with two.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install demo demo-small test test-lowest test-package lint types docs linkcheck \
-	check clean
+.PHONY: install demo demo-small test test-lowest test-package fuzz lint types docs \
+	linkcheck check clean
 
 install: $(VENV)/installed
 
@@ -50,6 +50,15 @@ test-package:
 	rm -r build/sdist/modal_pretrain
 	cd build/sdist && OMP_NUM_THREADS=1 MPLBACKEND=Agg ../venv/bin/python -m pytest \
 		-n 2 --dist loadfile $(ARGS)
+
+# Odd values, damaged files and records, until a fault is found or the time is over:
+# `make fuzz MINUTES=60`.
+MINUTES ?= 10
+fuzz: install
+	end=$$(($$(date +%s) + 60 * $(MINUTES))); \
+	while [ $$(date +%s) -lt $$end ]; do \
+		ATTACK=fuzz $(PYTEST) -q -x tests/attack || exit 1; \
+	done
 
 lint: install
 	$(BIN)/ruff check .

@@ -84,8 +84,11 @@ def groups_of(sample):
     return sample.y * (sample.attribute.max() + 1) + sample.attribute
 
 
-def run(name, Z, sample, posterior=None, *, seed, n_seed, batch, labels):
-    """Run one active-learning loop; give the accuracies of each round."""
+def run(name, Z, sample, posterior=None, fit=None, *, seed, n_seed, batch, labels):
+    """Run one active-learning loop; give the areas under its curves.
+
+    ``fit(Z, y, rows)`` returns the head of the labelled rows; `head` if None.
+    """
     _, y, a, atypical, train, test, _ = sample
     strategy = CEILINGS.get(name) or getattr(query, STRATEGIES[name])
     rng = np.random.default_rng(seed)
@@ -103,7 +106,8 @@ def run(name, Z, sample, posterior=None, *, seed, n_seed, batch, labels):
     wants = inspect.signature(strategy).parameters
     rare = np.unique(groups[test][atypical[test]])
     while True:
-        model = head(Z[chosen], y[chosen])
+        rows = np.array(chosen)
+        model = fit(Z[rows], y[rows], rows) if fit else head(Z[rows], y[rows])
         right = model.predict(Z[test]) == y[test]
         by_group = {g: right[groups[test] == g].mean() for g in np.unique(groups[test])}
         odd = np.mean([by_group[g] for g in rare])

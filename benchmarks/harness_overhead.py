@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from modal_pretrain.benchmark import run, runner
+from modal_pretrain.benchmark import run, runner, unit
 from modal_pretrain.benchmark.loop import PHASES
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.benchmark.settings import read_settings
@@ -39,8 +39,8 @@ def main() -> None:
 
         return call
 
-    runner._probe = timed("probes", runner._probe)
-    runner._load_once = timed("loading", runner._load_once)
+    runner.keep_probes = timed("probes", runner.keep_probes)
+    unit._load_once = timed("loading", unit._load_once)
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         records = run(settings, out, verbose=0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -244,15 +244,18 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     pair = value
     if is_whole(value):
         pair = (value, value)
+    near = ""
+    if isinstance(value, str) and value.strip().isdecimal():
+        near = f" Write {value.strip()} without quotes."
     if (
-        isinstance(pair, str | bytes)
-        or not hasattr(pair, "__len__")
-        or len(pair) != 2
+        not isinstance(pair, Sequence | np.ndarray)
+        or isinstance(pair, str | bytes)
+        or np.shape(pair) != (2,)
         or not all(is_whole(side) and side >= 1 for side in pair)
     ):
         raise ValueError(
             f"{name} must be a positive whole number of pixels or a pair (height, "
-            f"width) of them, got {value!r} of type {type(value).__name__}."
+            f"width) of them, got {value!r} of type {type(value).__name__}.{near}"
         )
     return int(pair[0]), int(pair[1])
 
@@ -285,6 +288,8 @@ def _same(value: Any, other: Any) -> bool:
     # By identity for None and bools: 1 == True, and arrays have no single answer.
     if other is None or isinstance(other, bool):
         return value is other
+    if is_whole(other):
+        return is_whole(value) and value == other
     return type(value) is type(other) and value == other
 
 

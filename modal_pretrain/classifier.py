@@ -46,15 +46,31 @@ class PretrainedClassifier(BaseClassifier):
         ``|W|^2 / 2 + C * sum of the cross-entropies``, as in scikit-learn's
         multinomial LogisticRegression. A binary problem has two columns here; its
         scikit-learn equivalent is twice this C.
+    error_weighting : float, default=0.0
+        How much more a labelled row weighs that heads trained on the others get wrong:
+        ``exp(-error_weighting * p)``, with p the out-of-fold probability of its label,
+        and all classes of equal mass (AFR [2]_; 4 is a good value). So the head learns
+        from the exceptions that selection found instead of drowning them among the
+        typical rows. See `modal_pretrain.reweighting.error_weights`. 0 turns it off.
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
         are much faster: on a CPU, try 96. Vision transformers are adapted.
+    scaled_decoding : bool, default=True
+        Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
+        eighth of their size, down to three times what they are resized to. Large
+        photographs load several times faster; embeddings change by at most about as
+        much as bfloat16 changes them. False decodes all files whole.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What a backbone computes in when it embeds or predicts; "auto" is bfloat16
         where the hardware has it. CPUs train in float32.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
+        With ``tune`` other than "head" it is always PyTorch.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where the embeddings of a frozen backbone are kept; "memory" is shared by
         all estimators of the process. A directory (str or Path) keeps them on disk
@@ -98,6 +114,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         The network, with ``backbone`` and ``head``.
     history_ : skorch.history.History
         Losses and times by epoch.
+    weighting_ : str
+        What labelled rows were weighed by beside ``sample_weight`` and `class_weight`:
+        "nothing", "errors", "tags", or "tags and errors".
     n_features_in_ : int
         Columns of X, where X is a table.
 
@@ -111,6 +130,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     ----------
     .. [1] Tamkin et al., "Active Learning Helps Pretrained Models Learn the Intended
        Task", NeurIPS 2022, arXiv:2204.08491.
+    .. [2] Qiu et al., "Simple and fast group robustness by automatic feature
+       reweighting", ICML 2023, arXiv:2306.11074.
 
     Examples
     --------
@@ -136,9 +157,12 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes=None,
         class_weight=None,
         C: float = 0.005,
+        error_weighting: float = 0.0,
         image_size: int | tuple[int, int] | None = None,
+        scaled_decoding: bool = True,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         random_state=None,
         optimizer="auto",
@@ -170,6 +194,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             classes=classes,
             class_weight=class_weight,
             C=C,
+            error_weighting=error_weighting,
             precision=precision,
             device=device,
             cache=cache,
@@ -196,16 +221,30 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             **kwargs,
         )
         self.image_size = image_size
+        self.scaled_decoding = scaled_decoding
         self.n_threads = n_threads
+        self.engine = engine
 
-    def fit(self, X, y, **fit_params):
+    def fit(self, X, y, sample_weight=None, ignore=None, **fit_params):
         """Train from the initial weights.
+
+        A fit is all or nothing: if it raises (Ctrl-C counts), the estimator is what it
+        was before, unfitted or predicting as it did.
 
         Parameters
         ----------
         X : pictures (or a table), length n, see the class
         y : array-like of shape (n,)
             Labels: integers, strings or booleans.
+        sample_weight : array-like of shape (n,), number or None
+            What each row weighs in the loss, finite and at least 0, as in scikit-learn.
+            With a frozen backbone a row of weight k is the same as k copies of it.
+        ignore : array-like of shape (n,) or (n, k), or None
+            Tags: the value of an attribute that has nothing to do with the class (the
+            place, the hospital), or of several, for each row. Strings, whole numbers
+            or truth values; None or NaN where nobody said. What the head does with
+            them is decided by cross-validation, see
+            `modal_pretrain.reweighting.tag_weights`, and noted in ``weighting_``.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -216,15 +255,17 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         Raises
         ------
         TypeError, ValueError
-            If a parameter does not exist or fit, if X or y is not readable, or y has
-            labels that are not in `classes`.
+            If a parameter does not exist or fit, if X, y or the weights are not
+            readable, or y has labels that are not in `classes`.
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        return super().fit(X, y, **fit_params)
+        return super().fit(X, y, sample_weight, ignore, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on from the present weights.
+    def partial_fit(
+        self, X, y=None, classes=None, sample_weight=None, ignore=None, **fit_params
+    ):
+        """Train on from the present weights; all or nothing, as `fit`.
 
         With a frozen backbone the L2 penalty pulls to the present head, not to zero,
         so what was learnt before is kept as far as the new labels allow.
@@ -236,6 +277,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes : array-like or None
             All labels there are, for the first call where the parameter `classes` is
             None, as in scikit-learn.
+        sample_weight, ignore
+            See `fit`.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -243,7 +286,33 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         -------
         self
         """
-        return super().partial_fit(X, y, classes, **fit_params)
+        return super().partial_fit(X, y, classes, sample_weight, ignore, **fit_params)
+
+    def tag(self, X, ignore):
+        """Remember what may be ignored about rows, for every later fit that has them.
+
+        The tags stay with the rows' content, whatever fit gets them in which order, so
+        that under modAL one line tags what was just labelled:
+        ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
+        gets as ``ignore`` goes first. Clones start without.
+
+        Parameters
+        ----------
+        X : pictures (or a table), length n, see the class
+        ignore : array-like of shape (n,) or (n, k)
+            See `fit`. None forgets the tag of a row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, tags of an attribute are of several kinds, or of another
+            number of attributes than before.
+        """
+        return super().tag(X, ignore)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities.
@@ -261,6 +330,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         ------
         sklearn.exceptions.NotFittedError
             Before the first fit.
+        ValueError
+            If a parameter that the fit depends on is another now.
         """
         return super().predict_proba(X)
 

@@ -28,10 +28,19 @@ class TimmEncoder(BaseTransformer):
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with. Vision transformers are adapted.
+    scaled_decoding : bool, default=True
+        Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
+        eighth of their size, down to three times what they are resized to. Large
+        photographs load several times faster; embeddings change by at most about as
+        much as bfloat16 changes them. False decodes all files whole.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What the backbone computes in; "auto" is bfloat16 where the hardware has it.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where embeddings are kept; "memory" is shared in the process. A directory (str
         or Path) keeps them on disk too, for other processes, see `DiskCache`.
@@ -70,8 +79,10 @@ class TimmEncoder(BaseTransformer):
         *,
         pretrained: bool | str | Path = True,
         image_size: int | tuple[int, int] | None = None,
+        scaled_decoding: bool = True,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         batch_size: int | Literal["auto"] = 64,
         n_threads: int | None = None,
@@ -82,8 +93,10 @@ class TimmEncoder(BaseTransformer):
         self.backbone = backbone
         self.pretrained = pretrained
         self.image_size = image_size
+        self.scaled_decoding = scaled_decoding
         self.precision = precision
         self.device = device
+        self.engine = engine
         self.cache = cache
         self.batch_size = batch_size
         self.n_threads = n_threads

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from modal_pretrain._checks import Rule
 from modal_pretrain._modalities import KNOWN, lookup, names
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
@@ -74,11 +75,18 @@ class Modality(ABC):
     command_line : mapping of str to object
         Parameters of the classifier that ``modal-pretrain bench`` sets where nobody
         does, with their values.
+    rules : mapping of str to Rule
+        What parameters of its own may be, see `modal_pretrain._checks`.
+    decisive : tuple of str
+        Those among its parameters that embeddings depend on: a fitted classifier
+        refuses to predict once they are others.
     """
 
     name: str
     fine_tuning: FineTuning = FineTuning()
     command_line: Mapping[str, Any] = MappingProxyType({})
+    rules: Mapping[str, Rule] = MappingProxyType({})
+    decisive: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:

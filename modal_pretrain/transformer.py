@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,8 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from modal_pretrain._checks import Rule, check_parameters
 from modal_pretrain.backbones.device import resolve_device
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.parameters import BATCH_SIZE, EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Modality
 
@@ -33,6 +36,7 @@ class BaseTransformer(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Load the backbone; check that X is readable."""
+        check_parameters(vars(self), self._rules())
         source = self._source(X, reset=True)
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
@@ -42,13 +46,19 @@ class BaseTransformer(TransformerMixin, BaseEstimator):
 
     def transform(self, X) -> np.ndarray:
         """Embed X: float32 (n, d)."""
+        check_parameters(vars(self), self._rules())
         check_is_fitted(self)
         return self._encoder().encode(self._source(X))
 
     def embed_to(self, X, path: str | Path) -> np.memmap:
         """Embed X into a .npy file and open that memory-mapped, for reading."""
+        check_parameters(vars(self), self._rules())
         check_is_fitted(self)
         return self._encoder().encode_to(self._source(X), path)
+
+    def _rules(self) -> Mapping[str, Rule]:
+        """Say what each parameter may be."""
+        return {**EMBEDDING_RULES, "batch_size": BATCH_SIZE, **self.modality.rules}
 
     def _source(self, X, *, reset: bool = False) -> Source:
         return self.modality.read(X, self, reset=reset)

@@ -122,7 +122,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     if pretrained is True:
         if "pretrained" not in _parameter_names(factory):
             raise ValueError(
-                f"pretrained=True, but the factory {describe(factory)} takes no "
+                f"pretrained=True, but backbone={describe(factory)} takes no "
                 "argument 'pretrained', so nobody can tell whether its weights were "
                 "trained. Pass pretrained=False if they are random, the path of a "
                 "checkpoint to load into it, or give the factory that argument."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -12,6 +13,7 @@ _DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+PRECISIONS = ("auto", *_DTYPES)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -28,7 +30,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def _named_device(device: str | torch.device) -> torch.device:
     try:
         named = torch.device(device)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, UnicodeError):
         raise ValueError(
             "device must be 'auto' or one of PyTorch's devices, such as 'cpu', "
             f"'cuda', 'cuda:1' or 'mps', got {device!r}."
@@ -42,7 +44,21 @@ def _named_device(device: str | torch.device) -> torch.device:
             f"device={device!r}, but PyTorch finds no such device here. device='auto' "
             "takes what there is."
         )
+    _check_computes(named)
     return named
+
+
+@functools.cache
+def _check_computes(device: torch.device) -> None:
+    # "meta" has no values; others need a build of PyTorch that has them.
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={str(device)!r}, but PyTorch can't compute there: {reason} "
+            "device='auto' takes what there is."
+        ) from None
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # PyTorch is imported where a file is read
+    import torch
 
 # Numbers of fields in onnx.proto3.
 _GRAPH = 7
@@ -82,6 +84,8 @@ def _tensor(message: memoryview) -> tuple[str, torch.Tensor | None]:
         return name, None
     # The file's bytes are read-only, and PyTorch wants to be able to write.
     values = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+    import torch
+
     return name, torch.from_numpy(values.reshape(dims))
 
 

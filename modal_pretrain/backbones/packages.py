@@ -1,7 +1,8 @@
 """Pretrained weights that come as installed Python packages.
 
 One entry of a table says all there is to know of one: package, file, format, how its
-tensors are renamed, licence and checksum. The packages' code is never imported.
+tensors are renamed, licence and checksum. The packages' code is never imported, and
+PyTorch not before weights are loaded.
 """
 
 from __future__ import annotations
@@ -13,16 +14,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import timm
-import torch
-
-from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.onnx_file import read_onnx
 from modal_pretrain.backbones.renames import State, dinov2_to_timm, in_order
-from modal_pretrain.backbones.weights import BackboneWeightsError
 
 
 def _read_torch(path: Path) -> State:
+    import torch
+
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -86,6 +84,8 @@ class PackagedWeights:
 
     def verified_path(self) -> Path:
         """Return the file's path once its checksum is found right."""
+        from modal_pretrain.backbones.weights import BackboneWeightsError
+
         path = self.path()
         repair = self.install.replace("install", "install --force-reinstall", 1)
         try:
@@ -108,6 +108,12 @@ class PackagedWeights:
 
         The file may or may not hold the classification head.
         """
+        import timm
+        import torch
+
+        from modal_pretrain.backbones.device import seeded
+        from modal_pretrain.backbones.weights import BackboneWeightsError
+
         path = self.verified_path()
         stored = self.read(path)
         problem = ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
-State = dict[str, torch.Tensor]
+if TYPE_CHECKING:  # the names of packages can be had without PyTorch
+    import torch
+
+State = dict[str, "torch.Tensor"]
 
 
 def in_order(stored: State, expected: State) -> State:
@@ -27,6 +30,8 @@ def dinov2_to_timm(stored: State, expected: State) -> State:
     Linear layers are stored transposed, queries, keys and values apart, and the
     position of the class token apart from the others'.
     """
+    import torch
+
     root, graph = "backbone.", "/backbone/"
     try:
         found = {

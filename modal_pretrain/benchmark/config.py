@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
+
+from modal_pretrain._checks import Made, Rule, Whole, did_you_mean
 
 ORACLE = "group_balanced"  # the strategy that is shown the groups
 FULL = "full"  # not a strategy: one fit on the whole train split
@@ -16,6 +18,14 @@ REFERENCES = ("oracle", "full")
 _AXES = ("models", "strategies", "seeds", "references")
 # Where and how fast it runs, not what comes out.
 _EXECUTION = ("cache", "n_threads", "verbose")
+_NAME = Made((str,), called="a name")
+_SEED = Whole(least=0)
+_PARAMS = Made(
+    called="names and values",
+    test=lambda value: (
+        isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    ),
+)
 
 
 class Unit(NamedTuple):
@@ -81,13 +91,21 @@ class BenchmarkConfig:
     references: tuple[str, ...] = REFERENCES
 
     def __post_init__(self) -> None:
+        _NAME.check("dataset", self.dataset)
+        for name in ("dataset_params", "estimator_params"):
+            _PARAMS.check(name, getattr(self, name))
         for name in _AXES:
             values = getattr(self, name)
             if isinstance(values, str):
                 raise ValueError(
                     f"{name} must be a list, got {values!r}: write [{values!r}]."
                 )
-            values = tuple(values)
+            if not isinstance(values, list | tuple):
+                raise ValueError(f"{name} must be a list, got {values!r}.")
+            rule = _SEED if name == "seeds" else _NAME
+            for value in values:
+                rule.check(f"each of {name}", value)
+            values = tuple(int(v) if name == "seeds" else v for v in values)
             object.__setattr__(self, name, values)
             if len(set(values)) < len(values) or not (values or name == "references"):
                 raise ValueError(
@@ -98,12 +116,19 @@ class BenchmarkConfig:
             raise ValueError(
                 f"references may be {' and '.join(REFERENCES)}, got {unknown.pop()!r}."
             )
-        for name, least in (("seed_set", 1), ("batch", 1), ("rounds", 0)):
-            _check_integer(name, getattr(self, name), least)
-        for seed in self.seeds:
-            _check_integer("each of seeds", seed, 0)
-        if self.pool_sample is not None:
-            _check_integer("pool_sample", self.pool_sample, self.batch)
+        for name, rule in {
+            "seed_set": Whole(least=1),
+            "seed_set_atypical": Whole(least=0, also=(None,)),
+            "batch": Whole(least=1),
+            "rounds": Whole(least=0),
+        }.items():
+            self._set_number(name, rule)
+        self._set_number("pool_sample", Whole(least=self.batch, also=(None,)))
+
+    def _set_number(self, name: str, rule: Rule) -> None:
+        value = rule.check(name, getattr(self, name))
+        # A number of NumPy's would be another one in JSON, and so in the hash.
+        object.__setattr__(self, name, None if value is None else int(value))
 
     def to_json(self) -> str:
         """Return the configuration as canonical JSON (sorted keys, one line)."""
@@ -111,8 +136,22 @@ class BenchmarkConfig:
 
     @classmethod
     def from_json(cls, text: str) -> BenchmarkConfig:
-        """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is something else, with the setting that is not known or not allowed.
+        """
+        settings = json.loads(text)
+        if not isinstance(settings, dict):
+            raise ValueError("it holds no names and values.")
+        known = [entry.name for entry in fields(cls)]
+        for name in settings:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ValueError(f"there is no setting {name!r}.{hint}")
+        return cls(**settings)
 
     def _settings(self) -> dict[str, Any]:
         settings = asdict(self)
@@ -164,8 +203,3 @@ class BenchmarkConfig:
         int
         """
         return 1 if unit.strategy == FULL else self.rounds + 1
-
-
-def _check_integer(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer from {least}, got {value!r}.")

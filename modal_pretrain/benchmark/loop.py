@@ -11,6 +11,7 @@ import numpy as np
 from modAL.models import ActiveLearner
 from sklearn.base import BaseEstimator
 
+from modal_pretrain._checks import take_rows
 from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.metrics import (
     atypical_accuracy,
@@ -88,11 +89,11 @@ def run_unit(
 
     with _Timer(seconds, "embed"):
         embed(estimator, data)
-    learner = ActiveLearner(estimator=estimator, query_strategy=strategy)
+    learner = ActiveLearner(estimator=estimator, query_strategy=_checked(strategy))
     acquired = np.asarray(seed_set)
     if start:
         with _Timer(seconds, "fit"):
-            learner.fit(_rows(data.X, labelled), data.y[labelled])
+            learner.fit(take_rows(data.X, labelled), data.y[labelled])
     for round_ in range(start, rounds + 1):
         if round_ > 0:
             seen = _sample(pool, pool_sample, seed, round_)
@@ -103,9 +104,9 @@ def run_unit(
                 params["groups"] = data.groups[seen]
                 params["groups_labelled"] = data.groups[labelled]
             with _Timer(seconds, "query"):
-                chosen, _ = learner.query(_rows(data.X, seen), **params)
+                chosen, _ = learner.query(take_rows(data.X, seen), **params)
             acquired = seen[chosen]
-        X, y = _rows(data.X, acquired), data.y[acquired]
+        X, y = take_rows(data.X, acquired), data.y[acquired]
         with _Timer(seconds, "fit"):
             if round_ == 0:
                 learner.fit(X, y)
@@ -127,6 +128,45 @@ def run_unit(
         seconds = dict.fromkeys(PHASES, 0.0)
         if len(pool) == 0:
             return
+
+
+def _checked(strategy: Callable) -> Callable:
+    """Return the strategy, with an error where it breaks the rules of the game."""
+
+    def ask(learner: Any, X: Any, **params: Any) -> tuple[np.ndarray, Any]:
+        answer = strategy(learner, X, **params)
+        pair = isinstance(answer, tuple) and len(answer) == 2
+        rows, scores = answer if pair else (answer, None)
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        problem = _problem(rows, n_rows, params["n_instances"])
+        if problem:
+            place = f"{strategy.__module__}:{getattr(strategy, '__qualname__', '?')}"
+            raise ValueError(
+                f"The strategy {place} must return "
+                f"n_instances={params['n_instances']} different row numbers from 0 to "
+                f"{n_rows - 1}, and scores; {problem}."
+            )
+        return np.asarray(rows), scores
+
+    return ask
+
+
+def _problem(rows: Any, n_rows: int, n_wanted: int) -> str:
+    """Say what is wrong with the row numbers that a strategy returned, if anything."""
+    if rows is None:
+        return "it returned None"
+    rows = np.asarray(rows)
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        return f"it returned an array of {rows.dtype} of shape {rows.shape}"
+    if len(rows) != n_wanted:
+        return f"it returned {len(rows)} rows"
+    outside = rows[(rows < 0) | (rows >= n_rows)]
+    if len(outside):
+        return f"it returned row {outside[0]}"
+    values, counts = np.unique(rows, return_counts=True)
+    if counts.max() > 1:
+        return f"it returned row {values[counts.argmax()]} {counts.max()} times"
+    return ""
 
 
 def _scores(test, proba, classes, groups) -> dict[str, Any]:
@@ -164,7 +204,7 @@ def embed(estimator: Any, data: GroupedDataset) -> None:
     frozen = getattr(estimator, "tune", None) == "head"
     if frozen and hasattr(estimator, "embed") and estimator.cache is not None:
         used = np.isin(data.split, ("train", "test"))
-        estimator.embed(_rows(data.X, np.flatnonzero(used)))
+        estimator.embed(take_rows(data.X, np.flatnonzero(used)))
 
 
 def _sample(pool: np.ndarray, n: int | None, seed: int, round_: int) -> np.ndarray:
@@ -190,10 +230,6 @@ class _Timer:
 
     def __exit__(self, *exception: object) -> None:
         self.seconds[self.phase] += time.perf_counter() - self.start
-
-
-def _rows(X: Any, rows: np.ndarray) -> Any:
-    return X[rows] if hasattr(X, "shape") else [X[i] for i in rows]
 
 
 def _count(names: np.ndarray) -> dict[str, int]:

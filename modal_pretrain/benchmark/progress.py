@@ -1,4 +1,4 @@
-"""One progress bar over all rounds of a grid, whoever does them."""
+"""How far a grid is, over all rounds and whoever does them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-from tqdm.auto import tqdm
+from modal_pretrain._progress import progress_bar
 
 _EVERY = 1.0  # seconds between two looks at the folder
 
@@ -28,7 +28,7 @@ class Progress:
         self._count = count
         self._show = show
         initial = count() if show else 0
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=total, initial=initial, unit=" rounds", disable=not show, leave=True
         )
 

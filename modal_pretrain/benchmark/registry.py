@@ -8,16 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modAL.uncertainty import (
-    entropy_sampling,
-    margin_sampling,
-    uncertainty_sampling,
-)
-
 from modal_pretrain import query
 from modal_pretrain._checks import imported, look_up
 from modal_pretrain._modalities import lookup
-from modal_pretrain.training.skorch_net import known_parameters
 
 MODELS: dict[str, dict[str, Any]] = {
     "pretrained": {"pretrained": True},
@@ -26,9 +19,13 @@ MODELS: dict[str, dict[str, Any]] = {
 
 # modAL's own, which the paper's claims are about.
 _MODAL = {
-    "uncertainty": uncertainty_sampling,
-    "margin": margin_sampling,
-    "entropy": entropy_sampling,
+    name: f"modAL.uncertainty:{name}_sampling"
+    for name in ("uncertainty", "margin", "entropy")
+}
+_PLACES = _MODAL | {
+    name.removesuffix("_sampling"): f"modal_pretrain.query:{name}"
+    for name in query.__all__
+    if name.endswith("_sampling") and name.removesuffix("_sampling") not in _MODAL
 }
 
 
@@ -39,6 +36,8 @@ def check_model(name: str) -> None:
 
 def estimator_parameters(modality: str = "image") -> list[str]:
     """List the names of the classifier's parameters."""
+    from modal_pretrain.training.parameters import known_parameters
+
     return sorted(known_parameters(lookup(modality).classifier()))
 
 
@@ -71,12 +70,7 @@ def make_estimator(
 
 def strategy_names() -> list[str]:
     """List the strategies: modAL's, and this package's without their suffix."""
-    ours = [
-        name.removesuffix("_sampling")
-        for name in query.__all__
-        if name.endswith("_sampling")
-    ]
-    return sorted({*_MODAL, *ours})
+    return sorted(_PLACES)
 
 
 def strategy(name: str) -> Callable:
@@ -96,9 +90,5 @@ def strategy(name: str) -> Callable:
     ValueError
         If there is no such strategy.
     """
-    if ":" in name:
-        return imported(name, "strategy")
-    known = {
-        name: getattr(query, f"{name}_sampling", None) for name in strategy_names()
-    }
-    return look_up({**known, **_MODAL}, name, "strategy")
+    place = name if ":" in name else look_up(_PLACES, name, "strategy")
+    return imported(place, "strategy")

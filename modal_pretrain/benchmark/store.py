@@ -10,9 +10,9 @@ ever written by two processes, and no reader sees half a unit.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any
 
 import pandas as pd
 
+from modal_pretrain._disk import locked, write_whole
+from modal_pretrain.benchmark import records as read
 from modal_pretrain.benchmark.config import BenchmarkConfig, Unit
 from modal_pretrain.benchmark.lock import claim
 
@@ -44,15 +46,57 @@ class RecordStore:
         name = config.dataset.replace(":", ".")
         self.folder = Path(root) / f"{name}-{config.digest()}"
 
+    @classmethod
+    def open(cls, folder: str | Path) -> RecordStore:
+        """Return the store of a folder that is there, whatever its name.
+
+        Parameters
+        ----------
+        folder : str or Path
+            With a ``config.json``.
+
+        Returns
+        -------
+        RecordStore
+
+        Raises
+        ------
+        DamagedRecords
+            If that is not there or no configuration.
+        """
+        path = Path(folder) / "config.json"
+        store = cls("", read.read_config(path, BenchmarkConfig.from_json))
+        store.folder = path.parent
+        return store
+
     def create(self) -> None:
-        """Make the folder, and add this configuration's axes to those it has."""
+        """Make the folder, and add this configuration's axes to those it has.
+
+        Raises
+        ------
+        DamagedRecords
+            If its ``config.json`` is no configuration.
+        """
         for kind in ("records", "partial", "claims", "runs"):
             (self.folder / kind).mkdir(parents=True, exist_ok=True)
         path = self.folder / "config.json"
-        config = self.config
-        if path.exists():
-            config = _union(BenchmarkConfig.from_json(path.read_text()), config)
-        write(path, config.to_json() + "\n")
+        with self.alone():
+            config = self.config
+            if path.exists():
+                config = _union(RecordStore.open(self.folder).config, config)
+            write_whole(path, config.to_json() + "\n")
+
+    def alone(self) -> contextlib.AbstractContextManager:
+        """Keep other processes from changing the files that all runs share.
+
+        They are read, changed and written again: ``config.json``, ``data.json``,
+        ``probes.json`` and ``examples/index.json``.
+
+        Returns
+        -------
+        context manager
+        """
+        return locked(self.folder / ".lock")
 
     def path(self, unit: Unit) -> Path:
         """Return where the records of a unit lie once it is finished.
@@ -116,7 +160,8 @@ class RecordStore:
         return max(map(_count_lines, self._partials(unit)), default=0)
 
     def _partials(self, unit: Unit) -> list[Path]:
-        return list((self.folder / "partial").glob(f"{_escape(str(unit))}.*.jsonl"))
+        pattern = f"{glob.escape(str(unit))}.*.jsonl"
+        return [p for p in (self.folder / "partial").glob(pattern) if p.is_file()]
 
     @contextlib.contextmanager
     def working_on(self, unit: Unit) -> Iterator[UnitWriter | None]:
@@ -138,6 +183,91 @@ class RecordStore:
             with UnitWriter(self, unit) as writer:
                 yield writer
 
+    def description(self) -> dict[str, Any]:
+        """Return ``data.json``: names and counts of the data.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        DamagedRecords
+            If it is not there, or something else.
+        """
+        return read.read_description(self.folder / "data.json")
+
+    def probes(self) -> dict[str, dict[str, float | None]]:
+        """Return ``probes.json``: separability by model and target, if known."""
+        return read.read_probes(self.folder / "probes.json")
+
+    def examples(self) -> dict[str, dict[str, Any]]:
+        """Return what was kept of rows, by their numbers as text."""
+        return read.read_examples(self.folder / "examples" / "index.json")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return command, versions and hardware of each call."""
+        return read.read_runs(self.folder / "runs")
+
+    def left_out(self) -> list[str]:
+        """List the files of finished runs that the configuration does not name."""
+        known = {self.path(unit).name for unit in self.config.units()}
+        found = {path.name for path in (self.folder / "records").glob("*.jsonl")}
+        return sorted(found - known)
+
+    def records(self, unit: Unit) -> list[dict[str, Any]]:
+        """Return the records of a finished unit.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        list of dict
+            One a round.
+
+        Raises
+        ------
+        DamagedRecords
+            If the file is not what it should be.
+        """
+        return read.read_run(
+            self.path(unit), self._key(unit), self._data(), self.config.n_records(unit)
+        )
+
+    def run_of(self, unit: Unit) -> list[dict[str, Any]]:
+        """Return the records of a finished unit with its seconds, see `load`.
+
+        Parameters
+        ----------
+        unit : Unit
+            One of the configuration's `units`.
+
+        Returns
+        -------
+        list of dict
+            One a round.
+
+        Raises
+        ------
+        DamagedRecords
+            If a file is not what it should be.
+        """
+        records = self.records(unit)
+        seconds = read.read_timings(self.timings_path(unit), len(records))
+        for record, spent in zip(records, seconds, strict=False):
+            record.update({f"seconds_{phase}": s for phase, s in spent.items()})
+        return records
+
+    def _key(self, unit: Unit) -> dict[str, Any]:
+        return {"dataset": self.config.dataset, **unit._asdict()}
+
+    def _data(self) -> dict[str, Any] | None:
+        there = (self.folder / "data.json").exists()
+        return self.description() if there else None
+
     def load(self) -> pd.DataFrame:
         """Return the records of the configuration's finished units.
 
@@ -147,21 +277,16 @@ class RecordStore:
             A row a round: the keys of the records, and ``seconds_embed``,
             ``seconds_fit``, ``seconds_predict``, ``seconds_query`` where they are
             known.
+
+        Raises
+        ------
+        DamagedRecords
+            If a file is not what it should be.
         """
         rows: list[dict[str, Any]] = []
         for unit in self.config.units():
-            if not self.is_finished(unit):
-                continue
-            lines = self.path(unit).read_text().splitlines()
-            records = [json.loads(line) for line in lines]
-            timings = self.timings_path(unit)
-            if timings.exists():
-                seconds = pd.read_csv(timings).to_dict("records")
-                for record, spent in zip(records, seconds, strict=False):
-                    record.update(
-                        {f"seconds_{k}": v for k, v in spent.items() if k != "round"}
-                    )
-            rows += records
+            if self.is_finished(unit):
+                rows += self.run_of(unit)
         return pd.DataFrame(rows)
 
 
@@ -176,14 +301,15 @@ class UnitWriter:
 
     def __init__(self, store: RecordStore, unit: Unit) -> None:
         self.store, self.unit = store, unit
-        self._key = {"dataset": store.config.dataset, **unit._asdict()}
+        self._key = store._key(unit)
 
     def __enter__(self) -> UnitWriter:
         folder, mark = self.store.folder / "partial", uuid.uuid4().hex[:8]
         earlier = self.store._partials(self.unit)
+        data = self.store._data()
         lines: list[tuple[str, dict[str, Any]]] = []
         for path in earlier:
-            lines = max(lines, _whole_lines(path), key=len)
+            lines = max(lines, read.whole_rounds(path, self._key, data), key=len)
         self._path = folder / f"{self.unit}.{mark}.jsonl"
         # A crash between these steps leaves two copies, never none.
         self._file = self._path.open("a", encoding="utf-8")
@@ -219,8 +345,9 @@ class UnitWriter:
             records.append(json.dumps(record, separators=(",", ":")) + "\n")
         path = store.timings_path(self.unit)
         path.parent.mkdir(exist_ok=True)
-        write(path, pd.DataFrame(timings).to_csv(index=False, lineterminator="\n"))
-        write(store.path(self.unit), "".join(records))
+        table = pd.DataFrame(timings).to_csv(index=False, lineterminator="\n")
+        write_whole(path, table)
+        write_whole(store.path(self.unit), "".join(records))
         self._path.unlink(missing_ok=True)
 
     def __exit__(self, *exception: object) -> None:
@@ -236,25 +363,6 @@ def _union(old: BenchmarkConfig, new: BenchmarkConfig) -> BenchmarkConfig:
     return BenchmarkConfig(**settings)
 
 
-def _whole_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return the lines up to the first that is not whole: text and what it says."""
-    lines: list[tuple[str, dict[str, Any]]] = []
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return lines
-    for line in text.splitlines(keepends=True):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            break
-        whole = line.endswith("\n") and isinstance(record, dict)
-        if not whole or record.get("round") != len(lines):
-            break
-        lines.append((line.rstrip("\n"), record))
-    return lines
-
-
 def _count_lines(path: Path) -> int:
     try:
         return path.read_bytes().count(b"\n")
@@ -262,28 +370,6 @@ def _count_lines(path: Path) -> int:
         return 0
 
 
-def _escape(name: str) -> str:
-    return "".join(f"[{c}]" if c in "[]*?" else c for c in name)
-
-
 def _sync(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        _sync(file)
-    attempts = 10
-    while True:
-        attempts -= 1
-        try:
-            partial.replace(path)
-            return
-        except PermissionError:  # Windows, while another process reads it
-            if attempts == 0:
-                raise
-            time.sleep(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,22 @@ class RowCache(ABC):
         numpy.ndarray
             float32 (n, d), a copy: the caller may change it.
         """
+
+    def holds(self, encoder: str, keys: Sequence[bytes]) -> int:
+        """Count the rows that are stored; 0 where a cache cannot tell.
+
+        Parameters
+        ----------
+        encoder : str
+        keys : sequence of bytes
+            See `get`.
+        """
+        return 0
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the cache keeps files, if it does."""
+        return None
 
     @abstractmethod
     def info(self) -> dict[str, int]:

@@ -99,6 +99,29 @@ class DiskCache(RowCache):
 
         return self.memory.get(encoder, keys, from_disk)
 
+    def holds(self, encoder: str, keys: Sequence[bytes]) -> int:
+        """Count the rows that are stored, see `RowCache.holds`.
+
+        Parameters
+        ----------
+        encoder : str
+            Fingerprint of weights, preprocessing and precision.
+        keys : sequence of bytes
+            Content key of each row.
+
+        Returns
+        -------
+        int
+        """
+        keys = list(keys)
+        in_memory = self.memory.holds(encoder, keys)
+        return in_memory if in_memory == len(keys) else self.store.holds(encoder, keys)
+
+    @property
+    def folder(self) -> Path:
+        """The directory."""
+        return self.store.path
+
     def in_process(self) -> EmbeddingCache:
         """Return the memory cache alone."""
         return self.memory

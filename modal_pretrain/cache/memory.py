@@ -109,6 +109,24 @@ class EmbeddingCache(RowStore):
             found = slab.rows[slots] if (slots >= 0).any() else None
             return found, np.flatnonzero(slots < 0)
 
+    def holds(self, encoder: str, keys: Sequence[bytes]) -> int:
+        """Count the rows that are stored, see `RowCache.holds`.
+
+        Parameters
+        ----------
+        encoder : str
+            Fingerprint of weights, preprocessing and precision.
+        keys : sequence of bytes
+            Content key of each row.
+
+        Returns
+        -------
+        int
+        """
+        with self._lock:
+            slab = self._slabs.get(encoder)
+            return 0 if slab is None else sum(key in slab.slots for key in keys)
+
     def _store(
         self, encoder: str, keys: list[bytes], rows: np.ndarray, n_before: int
     ) -> None:

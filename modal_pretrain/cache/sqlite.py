@@ -12,7 +12,7 @@ import re
 import sqlite3
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -238,6 +238,28 @@ class DiskStore(RowStore):
                 "computed again."
             )
         return found, np.flatnonzero(absent)
+
+    def holds(self, encoder: str, keys: Sequence[bytes]) -> int:
+        """Count the rows that are stored, see `RowCache.holds`."""
+        code = _code(encoder)
+
+        def count(file: Path) -> int:
+            stored: set[bytes] = set()
+            if not file.exists():
+                return 0
+            with self._open(file, "rw" if self._writable(file) else "ro") as db:
+                if self._is_new(db, file):
+                    return 0
+                for start in range(0, len(keys), _KEYS_PER_QUERY):
+                    some = keys[start : start + _KEYS_PER_QUERY]
+                    marks = ",".join("?" * len(some))
+                    query = (
+                        f"SELECT key FROM rows WHERE encoder = ? AND key IN ({marks})"
+                    )
+                    stored.update(key for (key,) in db.execute(query, (code, *some)))
+            return sum(key in stored for key in keys)
+
+        return self._guarded(count, 0)
 
     # --- writing ------------------------------------------------------------------
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.benchmark.grid import expand
+from modal_pretrain._modalities import lookup
 from modal_pretrain.benchmark.registry import make_estimator
-from modal_pretrain.cli.bench import settings_of
+from modal_pretrain.benchmark.settings import expand
+from modal_pretrain.cli.flags import settings_of
+from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets._folders import ENDINGS, pictures_below
-from modal_pretrain.datasets.registry import loader
 
 
-def add_embed(commands: Any) -> None:
+def add(commands: Any) -> None:
     """Add the subcommand and its flags."""
     parser = commands.add_parser(
         "embed",
@@ -35,6 +36,7 @@ def add_embed(commands: Any) -> None:
     add("--cache", required=True, metavar="DIR", help="folder for the embeddings")
     add("--backbone", nargs=1, metavar="NAME", help="a timm model")
     add("--image-size", type=int, metavar="PX", help="pixels (the backbone's own)")
+    parser.set_defaults(do=embed)
 
 
 def embed(args: argparse.Namespace) -> None:
@@ -46,10 +48,15 @@ def embed(args: argparse.Namespace) -> None:
     if args.folder is not None:
         X, name = _pictures_in(Path(args.folder)), str(args.folder)
     else:
+        with STOP.importing():
+            from modal_pretrain.benchmark.unit import load_data
+
         (config,) = expand(settings_of(args))
-        data = loader(config.dataset)(**config.dataset_params)
+        data = load_data(config)
         X, name, modality = data.X, data.name, data.modality
     params = {**_params(args), "cache": Path(args.cache), "verbose": 1}
+    with STOP.importing():
+        lookup(modality).classifier()
     estimator = make_estimator("pretrained", 0, params, modality)
     start = time.perf_counter()
     embeddings = estimator.embed(X)

@@ -1,18 +1,16 @@
-"""The command line: ``modal-pretrain bench``, ``report``, ``embed`` and ``list``."""
+"""The command line: one module a command, and what they have in common."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 
-from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS, PACKAGED_WEIGHTS
-from modal_pretrain.benchmark.registry import MODELS, strategy_names
-from modal_pretrain.benchmark.report.figure import draw
-from modal_pretrain.benchmark.report.page import write_report
-from modal_pretrain.cli.bench import add_bench, bench
-from modal_pretrain.cli.embed import add_embed, embed
-from modal_pretrain.datasets import registry
+from modal_pretrain.cli import bench, embed, label, listing, report, status
+from modal_pretrain.cli.stop import STATUS, STOP
+
+# Each adds its parser, which names the function that does the work. They import what
+# takes seconds in that function, so that help is there at once.
+COMMANDS = (label, bench, report, embed, status, listing)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,24 +18,12 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modal-pretrain",
         description="Pretrained models as active learners: benchmark and tools.",
+        epilog="Exit status: 0 done; 2 what was asked for is not possible; 3 and 4 see "
+        "modal-pretrain status; 130 stopped by Ctrl-C.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_bench(commands)
-    report = commands.add_parser(
-        "report",
-        help="write report.html and report.md from records",
-        description="Write report.html, one page that needs nothing else, and "
-        "report.md from the records in a folder.",
-    )
-    report.add_argument("folder", help="what bench was given as --out")
-    report.add_argument("--out", help="folder for the report; default: the records'")
-    report.add_argument(
-        "--figure", metavar="FILE", help="also draw the first benchmark, as PNG or SVG"
-    )
-    add_embed(commands)
-    commands.add_parser(
-        "list", help="name the data sets, models, strategies and packaged weights"
-    )
+    for command in COMMANDS:
+        command.add(commands)
     return parser
 
 
@@ -52,49 +38,40 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, 2 where something that was asked for is not possible, 130 after
-        Ctrl-C.
+        Exit status: 0, 2 where something that was asked for is not possible, 3 and 4
+        see `modal_pretrain.cli.status`, 130 after Ctrl-C.
     """
-    args = parser().parse_args(arguments)
-    commands: dict[str, Callable[[argparse.Namespace], None]] = {
-        "bench": bench,
-        "report": _report,
-        "embed": embed,
-        "list": _list,
-    }
-    try:
-        commands[args.command](args)
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. The same command goes on from here.\n")
-        return 130
-    return 0
+    STOP.asked = False
+    with STOP.watching():
+        try:
+            args = parser().parse_args(arguments)
+            return args.do(args) or 0
+        except KeyboardInterrupt:
+            return _stopped()
+        except Exception as error:
+            if STOP.asked:
+                return _stopped()
+            message = _message(error)
+            if message is None:  # a fault of this package, or in the user's own module
+                raise
+            sys.stderr.write(f"error: {message}\n")
+            return 2
 
 
-def _report(args: argparse.Namespace) -> None:
-    report = write_report(args.folder, args.out or args.folder)
-    sys.stdout.write(f"{report.html}\n{report.markdown}\n")
-    if args.figure:
-        sys.stdout.write(f"{draw(report.summaries[0], args.figure)}\n")
+def _stopped() -> int:
+    sys.stderr.write("\nStopped. The same command goes on from here.\n")
+    return STATUS
 
 
-def _list(args: argparse.Namespace) -> None:
-    packaged = [
-        f"{name} ({weights.distribution})"
-        for known in (PACKAGED_WEIGHTS, PACKAGED_TEXT_WEIGHTS)
-        for name, weights in known.items()
-    ]
-    for title, names in (
-        ("Data sets", registry.names()),
-        ("Models", list(MODELS)),
-        ("Strategies", strategy_names()),
-        ("Backbones whose weights come as a package", packaged),
-    ):
-        lines = "\n".join(f"  {name}" for name in names)
-        sys.stdout.write(f"{title}\n{lines}\n\n")
-    sys.stdout.write(
-        'Any timm model is a backbone too, and "module:function" a data set or a '
-        "strategy.\n"
-    )
+def _message(error: Exception) -> str | None:
+    """Return what to tell the user, None if the error is not about what was asked."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{error.filename}: {error.strerror or error}. Give a place where you may "
+            "write and that has room."
+        )
+    if isinstance(error, ValueError | ImportError | OSError):
+        return str(error)
+    from modal_pretrain.backbones.weights import BackboneWeightsError
+
+    return str(error) if isinstance(error, BackboneWeightsError) else None

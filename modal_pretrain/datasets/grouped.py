@@ -7,14 +7,16 @@ which of the two is meant. The examples that can are called *disambiguating*.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from modal_pretrain._checks import take_rows
 from modal_pretrain._modalities import check_name
+from modal_pretrain.datasets._columns import as_column, encode, label_column
+from modal_pretrain.datasets._seed_set import draw_seed_set
 
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
 SPLITS = ("train", "validation", "test", "id_validation", "id_test")
@@ -108,10 +110,10 @@ class GroupedDataset:
     def __post_init__(self) -> None:
         n = len(self.X)
         for key in ("y", "attribute", "split"):
-            self._set(key, _labels(getattr(self, key), key, n))
+            self._set(key, label_column(getattr(self, key), key, n))
         check_name(self.modality)
         extra = {
-            str(key): _column(values, f"extra[{key!r}]", n)
+            str(key): as_column(values, f"extra[{key!r}]", n)
             for key, values in (self.extra or {}).items()
         }
         self._set("extra", extra)
@@ -124,7 +126,7 @@ class GroupedDataset:
             ("y", "classes", "class_names", "_y_index"),
             ("attribute", "attributes", "attribute_names", "_attribute_index"),
         ):
-            known, positions = _encode(
+            known, positions = encode(
                 getattr(self, labels), getattr(self, values), labels, values
             )
             self._set(values, known)
@@ -143,7 +145,7 @@ class GroupedDataset:
 
     def _flags(self, rule: Any) -> np.ndarray:
         if not isinstance(rule, str):
-            flags = _column(rule, "disambiguating", len(self))
+            flags = as_column(rule, "disambiguating", len(self))
             if flags.dtype != bool:
                 raise ValueError(
                     "disambiguating must be a rule or boolean flags, got an array of "
@@ -225,7 +227,7 @@ class GroupedDataset:
         rows = self._rows(selection)
         return replace(
             self,
-            X=_take(self.X, rows),
+            X=take_rows(self.X, rows),
             y=self.y[rows],
             attribute=self.attribute[rows],
             split=self.split[rows],
@@ -302,7 +304,7 @@ class GroupedDataset:
         """Row numbers from a mask or row numbers."""
         rows = np.asarray(selection)
         if rows.dtype == bool:
-            rows = np.flatnonzero(_column(rows, "the mask", len(self)))
+            rows = np.flatnonzero(as_column(rows, "the mask", len(self)))
         elif rows.size == 0:
             rows = rows.astype(np.intp)
         elif rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
@@ -366,133 +368,12 @@ class GroupedDataset:
         .. [1] A. Tamkin et al., Active Learning Helps Pretrained Models Learn the
            Intended Task, NeurIPS 2022, arXiv:2204.08491.
         """
-        rng = check_random_state(random_state)
-        train = self.split == "train"
-        labels: Any = self._y_index if balanced else np.zeros(len(self), dtype=int)
-        present = rng.permutation(np.unique(labels[train]))
-        if not 1 <= n <= train.sum() or (balanced and n < len(present)):
-            least = f"{len(present)} (one per class)" if balanced else "1"
-            raise ValueError(
-                f"a seed set of n={n} is not possible: n may be from {least} to "
-                f"{train.sum()}, the rows of the train split"
-            )
-        if atypical is not None and not 0 <= atypical <= n:
-            raise ValueError(f"atypical must be None or in [0, n={n}], got {atypical}")
-        k = len(present)
-        # The permutation above decides who gets one of the remainder.
-        quota = np.full(k, n // k) + (np.arange(k) < n % k)
-        if atypical is None:
-            pools = [train & (labels == c) for c in present]
-            wanted = list(zip(pools, quota, strict=True))
-        else:
-            rare = [train & (labels == c) & self.disambiguating for c in present]
-            usual = [train & (labels == c) & ~self.disambiguating for c in present]
-            odd = _spread(
-                atypical, [min(q, r.sum()) for q, r in zip(quota, rare, strict=True)]
-            )
-            wanted = list(zip(rare, odd, strict=True))
-            wanted += list(zip(usual, quota - odd, strict=True))
-        for pool, count in wanted:
-            if count > pool.sum():
-                raise ValueError(
-                    f"not enough examples for a seed set of n={n} with "
-                    f"balanced={balanced}, atypical={atypical}: a class needs {count} "
-                    f"and has {pool.sum()}"
-                )
-        drawn = [
-            rng.choice(np.flatnonzero(pool), count, replace=False)
-            for pool, count in wanted
-        ]
-        return rng.permutation(np.concatenate(drawn))
-
-
-def _column(values: Any, key: str, n: int) -> np.ndarray:
-    """`values` as a 1-D array of length n."""
-    array = np.asarray(values)
-    if array.ndim != 1 or len(array) != n:
-        raise ValueError(
-            f"{key} must be 1-D with one entry for each of the {n} rows, got shape "
-            f"{array.shape}"
+        return draw_seed_set(
+            n,
+            self.split == "train",
+            self._y_index,
+            np.asarray(self.disambiguating),
+            balanced=balanced,
+            atypical=atypical,
+            random_state=random_state,
         )
-    return array
-
-
-def _labels(values: Any, key: str, n: int) -> np.ndarray:
-    """`values` as a column of one kind, without gaps."""
-    column = _column(values, key, n)
-    # NumPy would turn [1, "a"] into strings and [True, 2] into numbers.
-    listed: Iterable[Any] = values if isinstance(values, (list, tuple)) else column
-    if listed is column and column.dtype.kind != "O":
-        missing = column != column
-    else:
-        kinds = {kind: _kind(kind) for kind in set(map(type, listed))}
-        missing = np.array([kinds[type(v)] == "" or v != v for v in listed], dtype=bool)
-        if not missing.any() and len(set(kinds.values())) > 1:
-            shown = " and ".join(sorted(set(kinds.values())))
-            raise ValueError(
-                f"{key} mixes {shown}; give all labels the same type, for example with "
-                "map(str, ...)"
-            )
-        if not missing.any() and column.dtype.kind == "O" and kinds:
-            column = np.array(column.tolist())
-    if missing.any():
-        raise ValueError(
-            f"{key} is missing (None or NaN) in {missing.sum()} of {n} rows, first in "
-            f"row {np.argmax(missing)}; leave these rows out or give them a label"
-        )
-    return column
-
-
-def _kind(kind: type) -> str:
-    """Name for labels of a type; "" for one that means missing."""
-    if issubclass(kind, str):
-        return "strings"
-    if issubclass(kind, (bool, np.bool_)):
-        return "booleans"
-    if issubclass(kind, (int, float, np.integer, np.floating)):
-        return "numbers"
-    if kind.__name__ in ("NoneType", "NAType", "NaTType"):
-        return ""
-    return f"objects of type {kind.__name__}"
-
-
-def _encode(
-    labels: np.ndarray, known: Any, key: str, known_key: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Known labels and the position of each of `labels` among them."""
-    values, inverse = np.unique(labels, return_inverse=True)
-    if known is None:
-        return values, inverse
-    known = np.asarray(known)
-    position = {value: i for i, value in enumerate(known.tolist())}
-    if len(position) != len(known):
-        raise ValueError(f"{known_key} has duplicates")
-    missing = [value for value in values.tolist() if value not in position]
-    if missing:
-        raise ValueError(f"{key} holds {missing[0]!r}, which {known_key} lacks")
-    order = np.array([position[value] for value in values.tolist()], dtype=np.intp)
-    return known, order[inverse]
-
-
-def _take(X: Any, rows: np.ndarray) -> Any:
-    """Rows of an array, tensor, data frame or list."""
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    if hasattr(X, "shape"):
-        return X[rows]
-    return [X[i] for i in rows]
-
-
-def _spread(total: int, capacity: list[int]) -> np.ndarray:
-    """Share `total` out as evenly as the capacities allow; the first come first."""
-    share = np.zeros(len(capacity), dtype=int)
-    while share.sum() < total:
-        free = [i for i, c in enumerate(capacity) if share[i] < c]
-        if not free:
-            raise ValueError(
-                f"atypical={total} disambiguating examples are wanted in the seed set "
-                f"and only {sum(capacity)} fit or exist"
-            )
-        for i in free[: total - share.sum()]:
-            share[i] += 1
-    return share

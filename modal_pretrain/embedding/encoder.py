@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 import PIL
@@ -20,15 +20,22 @@ from modal_pretrain.backbones.output import check_embedding, check_rows
 from modal_pretrain.backbones.shared import recipe, share
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.cache.resolve import Cache, resolve_cache
+from modal_pretrain.embedding import openvino
 from modal_pretrain.embedding.batch_size import (
     CPU_BATCH_SIZE,
     check_batch_size,
     in_parts,
     measured_batch_size,
 )
+from modal_pretrain.embedding.engine import (
+    Engine,
+    check_engine,
+    choose_engine,
+    network_key,
+)
 from modal_pretrain.embedding.npy_file import write_rows
 from modal_pretrain.embedding.progress import Progress
-from modal_pretrain.embedding.source import Preparation, Source
+from modal_pretrain.embedding.source import Preparation, Source, Traceable
 from modal_pretrain.embedding.workers import n_workers, shard_rows, spread
 
 if TYPE_CHECKING:
@@ -68,6 +75,8 @@ class Encoder:
         Threads that load rows, for sources that load with threads.
     compile : bool
         Whether `torch.compile` goes over the backbone.
+    engine : {"auto", "torch", "openvino"}
+        What computes a frozen backbone, see docs/speed.md.
     verbose : int
         From 1 on a progress bar shows for passes that take longer than 3 seconds.
 
@@ -88,6 +97,7 @@ class Encoder:
         batch_size: int | Literal["auto"] = 64,
         n_threads: int | None = None,
         compile: bool = False,
+        engine: str = "torch",
         verbose: int = 0,
     ) -> None:
         self.backbone = backbone
@@ -98,8 +108,13 @@ class Encoder:
         self.batch_size = batch_size
         self.n_threads = n_threads
         self.compile = compile
+        self.engine = check_engine(engine, device, dtype, compile)
         self.verbose = verbose
         self._bar: Progress | None = None
+        # Of the pass that goes on.
+        self._chosen: Engine | None = None
+        self._weights: str | None = None
+        self._folder: Path | None = None
 
     @classmethod
     def of(
@@ -138,15 +153,20 @@ class Encoder:
 
     def fingerprint(self) -> str:
         """Name everything that an embedding depends on beside the row itself."""
+        return self.name(self._chosen or "torch")
+
+    def name(self, engine: Engine) -> str:
+        """Return the `fingerprint` of what an engine computes."""
         return " ".join(
             [
                 type(self.backbone).__qualname__,
-                fingerprint(self.backbone),
+                self._weights or fingerprint(self.backbone),
                 self.preprocessing.fingerprint(),
                 str(self.dtype),
                 self.device.type,
                 _VERSIONS,
                 *(["compiled"] if self.compile else []),
+                *([openvino.version()] if engine == "openvino" else []),
             ]
         )
 
@@ -159,7 +179,7 @@ class Encoder:
 
     def encode(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), from the cache where it has them."""
-        with self._progress(len(source)):
+        with self._pass(source), self._progress(len(source)):
             return self._encode(source, 0)
 
     def encode_to(self, source: Source, path: str | Path) -> np.memmap:
@@ -168,23 +188,44 @@ class Encoder:
         Memory holds a block of rows at a time, next to what the cache keeps. See
         `modal_pretrain.embedding.npy_file.write_rows`.
         """
-        identity = None
-        if self.is_portable() and source.cacheable:
-            digest = xxhash.xxh3_128(self.fingerprint().encode())
-            digest.update(b"".join(source.row_keys()))
-            identity = digest.hexdigest()
 
         def rows(start: int, stop: int) -> np.ndarray:
             return self._encode(source.take(np.arange(start, stop)), start)
 
-        with self._progress(len(source)):
+        with self._pass(source), self._progress(len(source)):
+            identity = None
+            if self.is_portable() and source.cacheable:
+                digest = xxhash.xxh3_128(self.fingerprint().encode())
+                digest.update(b"".join(source.row_keys()))
+                identity = digest.hexdigest()
             return write_rows(path, len(source), rows, identity=identity)
 
-    def _encode(self, source: Source, first: int) -> np.ndarray:
+    @contextmanager
+    def _pass(self, source: Source) -> Iterator[None]:
+        """Compute all that is inside with one engine, chosen for these rows."""
+        # A worker's tasks are parts of a pass that has chosen.
+        if self._chosen is not None:
+            yield
+            return
+        if source.cacheable:
+            self._weights = fingerprint(self.backbone)  # hashed once a pass
+        try:
+            self._chosen = choose_engine(self, source, self._row_cache(source))
+            yield
+        finally:
+            self._chosen = self._weights = None
+
+    def _row_cache(self, source: Source) -> RowCache | None:
+        """Return where rows are looked up, if they are."""
         if self.cache is None or not source.cacheable:
+            return None
+        return self.cache if self.is_portable() else self.cache.in_process()
+
+    def _encode(self, source: Source, first: int) -> np.ndarray:
+        cache = self._row_cache(source)
+        if cache is None:
             self._jump(first)
             return self._spread(source)
-        cache = self.cache if self.is_portable() else self.cache.in_process()
 
         def missing_rows(missing: np.ndarray) -> np.ndarray:
             self._jump(first + int(missing[0]))
@@ -220,7 +261,8 @@ class Encoder:
 
     def compute(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), computed here and now."""
-        return self._gather(self._blocks(source), len(source))
+        with self._pass(source):
+            return self._gather(self._blocks(source), len(source))
 
     def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:
         embeddings: np.ndarray | None = None
@@ -239,22 +281,46 @@ class Encoder:
     def _blocks(self, source: Source) -> Iterator[np.ndarray]:
         # Not earlier: modAL's dropout strategies set modes before they call `infer`.
         self.backbone.eval()
+        batches = source.batches(
+            self.preprocessing,
+            self._rows_a_batch(source),
+            self.n_threads,
+            pin_memory=self.device.type == "cuda",
+        )
         with torch.inference_mode():
-            batches = source.batches(
-                self.preprocessing,
-                self._rows_a_batch(source),
-                self.n_threads,
-                pin_memory=self.device.type == "cuda",
-            )
-            waiting: tuple[torch.Tensor, torch.Tensor] | None = None
-            for batch in batches:
-                for launched in in_parts(self.backbone, batch, self._launch):
-                    # A device computes this one while the last one is fetched.
-                    if waiting is not None:
-                        yield self._fetch(*waiting)
-                    waiting = launched
-            if waiting is not None:
-                yield self._fetch(*waiting)
+            if self._chosen == "openvino":
+                for batch, block in self.network().blocks(batches):
+                    yield self._finite(block, batch)
+            else:
+                yield from self._by_torch(batches)
+
+    def _by_torch(self, batches: Iterator[torch.Tensor]) -> Iterator[np.ndarray]:
+        waiting: tuple[torch.Tensor, torch.Tensor] | None = None
+        for batch in batches:
+            for launched in in_parts(self.backbone, batch, self._launch):
+                # A device computes this one while the last one is fetched.
+                if waiting is not None:
+                    yield self._fetch(*waiting)
+                waiting = launched
+        if waiting is not None:
+            yield self._fetch(*waiting)
+
+    def network(self) -> openvino.Network:
+        """Return the backbone as OpenVINO computes it, see `openvino.network`."""
+        self.backbone.eval()
+        key, folder = self.network_key(), self._networks_folder()
+        args = self.backbone, cast(Traceable, self.preprocessing), self.dtype
+        return openvino.network(key, *args, folder)
+
+    def network_key(self) -> str:
+        """Name the backbone as OpenVINO computes it, in any precision."""
+        weights = self._weights or fingerprint(self.backbone)
+        return network_key(weights, self.preprocessing.fingerprint(), _VERSIONS)
+
+    def _networks_folder(self) -> Path | None:
+        if self.cache is not None and self.is_portable():
+            return self.cache.folder
+        return self._folder
 
     def _rows_a_batch(self, source: Source) -> int:
         size = check_batch_size(self.batch_size)
@@ -280,10 +346,16 @@ class Encoder:
         return inputs, self._apply(inputs, self.dtype)
 
     def _fetch(self, inputs: torch.Tensor, output: torch.Tensor) -> np.ndarray:
-        block = output.float().cpu().numpy()
+        return self._finite(output.float().cpu().numpy(), inputs, prepared=True)
+
+    def _finite(
+        self, block: np.ndarray, batch: torch.Tensor, *, prepared: bool = False
+    ) -> np.ndarray:
+        """Return a block of embeddings, computed again where it has overflowed."""
         if np.isfinite(block).all():
             return block
         if self.dtype != torch.float32:  # overflow of the reduced precision
+            inputs = batch if prepared else self.prepare(batch)
             block = self._apply(inputs, torch.float32).float().cpu().numpy()
         if not np.isfinite(block).all():
             raise ValueError(
@@ -307,7 +379,8 @@ class Encoder:
 
     def __getstate__(self) -> dict[str, Any]:
         # For workers. A shared backbone is loaded once in each of them.
-        state = {**self.__dict__, "cache": None, "_bar": None}
+        state = {**self.__dict__, "cache": None, "_bar": None, "_weights": None}
+        state["_folder"] = self._networks_folder()
         made_by = recipe(self.backbone) if self.is_portable() else None
         if made_by is not None:
             state.update(backbone=None, made_by=made_by)

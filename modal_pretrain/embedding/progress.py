@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tqdm.auto import tqdm
+from typing import Any
+
+from modal_pretrain._progress import progress_bar
 
 _PROGRESS_AFTER = 3.0  # seconds
 
@@ -20,9 +22,9 @@ class Progress:
     def __init__(self, n: int, shown: bool) -> None:
         # None is better than a disabled one: every bar takes a lock of tqdm's that all
         # processes of a fork share, and that a killed one never gives back.
-        self._bar: tqdm | None = None
+        self._bar: Any = None
         if shown:
-            self._bar = tqdm(
+            self._bar = progress_bar(
                 total=n,
                 desc="Embedding",
                 unit=" rows",

@@ -62,3 +62,23 @@ class Preparation(Protocol):
 
     def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Finish a batch of a source, on the device it lies on."""
+
+
+class Traceable(Preparation, Protocol):
+    """What other engines than PyTorch need; without it they are not used."""
+
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """Shape of a loaded row; None for sides that differ from row to row."""
+
+    def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return two small batches, as a source loads them: to trace and to check.
+
+        Sides that differ from row to row differ between the two.
+        """
+
+    def traced(self, batch: torch.Tensor) -> torch.Tensor:
+        """Do what `prepare` does, in operations that can be traced and translated."""
+
+    def takes_long(self, n: int) -> bool:
+        """Say whether n rows take a usual backbone longer than its conversion."""

@@ -109,10 +109,10 @@ def embed_shard(encoder: Encoder, source: Source, expected: str | None) -> np.nd
     if expected is not None and encoder.fingerprint() != expected:
         raise RuntimeError(
             "A worker would compute other embeddings than the process that asks for "
-            "them: weights, versions of PyTorch, timm, Pillow or transformers, or the "
-            "kind of device differ. Install the same versions, and the same weights "
-            f"under the same path or name, everywhere. Here: {encoder.fingerprint()}. "
-            f"There: {expected}."
+            "them: weights, versions of PyTorch, OpenVINO, timm, Pillow or "
+            "transformers, or the kind of device differ. Install the same versions, "
+            "and the same weights under the same path or name, everywhere. "
+            f"Here: {encoder.fingerprint()}. There: {expected}."
         )
     if encoder.n_threads is None and encoder.device.type == "cpu":
         encoder.n_threads = 1  # a worker for every core is what clusters have

@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 
 from modal_pretrain.images.decode import ImageFileNotFoundError, ImageLoadError
+from modal_pretrain.images.files import PathSource
 from modal_pretrain.images.pixels import (
     ACCEPTED,
     check_layout,
@@ -40,7 +41,6 @@ from modal_pretrain.images.sources import (
     ArrayListSource,
     ArraySource,
     ImageSource,
-    PathSource,
     PillowSource,
     TensorSource,
 )

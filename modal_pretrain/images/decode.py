@@ -17,7 +17,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,6 +53,10 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+Enough = Callable[[int, int], tuple[int, int]]
 
 
 class _PillowInThisThread(threading.local):
@@ -158,7 +162,9 @@ def _deep_grey(image: Image.Image) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
+def decode_file(
+    path: str | os.PathLike[str], where: str, enough: Enough | None = None
+) -> Image.Image:
     """Read one file.
 
     Parameters
@@ -166,6 +172,10 @@ def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
     path : str or path-like
     where : str
         How error messages name the row, such as ``X[3] ('cats/1.jpg')``.
+    enough : callable or None, default=None
+        Gets height and width of the upright picture and returns those that suffice. A
+        JPEG is then decoded at a half, a quarter or an eighth of its size, which takes
+        a fraction of the time, as long as that is not smaller.
 
     Returns
     -------
@@ -181,12 +191,23 @@ def decode_file(path: str | os.PathLike[str], where: str) -> Image.Image:
     try:
         with quiet_pillow(), _open(path) as image:
             _check_size(image, where)
+            if enough is not None and image.format in ("JPEG", "MPO"):
+                _shrink(image, enough)
             image.load()
             return convert_image(image, where)
     except ImageLoadError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything
         raise load_error(path, where, error) from error
+
+
+def _shrink(image: Image.Image, enough: Enough) -> None:
+    """Have a JPEG decoded at the smallest scale that suffices."""
+    if orientation(image) in _ON_THEIR_SIDE:
+        width, height = enough(image.width, image.height)
+    else:
+        height, width = enough(image.height, image.width)
+    image.draft(None, (width, height))
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:

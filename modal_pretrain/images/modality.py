@@ -12,10 +12,12 @@ from PIL import Image
 from sklearn.utils.validation import validate_data
 from torch import nn
 
-from modal_pretrain._checks import take_rows
+from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.backbones.create import data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.engine import ENGINE
+from modal_pretrain.embedding.parameters import Pixels
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.embedding.table import TableSource, is_table
 from modal_pretrain.images.accept import as_images
@@ -29,13 +31,23 @@ class Pictures(Modality):
 
     name = "image"
     command_line = MappingProxyType({"image_size": 96})
+    rules = MappingProxyType(
+        {
+            "image_size": Pixels(),
+            "n_threads": Whole(also=(None,)),
+            "compile": OneOf((True, False)),
+            "engine": ENGINE,
+            "scaled_decoding": OneOf((True, False)),
+        }
+    )
+    decisive = ("image_size", "engine", "scaled_decoding")
 
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
         """Check pictures, or a table, whose columns the estimator remembers."""
         if callable(estimator.backbone) and is_table(X):
             X = validate_data(estimator, X, dtype=np.float32, reset=reset)
             return TableSource(X)
-        return as_images(X)
+        return as_images(X).scaled(estimator.scaled_decoding)
 
     def backbone(self, estimator: Any, seed: int, device: torch.device) -> nn.Module:
         """Return the shared network, adapted to the size of the pictures."""
@@ -58,6 +70,7 @@ class Pictures(Modality):
             device,
             n_threads=estimator.n_threads,
             compile=estimator.compile,
+            engine=estimator.engine,
         )
 
     def examples(

@@ -25,6 +25,12 @@ _MAX_THREADS = 8
 _AHEAD = 2
 # Past this size, a resized picture is mostly cropped away: a line one pixel high, say.
 _MAX_PIXELS = 1 << 26
+# Times the size that a picture is resized to: a decoder's own reduction is coarser than
+# Pillow's resizing, which has to follow it. Twice would do for antialiasing; three
+# times costs no more for 12 megapixels and leaves down to a third of the difference.
+_ENOUGH = 3
+# Of all rows: from here on a conversion to a faster engine pays, see docs/speed.md.
+_LONG_PASS = 1 << 24
 _INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 
@@ -122,6 +128,11 @@ class Preprocessing:
         """Whether pictures of this size are used as they are."""
         return (height, width) == self.size == self._resized(height, width)
 
+    def enough(self, height: int, width: int) -> tuple[int, int]:
+        """Return a height and width from which resizing gives nearly the same."""
+        to_height, to_width = self._resized(height, width)
+        return _ENOUGH * to_height, _ENOUGH * to_width
+
     def apply_uint8(self, picture: np.ndarray | Image.Image) -> np.ndarray:
         """Resize and crop one picture.
 
@@ -181,6 +192,27 @@ class Preprocessing:
         pixels = batch.reshape(b * height, width * 3).to(torch.float32)
         torch.addcmul(shift, pixels, scale, out=pixels)
         return pixels.to(dtype).view(b, height, width, 3).permute(0, 3, 1, 2)
+
+    @property
+    def row_shape(self) -> tuple[int, int, int]:
+        """Shape of a loaded picture."""
+        return (*self.size, 3)
+
+    def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return two batches of noise, uint8 (2, H, W, 3)."""
+        rng = np.random.default_rng(0)
+        noise = rng.integers(0, 256, (2, 2, *self.row_shape))
+        first, second = torch.from_numpy(noise.astype(np.uint8))
+        return first, second
+
+    def traced(self, batch: torch.Tensor) -> torch.Tensor:
+        """Normalise, in the plainest operations."""
+        mean, std = (255 * torch.tensor(value) for value in (self.mean, self.std))
+        return ((batch.float() - mean) / std).permute(0, 3, 1, 2)
+
+    def takes_long(self, n: int) -> bool:
+        """Say whether n pictures take longer than a conversion."""
+        return n * math.prod(self.size) >= _LONG_PASS
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         """Size after resizing, rounded as timm (and torchvision) round it."""
@@ -290,7 +322,9 @@ def _threaded(
 
     def fill(out: np.ndarray, start: int) -> None:
         for i in range(len(out)):
-            out[i] = preprocessing.apply_uint8(source.load_pil(start + i))
+            out[i] = preprocessing.apply_uint8(
+                source.load_for(start + i, preprocessing)
+            )
 
     def submit(start: int) -> None:
         stop = min(start + batch_size, len(source))

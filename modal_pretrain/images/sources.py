@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,11 +11,8 @@ from PIL import Image
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import file_identity
 from modal_pretrain.images.decode import (
     convert_image,
-    decode_file,
-    load_error,
     load_image,
     orientation,
 )
@@ -146,6 +142,25 @@ class ImageSource:
         """Decode one picture to a Pillow image of mode RGB; see `load`."""
         return self._pil(self._row(i))
 
+    def load_for(self, i: int, preprocessing: Preprocessing) -> Image.Image:
+        """Decode one picture to be resized; it may be smaller than `load_pil`'s."""
+        return self.load_pil(i)
+
+    def scaled(self, allowed: bool) -> ImageSource:
+        """Return these pictures, with large JPEG files decoded at a reduced scale.
+
+        Parameters
+        ----------
+        allowed : bool
+            False decodes them whole.
+
+        Returns
+        -------
+        ImageSource
+            The keys of such files say how they are decoded; all others stay.
+        """
+        return self
+
     @property
     def uniform_size(self) -> tuple[int, int] | None:
         """Height and width shared by all pictures; None where they must be opened."""
@@ -236,29 +251,6 @@ class ImageSource:
 
     def _pick(self, rows: range | np.ndarray) -> Any:
         return [self._data[row] for row in rows]
-
-
-class PathSource(ImageSource):
-    """Image files."""
-
-    def _pil(self, row: int) -> Image.Image:
-        return decode_file(self._data[row], self._where(row))
-
-    def _key(self, row: int) -> bytes:
-        path = self._data[row]
-        try:
-            identity = file_identity(path)
-        except (OSError, ValueError) as error:
-            raise load_error(path, self._where(row), error) from error
-        name = os.fsencode(os.path.abspath(path))
-        return xxh3_128_digest(f"file{identity}\0".encode() + name)
-
-    def _detail(self, row: int) -> str:
-        return repr(str(os.fsdecode(self._data[row])))
-
-    def _pick(self, rows: range | np.ndarray) -> list:
-        # Workers run in other directories.
-        return [os.path.abspath(self._data[row]) for row in rows]
 
 
 class PillowSource(ImageSource):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
+from scipy import linalg
 
 from modal_pretrain._checks import Number, Whole
 from modal_pretrain.query._engine.arguments import RandomState
@@ -15,6 +15,7 @@ from modal_pretrain.query._engine.embeddings import predictor_on_embeddings
 from modal_pretrain.query._engine.kmeans import closest_rows, kmeans
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query._engine.threads import in_threads, one_thread
 from modal_pretrain.query.scores import margin_score
 
 _CHUNK = 1024
@@ -104,7 +105,8 @@ def drop_query_sampling(
     changed = np.full(pool.n, n_passes)
     if pool.fitted:
         head = predictor_on_embeddings(classifier, X) or _recover_head(pool)
-        changed = _count_changes(pool, head, n_passes, dropout)
+        with one_thread():
+            changed = _count_changes(pool, head, n_passes, dropout)
     candidates = np.flatnonzero(changed > n_passes // 2)
     if len(candidates) <= pool.k:
         ranked = np.lexsort((-margin_score(pool.proba), -changed))
@@ -143,5 +145,20 @@ def _recover_head(pool: Pool, max_rows: int = 10_000) -> Head:
     logits -= logits.mean(axis=1, keepdims=True)
     x = pool.rows.as_stored(slice(m)).astype(np.float64)
     alpha = 1e-6 * m * float(x.var(axis=0).mean()) + 1e-12
-    ridge = Ridge(alpha=alpha).fit(x, logits)
-    return lambda rows: ridge.predict(rows).reshape(len(rows), -1)
+    mean = x.mean(axis=0)
+    x -= mean
+    # Ridge regression, by normal equations that are summed block by block.
+    gram = alpha * np.eye(x.shape[1])
+    slope = np.zeros((x.shape[1], logits.shape[1]))
+
+    def sums(start: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        block = slice(start, start + _CHUNK)
+        return x[block].T @ x[block], x[block].T @ logits[block]
+
+    for squares, products in in_threads(sums, range(0, m, _CHUNK)):
+        gram += squares
+        slope += products
+    with one_thread():
+        weights = linalg.solve(gram, slope, assume_a="pos")
+        bias = logits.mean(axis=0) - mean @ weights
+    return lambda rows: rows @ weights + bias

@@ -11,10 +11,12 @@ from scipy.special import softmax
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.heads import head_inputs, rank_and_answer
-from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query._engine.select import Answer, in_chunks
+from modal_pretrain.query._engine.threads import one_thread
 from modal_pretrain.query.scores import least_confidence_score
 
 _FLOOR = 1e-12
+_CHUNK = 4096
 
 
 def early_late_sampling(
@@ -95,9 +97,16 @@ def early_late_sampling(
     )
     if codes is None or int(codes.max()) + 1 != pool.proba.shape[1]:
         return rank_and_answer(pool, least_confidence_score(pool.proba))
-    weights, bias = early_head(base.astype(np.float64), codes, early_steps)
-    early = softmax(coords.astype(np.float64) @ weights + bias, axis=1)
-    return rank_and_answer(pool, divergence(pool.proba, early))
+    with one_thread():
+        weights, bias = early_head(base.astype(np.float64), codes, early_steps)
+
+    def score(
+        rows: NDArray[np.float32], late: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        early = softmax(rows.astype(np.float64) @ weights + bias, axis=1)
+        return divergence(late, early)
+
+    return rank_and_answer(pool, in_chunks(score, _CHUNK, coords, pool.proba))
 
 
 def early_head(

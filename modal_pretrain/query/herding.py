@@ -13,6 +13,7 @@ from modal_pretrain.query._engine.coverage import Coverage, Gaussian
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.temperature import fit_temperature, soften
+from modal_pretrain.query._engine.threads import product
 from modal_pretrain.query.scores import margin_score
 
 
@@ -237,7 +238,7 @@ def _least_distance(rows: NDArray[np.float64]) -> float:
     for start in range(0, len(rows), 1024):
         part = slice(start, start + 1024)
         scale = norm[part, None] + norm
-        squared = scale - 2 * rows[part] @ rows.T
+        squared = scale - 2 * product(rows[part], rows.T)
         squared = squared[squared > 1e-12 * np.maximum(scale, 1e-300)]
         least = min(least, squared.min(initial=np.inf))
     return float(np.sqrt(least)) if np.isfinite(least) else 1.0

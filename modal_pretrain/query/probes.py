@@ -13,9 +13,11 @@ from modal_pretrain._checks import Number, Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.heads import fit_head, head_inputs, rank_and_answer
 from modal_pretrain.query._engine.pool import Pool
-from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query._engine.select import Answer, in_chunks
+from modal_pretrain.query._engine.threads import one_thread, product
 from modal_pretrain.query.scores import least_confidence_score
 
+_CHUNK = 4096
 _REFERENCE = 2048  # rows of the pool that DivDis spreads its heads on
 
 
@@ -92,7 +94,8 @@ def orthogonal_probe_sampling(
     Examples
     --------
     >>> import numpy as np
-    >>>     >>> rng = np.random.default_rng(0)
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
     >>> X, seed = rng.normal(size=(50, 8)), rng.normal(size=(10, 8))
     >>> y = (seed[:, 0] > 0).astype(int)
     >>> model = LogisticRegression().fit(seed, y)
@@ -113,11 +116,12 @@ def orthogonal_probe_sampling(
     for _ in range(n_probes):
         if (base.max(axis=0) - base.min(axis=0)).max(initial=0) < 1e-6:
             break
-        head = fit_head(base, codes, C)
-        probes.append(head.predict_proba(coords))
-        basis = np.linalg.qr(head.coef_.T.astype(np.float64))[0].astype(np.float32)
-        coords -= (coords @ basis) @ basis.T
-        base -= (base @ basis) @ basis.T
+        with one_thread():
+            head = fit_head(base, codes, C)
+            probes.append(head.predict_proba(coords))
+            basis = np.linalg.qr(head.coef_.T.astype(np.float64))[0].astype(np.float32)
+            base -= (base @ basis) @ basis.T
+        coords -= product(product(coords, basis), basis.T)
     if len(probes) < 2:
         return _least_confident(pool)
     score = np.var(np.stack(probes), axis=0).sum(axis=1)
@@ -192,7 +196,8 @@ def divdis_sampling(
     Examples
     --------
     >>> import numpy as np
-    >>>     >>> rng = np.random.default_rng(0)
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
     >>> X = rng.choice([-1.0, 1.0], size=(200, 2)) + rng.normal(0, 0.1, (200, 2))
     >>> seed, y = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.array([1, 0])
     >>> model = LogisticRegression().fit(seed, y)
@@ -211,14 +216,17 @@ def divdis_sampling(
         return _least_confident(pool)
     reference = coords[:_REFERENCE].astype(np.float64)
     n_classes = int(codes.max()) + 1
-    first, second = _two_heads(
-        base.astype(np.float64), codes, reference, n_classes, weight, C, pool.rng
-    )
-    table = np.column_stack([coords.astype(np.float64), np.ones(pool.n)])
-    score = 0.5 * np.abs(
-        softmax(table @ first, axis=1) - softmax(table @ second, axis=1)
-    ).sum(axis=1)
-    return rank_and_answer(pool, score)
+    with one_thread():
+        first, second = _two_heads(
+            base.astype(np.float64), codes, reference, n_classes, weight, C, pool.rng
+        )
+
+    def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        table = np.column_stack([rows.astype(np.float64), np.ones(len(rows))])
+        gap = softmax(table @ first, axis=1) - softmax(table @ second, axis=1)
+        return 0.5 * np.abs(gap).sum(axis=1)
+
+    return rank_and_answer(pool, in_chunks(score, _CHUNK, coords))
 
 
 def _two_heads(

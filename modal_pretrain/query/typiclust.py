@@ -12,8 +12,9 @@ from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.kmeans import kmeans
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
+from modal_pretrain.query._engine.threads import each_chunk
 
-_BLOCK = 4_000_000  # entries of a block of distances
+_BLOCK = 1_000_000  # entries of a block of distances
 
 
 def typiclust_sampling(
@@ -177,11 +178,13 @@ def typicality(
         centred = centred.astype(np.float64)
     norm = np.einsum("ij,ij->i", centred, centred)
     mean = np.empty(m)
-    step = max(1, _BLOCK // m)
-    for start in range(0, m, step):
-        part = np.arange(start, min(start + step, m))
+
+    def work(part: slice) -> None:
         squared = norm[part, None] + norm - 2 * (centred[part] @ centred.T)
-        squared[np.arange(len(part)), part] = np.inf
+        own = np.arange(part.start, part.stop)
+        squared[own - part.start, own] = np.inf
         near = np.partition(squared, q - 1, axis=1)[:, :q]
         mean[part] = np.sqrt(np.maximum(near, 0)).mean(axis=1)
+
+    each_chunk(work, m, max(1, _BLOCK // m))
     return 1 / (mean + 1e-5)

@@ -55,6 +55,9 @@ class PretrainedTextClassifier(BaseClassifier):
     C : float, default=0.005
         Inverse strength of the head's L2 penalty where the backbone is frozen, see
         `PretrainedClassifier`.
+    error_weighting : float, default=0.0
+        How much more a labelled row weighs that heads trained on the others get wrong,
+        see `PretrainedClassifier`.
     pooling : {"mean", "cls"}, default="mean"
         The embedding of a text: the mean over its tokens, or its first token's.
     max_length : int or None, default=None
@@ -66,6 +69,11 @@ class PretrainedTextClassifier(BaseClassifier):
         where the hardware has it. CPUs train in float32.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
+        With ``tune`` other than "head" it is always PyTorch.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where the embeddings of a frozen backbone are kept.
     random_state : int, RandomState or None, default=None
@@ -96,6 +104,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         The network, with ``backbone`` (a `TextBackbone`) and ``head``.
     history_ : skorch.history.History
         Losses and times by epoch.
+    weighting_ : str
+        What labelled rows were weighed by beside ``sample_weight`` and `class_weight`:
+        "nothing", "errors", "tags", or "tags and errors".
 
     Notes
     -----
@@ -131,10 +142,12 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes=None,
         class_weight=None,
         C: float = 0.005,
+        error_weighting: float = 0.0,
         pooling: str = "mean",
         max_length: int | None = None,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         random_state=None,
         optimizer="auto",
@@ -165,6 +178,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             classes=classes,
             class_weight=class_weight,
             C=C,
+            error_weighting=error_weighting,
             precision=precision,
             device=device,
             cache=cache,
@@ -192,15 +206,28 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         )
         self.pooling = pooling
         self.max_length = max_length
+        self.engine = engine
 
-    def fit(self, X, y, **fit_params):
+    def fit(self, X, y, sample_weight=None, ignore=None, **fit_params):
         """Train from the initial weights.
+
+        A fit is all or nothing: if it raises (Ctrl-C counts), the estimator is what it
+        was before, unfitted or predicting as it did.
 
         Parameters
         ----------
         X : texts, length n, see the class
         y : array-like of shape (n,)
             Labels: integers, strings or booleans.
+        sample_weight : array-like of shape (n,), number or None
+            What each row weighs in the loss, finite and at least 0, as in scikit-learn.
+            With a frozen backbone a row of weight k is the same as k copies of it.
+        ignore : array-like of shape (n,) or (n, k), or None
+            Tags: the value of an attribute that has nothing to do with the class (the
+            place, the hospital), or of several, for each row. Strings, whole numbers
+            or truth values; None or NaN where nobody said. What the head does with
+            them is decided by cross-validation, see
+            `modal_pretrain.reweighting.tag_weights`, and noted in ``weighting_``.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -211,15 +238,17 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         Raises
         ------
         TypeError, ValueError
-            If a parameter does not exist or fit, if X or y is not readable, or y has
-            labels that are not in `classes`.
+            If a parameter does not exist or fit, if X, y or the weights are not
+            readable, or y has labels that are not in `classes`.
         BackboneWeightsError
             If pretrained weights were asked for and cannot be had.
         """
-        return super().fit(X, y, **fit_params)
+        return super().fit(X, y, sample_weight, ignore, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on from the present weights.
+    def partial_fit(
+        self, X, y=None, classes=None, sample_weight=None, ignore=None, **fit_params
+    ):
+        """Train on from the present weights; all or nothing, as `fit`.
 
         With a frozen backbone the L2 penalty pulls to the present head, not to zero,
         so what was learnt before is kept as far as the new labels allow.
@@ -231,6 +260,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         classes : array-like or None
             All labels there are, for the first call where the parameter `classes` is
             None, as in scikit-learn.
+        sample_weight, ignore
+            See `fit`.
         **fit_params
             For the module's forward, as in skorch.
 
@@ -238,7 +269,33 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         -------
         self
         """
-        return super().partial_fit(X, y, classes, **fit_params)
+        return super().partial_fit(X, y, classes, sample_weight, ignore, **fit_params)
+
+    def tag(self, X, ignore):
+        """Remember what may be ignored about rows, for every later fit that has them.
+
+        The tags stay with the rows' content, whatever fit gets them in which order, so
+        that under modAL one line tags what was just labelled:
+        ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
+        gets as ``ignore`` goes first. Clones start without.
+
+        Parameters
+        ----------
+        X : texts, length n, see the class
+        ignore : array-like of shape (n,) or (n, k)
+            See `fit`. None forgets the tag of a row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, tags of an attribute are of several kinds, or of another
+            number of attributes than before.
+        """
+        return super().tag(X, ignore)
 
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities.
@@ -256,6 +313,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         ------
         sklearn.exceptions.NotFittedError
             Before the first fit.
+        ValueError
+            If a parameter that the fit depends on is another now.
         """
         return super().predict_proba(X)
 

@@ -36,6 +36,10 @@ class TextEncoder(BaseTransformer):
         What the backbone computes in; "auto" is bfloat16 where the hardware has it.
     device : str, default="auto"
         A torch device; "auto" takes cuda, then mps, then cpu.
+    engine : {"auto", "torch", "openvino"}, default="auto"
+        What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
+        CPU where the pass is long enough to pay for converting the network, and
+        PyTorch otherwise. Nothing that one has computed is served as the other's.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where embeddings are kept, as in `TimmEncoder`.
     batch_size : int, default=64
@@ -68,6 +72,7 @@ class TextEncoder(BaseTransformer):
         max_length: int | None = None,
         precision: str = "auto",
         device: str = "auto",
+        engine: str = "auto",
         cache: Cache = "memory",
         batch_size: int = 64,
         random_state=None,
@@ -79,6 +84,7 @@ class TextEncoder(BaseTransformer):
         self.max_length = max_length
         self.precision = precision
         self.device = device
+        self.engine = engine
         self.cache = cache
         self.batch_size = batch_size
         self.random_state = random_state

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import functools
 import importlib
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from xxhash import xxh3_64_hexdigest
 
-from modal_pretrain._checks import take_rows
+from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.engine import ENGINE, Engine
 from modal_pretrain.modality import FineTuning, Modality, register
 from modal_pretrain.text.accept import TextSource, as_texts
-from modal_pretrain.text.backbone import TextBackbone, shared_text_backbone
+from modal_pretrain.text.backbone import (
+    POOLINGS,
+    TextBackbone,
+    shared_text_backbone,
+)
 from modal_pretrain.text.tokens import Tokenization
 from modal_pretrain.training.examples import ExampleSet
 
@@ -28,9 +35,14 @@ class TokenEncoder(Encoder):
     backbone: TextBackbone
     preprocessing: Tokenization
 
-    def fingerprint(self) -> str:
-        """Name everything that an embedding depends on beside the text."""
-        return f"{super().fingerprint()} {self.backbone.settings()}"
+    def name(self, engine: Engine) -> str:
+        """Return the `fingerprint` of what an engine computes."""
+        return f"{super().name(engine)} {self.backbone.settings()}"
+
+    def network_key(self) -> str:
+        """Name the backbone as OpenVINO computes it, in any precision."""
+        settings = self.backbone.settings().encode()
+        return f"{super().network_key()}{xxh3_64_hexdigest(settings)}"
 
     def compute(self, source: Any) -> np.ndarray:
         """Return float32 embeddings (n, d), computed here and now."""
@@ -74,6 +86,14 @@ class Texts(Modality):
 
     name = "text"
     fine_tuning = FineTuning(torch.optim.AdamW, 5e-5, {})
+    rules = MappingProxyType(
+        {
+            "pooling": OneOf(POOLINGS),
+            "max_length": Whole(also=(None,)),
+            "engine": ENGINE,
+        }
+    )
+    decisive = ("pooling", "max_length", "engine")
 
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> TextSource:
         """Check texts."""
@@ -95,7 +115,8 @@ class Texts(Modality):
     ) -> TokenEncoder:
         """Build an encoder that computes texts of one length together."""
         assert isinstance(backbone, TextBackbone)
-        return TokenEncoder.of(backbone, backbone.tokenization, estimator, device)
+        tokens, engine = backbone.tokenization, estimator.engine
+        return TokenEncoder.of(backbone, tokens, estimator, device, engine=engine)
 
     def examples(
         self, source: Any, encoder: Any, y: np.ndarray | None = None

@@ -20,6 +20,8 @@ from modal_pretrain.text.accept import TextSource
 
 # Texts tokenised in one call: enough for the tokenizer's own threads.
 _CHUNK = 2048
+# Texts from which on a conversion to a faster engine pays, see docs/speed.md.
+_LONG_PASS = 1000
 
 
 class TruncatedTextWarning(UserWarning):
@@ -124,6 +126,22 @@ class Tokenization:
     def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Return tokens as they are: the backbone takes numbers."""
         return batch
+
+    row_shape = (2, None)
+
+    def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return two batches of two texts, the second of longer ones."""
+        short, long = "one", " ".join(["one", "two", "three"] * 4)
+        some, _ = self.tokenise([short, f"{short} {short}", long, f"{long} {long}"])
+        return self.pad(some[:2]), self.pad(some[2:])
+
+    def traced(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return tokens as they are."""
+        return batch
+
+    def takes_long(self, n: int) -> bool:
+        """Say whether n texts of a usual length take longer than a conversion."""
+        return n >= _LONG_PASS
 
     def warn(self, n_cut: int, n: int) -> None:
         """Say how many of n texts were cut, if any."""

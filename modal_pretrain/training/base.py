@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,24 +14,38 @@ from sklearn.exceptions import NotFittedError
 from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
+from modal_pretrain._checks import Rule
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.shared import own
 from modal_pretrain.cache.resolve import Cache
 from modal_pretrain.embedding.encoder import Encoder
+from modal_pretrain.embedding.parameters import EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
+from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
+from modal_pretrain.training.exceptions import ExceptionsNet
 from modal_pretrain.training.labels import (
+    all_classes,
     check_labels,
-    class_weights,
     columns_of,
     sorted_classes,
 )
 from modal_pretrain.training.network import PretrainedNetwork, Tune
-from modal_pretrain.training.skorch_net import FewLabelsNet
+from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
+from modal_pretrain.training.staged import StagedEncoder, staged
+from modal_pretrain.training.weights import (
+    check_criterion,
+    check_sample_weight,
+    merged,
+    with_weight,
+)
+
+# What a head has learnt on, next to the modality's own parameters.
+_DECISIVE = ("backbone", "pretrained", "tune", "classes", "precision")
 
 
-class BaseClassifier(FewLabelsNet):
+class BaseClassifier(ExceptionsNet):
     """A pretrained backbone and a head, trained on labelled rows of any modality.
 
     With a frozen backbone every row is embedded once, and a fit is a regularised
@@ -45,6 +58,7 @@ class BaseClassifier(FewLabelsNet):
     """
 
     modality: ClassVar[Modality]
+    _inputs = frozenset({"inputs", "embedding", "features"})
 
     def __init__(
         self,
@@ -52,7 +66,6 @@ class BaseClassifier(FewLabelsNet):
         *,
         pretrained: bool | str | Path = True,
         tune: Tune = "head",
-        class_weight=None,
         C: float = 0.005,
         precision: str = "auto",
         cache: Cache = "memory",
@@ -63,87 +76,102 @@ class BaseClassifier(FewLabelsNet):
         self.backbone = backbone
         self.pretrained = pretrained
         self.tune = tune
-        self.class_weight = class_weight
         self.C = C
         self.precision = precision
         self.cache = cache
 
     # From X and y to a trained head ---------------------------------------------------
 
-    def fit(self, X, y, **fit_params):
-        """Train from the initial weights."""
-        warm = self.warm_start and self.__sklearn_is_fitted__()
-        source, targets = self._check_training_data(X, y, reset=not warm)
-        if not warm:
-            self.initialize()
-        return self._train(source, targets, **fit_params)
-
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on from the present weights."""
-        first = not self.__sklearn_is_fitted__()
-        source, targets = self._check_training_data(X, y, reset=first, classes=classes)
-        if not self.initialized_:
-            self.initialize()
-        return self._train(source, targets, **fit_params)
-
-    def _check_training_data(self, X, y, *, reset: bool, classes=None):
+    def fit(self, X, y, sample_weight=None, ignore=None, **fit_params):
+        """Train from the initial weights; all or nothing."""
         self._check_parameters()
+        warm = self.warm_start and self.__sklearn_is_fitted__()
+        with all_or_nothing(self, trains_on=warm):
+            data = self._check_training_data(
+                X, y, sample_weight, ignore, reset=not warm
+            )
+            if not warm:
+                self.initialize()
+            return self._train(*data, **fit_params)
+
+    def partial_fit(
+        self, X, y=None, classes=None, sample_weight=None, ignore=None, **fit_params
+    ):
+        """Train on from the present weights; all or nothing."""
+        self._check_parameters()
+        first = not self.__sklearn_is_fitted__()
+        with all_or_nothing(self, trains_on=self.initialized_):
+            data = self._check_training_data(
+                X, y, sample_weight, ignore, reset=first, classes=classes
+            )
+            if not self.initialized_:
+                self.initialize()
+            return self._train(*data, **fit_params)
+
+    def _check_training_data(
+        self, X, y, sample_weight, ignore, *, reset: bool, classes=None
+    ) -> tuple[Source, np.ndarray, np.ndarray | None, np.ndarray | None]:
         source = self._source(X, reset=reset)
         owner = type(self).__name__
         y = check_labels(y, source, owner)
-        known = self._all_classes(y, classes, reset=reset)
+        before = None if reset else self.classes_
+        known = all_classes(y, self.classes, classes, before)
         targets = columns_of(y, known, owner)
+        weight = check_sample_weight(sample_weight, len(source))
+        tags = self._tags_of(source, ignore)
         self.classes_inferred_ = known
-        return source, targets
+        if weight is not None and self.train_split is None and not weight.all():
+            # Not even batch normalisation sees what weighs nothing.
+            rows = np.flatnonzero(weight)
+            source, targets, weight = source.take(rows), targets[rows], weight[rows]
+            tags = None if tags is None else tags[rows]
+        return source, targets, weight, tags
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if not isinstance(self.C, Real) or not self.C > 0:
-            raise ValueError(f"C must be a positive number, got {self.C!r}.")
-        size = self.batch_size
-        if not isinstance(size, Integral) or not (size == -1 or size >= 1):
-            raise ValueError(
-                "batch_size must be a positive int, or -1 for all examples at once, "
-                f"got {size!r}."
-            )
+    def _rules(self) -> Mapping[str, Rule]:
+        shared = {**EMBEDDING_RULES, **super()._rules(), **HEAD_RULES}
+        return {**shared, **self.modality.rules}
 
-    def _source(self, X, *, reset: bool = False) -> Source:
-        return self.modality.read(X, self, reset=reset)
+    def _decisive(self) -> dict[str, Any]:
+        names = (*_DECISIVE, *self.modality.decisive)
+        return {**super()._decisive(), **{n: getattr(self, n) for n in names}}
 
-    def _all_classes(self, y: np.ndarray, classes, *, reset: bool) -> np.ndarray:
-        """Return the sorted labels there are, by parameter, argument or y."""
-        given = sorted_classes(classes)
-        if not reset:
-            if given is not None and not np.array_equal(given, self.classes_):
-                raise ValueError(
-                    f"classes={given.tolist()} differs from the first call's: "
-                    f"{self.classes_.tolist()}."
-                )
-            return self.classes_
-        if self.classes is not None:
-            given = sorted_classes(self.classes)
-        return np.unique(y) if given is None else given
-
-    def _train(self, source: Source, targets: np.ndarray, **fit_params):
+    def _train(
+        self,
+        source: Source,
+        targets: np.ndarray,
+        weight: np.ndarray | None,
+        tags: np.ndarray | None,
+        **fit_params,
+    ):
+        self._check_unchanged()
+        check_keywords(type(self), fit_params, self.module_, self._inputs)
         with self._seeded_call():
             dataset = self._example_set(source, targets)
+            if isinstance(dataset, EmbeddedSet) and self.train_split is None:
+                dataset, weight, tags = merged(dataset, weight, tags)
             if self.module_.head is None:
-                self._build_head(source, dataset)
+                self._build_head(source, dataset, weight)
             else:
                 self.module_.set_anchor()
                 if isinstance(self.optimizer_, torch.optim.LBFGS):
                     # What it knows of the last objective's curvature misleads it on
                     # this one: it may not take a single step.
                     self._build_optimizer()
-            return self._run(dataset, targets, **fit_params)
+            weight = self._by_exceptions(source, dataset, weight, tags)
+            weight = self._weight_of_rows(dataset.y, weight)
+            return self._run(with_weight(dataset, weight), dataset.y, **fit_params)
 
     def _example_set(self, source: Source, y=None) -> Examples:
         encoder = self._encoder()
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
-        return self.modality.examples(source, encoder, y)
+        examples = self.modality.examples(source, encoder, y)
+        dtype = self._dtype(training=y is not None)
+        return staged(examples, self.module_, dtype, keep=self.cache is not None)
 
-    def _build_head(self, source: Source, dataset: Examples) -> None:
+    def _build_head(
+        self, source: Source, dataset: Examples, weight: np.ndarray | None
+    ) -> None:
         device, network = self._device(), self.module_
         if network.frozen:
             embeddings = dataset.inputs(np.arange(len(dataset)))["embedding"]
@@ -152,12 +180,9 @@ class BaseClassifier(FewLabelsNet):
             embeddings = torch.from_numpy(self._encoder().encode(first))
         network.build_head(embeddings.shape[1], len(self.classes_), device)
         if network.frozen:
-            network.fit_scale(embeddings)
+            network.fit_scale(embeddings, weight)
         self._build_optimizer()
-        if self.class_weight is not None:
-            self.criterion_.weight = class_weights(
-                self.class_weight, self.classes_, dataset.y, self.criterion_
-            ).to(device)
+        check_criterion(self.criterion, self.criterion_, len(self.classes_), device)
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Run skorch's loop for the epochs that "auto" stands for."""
@@ -165,15 +190,6 @@ class BaseClassifier(FewLabelsNet):
         width = network.head.in_features if network.frozen else math.inf
         with one_thread_for_few(len(X) * width):
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Split off validation data, see skorch; weigh the penalty accordingly."""
-        train, valid = super().get_split_datasets(X, y, **fit_params)
-        # The criterion averages over this total weight.
-        weight = getattr(self.criterion_, "weight", None)
-        mean = 1.0 if weight is None or y is None else float(weight[y].mean())
-        self.trained_weight_ = mean * len(train)
-        return train, valid
 
     def check_data(self, X, y=None) -> None:
         """Do nothing: X and y were checked before the loop began."""
@@ -187,7 +203,8 @@ class BaseClassifier(FewLabelsNet):
             Logits.
         y_true : torch.Tensor of shape (n,)
             Column numbers.
-        X : ignored
+        X : mapping of str to torch.Tensor, or anything
+            The batch; its ``sample_weight``, if it has one, weighs the rows.
         training : bool, default=False
             The penalty counts in training only.
 
@@ -206,6 +223,7 @@ class BaseClassifier(FewLabelsNet):
     def predict_proba(self, X) -> np.ndarray:
         """Return class probabilities, float64 (n, n_classes)."""
         self._check_trained()
+        self._check_unchanged()
         nonlinearity = self._get_predict_nonlinearity()
         # In float64 confident rows keep an order where float32 would round to one.
         blocks = [
@@ -244,18 +262,22 @@ class BaseClassifier(FewLabelsNet):
             dataset = self._example_set(self._source(x))
             x = dataset.inputs(np.arange(len(dataset)))
         device = self._device()
+        x = {name: part for name, part in x.items() if name != "sample_weight"}
         x = to_tensor(x, device=device)
+        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
+        reduced = "embedding" not in x and dtype != torch.float32
+        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+            return self.module_(**x, **fit_params).float()
+
+    def _dtype(self, training: bool) -> torch.dtype:
+        """Return what the backbone computes in."""
+        device = self._device()
         dtype = resolve_precision(self.precision, device)
         # Measured: CPUs gain nothing from reduced precision when they train, and
         # float16 gradients would need scaling.
-        training = self.module_.training and torch.is_grad_enabled()
-        reduced = (
-            "embedding" not in x
-            and dtype != torch.float32
-            and not (training and (device.type == "cpu" or dtype == torch.float16))
-        )
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
-            return self.module_(**x, **fit_params).float()
+        if training and (device.type == "cpu" or dtype == torch.float16):
+            return torch.float32
+        return dtype
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, float32 (n, d), before `fit` too."""
@@ -272,8 +294,12 @@ class BaseClassifier(FewLabelsNet):
         backbone = self.module_.backbone if self.initialized_ else self._initial()
         encoder = self.modality.encoder(backbone, self, self._device())
         encoder.batch_size = self._rows_without_gradients()
+        if not self._is("tune", "head"):
+            encoder.engine = "torch"  # as it trains
         if trains:
             encoder.cache = None  # its weights move on
+            keep = self.cache is not None
+            encoder = StagedEncoder(encoder, self.module_, keep=keep)
         return encoder
 
     def _initial(self) -> nn.Module:
@@ -343,7 +369,9 @@ class BaseClassifier(FewLabelsNet):
                 f"{type(self).__name__} has no classes_ before fit, unless they are "
                 "given as classes=[...]."
             )
-        return np.unique(np.asarray(self.classes))
+        classes = sorted_classes(self.classes)
+        assert classes is not None
+        return classes
 
     def __sklearn_is_fitted__(self) -> bool:
         module = getattr(self, "module_", None)

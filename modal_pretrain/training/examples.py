@@ -64,6 +64,40 @@ class EmbeddedSet(ExampleSet):
         return {"embedding": self.embeddings[torch.from_numpy(indices)]}
 
 
+class WeightedSet(ExampleSet):
+    """Any examples with a weight for each, which the loss takes out of the batch.
+
+    Parameters
+    ----------
+    examples : ExampleSet, or what has its methods
+    weight : numpy.ndarray
+        float64 (n,).
+    """
+
+    def __init__(self, examples: Any, weight: np.ndarray) -> None:
+        super().__init__(len(examples), examples.y)
+        self.examples = examples
+        self.weight = weight
+        self._tensor = torch.from_numpy(weight).float()
+
+    def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return the module's inputs and ``sample_weight``, float32 (m,)."""
+        weight = self._tensor[torch.from_numpy(indices)]
+        return {**self.examples.inputs(indices), "sample_weight": weight}
+
+    def stream(self, batch_size: int) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield the inputs of all examples, in order."""
+        weights = self._tensor.split(batch_size)
+        for inputs, weight in zip(
+            self.examples.stream(batch_size), weights, strict=True
+        ):
+            yield {**inputs, "sample_weight": weight}
+
+    def __getitem__(self, index: int):
+        inputs, target = self.examples[index]
+        return {**inputs, "sample_weight": self._tensor[index]}, target
+
+
 class RawSet(ExampleSet):
     """Examples whose backbone trains: rows of a source, prepared when asked for."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.backbones.output import check_embedding
+from modal_pretrain.backbones.split import Split
 
 Tune = str | int
 
@@ -57,6 +60,8 @@ class PretrainedNetwork(nn.Module):
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(name in trained)
         self.frozen = not trained
+        # By the form of the input, see `modal_pretrain.training.staged`.
+        self.cuts: dict[Any, Split | None] = {}
 
     def build_head(
         self,
@@ -87,20 +92,16 @@ class PretrainedNetwork(nn.Module):
             self.build_head(n_features, n_classes, weight.device)
         return super().load_state_dict(state_dict, *args, **kwargs)
 
-    def fit_scale(self, embedding: torch.Tensor) -> None:
+    def fit_scale(
+        self, embedding: torch.Tensor, weight: np.ndarray | None = None
+    ) -> None:
         """Centre and scale features by the training embeddings (n, d).
 
         The variance of a feature is shrunk towards the mean variance by as much as
-        ten examples weigh, so that it is safe from a single label on.
+        ten examples weigh, so that it is safe from a single label on. A row of weight
+        k counts as k rows.
         """
-        embedding = embedding.to(self.scale)
-        n = len(embedding)
-        variance = embedding.var(dim=0, unbiased=False)
-        shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (
-            n + _PRIOR_EXAMPLES
-        )
-        self.mean = embedding.mean(dim=0)
-        self.scale = torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
+        self.mean, self.scale = centre_and_scale(embedding.to(self.scale), weight)
 
     def set_anchor(self) -> None:
         """Make the present head the point that the penalty pulls to."""
@@ -116,15 +117,42 @@ class PretrainedNetwork(nn.Module):
         self,
         inputs: torch.Tensor | None = None,
         embedding: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return logits (n, classes) of the backbone's inputs, or of embeddings."""
-        if embedding is None:
+        """Return logits (n, classes).
+
+        Parameters
+        ----------
+        inputs : torch.Tensor of shape (n, ...)
+            As the backbone takes them; or
+        embedding : torch.Tensor of shape (n, d)
+            The backbone's output; or
+        features : torch.Tensor of shape (n, ...)
+            What its frozen stages return, at one of the `cuts`.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        if features is not None:
+            embedding = check_embedding(
+                self._rest_for(features)(features), self, len(features)
+            )
+        elif embedding is None:
             assert inputs is not None
             output = self.backbone(inputs)
             embedding = check_embedding(output, self.backbone, len(inputs))
         assert self.head is not None
         embedding = (embedding.float() - self.mean) * self.scale
         return self.head(self.dropout(embedding))
+
+    def _rest_for(self, features: torch.Tensor) -> nn.Module:
+        shape = tuple(features.shape[1:])
+        cuts = [cut for cut in self.cuts.values() if cut and cut.shape == shape]
+        return cuts[-1].rest
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cuts": {}}  # traced again where they are needed
 
     def train(self, mode: bool = True) -> PretrainedNetwork:
         """Set the mode; what is frozen stays in evaluation mode."""
@@ -153,6 +181,23 @@ class PretrainedNetwork(nn.Module):
             return
         for child in module.children():
             self._rest(child, frozen)
+
+
+def centre_and_scale(
+    embedding: torch.Tensor, weight: np.ndarray | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `PretrainedNetwork.fit_scale` subtracts and multiplies by, (d,)."""
+    n: float = len(embedding)
+    mean = embedding.mean(dim=0)
+    if weight is None:
+        variance = embedding.var(dim=0, unbiased=False)
+    else:
+        n = float(weight.sum())
+        share = torch.from_numpy(weight / n).to(embedding)
+        mean = share @ embedding
+        variance = share @ (embedding - mean).square()
+    shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (n + _PRIOR_EXAMPLES)
+    return mean, torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
 
 
 def trained_parameters(backbone: nn.Module, tune: Tune) -> set[str]:

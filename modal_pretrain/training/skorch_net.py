@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
 from skorch.history import History
 from skorch.utils import to_tensor
 from torch import nn
 
-from modal_pretrain._checks import did_you_mean
 from modal_pretrain.backbones.device import resolve_device, seeded
 from modal_pretrain.modality import FineTuning
+from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.callbacks import (
     EpochLog,
     StopBelowLoss,
     WarmupDecay,
     encoded_accuracy,
 )
+from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
+from modal_pretrain.training.parameters import check_keywords
 
 
-class FewLabelsNet(NeuralNetClassifier):
+class FewLabelsNet(CheckedNet):
     """skorch's classifier, mended for few labels and for scikit-learn.
 
     It takes any module and targets that are column numbers. What differs from skorch:
@@ -39,6 +38,7 @@ class FewLabelsNet(NeuralNetClassifier):
     - one seed for the life of the net: every fit starts from the same weights, and
       PyTorch's global generator stays as it was;
     - Ctrl-C is not swallowed; callbacks that end training still do;
+    - a fit is all or nothing: if it raises, the net is what it was before;
     - parameters that do not exist are errors with a suggestion, at the first fit;
     - what `set_params` says to a trained net counts from the next fit on too;
     - no validation split, cross-entropy on logits, a log from ``verbose=2`` on.
@@ -60,6 +60,8 @@ iterator_valid, train_split, **kwargs
 
     # What "auto" stands for.
     fine_tuning: FineTuning = FineTuning()
+    # What the module's forward gets from the batch: no keywords of fit.
+    _inputs: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -98,71 +100,32 @@ iterator_valid, train_split, **kwargs
         self.stop_loss = stop_loss
         self.random_state = random_state
 
-    # Parameters ----------------------------------------------------------------------
-
-    def _check_parameters(self) -> None:
-        known = known_parameters(type(self))
-        for name in sorted(self._params_to_validate):
-            if name not in known and "__" not in name and not name.endswith("_"):
-                raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}."
-                    f"{did_you_mean(name, known)}"
-                )
-
-    def _get_param_names(self):
-        # skorch counts private attributes as parameters, which clone then passes.
-        return sorted(
-            name
-            for name in self.__dict__
-            if not name.startswith("_") and not name.endswith("_")
-        )
-
-    def set_params(self, **params):
-        """Set parameters, see scikit-learn; callbacks count from the next fit."""
-        if not self.initialized_:
-            if "callbacks" in params:
-                self.callbacks = params.pop("callbacks")
-            return super().set_params(**params)
-        rest, of_optimizer = {}, {}
-        for name, value in params.items():
-            component = name.split("__")[0]
-            if name == "lr" or component == "optimizer":
-                of_optimizer[name] = value
-            elif component in ("iterator_train", "iterator_valid", "dataset"):
-                self.__dict__[name] = value  # skorch refuses them once initialized
-            else:
-                rest[name] = value
-        # skorch would tell the present optimizer only, which the next fit replaces.
-        self.__dict__.update(of_optimizer)
-        rebuild = "optimizer" in of_optimizer or (
-            "lr" in of_optimizer and self._is("lr", "auto")
-        )
-        super().set_params(**rest, **({} if rebuild else of_optimizer))
-        if rebuild:
-            self._build_optimizer()
-        return self
-
-    def _is(self, parameter: str, word: str) -> bool:
-        # Parameters may be anything until fit, arrays too.
-        value = getattr(self, parameter)
-        return isinstance(value, str) and value == word
-
-    __repr__ = BaseEstimator.__repr__
-
     # Training ------------------------------------------------------------------------
 
     def fit(self, X, y, **fit_params):
-        """Train from the initial weights, see skorch."""
+        """Train from the initial weights, see skorch.
+
+        If it raises, the net is what it was before; Ctrl-C counts too.
+        """
         self._check_parameters()
-        if not (self.warm_start and self.initialized_):
-            self.initialize()
-        return self.partial_fit(X, y, **fit_params)
+        warm = bool(self.warm_start) and self.initialized_
+        with all_or_nothing(self, trains_on=warm):
+            if not warm:
+                self.initialize()
+            self._check_unchanged()
+            return self._train_on(X, y, **fit_params)
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on from the present weights, see skorch."""
+        """Train on from the present weights, see skorch; all or nothing, as `fit`."""
         self._check_parameters()
-        if not self.initialized_:
-            self.initialize()
+        with all_or_nothing(self, trains_on=self.initialized_):
+            if not self.initialized_:
+                self.initialize()
+            self._check_unchanged()
+            return self._train_on(X, y, **fit_params)
+
+    def _train_on(self, X, y, **fit_params):
+        check_keywords(type(self), fit_params, self.module_, self._inputs)
         with self._seeded_call():
             return self._run(X, y, **fit_params)
 
@@ -249,6 +212,7 @@ iterator_valid, train_split, **kwargs
         """Build network, criterion and callbacks anew, from the initial weights."""
         # skorch announces every re-initialisation of an initialized net.
         self.initialized_ = False
+        self.learnt_with_ = self._decisive()
         return super().initialize()
 
     def initialize_module(self):
@@ -358,16 +322,6 @@ iterator_valid, train_split, **kwargs
             return
         super().__setstate__({**state, "device": str(resolve_device("auto"))})
         self.device = "auto"
-
-
-def known_parameters(cls: type) -> set[str]:
-    """Name the parameters of a class: its own, and those it passes on to its bases."""
-    return {
-        name
-        for base in inspect.getmro(cls)[:-1]
-        for name, parameter in inspect.signature(base).parameters.items()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    }
 
 
 class _EndTraining(Exception):

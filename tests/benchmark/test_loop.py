@@ -150,3 +150,39 @@ def test_records_of_another_seed_set_are_refused(tabular):
     whole = unit(tabular)
     with pytest.raises(ValueError, match="another seed set"):
         unit(tabular, seed_set=np.arange(5), done=whole[:1])
+
+
+@pytest.mark.parametrize(
+    "answer, problem",
+    [
+        (None, "it returned None"),
+        ((None, None), "it returned None"),
+        ([3, 3, 4], "it returned row 3 2 times"),
+        ([0, 1], "it returned 2 rows"),
+        ([0, 1, 2, 3], "it returned 4 rows"),
+        ([0, 1, -1], "it returned row -1"),
+        ([0, 1, 56], "it returned row 56"),
+        ([0.0, 1.0, 2.0], r"an array of float64 of shape \(3,\)"),
+        ([[0], [1], [2]], r"an array of int64 of shape \(3, 1\)"),
+        ([True, False, True], "an array of bool"),
+    ],
+)
+def test_what_a_strategy_may_not_return(tabular, answer, problem):
+    def ask(classifier, X, n_instances=1):
+        return answer if answer is None or answer == (None, None) else (answer, None)
+
+    match = r"strategy tests\.benchmark\.test_loop:.*ask must return n_instances=3 "
+    with pytest.raises(ValueError, match=match + f".*{problem}"):
+        unit(tabular, ask, seed_set=np.arange(4), batch=3, rounds=1)
+
+
+def test_bare_row_numbers_are_taken(tabular):
+    for n in (1, 2, 3):
+        rows = unit(
+            tabular,
+            lambda classifier, X, n_instances=1: list(range(n_instances)),
+            seed_set=np.arange(4),
+            batch=n,
+            rounds=1,
+        )[1]["acquired"]
+        assert rows == list(range(4, 4 + n))

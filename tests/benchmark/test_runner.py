@@ -205,7 +205,7 @@ def test_a_run_grows_without_redoing(small, tmp_path, monkeypatch):
         calls.append(kwargs["seed"])
         return run_unit(*args, **kwargs)
 
-    monkeypatch.setattr("modal_pretrain.benchmark.runner.run_unit", counting)
+    monkeypatch.setattr("modal_pretrain.benchmark.unit.run_unit", counting)
     run(config, tmp_path, verbose=0)
     assert calls == [1]
     assert contents(tmp_path) == before
@@ -262,7 +262,7 @@ def test_other_data_in_a_known_folder_is_refused(small, tmp_path, monkeypatch):
     run(config, tmp_path, verbose=0)
     other = make_shapes(60, 40, image_size=32, random_state=1, match_rate=0.8)
     monkeypatch.setattr(
-        "modal_pretrain.benchmark.runner._dataset", lambda config: other
+        "modal_pretrain.benchmark.runner.load_data", lambda config: other
     )
     with pytest.raises(ValueError, match="holds records of other data"):
         run(config, tmp_path, verbose=0)

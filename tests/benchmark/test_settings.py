@@ -2,6 +2,7 @@
 
 import builtins
 
+import numpy as np
 import pytest
 
 from modal_pretrain.benchmark import BenchmarkConfig, expand, run
@@ -60,8 +61,21 @@ def test_units(small):
         ({"seeds": (-1,)}, "seeds"),
         ({"models": ("pretrained", "pretrained")}, "models"),
         ({"strategies": "random"}, r"write \['random'\]"),
+        ({"seeds": (1.5,)}, "each of seeds must be a whole number"),
+        ({"seeds": (True,)}, "each of seeds must be a whole number"),
+        ({"seeds": 3}, "seeds must be a list"),
+        ({"strategies": [3]}, "each of strategies must be a name, got 3"),
+        ({"dataset": 3}, "dataset must be a name, got 3"),
+        ({"estimator_params": 3}, "estimator_params must be names and values"),
+        ({"dataset_params": {3: 4}}, "dataset_params must be names and values"),
+        ({"batch": True}, "batch must be a whole number"),
+        ({"batch": "4"}, "Write 4 without quotes"),
+        ({"seed_set_atypical": -1}, "seed_set_atypical"),
         ({"references": ("all",)}, "references may be oracle and full"),
-        ({"pool_sample": 3}, "pool_sample must be an integer from 4"),
+        (
+            {"pool_sample": 3},
+            "pool_sample must be None or a whole number of at least 4",
+        ),
     ],
 )
 def test_bad_settings_are_refused(small, change, match):
@@ -101,6 +115,14 @@ def test_grid():
         ({"dataset": "waterbirds"}, r"missing: 'root' \(--root DIR\)"),
         ({"dataset": "no.such.module:load"}, "no dataset 'no.such.module:load'"),
         ({"rounds": 3, "budget": 30}, "rounds or budget"),
+        ({"seeds": 1.5}, r"seeds must be a whole number .* Or give a list of seeds"),
+        ({"seeds": True}, "seeds must be a whole number"),
+        ({"seeds": 0}, "seeds must be a whole number of at least 1"),
+        ({"strategies": [3]}, "each of strategies must be a name"),
+        ({"dataset": 3}, "a dataset needs a name, got 3"),
+        ({"estimator": 3}, "estimator must be a table"),
+        ({"budget": True}, "budget must be a whole number"),
+        ({"budget": 30, "batch": "5"}, "batch must be a whole number"),
         ({"budget": 5}, "budget=5 is less than one batch of 10"),
         ({"batch": []}, "a list in the settings is empty"),
     ],
@@ -172,3 +194,9 @@ def test_yaml_without_pyyaml(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_yaml)
     with pytest.raises(ImportError, match="pip install pyyaml"):
         read_settings(tmp_path / "a.yaml")
+
+
+def test_numbers_of_numpy_are_those_of_python(small):
+    config = small(seeds=np.arange(2).tolist(), batch=np.int64(4))
+    assert config.to_json() == small().to_json()
+    assert small(seeds=tuple(np.arange(2))) == small()

@@ -112,7 +112,7 @@ def test_bad_labels(make, pictures, y, match, method):
 
 @pytest.mark.parametrize("C", [0, -1.0, "1", None, np.nan, [1.0]])
 def test_bad_c(make, pictures, labels, C):
-    with pytest.raises(ValueError, match="C must be a positive number"):
+    with pytest.raises(ValueError, match="C must be a finite number of at least 1e-20"):
         make(C=C).fit(pictures, labels)
 
 
@@ -124,7 +124,7 @@ def test_bad_tune_names_the_range(make, pictures, labels, tune):
 
 @pytest.mark.parametrize("batch_size", [0, -2, 1.5, None, "all"])
 def test_bad_batch_size(make, pictures, labels, batch_size):
-    with pytest.raises(ValueError, match="batch_size must be a positive int, or -1"):
+    with pytest.raises(ValueError, match="batch_size must be -1 or a whole number"):
         make(batch_size=batch_size).fit(pictures, labels)
 
 
@@ -135,12 +135,12 @@ def test_bad_batch_size(make, pictures, labels, batch_size):
         ({"device": "gpu"}, "device must be 'auto' or one of PyTorch's"),
         ({"device": None}, "device must be 'auto' or one of PyTorch's"),
         ({"cache": 3}, "cache must be 'memory', None"),
-        ({"image_size": 0}, "image_size must be a positive int"),
-        ({"image_size": "large"}, "image_size must be a positive int"),
-        ({"n_threads": 0}, "n_threads must be at least 1"),
-        ({"random_state": "x"}, "cannot be used to seed"),
+        ({"image_size": 0}, "image_size must be a positive whole number"),
+        ({"image_size": "large"}, "image_size must be a positive whole number"),
+        ({"n_threads": 0}, "n_threads must be None or a whole number of at"),
+        ({"random_state": "x"}, "random_state must be None or a whole number"),
         ({"backbone": "efficientnet_lite"}, "is not a timm model"),
-        ({"module__dropout": 1.5}, "dropout probability has to be between 0 and 1"),
+        ({"module__dropout": 1.5}, "module__dropout must be a finite number of at"),
     ],
     ids=str,
 )
@@ -168,14 +168,11 @@ def test_errors_before_fit(make, pictures, labels):
     assert make().embed(pictures).shape == (24, 1280)
 
 
-def test_failed_fit_leaves_no_half_trained_estimator(make, paths, labels):
+def test_failed_fit_leaves_the_estimator_as_it_was(make, paths, labels):
     Path(paths[3]).write_bytes(b"no picture")
     classifier = make(classes=[0, 1]).fit(paths[5:], labels[5:])
     with pytest.raises(ImageLoadError):
         classifier.fit(paths, labels)
-    with pytest.raises(NotFittedError):
-        classifier.predict(paths[5:])
-    classifier.fit(paths[5:], labels[5:])
     expected = make(classes=[0, 1]).fit(paths[5:], labels[5:])
     np.testing.assert_array_equal(
         classifier.predict_proba(paths[5:]), expected.predict_proba(paths[5:])

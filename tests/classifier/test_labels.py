@@ -109,7 +109,8 @@ def test_classes_set_anew_count_from_the_next_fit(make, pictures, labels):
     classifier = make().fit(pictures, labels)
     classifier.set_params(classes=[0, 1, 2])
     assert classifier.classes_.tolist() == [0, 1]
-    assert classifier.predict_proba(pictures).shape == (24, 2)
+    with pytest.raises(ValueError, match=r"classes is \[0, 1, 2\] now.*fit again"):
+        classifier.predict_proba(pictures)
     classifier.fit(pictures, labels)
     assert classifier.predict_proba(pictures).shape == (24, 3)
 
@@ -160,5 +161,63 @@ def test_class_weight_needs_a_criterion_with_weights(make, pictures, labels):
         def forward(self, logits, y):
             return nn.functional.cross_entropy(logits, y)
 
-    with pytest.raises(ValueError, match="needs a criterion with weights like Cross"):
+    with pytest.raises(ValueError, match="needs a criterion with a loss for each row"):
         make(criterion=Plain, class_weight="balanced").fit(pictures, labels)
+
+
+@pytest.mark.parametrize(
+    "series, kind",
+    [
+        (pd.Series([3, 7] * 12, dtype="Int64"), "i"),
+        (pd.Series([3, 7] * 12, dtype="UInt8"), "u"),
+        (pd.Series([True, False] * 12, dtype="boolean"), "b"),
+        (pd.Series([0.5, 1.5] * 12, dtype="Float64").round(), "f"),
+        (pd.Series(["no", "yes"] * 12, dtype="string"), "O"),
+        (pd.Series([3, 7] * 12, dtype="category"), "i"),
+        (pd.Series([True, False] * 12, dtype="category"), "b"),
+        (pd.Series(pd.array([3, 7] * 12, dtype="Int64"), dtype="category"), "i"),
+        (pd.DataFrame({"y": [3, 7] * 12}, dtype="Int64"), "i"),
+        (pd.array([3, 7] * 12, dtype="Int64"), "i"),
+        (pd.Categorical(["no", "yes"] * 12), "OUT"),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", value)),
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_pandas_labels_keep_their_kind(make, pictures, series, kind):
+    classifier = make().fit(pictures, series)
+    predicted = classifier.predict(pictures)
+    assert predicted.dtype.kind in kind
+    expected = series.iloc[:, 0] if hasattr(series, "columns") else series
+    assert (predicted == np.asarray(expected)).mean() > 0.9
+    assert set(classifier.classes_.tolist()) == set(expected)
+    # As names of all classes, too.
+    named = make(classes=list(pd.unique(expected))).fit(pictures, series)
+    np.testing.assert_array_equal(named.classes_, classifier.classes_)
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (pd.Series([1, None] * 12, dtype="Int64"), "y contains missing labels"),
+        (pd.Series([True, None] * 12, dtype="boolean"), "y contains missing labels"),
+        (pd.Series(["a", None] * 12, dtype="category"), "y contains missing labels"),
+        (["a", None] * 12, "y contains missing labels"),
+        (["a", float("nan")] * 12, r"y contains missing labels \(y\[1\] is NaN\)"),
+        (np.ma.masked_array([0, 1] * 12, mask=[False, True] * 12), "missing.*masked"),
+        ([0, "a"] * 12, r"mixes kinds of labels: y\[0\]=0 is a number, y\[1\]='a'"),
+        ([True, 2] * 12, r"mixes kinds .* truth value"),
+        (np.array([0, "a"] * 12, dtype=object), "mixes kinds"),
+        (["a", b"b"] * 12, "mixes kinds"),
+        ({0, 1}, "got a set, which has no order"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_labels_that_are_missing_or_mixed(make, pictures, y, message, method):
+    with pytest.raises(ValueError, match=message):
+        getattr(make(), method)(pictures, y)
+
+
+def test_numbers_of_several_kinds_are_one_kind(make, pictures):
+    y = [np.int64(0), 1.0, 0, np.float32(1)] * 6
+    assert make().fit(pictures, y).classes_.tolist() == [0.0, 1.0]

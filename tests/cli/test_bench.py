@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain.cli.bench import add_bench, settings_of
+from modal_pretrain.cli import bench
+from modal_pretrain.cli.flags import settings_of
 from modal_pretrain.cli.main import main
 
 
 def given(*arguments):
     parser = argparse.ArgumentParser()
-    add_bench(parser.add_subparsers())
+    bench.add(parser.add_subparsers())
     return settings_of(parser.parse_args(["bench", *arguments]))
 
 

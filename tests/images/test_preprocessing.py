@@ -381,7 +381,7 @@ class CountingSource:
     def __len__(self):
         return self.n
 
-    def load_pil(self, i):
+    def load_for(self, i, preprocessing):
         time.sleep(self.seconds)
         self.loaded.append(i)
         self.threads.add(threading.get_ident())

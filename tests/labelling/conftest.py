@@ -1,5 +1,9 @@
 """Small pools to label, with a model that needs no network and no time."""
 
+import json
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -63,3 +67,73 @@ def label(session, truth, n):
 def accuracy(session, y):
     """Share of the pool that the model has right."""
     return np.mean(session.predictions()["predicted"] == y)
+
+
+class Client:
+    """Speaks HTTP to a page as a browser, or somebody else, would."""
+
+    def __init__(self, server):
+        found = urlsplit(server.address)
+        self.host, self.path = found.netloc, found.path
+        self.origin = f"http://{self.host}"
+
+    def send(self, method, path, body=None, *, whole_path=False, **headers):
+        """Return status, headers and body; headers given as None are not sent."""
+        sent = {"Host": self.host}
+        if method == "POST":
+            sent |= {"Origin": self.origin, "Content-Type": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = HTTPConnection(self.host, timeout=30)
+        connection.putrequest(
+            method,
+            path if whole_path else self.path + path,
+            skip_host=True,
+            skip_accept_encoding=True,
+        )
+        data = b"" if body is None else body
+        if not isinstance(data, bytes):
+            data = json.dumps(data).encode()
+        if method == "POST":
+            sent.setdefault("Content-Length", str(len(data)))
+        for name, value in sent.items():
+            if value is not None:
+                connection.putheader(name, value)
+        connection.endheaders(data)
+        reply = connection.getresponse()
+        content = reply.read()
+        connection.close()
+        return reply.status, reply.headers, content
+
+    def get(self, path, **headers):
+        """Return status and what the JSON says."""
+        status, _, content = self.send("GET", path, **headers)
+        return status, json.loads(content)
+
+    def post(self, path, body, **headers):
+        """Return status and what the JSON says, if it is some."""
+        status, kind, content = self.send("POST", path, body, **headers)
+        if kind["content-type"] != "application/json":
+            return status, content.decode()
+        return status, json.loads(content)
+
+
+@pytest.fixture
+def serve():
+    """Serve a session; returns a client."""
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    from modal_pretrain.labelling.page.serve import PageServer
+
+    servers = []
+
+    def serve(session, **params):
+        server = PageServer(session, **params)
+        server.start()
+        servers.append(server)
+        client = Client(server)
+        client.address = server.address
+        return client
+
+    yield serve
+    for server in servers:
+        server.stop()

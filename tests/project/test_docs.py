@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain import metrics
 from modal_pretrain._modalities import KNOWN
 from modal_pretrain.datasets import make_shapes
 from tests.project.markdown import (
@@ -107,18 +106,18 @@ def test_every_page_is_in_the_contents():
 
 def public_names():
     """Names by module that the API page has to list."""
-    for name in ("", ".query", ".datasets", ".compat", ".benchmark"):
+    for name in (
+        "",
+        ".query",
+        ".metrics",
+        ".datasets",
+        ".compat",
+        ".benchmark",
+        ".reweighting",
+        ".stopping",
+    ):
         module = importlib.import_module(f"modal_pretrain{name}")
         yield module.__name__, {*module.__all__}
-    yield (
-        metrics.__name__,
-        {
-            name
-            for name, value in vars(metrics).items()
-            if not name.startswith("_")
-            and getattr(value, "__module__", None) == metrics.__name__
-        },
-    )
 
 
 API = dict(public_names())

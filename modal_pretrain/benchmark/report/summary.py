@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,10 +137,7 @@ def summary(store: RecordStore) -> Summary:
     records = store.load()
     if records.empty:
         raise ValueError(f"{store.folder} holds no finished run yet.")
-    data = json.loads((store.folder / "data.json").read_text())
-    probes = _read(store.folder / "probes.json")
-    examples = _read(store.folder / "examples" / "index.json")
-    runs = [_read(path) for path in sorted((store.folder / "runs").glob("*.json"))]
+    data, probes = store.description(), store.probes()
     train = data["splits"]["train"]
     pool_share = train["atypical"] / train["rows"]
     rows, levels = [], {}
@@ -169,21 +164,10 @@ def summary(store: RecordStore) -> Summary:
         pd.DataFrame(rows),
         levels,
         probes,
-        examples,
-        runs,
-        _left_out(store),
+        store.examples(),
+        store.runs(),
+        store.left_out(),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _left_out(store: RecordStore) -> list[str]:
-    """List records that lie there but are none of the configuration's runs."""
-    known = {store.path(unit).name for unit in store.config.units()}
-    found = {path.name for path in (store.folder / "records").glob("*.jsonl")}
-    return sorted(found - known)
 
 
 def _last(chosen: pd.DataFrame) -> dict[str, Any]:

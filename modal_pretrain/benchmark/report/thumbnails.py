@@ -85,7 +85,7 @@ def sheets(s: Summary) -> list[Sheet]:
             unit = Unit(model, strategy, s.store.config.seeds[0])
             if not s.store.is_finished(unit):
                 continue
-            rows = first_acquired(s.store.path(unit), N_SHOWN)
+            rows = first_acquired(s.store, unit, N_SHOWN)
             kept = itertools.takewhile(lambda row: str(row) in s.examples, rows)
             title = f"{model}, {strategy_title(strategy)}"
             found.append(Sheet(title, [_example(s, row) for row in kept]))

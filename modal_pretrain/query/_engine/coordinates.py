@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
+from scipy import linalg
 
 from modal_pretrain.query._engine.order import steady
 from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.threads import each_chunk, one_thread, product
 
 _SAMPLE = 4096  # rows that the principal axes are estimated from
 _CHUNK = 4096
+_EXTRA = 10  # directions beyond those wanted, for accuracy
 
 
 def principal_coordinates(
@@ -51,18 +53,75 @@ def principal_coordinates(
     if len(part) < 2 or not np.isfinite(scale).any():
         return np.zeros((pool.n, 1), np.float32), np.zeros((len(labelled), 1), "f4")
     seed = int(pool.rng.integers(2**31 - 1))
-    _, singular, axes = randomized_svd(part, rank, n_iter=4, random_state=seed)
+    singular, axes = leading_axes(part, rank, seed)
     keep = singular > 1e-4 * singular[0]
     deviation = singular[keep] / np.sqrt(len(part))
     if not whiten:
         deviation = np.full(len(deviation), np.sqrt((deviation**2).sum()))
     turn = ((axes[keep] / scale) / deviation[:, None]).T.astype(np.float32)
-    shift = mean @ turn
+    with one_thread():
+        shift = mean @ turn
+        base = labelled @ turn - shift
     coords = np.empty((pool.n, turn.shape[1]), dtype=np.float32)
-    for start in range(0, pool.n, _CHUNK):
-        block = slice(start, start + _CHUNK)
-        coords[block] = x[block] @ turn - shift
-    return coords, labelled @ turn - shift
+
+    def place(part: slice) -> None:
+        coords[part] = x[part] @ turn - shift
+
+    each_chunk(place, pool.n, _CHUNK)
+    return coords, base
+
+
+def leading_axes(
+    table: NDArray[np.float32], rank: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find the leading singular values and axes of a table by a randomised method [1]_.
+
+    The steps are those of scikit-learn's `randomized_svd` with four power iterations;
+    the result is the same for any number of threads.
+
+    Parameters
+    ----------
+    table : numpy.ndarray of shape (m, d), float32
+    rank : int in [1, min(m, d)]
+    seed : int
+
+    Returns
+    -------
+    singular : numpy.ndarray of shape (rank,), float32
+        Largest first.
+    axes : numpy.ndarray of shape (rank, d), float32
+
+    References
+    ----------
+    .. [1] N. Halko, P. G. Martinsson and J. A. Tropp, "Finding structure with
+       randomness", SIAM Review 53, 2011, arXiv:0909.4061.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> singular, axes = leading_axes(np.diag([1.0, 3.0, 2.0]).astype("f4"), 2, 0)
+    >>> singular.round(3).tolist(), np.abs(axes).round(3).tolist()
+    ([3.0, 2.0], [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    """
+    wide = len(table) < table.shape[1]
+    tall = table.T if wide else table
+    rng = np.random.RandomState(seed)
+    q = rng.normal(size=(tall.shape[1], rank + _EXTRA)).astype(np.float32)
+    for matrix in [tall, tall.T] * 4:
+        q = product(matrix, q)
+        with one_thread():
+            q = linalg.lu(q, permute_l=True, overwrite_a=True, check_finite=False)[0]
+    q = product(tall, q)
+    with one_thread():
+        q = linalg.qr(q, mode="economic", overwrite_a=True, check_finite=False)[0]
+    small = product(tall.T, q).T
+    with one_thread():
+        left, singular, right = linalg.svd(small, full_matrices=False)
+        left = (q @ left).T
+    rows, axes = (right, left) if wide else (left, right)
+    # Signs are free; here the largest entry of each row's side is positive.
+    signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
+    return singular[:rank], (axes * signs[:, None])[:rank]
 
 
 def farthest_first(
@@ -119,6 +178,7 @@ def squared_distance(
     squares = np.einsum("ij,ij->i", points, points)[:, None]
     for start in range(0, len(base), 256):
         near = base[start : start + 256].astype(np.float64)
-        block = squares - 2 * points @ near.T + np.einsum("ij,ij->i", near, near)
+        block = squares - 2 * product(points, near.T)
+        block += np.einsum("ij,ij->i", near, near)
         distance = np.minimum(distance, np.maximum(block.min(axis=1), 0))
     return distance

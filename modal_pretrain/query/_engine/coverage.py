@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.threads import each_chunk, in_threads
+from modal_pretrain.query._engine.threads import each_chunk, in_threads, one_thread
 
 _BLOCK = 512
 _OVERHEAD = 48  # rows whose products cost as much as reading all references once
@@ -167,7 +167,9 @@ class Coverage:
         k = self._similar(rows)
         self._last = dict(zip(rows.tolist(), k.T, strict=True))
         k = _positive(k, self.covered[:, None])
-        self.gain[rows] = np.minimum(self.w @ k.astype(np.float64), self.gain[rows])
+        with one_thread():
+            gain = self.w @ k.astype(np.float64)
+        self.gain[rows] = np.minimum(gain, self.gain[rows])
         self._fresh[rows] = True
 
     def _pending(self) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from modal_pretrain.query._engine.threads import each_chunk, one_thread
+from modal_pretrain.query._engine.threads import each_chunk, one_thread, product
 
 _ENTRIES = 2_000_000  # of a block of products
 _SEED_ROWS = 16
@@ -136,12 +136,12 @@ def lloyd(
 ) -> Clustering:
     """Alternate assignment and means until little changes, or `max_iter` times."""
     labels, distance = assign(x, centres)
-    inertia = float(w @ distance)
+    inertia = float((w * distance).sum())
     for _ in range(max_iter):
         centres = _means(x, labels, distance, centres, w)
         before, last = labels, inertia
         labels, distance = assign(x, centres)
-        inertia = float(w @ distance)
+        inertia = float((w * distance).sum())
         if np.array_equal(labels, before) or last - inertia < tol * last:
             break
     return Clustering(centres, labels, distance)
@@ -210,7 +210,7 @@ def closest_rows(
     half = 0.5 * np.einsum("ij,ij->i", x, x)
     rows = np.empty(len(centres), dtype=np.intp)
     for start in range(0, len(centres), 64):
-        farness = half - centres[start : start + 64] @ x.T
+        farness = half - product(x, centres[start : start + 64].T, 2048).T
         for i, distance in enumerate(farness, start):
             distance[rows[:i]] = np.inf
             rows[i] = np.argmin(distance)

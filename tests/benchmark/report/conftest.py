@@ -7,7 +7,7 @@ import pytest
 
 from modal_pretrain.benchmark import RecordStore
 from modal_pretrain.benchmark.config import Unit
-from modal_pretrain.benchmark.report.examples import keep_description
+from modal_pretrain.benchmark.description import keep_description
 
 LABELS = np.array([10, 20, 30, 40])
 
@@ -18,6 +18,7 @@ def store_of(tmp_path, small, tabular):
 
     def make(curves_by_strategy, data=tabular, **config):
         settings = {"models": ("pretrained",), "strategies": tuple(curves_by_strategy)}
+        settings["rounds"] = max(map(len, curves_by_strategy.values())) - 1
         store = RecordStore(tmp_path, small(**{**settings, **config}))
         store.create()
         keep_description(store, data)
@@ -42,9 +43,12 @@ def write_run(store, unit, curve):
                     "worst_group_accuracy": accuracy - 0.1,
                     "atypical_accuracy": accuracy - 0.05,
                     "calibration_error": 0.1,
+                    "brier": 0.2,
+                    "log_loss": 0.3,
                     "group_accuracy": {"0/0": accuracy, "0/1": accuracy},
                     "acquired": [4 * i, 4 * i + 1],
                     "acquired_atypical": int(i == 0 or unit.strategy == "uncertainty"),
+                    "acquired_groups": {"0/0": 2},
                     "seconds": {"fit": 2.0, "query": 0.5, "predict": 1.0},
                 }
             )

@@ -10,7 +10,8 @@ import pytest
 
 from modal_pretrain.benchmark import RecordStore, open_stores, run
 from modal_pretrain.benchmark.config import Unit
-from modal_pretrain.benchmark.report.examples import keep_description, keep_examples
+from modal_pretrain.benchmark.description import keep_description
+from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.benchmark.report.page import page, write_report
 from modal_pretrain.benchmark.report.summary import summary
 from modal_pretrain.datasets import GroupedDataset
@@ -70,7 +71,8 @@ def test_report_from_records_alone(small, tmp_path, monkeypatch):
 
 
 def test_report_of_texts(small, tmp_path):
-    store = RecordStore(tmp_path, small(models=("pretrained",), seeds=(0,)))
+    config = small(models=("pretrained",), seeds=(0,), rounds=1)
+    store = RecordStore(tmp_path, config)
     words = [f"sentence {i} <tag>" for i in range(12)]
     data = GroupedDataset(
         X=words,

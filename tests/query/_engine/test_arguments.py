@@ -63,7 +63,7 @@ def test_rows_of_every_kind_of_pool():
     table = np.zeros((4, 2))
     assert n_rows(table, "X") == n_rows(table.tolist(), "X") == 4
     assert n_rows(pd.DataFrame(table), "X") == n_rows(csr_matrix(table), "X") == 4
-    assert n_rows(["a", "b"], "X") == 2
+    assert n_rows(["a", "b"], "X") == n_rows(np.array(["a", "b"]), "X") == 2
     assert n_rows(OrderedDict(ids=table, mask=[1, 2, 3, 4]), "X") == 4
     with pytest.raises(ValueError, match=r"parts of X .* \{'a': 4, 'b': 3\}"):
         n_rows({"a": table, "b": [1, 2, 3]}, "X")

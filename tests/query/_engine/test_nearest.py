@@ -202,3 +202,16 @@ def test_closest_rows_are_distinct():
     assert len(set(rows.tolist())) == 10
     gap = distances(x[:1], x)[0]
     assert set(rows[:5]) == set(np.argsort(gap)[:5])
+
+
+@pytest.mark.parametrize("form", ["raw", "centred", "unit"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_do_not_depend_on_the_layout(form, dtype):
+    X = pool(50).astype(dtype)
+    order = np.argsort(X[:, 0])
+    rows = Rows(X, order, form)
+    for moved in (np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2]):
+        other = Rows(moved, order, form)
+        assert other.fast.flags.c_contiguous
+        np.testing.assert_array_equal(other.fast, rows.fast)
+        np.testing.assert_array_equal(other.exact(order), rows.exact(order))

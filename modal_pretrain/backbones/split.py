@@ -1,0 +1,276 @@
+"""A backbone cut in two: what is frozen, and what trains on top of it.
+
+The cut follows the flow of data, not the names of children: the network is traced with
+`torch.fx`, as coarsely as can be (a submodule that trains as a whole, or not at all,
+is not looked into), and cut at the last tensor that no trained weight influences and
+that everything later depends on. Then both halves are run against the whole. Where a
+network cannot be traced, has no such tensor, or disagrees with its halves, there is no
+cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+# Of the largest value: another order of summation, no other computation.
+_TOLERANCE = 1e-4
+
+
+class Split:
+    """The two halves of a backbone whose last stages train.
+
+    They share the backbone's modules, so that `rest` trains what the backbone trains.
+
+    Parameters
+    ----------
+    front : torch.nn.Module
+        From the backbone's input to the tensor at the cut.
+    rest : torch.nn.Module
+        From there to the backbone's output.
+    sample : torch.Tensor of shape (1, ...)
+        A prepared input.
+    """
+
+    def __init__(self, front: nn.Module, rest: nn.Module, sample: torch.Tensor) -> None:
+        self.front, self.rest = front, rest
+        self._sample = sample
+        self._dtypes: dict[torch.dtype, torch.dtype] = {}
+        with torch.no_grad():
+            cut = front(sample)
+        self.shape = tuple(cut.shape[1:])
+        self._channels_last = cut.ndim == 4 and not cut.is_contiguous()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row at the cut, in float32."""
+        return 4 * int(torch.Size(self.shape).numel())
+
+    def dtype_at_cut(self, dtype: torch.dtype) -> torch.dtype:
+        """Return what the front returns where the network computes in `dtype`."""
+        if dtype not in self._dtypes:
+            device, reduced = self._sample.device.type, dtype != torch.float32
+            with torch.no_grad(), torch.autocast(device, dtype=dtype, enabled=reduced):
+                self._dtypes[dtype] = self.front(self._sample).dtype
+        return self._dtypes[dtype]
+
+    def restored(self, rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Bring flat float32 rows (n, d) to the form they had at the cut.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (n, d)
+        dtype : torch.dtype
+            What the network computes in.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        cut = rows.to(self.dtype_at_cut(dtype)).unflatten(1, self.shape)
+        if self._channels_last:
+            return cut.contiguous(memory_format=torch.channels_last)
+        return cut
+
+
+class Flat(nn.Module):
+    """A front whose rows are flat, as caches of embeddings take them."""
+
+    def __init__(self, front: nn.Module) -> None:
+        super().__init__()
+        self.front = front
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the rows at the cut, (n, d)."""
+        return self.front(inputs).flatten(1)
+
+
+def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
+    """Cut a backbone before the first thing that depends on a trained weight.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+        Those of its parameters train that require gradients.
+    sample : torch.Tensor of shape (1, ...)
+        A prepared input, on the backbone's device.
+
+    Returns
+    -------
+    Split or None
+        None if all or nothing trains, or the network cannot be cut, see the module.
+    """
+    trains = [parameter.requires_grad for parameter in backbone.parameters()]
+    if all(trains) or not any(trains) or _watched(backbone):
+        return None
+    try:
+        with modes_kept(backbone):
+            graph = _trace(backbone.eval())
+            # What a forward does by its own `training` flag would be frozen into it.
+            if _code(_trace(backbone.train())) != _code(graph):
+                return None
+            backbone.eval()
+            halves = _cut(backbone, graph, sample)
+            if halves is None or _draws(halves[0]):
+                return None
+            if not _agree(backbone, *halves, sample):
+                return None
+            return Split(*halves, sample)
+    # Tracing runs code of others on stand-ins, which may fail in any way.
+    except Exception:
+        return None
+
+
+@contextlib.contextmanager
+def modes_kept(module: nn.Module) -> Iterator[None]:
+    """Set each submodule's training mode back at the end."""
+    modes = [(child, child.training) for child in module.modules()]
+    try:
+        yield
+    finally:
+        for child, mode in modes:
+            child.training = mode
+
+
+def _watched(backbone: nn.Module) -> bool:
+    """Say whether hooks wait for a forward pass, which the halves may not make."""
+    return any(m._forward_hooks or m._forward_pre_hooks for m in backbone.modules())
+
+
+def _draws(front: nn.Module) -> bool:
+    """Say whether the front holds dropout, which Monte Carlo strategies switch on."""
+    return any(
+        getattr(module, "p", 0)
+        for module in front.modules()
+        if type(module).__name__.startswith("Dropout")
+    )
+
+
+class _Tracer(fx.Tracer):
+    proxy_buffer_attributes = True
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Look into those modules alone of which a part trains."""
+        return len({parameter.requires_grad for parameter in m.parameters()}) < 2
+
+
+def _trace(backbone: nn.Module) -> fx.Graph:
+    _, *others = inspect.signature(backbone.forward).parameters.values()
+    fixed = {p.name: p.default for p in others if p.default is not p.empty}
+    return _Tracer().trace(backbone, concrete_args=fixed)
+
+
+def _code(graph: fx.Graph) -> str:
+    return graph.python_code("self").src
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps which nodes are tensors."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.tensors: set[str] = set()
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, torch.Tensor):
+            self.tensors.add(n.name)
+        return result
+
+
+def _cut(
+    backbone: nn.Module, graph: fx.Graph, sample: torch.Tensor
+) -> tuple[nn.Module, nn.Module] | None:
+    modules = dict(backbone.named_modules())
+    parameters = dict(backbone.named_parameters())
+
+    def trains(node: fx.Node) -> bool:
+        target = str(node.target)
+        if node.op == "call_module":
+            return any(p.requires_grad for p in modules[target].parameters())
+        known = parameters.get(target) if node.op == "get_attr" else None
+        return known is not None and known.requires_grad
+
+    # Of the input or of trained weights; the others are constants.
+    varies: set[fx.Node] = set()
+    late: set[fx.Node] = set()
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    for node in graph.nodes:
+        before = node.all_input_nodes
+        if node in inputs or any(n in varies for n in before):
+            varies.add(node)
+        if node.op == "output" or trains(node) or any(n in late for n in before):
+            late.add(node)
+    recorder = _Recorder(fx.GraphModule(backbone, graph))
+    with torch.no_grad():
+        recorder.run(sample)
+    # The last tensor of the front through which all that varies reaches the rest; what
+    # lies between, such as a shape or a shortcut, is computed again behind it.
+    for cut in reversed([n for n in graph.nodes if n in varies - late]):
+        behind = _needed(late, stop=cut) - {cut}
+        if cut.name in recorder.tensors and not behind & set(inputs):
+            break
+    else:
+        return None
+    if cut in inputs:
+        return None
+    early = _needed([cut])
+    front = fx.Graph()
+    copied = _copy(front, (node for node in graph.nodes if node in early))
+    front.output(copied[cut])
+    rest = fx.Graph()
+    features = {cut: rest.placeholder("features")}
+    _copy(rest, (node for node in graph.nodes if node in behind), features)
+    return fx.GraphModule(backbone, front), fx.GraphModule(backbone, rest)
+
+
+def _needed(nodes: Iterable[fx.Node], stop: fx.Node | None = None) -> set[fx.Node]:
+    """Return nodes and all that they are computed from, up to one."""
+    found: set[fx.Node] = set()
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        if node not in found:
+            found.add(node)
+            todo += [] if node is stop else node.all_input_nodes
+    return found
+
+
+def _copy(
+    graph: fx.Graph,
+    nodes: Iterable[fx.Node],
+    copied: dict[fx.Node, fx.Node] | None = None,
+) -> dict[fx.Node, fx.Node]:
+    copied = {} if copied is None else copied
+    for node in nodes:
+        copied[node] = graph.node_copy(node, copied.__getitem__)
+    return copied
+
+
+def _agree(
+    backbone: nn.Module, front: nn.Module, rest: nn.Module, sample: torch.Tensor
+) -> bool:
+    """Compare the halves with the whole, and a row in company with the row alone."""
+    batch = torch.cat([sample, 0.8 * sample, 0.6 * sample])
+    with torch.no_grad():
+        cut, alone = front(batch), front(sample)
+        if cut.ndim < 2 or cut.shape != (3, *alone.shape[1:]):
+            return False
+        return (
+            cut.is_floating_point()
+            and _near(cut[:1], alone)
+            and _near(rest(cut), backbone(batch))
+            and _near(rest(alone), backbone(sample))
+        )
+
+
+def _near(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    if found.shape != expected.shape:
+        return False
+    difference, largest = (found - expected).abs().max(), expected.abs().max()
+    return bool(difference <= _TOLERANCE * largest)

@@ -1,0 +1,122 @@
+"""What is kept of the data with the records, and told from other data by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain._checks import take_rows
+from modal_pretrain._disk import write_whole
+from modal_pretrain.benchmark.store import RecordStore
+from modal_pretrain.datasets import GroupedDataset
+
+N_SAMPLED = 200  # rows whose contents count
+_READ = 2**16  # bytes of a file
+
+
+def describe(data: GroupedDataset) -> dict[str, Any]:
+    """Return names and counts of a data set, and fingerprints.
+
+    Parameters
+    ----------
+    data : GroupedDataset
+
+    Returns
+    -------
+    dict
+        ``fingerprint`` is of labels, attributes, splits and flags of all rows;
+        ``contents`` of what a sample of the rows holds.
+    """
+    splits = {}
+    for split in np.unique(data.split).tolist():
+        rows = data.split == split
+        groups, counts = np.unique(data.groups[rows], return_counts=True)
+        splits[split] = {
+            "rows": int(rows.sum()),
+            "atypical": int(data.disambiguating[rows].sum()),
+            "groups": {
+                data.group_names[group]: int(count)
+                for group, count in zip(groups, counts, strict=True)
+            },
+        }
+    digest = hashlib.sha256()
+    for column in (data.y, data.attribute, data.split, data.disambiguating):
+        digest.update("\x1f".join(map(str, column.tolist())).encode())
+    return {
+        "name": data.name,
+        "modality": data.modality,
+        "summary": data.summary(),
+        "classes": list(data.class_names or ()),
+        "attribute_name": data.attribute_name,
+        "splits": splits,
+        "fingerprint": digest.hexdigest()[:16],
+        "contents": contents(data.X),
+    }
+
+
+def contents(X: Any) -> str:
+    """Return a fingerprint of up to 200 rows, evenly spread over the data.
+
+    Parameters
+    ----------
+    X : object
+        A data set's. Of a file its size and first 64 KB count, of a text all of it, of
+        integers every value. Floating-point rows count by shape and type alone: what
+        generates them may differ in the last bits on another machine.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    n = len(X)
+    rows = np.unique(np.linspace(0, n - 1, min(n, N_SAMPLED)).astype(np.intp))
+    digest = hashlib.sha256()
+    for row in take_rows(X, rows):
+        digest.update(_content(row))
+        digest.update(b"\x1e")
+    return digest.hexdigest()[:16]
+
+
+def _content(row: Any) -> bytes:
+    if isinstance(row, str | os.PathLike):
+        if not os.path.isfile(row):  # a text
+            return os.fspath(row).encode(errors="surrogatepass")
+        with open(row, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return f"{size} ".encode() + file.read(_READ)
+    values = np.asarray(row)
+    shape = f"{values.dtype} {values.shape} ".encode()
+    return shape + values.tobytes() if values.dtype.kind in "bui" else shape
+
+
+def keep_description(store: RecordStore, data: GroupedDataset) -> None:
+    """Write ``data.json``, or check that it still fits.
+
+    A folder that was begun before contents counted is compared by its labels.
+
+    Raises
+    ------
+    ValueError
+        If the folder's records were made from other data.
+    """
+    path = store.folder / "data.json"
+    description = describe(data)
+    with store.alone():
+        if not path.exists():
+            write_whole(path, json.dumps(description, indent=1) + "\n")
+            return
+        known = store.description()
+    for key, what in (
+        ("fingerprint", "rows, labels, attributes or splits have"),
+        ("contents", "what the rows hold (a sample was compared) has"),
+    ):
+        if known.get(key, description[key]) != description[key]:
+            raise ValueError(
+                f"{store.folder} holds records of other data: {what} changed since. "
+                "Use another folder, or delete this one."
+            )

@@ -1,0 +1,80 @@
+"""From flags, and the file they name, to settings as `expand` takes them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+from typing import Any
+
+from modal_pretrain._modalities import lookup
+from modal_pretrain.benchmark.settings import read_settings
+from modal_pretrain.datasets import registry
+
+_GIVEN = (
+    *("models", "strategies", "seeds", "seed_set", "seed_set_atypical", "batch"),
+    *("rounds", "budget", "pool_sample", "references"),
+)
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the flags, and the file they name, describe."""
+    given = vars(args)
+    settings = read_settings(given["config"]) if "config" in given else {}
+    for name in _GIVEN:
+        if name in given:
+            settings[name] = given[name]
+            settings.pop({"rounds": "budget", "budget": "rounds"}.get(name, ""), None)
+    if "rounds" in given and "budget" in given:
+        raise ValueError("give --rounds or --budget, not both.")
+    _set_dataset(settings, given)
+    estimator = settings["estimator"] = dict(settings.get("estimator", {}))
+    if "backbone" in given:
+        estimator["backbone"] = given["backbone"]
+    if "tune" in given:
+        estimator["tune"] = [int(t) if t.isdigit() else t for t in given["tune"]]
+    if "image_size" in given:
+        estimator["image_size"] = given["image_size"]
+    elif "config" not in given:
+        tables = settings["dataset"]
+        modalities = {registry.modality_of(table["name"], table) for table in tables}
+        if len(modalities) == 1:
+            estimator.update(lookup(modalities.pop()).command_line)
+        if "image_size" in estimator and {t["name"] for t in tables} == {"shapes"}:
+            estimator["image_size"] = 64
+    return settings
+
+
+def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
+    tables = settings.get("dataset", "shapes")
+    tables = tables if isinstance(tables, list) else [tables]
+    tables = [{"name": t} if isinstance(t, str) else dict(t) for t in tables]
+    if "dataset" in given:
+        known = {table.get("name"): table for table in tables}
+        tables = [known.get(name, {"name": name}) for name in given["dataset"]]
+    for table in tables:
+        if "root" in given:
+            table[_root_name(table.get("name", ""))] = given["root"]
+        for pair in given.get("data", ()):
+            key, equals, value = pair.partition("=")
+            if not equals:
+                raise ValueError(f"--data needs KEY=VALUE, got {pair!r}.")
+            table[key] = _literal(value)
+    settings["dataset"] = tables
+
+
+def _root_name(name: str) -> str:
+    """Return what a loader calls its folder or file: what it cannot do without."""
+    parameters = inspect.signature(registry.loader(name)).parameters
+    known = [key for key in ("path", "root") if key in parameters]
+    needed = [
+        key for key in known if parameters[key].default is inspect.Parameter.empty
+    ]
+    return [*needed, *known, "root"][0]
+
+
+def _literal(value: str) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value

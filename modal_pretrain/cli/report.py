@@ -1,0 +1,37 @@
+"""``modal-pretrain report``: a page from records that are there."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from modal_pretrain.cli.stop import STOP
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand and its flags."""
+    parser = commands.add_parser(
+        "report",
+        help="write report.html and report.md from records",
+        description="Write report.html, one page that needs nothing else, and "
+        "report.md from the records in a folder.",
+    )
+    parser.add_argument("folder", help="what bench was given as --out")
+    parser.add_argument("--out", help="folder for the report; default: the records'")
+    parser.add_argument(
+        "--figure", metavar="FILE", help="also draw the first benchmark, as PNG or SVG"
+    )
+    parser.set_defaults(do=write)
+
+
+def write(args: argparse.Namespace) -> None:
+    """Write the report and say where it lies."""
+    with STOP.importing():
+        from modal_pretrain.benchmark.report.figure import draw
+        from modal_pretrain.benchmark.report.page import write_report
+
+    report = write_report(args.folder, args.out or args.folder)
+    sys.stdout.write(f"{report.html}\n{report.markdown}\n")
+    if args.figure:
+        sys.stdout.write(f"{draw(report.summaries[0], args.figure)}\n")

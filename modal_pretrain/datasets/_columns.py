@@ -1,0 +1,76 @@
+"""Columns of a data set: one value a row, of one kind, without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def as_column(values: Any, key: str, n: int) -> np.ndarray:
+    """`values` as a 1-D array of length n."""
+    array = np.asarray(values)
+    if array.ndim != 1 or len(array) != n:
+        raise ValueError(
+            f"{key} must be 1-D with one entry for each of the {n} rows, got shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def label_column(values: Any, key: str, n: int) -> np.ndarray:
+    """`values` as a column of one kind, without gaps."""
+    column = as_column(values, key, n)
+    # NumPy would turn [1, "a"] into strings and [True, 2] into numbers.
+    listed: Iterable[Any] = values if isinstance(values, (list, tuple)) else column
+    if listed is column and column.dtype.kind != "O":
+        missing = column != column
+    else:
+        kinds = {kind: _kind(kind) for kind in set(map(type, listed))}
+        missing = np.array([kinds[type(v)] == "" or v != v for v in listed], dtype=bool)
+        if not missing.any() and len(set(kinds.values())) > 1:
+            shown = " and ".join(sorted(set(kinds.values())))
+            raise ValueError(
+                f"{key} mixes {shown}; give all labels the same type, for example with "
+                "map(str, ...)"
+            )
+        if not missing.any() and column.dtype.kind == "O" and kinds:
+            column = np.array(column.tolist())
+    if missing.any():
+        raise ValueError(
+            f"{key} is missing (None or NaN) in {missing.sum()} of {n} rows, first in "
+            f"row {np.argmax(missing)}; leave these rows out or give them a label"
+        )
+    return column
+
+
+def _kind(kind: type) -> str:
+    """Name for labels of a type; "" for one that means missing."""
+    if issubclass(kind, str):
+        return "strings"
+    if issubclass(kind, (bool, np.bool_)):
+        return "booleans"
+    if issubclass(kind, (int, float, np.integer, np.floating)):
+        return "numbers"
+    if kind.__name__ in ("NoneType", "NAType", "NaTType"):
+        return ""
+    return f"objects of type {kind.__name__}"
+
+
+def encode(
+    labels: np.ndarray, known: Any, key: str, known_key: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Known labels and the position of each of `labels` among them."""
+    values, inverse = np.unique(labels, return_inverse=True)
+    if known is None:
+        return values, inverse
+    known = np.asarray(known)
+    position = {value: i for i, value in enumerate(known.tolist())}
+    if len(position) != len(known):
+        raise ValueError(f"{known_key} has duplicates")
+    missing = [value for value in values.tolist() if value not in position]
+    if missing:
+        raise ValueError(f"{key} holds {missing[0]!r}, which {known_key} lacks")
+    order = np.array([position[value] for value in values.tolist()], dtype=np.intp)
+    return known, order[inverse]

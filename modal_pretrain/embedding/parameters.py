@@ -1,0 +1,87 @@
+"""What parameters may be that every estimator with a backbone has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain._checks import (
+    Made,
+    OneOf,
+    Rule,
+    Whole,
+    height_and_width,
+)
+from modal_pretrain.backbones.device import PRECISIONS, resolve_device
+from modal_pretrain.cache.base import RowCache
+
+SEED = Made(
+    (np.random.RandomState,),
+    "a whole number from 0 to 4294967295 or a numpy.random.RandomState",
+    test=lambda value: value is np.random or Whole(least=0, most=2**32 - 1).fits(value),
+    also=(None,),
+)
+BATCH_SIZE = Whole(also=("auto",))
+VERBOSE = Whole(least=0, also=(False, True))
+# Wider than any display or scan that a backbone could be adapted to.
+LARGEST_SIDE = 16_384
+
+
+@dataclass(frozen=True)
+class Device(Rule):
+    """A device of PyTorch's that computes here."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value; raise ValueError if nothing can be computed there."""
+        resolve_device(value)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels(Rule):
+    """A height and width, or one number for both."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value; raise ValueError if it is no size."""
+        if value is None:
+            return value
+        if max(height_and_width(name, value)) > LARGEST_SIDE:
+            raise ValueError(
+                f"{name} must be of at most {LARGEST_SIDE} pixels a side, got "
+                f"{value!r}. None takes what the backbone was trained with."
+            )
+        return value
+
+
+def _is_cache(value: Any) -> bool:
+    return not (
+        isinstance(value, str | os.PathLike)
+        and value != "memory"
+        and os.path.exists(path := os.path.expanduser(value))
+        and not os.path.isdir(path)
+    )
+
+
+EMBEDDING_RULES: Mapping[str, Rule] = {
+    "backbone": Made(
+        (str, Path),
+        "a name, or a function or class that returns a network",
+        test=callable,
+    ),
+    "pretrained": Made((bool, str, Path), "True, False or the path of a checkpoint"),
+    "precision": OneOf(PRECISIONS),
+    "device": Device(),
+    "cache": Made(
+        (RowCache,),
+        "a directory (which may not exist yet), an EmbeddingCache or a DiskCache",
+        test=_is_cache,
+        also=("memory", None),
+    ),
+    "random_state": SEED,
+    "verbose": VERBOSE,
+}

@@ -1,0 +1,1 @@
+"""The page around a `LabelSession`; needs the extra ``label``."""

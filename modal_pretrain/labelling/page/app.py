@@ -1,0 +1,271 @@
+"""The page's requests, each a few lines around a method of the session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from modal_pretrain.images.decode import ImageLoadError
+from modal_pretrain.labelling.asked import AnsweredError, NotAskedError
+from modal_pretrain.labelling.page.pictures import SIZES, Pictures
+from modal_pretrain.labelling.questions import Question
+from modal_pretrain.labelling.session import LabelSession
+
+# Rows of one answer, and questions of one request.
+MOST_ROWS = 200
+_MOST_LETTERS = 20_000
+_STATIC = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+}
+
+
+class PageApp:
+    """Handlers of the page's requests.
+
+    Parameters
+    ----------
+    session : LabelSession
+    title : str
+        Of the page.
+    out : path-like
+        Folder that the page exports into.
+    """
+
+    def __init__(self, session: LabelSession, title: str, out: Any) -> None:
+        self.session = session
+        self.title = title
+        self.out = out
+        self.pictures = Pictures(session.pool)
+
+    def starlette(self) -> Starlette:
+        """Return the application."""
+        static = files("modal_pretrain.labelling.page") / "static"
+        routes = []
+        for file in static.iterdir():
+            kind = _STATIC.get(file.name.rpartition(".")[2])
+            if kind is not None:
+                content = file.read_bytes()
+                name = "/" if file.name == "index.html" else f"/{file.name}"
+                routes.append(Route(name, _static(content, kind)))
+        return Starlette(
+            routes=[
+                *routes,
+                Route("/picture/{size:int}/{row:int}", self.picture),
+                *(
+                    Route(f"/api/{name}", _get(handler))
+                    for name, handler in (
+                        ("state", self.state),
+                        ("why", self.why),
+                        ("guess", self.guess),
+                    )
+                ),
+                *(
+                    Route(f"/api/{name}", _post(handler, self.state), methods=["POST"])
+                    for name, handler in (
+                        ("answer", self.answer),
+                        ("skip", self.skip),
+                        ("cannot-tell", self.cannot_tell),
+                        ("undo", self.undo),
+                        ("again", self.again),
+                        ("class", self.add_class),
+                        ("tag", self.add_tag),
+                        ("export", self.export),
+                    )
+                ),
+            ]
+        )
+
+    # What the page asks ---------------------------------------------------------------
+
+    def picture(self, request: Request) -> Response:
+        """Return one picture, scaled."""
+        row, size = request.path_params["row"], request.path_params["size"]
+        if size not in SIZES or self.session.pool.kind != "image":
+            return _error(404, "There is no such picture.")
+        if not 0 <= row < len(self.session.pool):
+            return _error(404, "There is no such row.")
+        try:
+            data, kind = self.pictures.get(row, size)
+        except ImageLoadError as error:
+            self.session.set_unreadable(row, str(error))
+            return _error(422, str(error))
+        # While the page is open a row holds what it holds.
+        kept = {"cache-control": "private, max-age=3600"}
+        return Response(data, media_type=kind, headers=kept)
+
+    def state(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the next questions, and how far the session is."""
+        session = self.session
+        n = _whole(given, "n", 8)
+        progress = session.progress()
+        return {
+            "title": self.title,
+            "kind": session.pool.kind,
+            "classes": session.classes,
+            "tags": session.tags,
+            "questions": [self._question(question) for question in session.ask(n)],
+            "progress": progress._asdict(),
+        }
+
+    def why(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Say why a row is asked about."""
+        why = self.session.why(_whole(given, "row"))
+        near = [
+            {**self._question(Question(near.row, "")), "label": near.label}
+            for near in why.near
+        ]
+        return {"reason": why.reason, "words": why.words, "near": near}
+
+    def guess(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the model's guess of a row, where it may be seen."""
+        guess = self.session.guess(_whole(given, "row"))
+        if guess is None:
+            return {"label": None}
+        return {"label": guess[0], "probability": round(guess[1], 3)}
+
+    # What the page says ---------------------------------------------------------------
+
+    def answer(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Take one label for one row or many."""
+        tag = _text(given, "tag", "")
+        self.session.answer(_rows(given), _text(given, "label"), tag or None)
+        return {}
+
+    def skip(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Put rows to the end."""
+        self.session.skip(_rows(given))
+        return {}
+
+    def cannot_tell(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Put rows away."""
+        self.session.cannot_tell(_rows(given))
+        return {}
+
+    def undo(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Take back the last answer."""
+        rows = self.session.undo()[:MOST_ROWS]
+        return {"undone": [self._question(Question(row, "chosen")) for row in rows]}
+
+    def again(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Ask about a row again that is labelled."""
+        row = _whole(given, "row")
+        if row not in set(self.session.labels()["row"]):
+            raise NotAskedError(f"row {row} has no label.")
+        (question,) = self.session.ask(rows=[row])
+        return {"undone": [self._question(question)]}
+
+    def add_class(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Add a class."""
+        self.session.add_class(_text(given, "name"))
+        return {}
+
+    def add_tag(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Add a tag."""
+        self.session.add_tag(_text(given, "name"))
+        return {}
+
+    def export(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Write labels, predictions and the model."""
+        done = self.session.export(self.out)
+        written = [done.labels, done.predictions, done.model]
+        return {
+            "files": [str(path) for path in written if path is not None],
+            "code": done.code if done.model is not None else "",
+        }
+
+    def _question(self, question: Question) -> dict[str, Any]:
+        pool, row = self.session.pool, question.row
+        found = {"row": row, "name": pool.title(row), "reason": question.reason}
+        if pool.kind == "text":
+            shown = str(pool.show(row)).encode("utf-8", "replace").decode()
+            found["text"] = shown[:_MOST_LETTERS]
+        return found
+
+
+def _static(content: bytes, kind: str) -> Callable[[Request], Response]:
+    def send(request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return send
+
+
+def _get(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    def get(request: Request) -> Response:
+        try:
+            given = {key: int(value) for key, value in request.query_params.items()}
+            return JSONResponse(handler(given))
+        except (TypeError, ValueError) as error:
+            return _error(400, str(error))
+
+    return get
+
+
+def _post(handler: Any, state: Any) -> Any:
+    """Do what the page says and return the new state with what came of it."""
+
+    def work(given: dict[str, Any]) -> Response:
+        try:
+            done = handler(given)
+            n = {"n": given["n"]} if "n" in given else {}
+            return JSONResponse({**state(n), **done})
+        except AnsweredError as error:
+            return _error(409, str(error))
+        except NotAskedError as error:
+            return _error(403, str(error))
+        except (TypeError, ValueError) as error:
+            return _error(400, str(error))
+        except OSError as error:
+            return _error(507, f"Not saved: {error}")
+
+    async def post(request: Request) -> Response:
+        try:
+            given = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            return _error(400, "That is no JSON.")
+        if not isinstance(given, dict):
+            return _error(400, "A JSON object is expected.")
+        return await run_in_threadpool(work, given)
+
+    return post
+
+
+def _error(status: int, words: str) -> Response:
+    shown = words.encode("utf-8", "replace").decode()
+    return JSONResponse({"error": shown[:500]}, status)
+
+
+def _whole(given: dict[str, Any], name: str, default: int | None = None) -> int:
+    value = given.get(name, default)
+    if type(value) is not int or not 0 <= value <= np.iinfo(np.int32).max:
+        raise ValueError(f"{name} must be a whole number.")
+    if name == "n" and not 1 <= value <= MOST_ROWS:
+        raise ValueError(f"n must be from 1 to {MOST_ROWS}.")
+    return value
+
+
+def _text(given: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = given.get(name, default)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a text.")
+    return value
+
+
+def _rows(given: dict[str, Any]) -> list[int]:
+    rows = given.get("rows")
+    if not isinstance(rows, list) or len(rows) > MOST_ROWS:
+        raise TypeError(f"rows must be a list of at most {MOST_ROWS} rows.")
+    if not all(type(row) is int for row in rows):
+        raise TypeError("rows must be whole numbers.")
+    return rows

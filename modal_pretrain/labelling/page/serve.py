@@ -1,0 +1,131 @@
+"""A server for the page: in the foreground for a command, or beside a notebook."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+
+from modal_pretrain.labelling.page.app import PageApp
+from modal_pretrain.labelling.page.guard import Guard
+from modal_pretrain.labelling.session import LabelSession
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+class PageServer:
+    """The page of a session, at an address that nobody can guess.
+
+    Parameters
+    ----------
+    session : LabelSession
+    title : str, default="Labelling"
+    out : path-like, default="labelled"
+        Folder that the page exports into.
+    host : str, default="127.0.0.1"
+        Address to listen on. By default the page can be reached from this machine
+        only. On any other it goes over the network as it is, not encrypted.
+    port : int, default=0
+        0 takes a free one.
+    framed : bool, default=False
+        Whether a notebook on this machine may show it in a frame.
+
+    Attributes
+    ----------
+    address : str
+        With the token; whoever has it can label.
+
+    Raises
+    ------
+    OSError
+        If the port can't be had.
+    """
+
+    def __init__(
+        self,
+        session: LabelSession,
+        *,
+        title: str = "Labelling",
+        out: str | os.PathLike[str] = "labelled",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        framed: bool = False,
+    ) -> None:
+        self.session = session
+        self._socket = _listen(host, port)
+        port = self._socket.getsockname()[1]
+        token = secrets.token_urlsafe(18)
+        names = [f"{name}:{port}" for name in _names(host)]
+        self.address = f"http://{names[0]}/{token}/"
+        app = PageApp(session, title, out).starlette()
+        config = uvicorn.Config(
+            Guard(app, token, names, framed=framed),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=32 * 1024,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        """Serve until Ctrl-C."""
+        try:
+            self._server.run(sockets=[self._socket])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._socket.close()
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        self._thread = threading.Thread(target=self.run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what `start` began."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(5)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)  # who comes before the server runs waits
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise OSError(
+            f"can't listen on {host}, port {port}: {error}. Choose another port, or 0 "
+            "for a free one."
+        ) from None
+    return listening
+
+
+def _names(host: str) -> list[str]:
+    """Return the names under which a browser may know a host, the best first."""
+    if host in _LOOPBACK:
+        return [host, *(name for name in _LOOPBACK if name != host)]
+    if host in ("0.0.0.0", "::"):
+        own = socket.gethostname()
+        return [own.lower(), *_addresses(own), *_LOOPBACK]
+    return [f"[{host}]" if ":" in host else host.lower()]
+
+
+def _addresses(name: str) -> list[str]:
+    try:
+        found: list[Any] = socket.gethostbyname_ex(name)[2]
+    except OSError:
+        return []
+    return [str(address) for address in found]

@@ -1,0 +1,47 @@
+// Requests to the server that this page came from. Answers go one after the other, so
+// that an undo takes back what was answered before it.
+
+let last = Promise.resolve();
+
+async function call(path, options) {
+  let reply;
+  try {
+    reply = await fetch(path, options);
+  } catch {
+    throw new Error("The program that keeps the labels does not answer. Is it running?");
+  }
+  const text = await reply.text();
+  let found;
+  try {
+    found = JSON.parse(text);
+  } catch {
+    throw new Error(text || `Error ${reply.status}`);
+  }
+  if (!reply.ok) {
+    const error = new Error(found.error);
+    error.status = reply.status;
+    throw error;
+  }
+  return found;
+}
+
+export function get(name, query) {
+  const asked = new URLSearchParams(query).toString();
+  return call(`api/${name}${asked ? `?${asked}` : ""}`);
+}
+
+// `apart`: what takes seconds and must not keep answers waiting.
+export function post(name, said, apart = false) {
+  const send = () =>
+    call(`api/${name}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(said),
+    });
+  if (apart) return send();
+  const sent = last.then(send, send);
+  last = sent.catch(() => {});
+  return sent;
+}
+
+export const picture = (row, size) => `picture/${size}/${row}`;

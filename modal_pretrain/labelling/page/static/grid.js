@@ -1,0 +1,101 @@
+// Many at a time: choose tiles by click, shift-click, drag or keys.
+
+import { make, row } from "./view.js";
+
+export class Grid {
+  constructor(box, failed) {
+    this.box = box;
+    this.failed = failed;
+    this.tiles = [];
+    this.last = 0; // where a row of tiles begins that Shift ends
+    this.drag = null;
+    box.addEventListener("pointerdown", (event) => this.down(event));
+    box.addEventListener("pointermove", (event) => this.move(event));
+    addEventListener("pointerup", () => (this.drag = null));
+    box.addEventListener("focusin", (event) => {
+      const place = this.tiles.indexOf(event.target);
+      if (place >= 0) this.roam(place);
+    });
+  }
+
+  show(questions) {
+    const known = new Map(this.tiles.map((tile) => [tile.question.row, tile]));
+    const focused = this.tiles.indexOf(document.activeElement);
+    this.tiles = questions.map((question) => known.get(question.row) || this.tile(question));
+    this.box.replaceChildren(...this.tiles);
+    this.roam(Math.min(Math.max(focused, 0), this.tiles.length - 1), focused >= 0);
+  }
+
+  tile(question) {
+    const tile = make("div", { className: "tile", tabIndex: -1 }, row(question, 320, this.failed));
+    tile.question = question;
+    tile.setAttribute("role", "option");
+    tile.setAttribute("aria-label", question.text?.slice(0, 200) ?? question.name);
+    tile.setAttribute("aria-selected", "false");
+    return tile;
+  }
+
+  get chosen() {
+    return this.tiles.filter((tile) => chosen(tile)).map((tile) => tile.question);
+  }
+
+  choose(from, to, on) {
+    const [low, high] = from < to ? [from, to] : [to, from];
+    for (const tile of this.tiles.slice(low, high + 1)) {
+      tile.setAttribute("aria-selected", String(on));
+    }
+  }
+
+  all(on) {
+    this.choose(0, this.tiles.length - 1, on);
+  }
+
+  toggle(place) {
+    const tile = this.tiles[place];
+    if (!tile) return;
+    this.choose(place, place, !chosen(tile));
+    this.last = place;
+  }
+
+  // Which tile Tab comes to.
+  roam(place, focus = false) {
+    this.tiles.forEach((tile, other) => (tile.tabIndex = other === place ? 0 : -1));
+    if (focus) this.tiles[place]?.focus({ preventScroll: false });
+  }
+
+  get place() {
+    return Math.max(0, this.tiles.findIndex((tile) => tile.tabIndex === 0));
+  }
+
+  arrow(key) {
+    const columns = getComputedStyle(this.box).gridTemplateColumns.split(" ").length;
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+    const place = this.place + (this.tiles.includes(document.activeElement) ? step : 0);
+    if (place >= 0 && place < this.tiles.length) this.roam(place, true);
+  }
+
+  down(event) {
+    const place = this.tiles.indexOf(event.target.closest(".tile"));
+    if (place < 0 || event.button) return;
+    event.preventDefault();
+    this.roam(place, true);
+    if (event.shiftKey) {
+      this.choose(this.last, place, true);
+      return;
+    }
+    this.toggle(place);
+    // A finger scrolls; a mouse or pen draws over tiles.
+    if (event.pointerType !== "touch") this.drag = { on: chosen(this.tiles[place]), from: place };
+  }
+
+  move(event) {
+    if (!this.drag) return;
+    const under = document.elementFromPoint(event.clientX, event.clientY)?.closest(".tile");
+    const place = this.tiles.indexOf(under);
+    if (place >= 0) this.choose(this.drag.from, place, this.drag.on);
+  }
+}
+
+function chosen(tile) {
+  return tile.getAttribute("aria-selected") === "true";
+}

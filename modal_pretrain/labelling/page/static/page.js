@@ -1,0 +1,339 @@
+// The page: shows what is asked, sends what is answered, and is never behind: the next
+// picture is shown at once, and the server's word on what follows comes after it.
+
+import { get, post } from "./api.js";
+import { Grid } from "./grid.js";
+import { showExported, showPanel } from "./panel.js";
+import { $, make, notice, prefetch, row, say } from "./view.js";
+
+const ONE = 8;
+const MANY = 24;
+let state = null;
+let queue = []; // questions, the one that is shown first
+let looked = 0; // which of the queue is shown
+let many = false;
+let tag = "";
+const sent = new Set(); // rows whose answers are on their way
+const grid = new Grid($("grid"), unreadable);
+const show = { guess: false, why: false };
+
+const wanted = () => (many ? MANY : ONE);
+const current = () => queue[looked];
+
+// What the server says ----------------------------------------------------------------
+
+function take(found, first = []) {
+  state = found;
+  const keep = many ? queue : queue.slice(0, looked + 1);
+  const known = new Set();
+  queue = [...first, ...keep, ...found.questions].filter((question) => {
+    if (sent.has(question.row) || known.has(question.row)) return false;
+    known.add(question.row);
+    return true;
+  });
+  queue.length = Math.min(queue.length, wanted() + first.length);
+  looked = first.length ? 0 : Math.max(0, Math.min(looked, queue.length - 1));
+  render();
+}
+
+async function refresh() {
+  try {
+    take(await get("state", { n: wanted() }));
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+async function tell(name, said, rows = [], apart = false) {
+  for (const number of rows) sent.add(number);
+  try {
+    const found = await post(name, { ...said, n: wanted() }, apart);
+    for (const number of rows) sent.delete(number);
+    const back = found.undone ?? [];
+    for (const question of back) sent.delete(question.row);
+    take(found, back);
+    return found;
+  } catch (error) {
+    for (const number of rows) sent.delete(number);
+    notice(error.message);
+    await refresh();
+    return null;
+  }
+}
+
+// What the person says ----------------------------------------------------------------
+
+function about() {
+  if (!many) return current() ? [current()] : [];
+  return grid.chosen;
+}
+
+function answer(name, said, words) {
+  const questions = about();
+  if (!questions.length) {
+    if (many && queue.length) notice("Choose some first: click them, or press Space.");
+    return;
+  }
+  const rows = questions.map((question) => question.row);
+  const gone = new Set(rows);
+  queue = queue.filter((question) => !gone.has(question.row));
+  looked = Math.max(0, Math.min(looked, queue.length - 1));
+  say(`${words}${rows.length > 1 ? `, ${rows.length} at once` : ""}.`);
+  tell(name, { ...said, rows }, rows);
+  tag = "";
+  render();
+}
+
+function label(place) {
+  const name = state?.classes[place];
+  if (name === undefined) return;
+  const button = $("classes").children[place];
+  button?.classList.add("hit");
+  setTimeout(() => button?.classList.remove("hit"), 160);
+  answer("answer", { label: name, tag }, name);
+}
+
+const skip = () => answer("skip", {}, "Skipped");
+const cannotTell = () => answer("cannot-tell", {}, "Can't tell");
+
+async function undo() {
+  const found = await tell("undo", {});
+  if (!found) return;
+  if (found.undone.length) say(`Taken back: ${found.undone.length}.`);
+  else notice("There is nothing to take back.");
+}
+
+function again(question) {
+  if (many) setMany(false);
+  tell("again", { row: question.row });
+}
+
+function unreadable(question) {
+  queue = queue.filter((other) => other.row !== question.row);
+  notice(`${question.name} can't be read. It is left out.`);
+  refresh();
+}
+
+function setTag(name) {
+  tag = tag === name ? "" : name;
+  renderTags();
+  say(tag ? `Tag: ${tag}` : "No tag");
+}
+
+function setMany(on) {
+  many = on;
+  looked = 0;
+  $("one").setAttribute("aria-pressed", String(!on));
+  $("many").setAttribute("aria-pressed", String(on));
+  render();
+  refresh();
+}
+
+function toggle(what, button) {
+  show[what] = !show[what];
+  button.setAttribute("aria-pressed", String(show[what]));
+  render();
+}
+
+// What is seen ------------------------------------------------------------------------
+
+let shownRow = null;
+let explained = null; // what the words below the picture are about
+
+function render() {
+  if (!state) return;
+  showPanel(state, again);
+  renderClasses();
+  renderTags();
+  const over = queue.length === 0;
+  $("single").hidden = many || over;
+  $("grid").hidden = !many || over;
+  $("why").hidden = many || over;
+  $("done").hidden = !over;
+  if (over) {
+    const waiting = sent.size > 0;
+    $("done").textContent = waiting ? "One moment…" : "Nothing is left to ask. Well done.";
+    $("near").hidden = $("guess").hidden = true;
+    shownRow = explained = null;
+  } else if (many) {
+    $("near").hidden = $("guess").hidden = true;
+    shownRow = explained = null;
+    grid.show(queue);
+    renderGuesses();
+  } else renderSingle();
+}
+
+function renderSingle() {
+  const question = current();
+  if (question.row !== shownRow) {
+    shownRow = question.row;
+    $("shown").replaceChildren(row(question, 1280, unreadable));
+    $("name").textContent = question.text === undefined ? question.name : "";
+    $("why").textContent = "";
+    $("near").hidden = true;
+    $("guess").hidden = true;
+  }
+  prefetch(queue.slice(looked, looked + 4), 1280);
+  explain(question);
+  if (show.guess) guess(question);
+  else $("guess").hidden = true;
+}
+
+async function explain(question) {
+  const about = [question.row, show.why, state.progress.learnt].join();
+  if (about === explained) return;
+  explained = about;
+  const why = await get("why", { row: question.row }).catch(() => null);
+  if (!why || question.row !== shownRow) return;
+  $("why").textContent = why.words;
+  const box = $("near");
+  box.hidden = !show.why || !why.near.length;
+  if (box.hidden) return;
+  box.replaceChildren(
+    ...why.near.map((near) =>
+      make(
+        "figure",
+        {},
+        make("div", { className: "shown" }, row(near, 320)),
+        make("figcaption", { textContent: `labelled ${near.label}` }),
+      ),
+    ),
+  );
+}
+
+async function guess(question) {
+  const found = await get("guess", { row: question.row }).catch(() => null);
+  if (!found || question.row !== shownRow || !show.guess) return;
+  $("guess").hidden = false;
+  $("guess").textContent = inWords(found) || "No guess: there is no model yet, or this one measures it.";
+}
+
+function renderGuesses() {
+  for (const tile of grid.tiles) {
+    const old = tile.querySelector(".guess");
+    if (!show.guess) old?.remove();
+    else if (!old) {
+      const box = make("span", { className: "guess" });
+      tile.append(box);
+      get("guess", { row: tile.question.row }).then(
+        (found) => (box.textContent = inWords(found)),
+        () => box.remove(),
+      );
+    }
+  }
+}
+
+function inWords(found) {
+  return found.label === null ? "" : `${found.label}, ${Math.round(100 * found.probability)} %`;
+}
+
+function renderClasses() {
+  const box = $("classes");
+  const names = [...box.children].map((button) => button.dataset.name);
+  if (names.join("\n") === state.classes.join("\n")) return;
+  box.replaceChildren(
+    ...state.classes.map((name, place) => {
+      const button = make("button", { onclick: () => label(place) }, make("span", { textContent: name }));
+      button.dataset.name = name;
+      if (place < 10) button.append(make("kbd", { textContent: (place + 1) % 10 }));
+      return button;
+    }),
+  );
+}
+
+function renderTags() {
+  $("tags").replaceChildren(
+    ...state.tags.map((name, place) => {
+      const button = make("button", { textContent: name, onclick: () => setTag(name) });
+      button.setAttribute("aria-pressed", String(name === tag));
+      if (place < 9) button.append(make("kbd", { textContent: `⇧${place + 1}` }));
+      return button;
+    }),
+  );
+}
+
+// Keys and buttons --------------------------------------------------------------------
+
+function step(by) {
+  const place = looked + by;
+  if (place < 0 || place >= queue.length) return;
+  looked = place;
+  render();
+}
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !state) return;
+  const target = event.target;
+  if (target.matches("input")) {
+    if (event.key === "Escape") target.blur();
+    return;
+  }
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
+  if (event.key === " " || event.key === "Enter") {
+    if (target.matches("button, summary")) return; // it is pressed
+    if (many) grid.toggle(grid.place);
+    else if (event.key === " ") toggle("guess", $("peek"));
+  } else if (event.shiftKey && digit) {
+    const name = state.tags[digit - 1];
+    if (name !== undefined) setTag(name);
+  } else if (digit) label((Number(digit) + 9) % 10);
+  else if (event.key.startsWith("Arrow")) {
+    if (many) grid.arrow(event.key);
+    else if (event.key === "ArrowRight") step(1);
+    else if (event.key === "ArrowLeft") step(-1);
+    else return;
+  } else {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const does = {
+      s: skip,
+      c: cannotTell,
+      u: undo,
+      m: () => setMany(!many),
+      g: () => toggle("guess", $("peek")),
+      w: () => toggle("why", $("alike")),
+      t: () => {
+        $("tagging").open = true;
+        $("new-tag").querySelector("input").focus();
+      },
+      a: () => many && grid.all(true),
+      Escape: () => many && grid.all(false),
+      "?": () => document.querySelector("aside details").toggleAttribute("open"),
+    }[key];
+    if (!does) return;
+    does();
+  }
+  event.preventDefault();
+}
+
+function adds(form, name) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const input = form.querySelector("input");
+    if (!input.value.trim()) return;
+    const word = input.value.trim();
+    const found = await tell(name, { name: word });
+    if (!found) return;
+    input.value = "";
+    input.blur();
+    if (name === "tag") setTag(word);
+  });
+}
+
+$("skip").onclick = skip;
+$("cannot").onclick = cannotTell;
+$("undo").onclick = undo;
+$("peek").onclick = () => toggle("guess", $("peek"));
+$("alike").onclick = () => toggle("why", $("alike"));
+$("one").onclick = () => setMany(false);
+$("many").onclick = () => setMany(true);
+$("export").onclick = async () => {
+  $("exported").textContent = "Writing…";
+  const done = await tell("export", {}, [], true);
+  if (done) showExported(done);
+  else $("exported").textContent = "";
+};
+adds($("new-class"), "class");
+adds($("new-tag"), "tag");
+addEventListener("keydown", pressed);
+setInterval(() => document.hidden || sent.size || refresh(), 2000);
+refresh();

@@ -1,0 +1,48 @@
+// How a row is shown. Everything from outside goes into the page as text, never as HTML.
+
+import { picture } from "./api.js";
+
+export const $ = (id) => document.getElementById(id);
+
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+export function row(question, size, failed) {
+  if (question.text !== undefined) return make("blockquote", { textContent: question.text });
+  const image = make("img", { alt: question.name, draggable: false, decoding: "sync" });
+  if (failed) image.addEventListener("error", () => failed(question));
+  image.src = picture(question.row, size);
+  return image;
+}
+
+const fetched = new Map();
+
+// Keeps the pictures that come next, decoded, so that they show at once.
+export function prefetch(questions, size) {
+  const wanted = new Set(questions.map((question) => question.row));
+  for (const number of fetched.keys()) if (!wanted.has(number)) fetched.delete(number);
+  for (const question of questions) {
+    if (question.text !== undefined || fetched.has(question.row)) continue;
+    const image = new Image();
+    image.src = picture(question.row, size);
+    image.decode().catch(() => {});
+    fetched.set(question.row, image);
+  }
+}
+
+export function say(words) {
+  $("said").textContent = words;
+}
+
+let timer;
+
+export function notice(words) {
+  const box = $("notice");
+  box.textContent = words;
+  box.hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(() => (box.hidden = true), 6000);
+}

@@ -1,0 +1,66 @@
+"""How far confidence is from accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain.metrics._arrays import as_columns
+
+
+def calibration_error(
+    y_true: Any, proba: Any, classes: Any, *, bins: int = 10
+) -> float:
+    """Distance between stated confidence and accuracy: the expected error of [1]_.
+
+    The examples are put into equally wide bins by the probability of their predicted
+    class; the error is the mean over examples of the distance between their bin's
+    accuracy and its mean probability.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels.
+    proba : array-like of shape (n, n_classes)
+        Predicted probabilities, in [0, 1].
+    classes : array-like of shape (n_classes,)
+        The label of each column.
+    bins : int, default=10
+        Number of bins.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 is calibrated.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, or there are no examples.
+
+    References
+    ----------
+    .. [1] C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017,
+       arXiv:1706.04599.
+
+    Examples
+    --------
+    Two sure answers, one of them wrong: an accuracy of 0.5 said with 0.9.
+
+    >>> calibration_error(["a", "b"], [[0.9, 0.1], [0.9, 0.1]], ["a", "b"])
+    0.4
+    """
+    proba, classes = np.asarray(proba, dtype=float), np.asarray(classes)
+    (y_true,) = as_columns(y_true=y_true)
+    if proba.shape != (len(y_true), len(classes)) or proba.size == 0:
+        raise ValueError(
+            f"proba must have shape ({len(y_true)}, {len(classes)}), a row for each "
+            f"label and a column for each class, and not be empty, got {proba.shape}"
+        )
+    confidence = proba.max(axis=1)
+    correct = classes[proba.argmax(axis=1)] == y_true
+    # 1.0 belongs to the last bin.
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(y_true))

@@ -1,0 +1,170 @@
+"""How many labels a strategy needs for what another one reaches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def label_efficiency(
+    labels: Any,
+    strategy: Any,
+    random: Any,
+    level: float | None = None,
+    *,
+    min_gain: float = 0.02,
+) -> float:
+    """Labels that random sampling needs / labels that a strategy needs.
+
+    Both for the same accuracy. 5 means that the strategy gets there with a fifth of
+    the labels; below 1 it needs more than random sampling.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_rounds,)
+        Number of labels at each recorded round, increasing and positive; the seed set
+        is part of it.
+    strategy, random : array-like of shape (n_rounds,) or (n_seeds, n_rounds)
+        Accuracy (or another score where more is better) at these rounds. Several seeds
+        are averaged first: the multiple is one of mean curves.
+    level : float, optional
+        The accuracy to reach. By default the last of random sampling or, if the
+        strategy ends lower, the last of the strategy: a worse strategy has a multiple
+        of at most about 1, not none.
+    min_gain : float, default=0.02
+        If neither curve ends this much above its start, nothing was learned from the
+        queries that could be told from noise, and the multiple is 1 by definition.
+        0 turns the rule off. A `level` that is given is taken as it is.
+
+    Returns
+    -------
+    float
+        The multiple, positive; nan if a `level` is given that one of the curves never
+        reaches (a lower level, or more rounds, are needed then).
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, `labels` does not increase, or a value is not finite.
+
+    Notes
+    -----
+    Each mean curve is replaced by its running maximum, so that a dip after the level
+    was reached changes nothing, and is interpolated linearly between rounds. A curve
+    that starts at or above the level needs ``labels[0]``: two curves that never leave
+    their start have the multiple 1, and a large seed set bounds it. Look at the curves
+    too, use several seeds, and see :func:`paired_bootstrap` for an interval.
+
+    Examples
+    --------
+    >>> label_efficiency([10, 20, 30, 40], [0.5, 0.8, 0.9, 0.9], [0.5, 0.6, 0.7, 0.8])
+    2.0
+    """
+    labels = _labels(labels)
+    best, gain, last = [], [], []
+    for key, values in (("strategy", strategy), ("random", random)):
+        curve = _curves(values, labels, key)
+        mean = curve.mean(axis=0) if curve.ndim == 2 else curve
+        best.append(np.maximum.accumulate(mean))
+        gain.append(mean[-1] - mean[0])
+        last.append(mean[-1])
+    if level is None:
+        if max(gain) < min_gain:
+            return 1.0
+        level = min(last)
+    needed_strategy, needed_random = (_labels_needed(labels, b, level) for b in best)
+    return float(needed_random / needed_strategy)
+
+
+def labels_needed(labels: Any, values: Any, level: float) -> float:
+    """Labels at which a learning curve first reaches a level.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_rounds,)
+        Number of labels at each round, increasing and positive.
+    values : array-like of shape (n_rounds,) or (n_seeds, n_rounds)
+        Accuracy at these rounds. Several seeds are averaged first.
+    level : float
+        The accuracy to reach.
+
+    Returns
+    -------
+    float
+        Interpolated as in :func:`label_efficiency`; ``labels[0]`` if the curve starts
+        there; nan if it never gets there.
+
+    Examples
+    --------
+    >>> round(labels_needed([10, 20, 30], [0.5, 0.6, 0.8], 0.7), 6)
+    25.0
+    """
+    labels = _labels(labels)
+    curve = _curves(values, labels, "values")
+    mean = curve.mean(axis=0) if curve.ndim == 2 else curve
+    return _labels_needed(labels, np.maximum.accumulate(mean), level)
+
+
+def _labels_needed(labels: np.ndarray, rising: np.ndarray, level: float) -> float:
+    """Labels at which a non-decreasing curve reaches the level, or nan."""
+    if rising[-1] < level:
+        return np.nan
+    i = int(np.argmax(rising >= level))
+    if i == 0:
+        return float(labels[0])
+    part = (level - rising[i - 1]) / (rising[i] - rising[i - 1])
+    return float(labels[i - 1] + part * (labels[i] - labels[i - 1]))
+
+
+def area_under_curve(labels: Any, values: Any) -> Any:
+    """Mean height of a learning curve, by the trapezoidal rule.
+
+    integral of values over labels / (labels[-1] - labels[0])
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_rounds,)
+        Number of labels at each round, increasing; at least two rounds.
+    values : array-like of shape (n_rounds,) or (n_seeds, n_rounds)
+        Accuracy, or another score, at these rounds.
+
+    Returns
+    -------
+    float or ndarray of shape (n_seeds,)
+        In the range of the values: an area of 0.8 is an accuracy of 0.8 on average
+        over the labels spent.
+
+    Examples
+    --------
+    >>> area_under_curve([10, 20, 40], [0.5, 0.7, 0.9])
+    0.7333333333333333
+    """
+    labels = _labels(labels)
+    if len(labels) < 2:
+        raise ValueError("an area needs at least two rounds")
+    curve = _curves(values, labels, "values")
+    heights = (curve[..., 1:] + curve[..., :-1]) / 2
+    area = (heights * np.diff(labels)).sum(axis=-1) / (labels[-1] - labels[0])
+    return float(area) if curve.ndim == 1 else area
+
+
+def _labels(labels: Any) -> np.ndarray:
+    labels = np.asarray(labels, dtype=float)
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(f"labels must be 1-D and not empty, got shape {labels.shape}")
+    if not (labels[0] > 0 and (np.diff(labels) > 0).all()):
+        raise ValueError("labels must be positive and increase from round to round")
+    return labels
+
+
+def _curves(values: Any, labels: np.ndarray, key: str) -> np.ndarray:
+    curve = np.asarray(values, dtype=float)
+    if curve.ndim not in (1, 2) or curve.size == 0 or curve.shape[-1] != len(labels):
+        raise ValueError(
+            f"{key} must have shape ({len(labels)},) or (n_seeds, {len(labels)}) like "
+            f"labels, got {curve.shape}"
+        )
+    if not np.isfinite(curve).all():
+        raise ValueError(f"{key} holds a value that is not finite")
+    return curve

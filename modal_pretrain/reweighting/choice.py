@@ -1,0 +1,147 @@
+"""What to do about tags: decided by how well each head does on the other folds."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from modal_pretrain.reweighting.errors import STRENGTH, equal_mass
+from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
+from modal_pretrain.reweighting.tags import (
+    balanced,
+    cells,
+    is_confounded,
+    tag_codes,
+    tag_table,
+)
+
+CHOICES = ("nothing", "tags", "errors", "tags and errors")
+
+
+class Weighing(NamedTuple):
+    """Weights of rows, and what they follow: one of `CHOICES`."""
+
+    weight: NDArray[np.float64]
+    choice: str
+
+
+def tag_weights(
+    X: ArrayLike,
+    y: ArrayLike,
+    ignore: Any,
+    *,
+    strength: float = 4.0,
+    C: float = 0.005,
+    sample_weight: ArrayLike | None = None,
+    offset: NDArray[Any] | None = None,
+    otherwise: str = "nothing",
+    n_folds: int = 5,
+) -> Weighing:
+    """Weigh labelled rows of which a person has said what may be ignored.
+
+    An attribute whose tags mislead about the class, crossed with it but not evenly,
+    leaves four ways to weigh rows: not at all; all cells of class x tag alike (DFR's
+    group balance [1]_); by errors (`error_weights`); or by errors in cells that weigh
+    alike. Each is tried on the labelled rows themselves: the one is taken whose heads,
+    trained on the other folds, give the labels the highest probability, averaged over
+    the cells. (Accuracy is the same idea, but cells hold too few rows to tell heads
+    apart by counting.)
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Embeddings, centred and scaled as the head will take them.
+    y : array-like of shape (n,)
+        Labels.
+    ignore : array-like of shape (n,) or (n, k)
+        A tag for each row: a string, a whole number or a truth value; None or NaN where
+        nobody said. Untagged rows count for their class only. Of several misleading
+        attributes the weights are averaged.
+    strength : float, default=4.0
+        Of the weights by errors.
+    C : float, default=0.005
+        Of the heads.
+    sample_weight : array-like of shape (n,) or None, default=None
+        What rows weigh anyway.
+    offset : numpy.ndarray of shape (n, n_classes) or None, default=None
+        Logits that training starts from; y are column numbers then.
+    otherwise : {"nothing", "errors"}, default="nothing"
+        What to do where no attribute misleads: tags that are constant, all unknown, the
+        class itself, nested in the class, or unrelated to it.
+    n_folds : int, default=5
+
+    Returns
+    -------
+    weight : numpy.ndarray
+        float64 (n,), with the sum of `sample_weight`.
+    choice : str
+        "nothing", "tags", "errors" or "tags and errors".
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or the tags of an attribute are of several kinds.
+
+    References
+    ----------
+    .. [1] Kirichenko, Izmailov and Wilson, "Last layer re-training is sufficient for
+       robustness to spurious correlations", ICLR 2023, arXiv:2204.02937.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from modal_pretrain.reweighting import tag_weights
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(0, 2, 200)
+    >>> place = np.where(rng.random(200) < 0.1, 1 - y, y)  # misleads for a tenth
+    >>> X = np.stack([4.0 * place - 2, 2.0 * y - 1], axis=1)
+    >>> X += rng.normal(0, 0.5, X.shape)
+    >>> weight, choice = tag_weights(X, y, place, C=0.05)
+    >>> choice
+    'tags'
+    >>> bool(weight[place != y].mean() > 3 * weight[place == y].mean())
+    True
+    """
+    STRENGTH.check("strength", strength)
+    X, y = np.asarray(X), np.asarray(y)
+    codes = tag_codes(tag_table(ignore, len(y)))
+    if offset is None:
+        y = np.unique(y, return_inverse=True)[1].ravel()
+    given = np.ones(len(y))
+    if sample_weight is not None:
+        given = np.asarray(sample_weight, dtype=np.float64)
+    fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
+    misleading = [tags for tags in codes.T if is_confounded(tags, y)]
+    if not misleading and otherwise == "nothing":
+        return Weighing(given, "nothing")
+    plain = out_of_fold_logits(X, y, weight=given, **fitting)
+    driven = given * np.exp(-strength * own_proba(plain, y))
+    weights = {
+        "nothing": given,
+        "errors": equal_mass(driven, y, given.sum()),
+    }
+    if not misleading:
+        return Weighing(weights[otherwise], otherwise)
+    for name, start in (("tags", given), ("tags and errors", driven)):
+        each = [balanced(tags, y, start) for tags in misleading]
+        weights[name] = np.mean(each, axis=0) * (given.sum() / start.sum())
+    scores = {}
+    for name in (otherwise, *(name for name in CHOICES if name != otherwise)):
+        logits = plain
+        if name != "nothing":
+            logits = out_of_fold_logits(X, y, weight=weights[name], **fitting)
+        p = own_proba(logits, y)
+        scores[name] = np.mean([_by_cell(p, tags, y) for tags in misleading])
+    best = max(scores, key=lambda name: scores[name])  # the first of equals
+    return Weighing(weights[best], best)
+
+
+def _by_cell(
+    p: NDArray[np.float64], codes: NDArray[np.int64], y: NDArray[np.int64]
+) -> float:
+    """Average over the cells of class x tag, of tagged rows alone."""
+    said = codes >= 0
+    cell = cells(codes[said], y[said])
+    return float((np.bincount(cell, p[said]) / np.bincount(cell)).mean())

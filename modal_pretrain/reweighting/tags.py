@@ -1,0 +1,174 @@
+"""Tags: what a person says may be ignored about a labelled row, or nothing."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency
+
+# Chance that tags look associated with the class when they are not.
+_LEVEL = 0.05
+
+
+def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
+    """Check tags; return them as objects, None where nobody said.
+
+    Parameters
+    ----------
+    ignore : array-like of shape (n,) or (n, k)
+        Strings, whole numbers or truth values; None, NaN or NA where nobody said.
+    n : int
+        Rows there are.
+
+    Returns
+    -------
+    numpy.ndarray of object, shape (n, k)
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or one attribute has values of several kinds.
+    """
+    if isinstance(ignore, str | dict | set | frozenset) or not hasattr(
+        ignore, "__len__"
+    ):
+        raise ValueError(
+            "ignore must be a list or an array with a tag for each row of X (None "
+            f"where nobody said), or a table with a column for each attribute, got "
+            f"{ignore!r:.80}."
+        )
+    table = np.array(pd.DataFrame(ignore).astype(object), dtype=object)
+    if len(table) != n:
+        raise ValueError(
+            f"ignore has {len(table)} rows of tags for {n} rows of X; give one for "
+            "each, None where nobody said. To tag rows as they are labelled, call "
+            "classifier.tag(X, tags): it remembers them by the rows' content."
+        )
+    table[pd.isna(table)] = None
+    for column in range(table.shape[1]):
+        _check_kind(table[:, column], column)
+    return table
+
+
+def _check_kind(tags: NDArray[np.object_], column: int) -> None:
+    kinds: dict[str, Any] = {}
+    for tag in tags:
+        if tag is not None:
+            kinds.setdefault(_kind(tag), tag)
+    if len(kinds) > 1:
+        (one, first), (other, second), *_ = kinds.items()
+        raise ValueError(
+            f"ignore mixes kinds of tags in column {column}: {first!r} is {one}, "
+            f"{second!r} is {other}. Use one kind for all."
+        )
+    if "" in kinds:
+        raise ValueError(
+            f"ignore has the tag {kinds['']!r} of type {type(kinds['']).__name__} in "
+            f"column {column}; tags are strings, whole numbers or truth values."
+        )
+
+
+def _kind(tag: Any) -> str:
+    if isinstance(tag, str):
+        return "a string"
+    if isinstance(tag, bool | np.bool_):
+        return "a truth value"
+    if isinstance(tag, Real) and float(tag).is_integer():
+        return "a number"
+    return ""
+
+
+def tag_codes(table: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Give the values of each attribute numbers from 0; -1 where nobody said.
+
+    Parameters
+    ----------
+    table : numpy.ndarray of object, shape (n, k)
+        See `tag_table`.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n, k).
+    """
+    codes = np.full(table.shape, -1, dtype=np.int64)
+    for column, tags in enumerate(table.T):
+        said = np.array([tag is not None for tag in tags], dtype=bool)
+        if said.any():
+            values = np.array(tags[said].tolist())
+            codes[said, column] = np.unique(values, return_inverse=True)[1].ravel()
+    return codes
+
+
+def is_confounded(codes: NDArray[np.int64], y: NDArray[np.int64]) -> bool:
+    """Say whether an attribute misleads about the class where it is known.
+
+    It must be crossed with the class, one of its values in several classes and one of
+    the classes with several of its values: where it is constant, the class itself, or
+    nested in the class, no row shows what the class is without it. And the two must
+    go together more than chance has it (chi-squared test at 5 %).
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of int, shape (n,)
+        -1 where nobody said.
+    y : numpy.ndarray of int, shape (n,)
+
+    Returns
+    -------
+    bool
+    """
+    said = codes >= 0
+    if not said.any():
+        return False
+    counts = pd.crosstab(y[said], codes[said]).to_numpy()
+    crossed = ((counts > 0).sum(axis=0) > 1).any() and ((counts > 0).sum(1) > 1).any()
+    if not crossed or min(counts.shape) < 2:
+        return False
+    return bool(chi2_contingency(counts).pvalue < _LEVEL)
+
+
+def cells(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the cells of class x tag numbers; untagged rows of a class are one cell."""
+    pairs = np.stack([y, codes], axis=1)
+    return np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
+
+
+def balanced(
+    codes: NDArray[np.int64], y: NDArray[np.int64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Scale weights so that the classes, and in each its tags, have equal mass.
+
+    Untagged rows have the share of their class that is theirs by number.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of int, shape (n,)
+        -1 where nobody said.
+    y : numpy.ndarray of int, shape (n,)
+    weight : numpy.ndarray of shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n,), with the sum of `weight`.
+    """
+    result = np.zeros(len(y))
+    labels = np.unique(y)
+    for label in labels:
+        own = y == label
+        mass = weight.sum() / len(labels)
+        values = np.unique(codes[own])
+        untagged = own & (codes < 0)
+        share = untagged.sum() / own.sum()
+        n_tags = np.count_nonzero(values >= 0)
+        for value in values:
+            rows = own & (codes == value)
+            part = share if value < 0 else (1 - share) / n_tags
+            held = weight[rows].sum() or 1.0  # where all weigh nothing, none does
+            result[rows] = weight[rows] * (mass * part / held)
+    return result

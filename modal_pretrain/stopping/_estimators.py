@@ -1,0 +1,69 @@
+"""Estimates of a mean that the designs of others come with, and of parts of a pool."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modal_pretrain.stopping._intervals import Estimate, normal, wilson
+
+Floats = NDArray[np.float64]
+
+
+def difference(
+    values: Floats,
+    guess: Floats,
+    rows: NDArray[np.intp],
+    inclusion: Floats,
+    confidence: float,
+) -> Estimate:
+    """Use the stratified difference estimator, with the variance within strata.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of shape (k,), float64
+        Of the rows drawn.
+    guess, inclusion : numpy.ndarray of shape (n,), float64
+        What the model expects of every row, and the row's chance of being drawn.
+    rows : numpy.ndarray of shape (k,), int
+    confidence : float
+    """
+    n, chances = len(guess), inclusion[rows]
+    off = values - guess[rows]
+    value = guess.mean() + (off / chances).sum() / n
+    variance, df = 0.0, 0
+    # Strata that are drawn from at the same rate are alike enough to be one.
+    for chance in np.unique(chances):
+        part = off[chances == chance]
+        share = len(part) / chance / n
+        within = part.var(ddof=1) if len(part) > 1 else 0.25
+        variance += share**2 * (1 - chance) * within / len(part)
+        df += len(part) - 1
+    value = float(np.clip(value, 0, 1))
+    ends = normal(value, variance, df, confidence)
+    return Estimate(value, *ends, len(rows), "stratified difference")
+
+
+def lure(values: Floats, weights: Floats, confidence: float) -> Estimate:
+    """Average the weighted values, with Student's interval."""
+    n, each = len(values), values * weights
+    variance = each.var(ddof=1) / n if n > 1 else 0.25
+    value = float(np.clip(each.mean(), 0, 1))
+    return Estimate(value, *normal(value, variance, n - 1, confidence), n, "LURE")
+
+
+def share_of(
+    values: Floats,
+    weights: Floats,
+    inside: NDArray[np.bool_],
+    confidence: float,
+) -> Estimate | None:
+    """Estimate the mean in a part of the pool: Wilson's, with the effective number."""
+    n = int(inside.sum())
+    if n == 0:
+        return None
+    weight = weights[inside]
+    value = float(np.average(values[inside], weights=weight))
+    effective = weight.sum() ** 2 / (weight**2).sum()
+    ends = wilson(value * effective, effective, confidence)
+    return Estimate(value, *ends, n, "Wilson, effective number")

@@ -1,0 +1,202 @@
+"""What comes in: probabilities, row numbers, labels; each checked in one place."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modal_pretrain._checks import did_you_mean
+from modal_pretrain.query._engine.arguments import n_rows
+from modal_pretrain.query._engine.classifier import (
+    base_estimator,
+    check_probabilities,
+    is_committee,
+)
+from modal_pretrain.query._engine.mapped import by_blocks
+
+_TOLERANCE = 1e-3  # half precision leaves sums of 1 so far off
+
+
+class Predictions(NamedTuple):
+    """A model's class probabilities of a pool.
+
+    Parameters
+    ----------
+    proba : numpy.ndarray of shape (n, n_classes), float64
+        Rows sum to one.
+    classes : numpy.ndarray of shape (n_classes,)
+        The label of each column.
+    """
+
+    proba: NDArray[np.float64]
+    classes: NDArray[Any]
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """The probability that a prediction is wrong, as the model sees it: (n,)."""
+        return 1 - self.proba.max(axis=1)
+
+    @property
+    def column(self) -> NDArray[np.intp]:
+        """The column of the predicted class: (n,)."""
+        return self.proba.argmax(axis=1)
+
+
+def predict_pool(classifier: Any, X: Any) -> Predictions:
+    """Ask a classifier for the class probabilities of a pool.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        Fitted, with `predict_proba`.
+    X : array-like or list, n rows
+        The pool.
+
+    Returns
+    -------
+    Predictions
+        ``(proba, classes)``, as `draw_audit` and the other functions take them.
+
+    Raises
+    ------
+    TypeError
+        If there is no `predict_proba`.
+    ValueError
+        If the probabilities are no distribution, or `classes_` does not fit them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> model = GaussianNB().fit(np.array([[0.0], [1.0], [8.0], [9.0]]), list("aabb"))
+    >>> proba, classes = predict_pool(model, np.array([[0.5], [8.5]]))
+    >>> classes[proba.argmax(axis=1)].tolist()
+    ['a', 'b']
+    """
+    owner = classifier if is_committee(classifier) else base_estimator(classifier)
+    if not hasattr(owner, "predict_proba"):
+        raise TypeError(
+            f"classifier: {type(owner).__name__} has no predict_proba, which an audit "
+            "needs. Use an estimator that has one, or wrap it in "
+            "CalibratedClassifierCV."
+        )
+    raw = by_blocks(classifier.predict_proba, X)
+    proba = check_probabilities(raw, n_rows(X, "X"), "classifier.predict_proba")
+    classes = getattr(classifier, "classes_", None)
+    if classes is None:
+        classes = getattr(owner, "classes_", None)
+    return as_predictions(proba, classes, "classifier.predict_proba")
+
+
+def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Predictions:
+    """Check probabilities and their labels; without labels, the columns' numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `proba` is no table of distributions, or there is not one class a column.
+    """
+    if isinstance(proba, Predictions) and classes is None:
+        proba, classes = proba
+    shape = np.shape(proba)
+    values = check_probabilities(proba, shape[0] if shape else 0, name)
+    if not len(values):
+        raise ValueError(f"{name} has no rows: there is no pool to speak of.")
+    sums = values.sum(axis=1)
+    if np.abs(sums - 1).max() > _TOLERANCE:
+        row = int(np.abs(sums - 1).argmax())
+        raise ValueError(
+            f"{name} must have rows that sum to one, but row {row} sums to "
+            f"{sums[row]:.4g}. Pass all classes' columns, after a softmax."
+        )
+    labels = np.arange(values.shape[1]) if classes is None else np.asarray(classes)
+    if labels.shape != (values.shape[1],) or len(np.unique(labels)) != len(labels):
+        raise ValueError(
+            f"classes must hold one different label for each of the "
+            f"{values.shape[1]} columns of {name}, got {labels.tolist()!r}."
+        )
+    return Predictions(values, labels)
+
+
+def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
+    """Return row numbers, given as numbers or as a mask; None is no rows.
+
+    Raises
+    ------
+    ValueError
+        If they are no row numbers of a pool of n rows, or one stands twice.
+    """
+    found = np.asarray([] if rows is None else rows)
+    if found.dtype == bool and found.shape == (n,):
+        return np.flatnonzero(found)
+    if found.size == 0:
+        return np.zeros(0, dtype=np.intp)
+    if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer):
+        raise ValueError(
+            f"{name} must be row numbers or a mask of the {n} rows, got an array of "
+            f"shape {found.shape} and type {found.dtype}."
+        )
+    if found.min() < 0 or found.max() >= n:
+        raise ValueError(
+            f"{name} must be row numbers from 0 to {n - 1}, got "
+            f"{int(found.min())} to {int(found.max())}. All row numbers count in the "
+            "same X, whose rows stay where they are."
+        )
+    if len(np.unique(found)) != len(found):
+        raise ValueError(f"{name} has a row twice.")
+    return found.astype(np.intp)
+
+
+def check_labels(
+    y: Any, n: int, classes: NDArray[Any], name: str = "y", *, unknown: str = "error"
+) -> NDArray[np.intp]:
+    """Return the column of each label; -1 for one that no column stands for.
+
+    Raises
+    ------
+    ValueError
+        If there are not n labels, or one is unknown and `unknown` is "error".
+    """
+    labels = np.asarray(y)
+    if labels.shape != (n,):
+        raise ValueError(
+            f"{name} must hold one label for each of the {n} rows, in their order, got "
+            f"shape {labels.shape}."
+        )
+    where = {label: i for i, label in enumerate(classes.tolist())}
+    columns = np.array([where.get(label, -1) for label in labels.tolist()], np.intp)
+    if unknown == "error" and (columns < 0).any():
+        label = labels[columns < 0].tolist()[0]
+        raise ValueError(
+            f"{name} has the label {label!r}, which the model does not know; its "
+            f"classes are {classes.tolist()}.{did_you_mean(label, where)} If it is a "
+            "class that nobody has taught yet, pass unknown='wrong': the model is "
+            "wrong there."
+        )
+    return columns
+
+
+def in_bounds(
+    values: Any, n: int, low: float, high: float, name: str
+) -> NDArray[np.float64]:
+    """Return values as shares of the way from `low` to `high`.
+
+    Raises
+    ------
+    ValueError
+        If there are not n finite ones, or one is out of bounds.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.shape != (n,) or not np.isfinite(found).all():
+        raise ValueError(
+            f"{name} must hold one finite number for each of {n} rows, got shape "
+            f"{found.shape}."
+        )
+    if found.min() < low or found.max() > high:
+        raise ValueError(
+            f"{name} must be within bounds=({low}, {high}), got {found.min():.4g} to "
+            f"{found.max():.4g}. Pass the bounds that the metric has."
+        )
+    return (found - low) / (high - low)

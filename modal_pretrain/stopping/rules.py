@@ -1,0 +1,206 @@
+"""Rules that say when to stop, each with what it saw and one line of words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain.stopping._inputs import as_predictions
+from modal_pretrain.stopping._intervals import Estimate
+from modal_pretrain.stopping.audit import AuditResult
+
+_RULES = {
+    "threshold": Number(above=0, most=1),
+    "tolerance": Number(above=0, below=1),
+    "target": Number(above=0, most=1),
+    "window": Whole(),
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a rule says after a round.
+
+    Parameters
+    ----------
+    stop : bool
+        Whether the rule would stop now.
+    reason : str
+        Why, in a sentence.
+    figures : dict
+        What it rests on, by name.
+    """
+
+    stop: bool
+    reason: str
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{'stop' if self.stop else 'go on'}: {self.reason}"
+
+
+def stable_predictions(
+    history: Sequence[Any], *, threshold: float = 0.99, window: int = 3
+) -> Decision:
+    """Stop when successive models agree on a fixed set of rows [1]_.
+
+    It sees change, not quality: a model that has settled on a shortcut is stable too.
+
+    Parameters
+    ----------
+    history : sequence of array-like of shape (n,)
+        The labels that the model of each round predicts for the same n rows, some
+        hundred random ones of the pool; oldest first.
+    threshold : float, default=0.99
+        Cohen's kappa that two successive models must reach.
+    window : int, default=3
+        How many of the latest pairs must reach it on average.
+
+    Returns
+    -------
+    Decision
+        Figures: ``kappa``, the mean over the window; nan with fewer rounds.
+
+    Raises
+    ------
+    ValueError
+        If the rounds are of different lengths or empty.
+
+    References
+    ----------
+    .. [1] Bloodgood and Vijay-Shanker, "A method for stopping active learning based on
+       stabilizing predictions and the need for user-adjustable stopping", CoNLL 2009.
+
+    Examples
+    --------
+    >>> print(stable_predictions([["a", "b"]] * 4))
+    stop: the last 4 models agree (kappa 1.000, wanted 0.990)
+    """
+    check_parameters({"threshold": threshold, "window": window}, _RULES)
+    rounds = [np.asarray(labels) for labels in history]
+    if any(r.ndim != 1 or not r.size or r.shape != rounds[0].shape for r in rounds):
+        raise ValueError(
+            "history must hold, for each round, the predicted labels of the same rows, "
+            f"got shapes {[r.shape for r in rounds]}."
+        )
+    if len(rounds) <= window:
+        return Decision(
+            False,
+            f"{len(rounds)} of the {window + 1} rounds that this rule looks at",
+            {"kappa": float("nan")},
+        )
+    last = rounds[-window - 1 :]
+    kappa = float(np.mean([_kappa(a, b) for a, b in pairwise(last)]))
+    stop = kappa >= threshold
+    what = f"the last {window + 1} models agree" if stop else "predictions still change"
+    return Decision(
+        stop, f"{what} (kappa {kappa:.3f}, wanted {threshold:.3f})", {"kappa": kappa}
+    )
+
+
+def stable_error(
+    history: Sequence[Any], *, tolerance: float = 0.005, window: int = 3
+) -> Decision:
+    """Stop when the error that the model expects of itself has settled.
+
+    It trusts the model's own confidence. One that is surely wrong has a small and
+    steady expected error.
+
+    Parameters
+    ----------
+    history : sequence of array-like of shape (n, n_classes)
+        Class probabilities of the same rows by the model of each round, oldest first.
+    tolerance : float, default=0.005
+        Largest change between the rounds of the window.
+    window : int, default=3
+        How many changes to look back.
+
+    Returns
+    -------
+    Decision
+        Figures: ``expected_error`` now, ``change`` over the window.
+
+    Raises
+    ------
+    ValueError
+        If probabilities are no distribution.
+    """
+    check_parameters({"tolerance": tolerance, "window": window}, _RULES)
+    last = [as_predictions(p, name="history") for p in history[-window - 1 :]]
+    errors = [float(p.error.mean()) for p in last]
+    if len(errors) <= window:
+        return Decision(
+            False,
+            f"{len(errors)} of the {window + 1} rounds that this rule looks at",
+            {"expected_error": errors[-1] if errors else np.nan, "change": np.nan},
+        )
+    change = max(errors) - min(errors)
+    stop = change <= tolerance
+    return Decision(
+        stop,
+        f"the expected error, {100 * errors[-1]:.1f} %, moved by {100 * change:.1f} "
+        f"points in {window} rounds (allowed {100 * tolerance:.1f})",
+        {"expected_error": errors[-1], "change": change},
+    )
+
+
+def good_enough(
+    result: AuditResult | Estimate, target: float, *, name: str = "accuracy"
+) -> Decision:
+    """Stop when the audit's lower bound reaches a target: the safe rule.
+
+    Its error rate at one look is that of the bound, 2.5 % for a 95 % interval. It sees
+    the pool's rows as a whole: a small group may be far below.
+
+    Parameters
+    ----------
+    result : AuditResult or Estimate
+        From `Audit.estimate`; a class's recall or a group's accuracy does as well.
+    target : float
+        In (0, 1].
+    name : str, default="accuracy"
+        What it is an estimate of, for the words.
+
+    Returns
+    -------
+    Decision
+        Figures: ``value``, ``low``, ``high``, ``target``.
+
+    Examples
+    --------
+    >>> from modal_pretrain.stopping import Estimate
+    >>> print(good_enough(Estimate(0.93, 0.85, 0.97, 40, "Wilson"), 0.9))
+    go on: accuracy is 93 % (85 to 97 %), not surely 90 %
+    """
+    check_parameters({"target": target}, _RULES)
+    found = result.accuracy if isinstance(result, AuditResult) else result
+    stop = bool(found.low >= target)
+    seen = f"{name} is {_percent(found.value)} ({_whole(found.low)} to "
+    seen += f"{_percent(found.high)})"
+    end = "at least" if stop else "not surely"
+    figures = {"value": found.value, "low": found.low, "high": found.high}
+    return Decision(
+        stop, f"{seen}, {end} {_percent(target)}", {**figures, "target": float(target)}
+    )
+
+
+def _kappa(a: np.ndarray, b: np.ndarray) -> float:
+    """Cohen's kappa; two models that both predict one class only agree fully."""
+    labels, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
+    first, second = codes[: len(a)], codes[len(a) :]
+    shares = [np.bincount(c, minlength=len(labels)) / len(a) for c in (first, second)]
+    chance, agree = float(shares[0] @ shares[1]), float(np.mean(first == second))
+    return 1.0 if chance == 1 else (agree - chance) / (1 - chance)
+
+
+def _whole(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{_whole(share)} %"

@@ -1,0 +1,187 @@
+"""Labels that a model, which has not seen them, contradicts."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from modal_pretrain._checks import Whole, take_rows
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    as_generator,
+    n_rows,
+)
+from modal_pretrain.query._engine.classifier import base_estimator
+from modal_pretrain.stopping._inputs import (
+    Predictions,
+    as_predictions,
+    check_labels,
+    predict_pool,
+)
+
+
+class Suspicious(NamedTuple):
+    """Rows whose label the model contradicts, most suspicious first.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray of shape (k,), int
+        Row numbers among the labelled rows.
+    suggested : numpy.ndarray of shape (k,)
+        The label that the model would give.
+    scores : numpy.ndarray of shape (k,), float64
+        Probability of the suggested label minus that of the given one, in (0, 1].
+    confident : numpy.ndarray of shape (k,), bool
+        Whether the suggested class is at least as probable as is usual for rows that
+        are labelled so: the ones to look at first where the list is long.
+    """
+
+    rows: NDArray[np.intp]
+    suggested: NDArray[Any]
+    scores: NDArray[np.float64]
+    confident: NDArray[np.bool_]
+
+
+def out_of_fold(
+    classifier: Any, X: Any, y: Any, *, n_folds: int = 5, random_state: RandomState = 0
+) -> Predictions:
+    """Predict each labelled row with a copy of the classifier that has not seen it.
+
+    Parameters
+    ----------
+    classifier : modAL learner, Pipeline or estimator
+        It is cloned; `X` and `y` are all that the copies learn from.
+    X : array-like or list, m rows
+    y : array-like of shape (m,)
+        At least two classes.
+    n_folds : int, default=5
+        Parts, balanced by class.
+    random_state : None, int, SeedSequence, Generator or RandomState, default=0
+        Of the parts.
+
+    Returns
+    -------
+    Predictions
+        One column for each class of `y`, in sorted order. A row whose class is nowhere
+        else has probability 0 for it.
+
+    Raises
+    ------
+    ValueError
+        If there is one class only, fewer rows than two, or lengths differ.
+    """
+    Whole(least=2).check("n_folds", n_folds)
+    labels, n = np.asarray(y), n_rows(X, "X")
+    if labels.shape != (n,):
+        raise ValueError(
+            f"y must hold one label for each of the {n} rows of X, got shape "
+            f"{labels.shape}."
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has the class {classes.tolist()} only; there is nothing to contradict "
+            "it. Label rows of another class first."
+        )
+    rng = as_generator(random_state)
+    fold = balanced_folds(codes, min(n_folds, n), rng)
+    proba = np.zeros((n, len(classes)))
+    for k in np.unique(fold):
+        seen, new = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        proba[new] = predict_with(classifier, X, labels, seen, new, classes)
+    return Predictions(proba, classes)
+
+
+def balanced_folds(
+    codes: NDArray[np.intp], n_folds: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Put each row into a random fold; each fold has its share of every class."""
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    fold = np.empty(len(codes), dtype=np.intp)
+    fold[order] = np.arange(len(codes)) % n_folds
+    return fold
+
+
+def predict_with(
+    classifier: Any,
+    X: Any,
+    y: NDArray[Any],
+    taught: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    classes: NDArray[Any],
+) -> NDArray[np.float64]:
+    """Probabilities of some rows by a copy taught some others; columns as `classes`.
+
+    A copy that would see one class only predicts that one.
+    """
+    proba = np.zeros((len(rows), len(classes)))
+    present = np.unique(y[taught])
+    if len(present) == 1:
+        proba[:, np.searchsorted(classes, present[0])] = 1
+        return proba
+    copy = clone(base_estimator(classifier)).fit(take_rows(X, taught), y[taught])
+    found = predict_pool(copy, take_rows(X, rows))
+    for column, label in enumerate(found.classes.tolist()):
+        if label in classes:
+            proba[:, np.searchsorted(classes, label)] = found.proba[:, column]
+    return proba
+
+
+def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
+    """Find labels that are likely slips: another class is more probable.
+
+    The larger the margin, the more suspicious. Which of them pass the threshold of
+    confident learning [1]_ is told too.
+
+    Parameters
+    ----------
+    proba : Predictions or array-like of shape (m, n_classes)
+        Out of fold: by models that have not seen the row's label, see `out_of_fold`.
+    y : array-like of shape (m,)
+        The labels.
+    classes : array-like of shape (n_classes,) or None, default=None
+        Labels of the columns; None is those of `proba`, or 0, 1, ...
+
+    Returns
+    -------
+    Suspicious
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown or probabilities are no distribution.
+
+    References
+    ----------
+    .. [1] Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in
+       dataset labels", JAIR 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
+    >>> found = suspicious_labels(proba, ["cat", "cat", "dog", "dog", "dog"],
+    ...                           classes=["cat", "dog"])
+    >>> found.rows.tolist(), found.suggested.tolist()
+    ([4], ['cat'])
+    """
+    now = as_predictions(proba, classes)
+    codes = check_labels(y, len(now.proba), now.classes)
+    every = np.arange(len(codes))
+    given = now.proba[every, codes]
+    other = now.proba.copy()
+    other[every, codes] = -1
+    best = other.argmax(axis=1)
+    scores = other[every, best] - given
+    rows = np.flatnonzero(scores > 0)
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    # A class that nobody labelled has no usual probability.
+    size = np.bincount(codes, minlength=len(now.classes))
+    total = np.bincount(codes, weights=given, minlength=len(now.classes))
+    usual = np.where(size > 0, total / np.maximum(size, 1), np.inf)
+    confident = other[rows, best[rows]] >= usual[best[rows]]
+    return Suspicious(rows, now.classes[best[rows]], scores[rows], confident)

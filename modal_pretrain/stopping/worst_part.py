@@ -1,0 +1,221 @@
+"""The part of the pool where the model is worst, found or named."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from modal_pretrain._checks import Number
+from modal_pretrain.query._engine.arguments import RandomState, as_generator
+from modal_pretrain.stopping._estimators import share_of
+from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
+from modal_pretrain.stopping.audit import Audit
+from modal_pretrain.stopping.suspicious import balanced_folds
+
+_FOLDS = 5
+_COMPONENTS = 8
+_LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
+_FITTED_ON = 5000  # rows of the pool that the components are found on
+
+
+class WorstPart(NamedTuple):
+    """The share of the pool that is most likely wrong.
+
+    Parameters
+    ----------
+    error : Estimate or None
+        Error rate there; None where the audit has no row there.
+    rows : numpy.ndarray of shape (k,), int
+        Row numbers of the part, worst first.
+    share : float
+        Of the rows that are not taught.
+    found_by : str
+        "confidence", or "confidence and embedding".
+    """
+
+    error: Estimate | None
+    rows: NDArray[np.intp]
+    share: float
+    found_by: str
+
+    def __str__(self) -> str:
+        part = f"the worst {100 * self.share:.0f} % of the pool"
+        if self.error is None:
+            return f"{part}: no audit label there"
+        low, high = (f"{100 * v:.0f}" for v in (self.error.low, self.error.high))
+        return (
+            f"{part}: {100 * self.error.value:.0f} % wrong ({low} to {high} %) by "
+            f"{self.error.n} audit labels there"
+        )
+
+
+def worst_part(
+    audit: Audit,
+    y: Any,
+    embeddings: Any = None,
+    *,
+    share: float = 0.1,
+    proba: Any = None,
+    confidence: float = 0.95,
+    random_state: RandomState = 0,
+) -> WorstPart:
+    """Find the worst part of the pool, without attributes, and its error rate.
+
+    Rows are ordered by how likely they are wrong: by the model's confidence, and, given
+    embeddings and enough errors among the audited rows, by a regression on these. To be
+    honest it is cross-fitted [1]_: whether an audited row is in the worst part is said
+    by a regression that has not seen its label.
+
+    What is found is at best as bad as the worst part there is: a group whose errors
+    neither confidence nor embedding betrays stays unseen.
+
+    Parameters
+    ----------
+    audit : Audit
+    y : array-like of shape (budget,)
+        The labels of its rows.
+    embeddings : array-like of shape (n, d) or None, default=None
+        Of every row, in the order of the audit's probabilities.
+    share : float, default=0.1
+        Size of the part, in (0, 1).
+    proba : array-like of shape (n, n_classes) or None, default=None
+        By the model to measure; None is the one at the last draw.
+    confidence : float, default=0.95
+        Of the interval.
+    random_state : None, int, SeedSequence, Generator or RandomState, default=0
+        Of the folds.
+
+    Returns
+    -------
+    WorstPart
+
+    Raises
+    ------
+    ValueError
+        If the labels do not fit the audit, or embeddings are not one row each.
+
+    References
+    ----------
+    .. [1] Li and Namkoong, "Evaluating model performance under worst-case
+       subpopulations", NeurIPS 2021, arXiv:2407.01316.
+    """
+    Number(above=0, below=1).check("share", share)
+    wrong = audit.wrong(y, proba)
+    weights, there = audit.weights, audit.there
+    guess = audit.current(proba).error
+    rng = as_generator(random_state)
+    inside = np.zeros(len(wrong), dtype=bool)
+    if embeddings is None or wrong.sum() < _LEAST_WRONG or wrong.all():
+        order = there[np.argsort(-guess[there], kind="stable")]
+        inside = np.isin(audit.rows, order[: _size(there, share)])
+        found_by = "confidence"
+    else:
+        features = _features(embeddings, guess, there, rng)
+        fold = balanced_folds(wrong.astype(np.intp), min(_FOLDS, int(wrong.sum())), rng)
+        for k in np.unique(fold):
+            order = _by_regression(features, audit.rows, wrong, fold != k, there)
+            part = np.isin(audit.rows, order[: _size(there, share)])
+            inside |= part & (fold == k)
+        every = np.ones(len(wrong), dtype=bool)
+        order = _by_regression(features, audit.rows, wrong, every, there)
+        found_by = "confidence and embedding"
+    return WorstPart(
+        share_of(wrong, weights, inside, confidence),
+        order[: _size(there, share)],
+        float(share),
+        found_by,
+    )
+
+
+def audit_groups(
+    audit: Audit,
+    y: Any,
+    groups: Any,
+    *,
+    proba: Any = None,
+    confidence: float = 0.95,
+) -> dict[Any, Estimate]:
+    """Estimate the accuracy of each named group of the audited rows.
+
+    Parameters
+    ----------
+    audit : Audit
+    y : array-like of shape (budget,)
+        The labels of its rows.
+    groups : array-like of shape (budget,)
+        Tag or attribute of each of its rows; None where unknown.
+    proba, confidence
+        As in `worst_part`.
+
+    Returns
+    -------
+    dict
+        Group -> `Estimate`, the worst first. Groups that no audited row is of are
+        missing.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each row.
+    """
+    names = list(groups)
+    wrong = audit.wrong(y, proba)
+    if len(names) != len(wrong):
+        raise ValueError(
+            f"groups must hold one entry for each of the {len(wrong)} audited rows, "
+            f"got {len(names)}."
+        )
+    found = {}
+    for name in dict.fromkeys(names):
+        if name is None:
+            continue
+        inside = np.array([other == name for other in names])
+        estimate = share_of(wrong, audit.weights, inside, confidence)
+        if estimate is not None:
+            found[name] = estimate.flipped()
+    return dict(sorted(found.items(), key=lambda item: item[1].value))
+
+
+def _size(there: NDArray[np.intp], share: float) -> int:
+    return max(1, round(share * len(there)))
+
+
+def _features(
+    embeddings: Any,
+    guess: NDArray[np.float64],
+    there: NDArray[np.intp],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Put the model's log-odds to be wrong beside the embedding's main components."""
+    E = np.asarray(embeddings)
+    if E.ndim != 2 or len(E) != len(guess):
+        raise ValueError(
+            f"embeddings must be of shape ({len(guess)}, d), one row for each row of "
+            f"the audit's probabilities, got {E.shape}."
+        )
+    some = there
+    if len(there) > _FITTED_ON:
+        some = np.sort(rng.choice(there, _FITTED_ON, replace=False))
+    k = min(_COMPONENTS, E.shape[1], len(some))
+    components = PCA(k, svd_solver="randomized", random_state=0).fit(E[some])
+    return np.column_stack([ErrorCurves(guess).odds, components.transform(E)])
+
+
+def _by_regression(
+    features: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    wrong: NDArray[np.float64],
+    taught: NDArray[np.bool_],
+    there: NDArray[np.intp],
+) -> NDArray[np.intp]:
+    """Order the pool's rows, those most likely wrong first."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
+    model.fit(features[rows[taught]], wrong[taught].astype(int))
+    scores = model.decision_function(features[there])
+    return there[np.argsort(-scores, kind="stable")]

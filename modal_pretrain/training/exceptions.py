@@ -1,0 +1,136 @@
+"""A net that learns from the exceptions: weights by errors, and tags to be ignored."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from modal_pretrain.embedding.source import Source
+from modal_pretrain.modality import Examples, Modality
+from modal_pretrain.reweighting.choice import tag_weights
+from modal_pretrain.reweighting.errors import error_weights
+from modal_pretrain.reweighting.tags import tag_table
+from modal_pretrain.training.examples import EmbeddedSet
+from modal_pretrain.training.network import centre_and_scale
+from modal_pretrain.training.weighted_net import WeightedNet
+
+# The strength of weights by errors where tags choose them and nobody gave one.
+_STRENGTH = 4.0
+
+
+class ExceptionsNet(WeightedNet):
+    """A net whose labelled rows weigh by errors, and by what may be ignored about them.
+
+    Parameters
+    ----------
+    module, **params
+        See `WeightedNet`.
+    error_weighting : float, default=0.0
+        See `modal_pretrain.PretrainedClassifier`.
+
+    Attributes
+    ----------
+    weighting_ : str
+        What the last training weighed rows by: "nothing", "errors", "tags", or "tags
+        and errors".
+    """
+
+    modality: ClassVar[Modality]
+
+    def __init__(self, module, *, error_weighting: float = 0.0, **params) -> None:
+        super().__init__(module, **params)
+        self.error_weighting = error_weighting
+
+    def tag(self, X, ignore):
+        """Remember what may be ignored about rows, for every later training."""
+        source = self._source(X)
+        table = tag_table(ignore, len(source))
+        known = dict(self._remembered())
+        for key, tags in zip(source.row_keys(), table.tolist(), strict=True):
+            known.pop(key, None)
+            if any(tag is not None for tag in tags):
+                known[key] = tuple(tags)
+        _check_width({len(tags) for tags in known.values()})
+        self.remembered_tags_ = known
+        return self
+
+    def _remembered(self) -> dict[bytes, tuple]:
+        return getattr(self, "remembered_tags_", {})
+
+    def _tags_of(self, source: Source, ignore: Any) -> np.ndarray | None:
+        """Return the tags of rows, object (n, k), given or remembered, or None."""
+        table = None if ignore is None else tag_table(ignore, len(source))
+        known = self._remembered()
+        found = [known.get(key) for key in source.row_keys()] if known else []
+        widths = {len(tags) for tags in found if tags is not None}
+        if widths:
+            _check_width(widths | (set() if table is None else {table.shape[1]}))
+            if table is None:
+                table = np.full((len(source), *widths), None, dtype=object)
+            for row, tags in enumerate(found):
+                if tags is not None:
+                    missing = [tag is None for tag in table[row]]
+                    table[row, missing] = np.array(tags, dtype=object)[missing]
+        return table
+
+    def _source(self, X, *, reset: bool = False) -> Source:
+        return self.modality.read(X, self, reset=reset)
+
+    def _by_exceptions(
+        self,
+        source: Source,
+        dataset: Examples,
+        weight: np.ndarray | None,
+        tags: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """Return what rows weigh that the net, with its head, is about to train on."""
+        self.weighting_ = "errors" if self.error_weighting else "nothing"
+        if tags is None and not self.error_weighting:
+            return weight
+        X, offset = self._judged(source, dataset, weight)
+        judging = {"C": self.C, "sample_weight": weight, "offset": offset}
+        if tags is None:
+            return error_weights(X, dataset.y, strength=self.error_weighting, **judging)
+        found, choice = tag_weights(
+            X,
+            dataset.y,
+            tags,
+            strength=self.error_weighting or _STRENGTH,
+            otherwise=self.weighting_,
+            **judging,
+        )
+        self.weighting_ = choice
+        return weight if choice == "nothing" else found
+
+    def _judged(
+        self, source: Source, dataset: Examples, weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scaled embeddings that judge rows, and the logits to begin with.
+
+        Where the backbone trains they are those of the frozen one with its initial
+        weights. A frozen one that trains on begins with what it knows.
+        """
+        network = self.module_
+        if isinstance(dataset, EmbeddedSet):
+            mean, scale = network.mean.cpu(), network.scale.cpu()
+            scaled = (dataset.embeddings - mean) * scale
+            head = network.head.weight.detach().cpu(), network.head.bias.detach().cpu()
+            logits = nn.functional.linear(scaled, *head).double().numpy()
+            return scaled.numpy(), logits
+        encoder = self.modality.encoder(self._initial(), self, self._device())
+        embeddings = torch.from_numpy(encoder.encode(source))
+        mean, scale = centre_and_scale(embeddings, weight)
+        scaled = (embeddings - mean) * scale
+        return scaled.numpy(), np.zeros((len(scaled), len(self.classes_)))
+
+
+def _check_width(widths: set[int]) -> None:
+    if len(widths) > 1:
+        raise ValueError(
+            f"ignore has tags of {' and of '.join(map(str, sorted(widths)))} "
+            "attributes for different rows; give all attributes for each, None where "
+            "nobody said."
+        )

@@ -1,0 +1,189 @@
+"""What rows and classes weigh in the loss."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from xxhash import xxh3_128_digest
+
+from modal_pretrain._checks import is_number
+from modal_pretrain.modality import Examples
+from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
+
+
+def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Return the weights of n rows, float64 (n,), or raise ValueError.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,), number or None
+        None, and weights that all are one, stand for no weights.
+    n : int
+
+    Returns
+    -------
+    numpy.ndarray or None
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight).astype(np.float64)  # a copy
+    except (TypeError, ValueError):
+        raise ValueError(
+            "sample_weight must be an array of numbers, one for each row of X, got "
+            f"{type(sample_weight).__name__}: {sample_weight!r:.80}."
+        ) from None
+    if weight.ndim == 0:
+        weight = np.full(n, weight)
+    if weight.shape != (n,):
+        raise ValueError(
+            f"sample_weight must have shape ({n},), one weight for each row of X, got "
+            f"{weight.shape}. (Sample weights must be 1D array or scalar.)"
+        )
+    for wrong, what in (
+        (~np.isfinite(weight), "NaN or infinite"),
+        (weight < 0, "negative"),
+    ):
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(
+                f"sample_weight[{row}] is {what} ({weight[row]}); weights must be "
+                "finite and at least 0. A weight of 0 leaves a row out."
+            )
+    if not weight.any():
+        raise ValueError(
+            "sample_weight is zero for all rows; at least one must weigh something."
+        )
+    return None if (weight == 1).all() else weight
+
+
+def class_weights(
+    class_weight: Any,
+    classes: np.ndarray,
+    targets: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the weight of each column, float64 (n_classes,).
+
+    Parameters
+    ----------
+    class_weight : mapping of label to number, or "balanced"
+        Labels that it lacks weigh one. "balanced" gives all classes that are there the
+        same mass.
+    classes : numpy.ndarray of shape (n_classes,)
+    targets : numpy.ndarray of int, shape (n,)
+        Column numbers.
+    weight : numpy.ndarray of shape (n,) or None
+        Of the rows.
+
+    Raises
+    ------
+    ValueError
+        For labels that are no classes, and weights that are negative, no finite
+        numbers, or all zero.
+    """
+    weights = np.ones(len(classes))
+    if isinstance(class_weight, str):
+        mass = np.bincount(targets, weight, minlength=len(classes)).astype(float)
+        present = mass > 0
+        weights[present] = mass.sum() / (present.sum() * mass[present])
+        return weights
+    columns = {label: column for column, label in enumerate(classes.tolist())}
+    for label, value in class_weight.items():
+        if label not in columns:
+            raise ValueError(
+                f"class_weight has the label {label!r}, which is not among the classes "
+                f"{classes.tolist()}."
+            )
+        if not is_number(value) or value < 0:
+            raise ValueError(
+                f"class_weight[{label!r}] must be a finite number of at least 0, got "
+                f"{value!r}."
+            )
+        weights[columns[label]] = value
+    if not weights[targets].any():
+        raise ValueError(
+            f"class_weight={dict(class_weight)!r} leaves no row any weight: the "
+            "classes in y all weigh 0."
+        )
+    return weights
+
+
+def check_weightable(criterion: nn.Module, what: str) -> None:
+    """Raise ValueError unless a criterion can give the loss of each row."""
+    if not isinstance(getattr(criterion, "reduction", None), str):
+        raise ValueError(
+            f"{what} needs a criterion with a loss for each row, one with `reduction` "
+            f"like CrossEntropyLoss, got {type(criterion).__name__}."
+        )
+
+
+def check_criterion(
+    given: Any, criterion: nn.Module, n_classes: int, device: torch.device
+) -> None:
+    """Raise ValueError unless a criterion can be computed from logits and columns."""
+    targets = torch.arange(n_classes + 1, device=device) % n_classes
+    logits = torch.zeros(n_classes + 1, n_classes, device=device, requires_grad=True)
+    problem = "the loss is not one number"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if criterion(logits, targets).ndim == 0:
+                return
+    except Exception as error:
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+    raise ValueError(
+        f"criterion={given!r} can't be computed from logits (n, {n_classes}) and "
+        f"column numbers (n,): {problem} Take torch.nn.CrossEntropyLoss or one like it."
+    )
+
+
+def with_weight(examples: Examples, weight: np.ndarray | None) -> Examples:
+    """Return the examples with a weight for each; None leaves them as they are."""
+    return examples if weight is None else WeightedSet(examples, weight)
+
+
+def merged(
+    examples: EmbeddedSet,
+    weight: np.ndarray | None = None,
+    tags: np.ndarray | None = None,
+) -> tuple[EmbeddedSet, np.ndarray | None, np.ndarray | None]:
+    """Merge equal rows of equal labels and tags.
+
+    So a row of weight k is, to the last bit, k copies of it, in whatever order: a sum
+    in floating point knows the order of its terms.
+
+    Parameters
+    ----------
+    examples : EmbeddedSet
+    weight : numpy.ndarray of shape (n,) or None
+    tags : numpy.ndarray of object, shape (n, k), or None
+
+    Returns
+    -------
+    EmbeddedSet
+        Unchanged where all rows differ and no weights are given.
+    numpy.ndarray or None
+        Their weights.
+    numpy.ndarray or None
+        Their tags.
+    """
+    rows = examples.embeddings.numpy()
+    labels = examples.y.astype(np.int64)
+    words = [""] * len(rows) if tags is None else [repr(row) for row in tags.tolist()]
+    keys = [
+        xxh3_128_digest(row.tobytes() + label.tobytes() + word.encode())
+        for row, label, word in zip(rows, labels, words, strict=True)
+    ]
+    _, first, group = np.unique(
+        np.array(keys, dtype="S16"), return_index=True, return_inverse=True
+    )
+    if weight is None and len(first) == len(rows):
+        return examples, None, tags
+    total = np.bincount(group.ravel(), weight, minlength=len(first)).astype(float)
+    tags = None if tags is None else tags[first]
+    return EmbeddedSet(rows[first], labels[first]), total, tags

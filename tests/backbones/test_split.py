@@ -1,0 +1,197 @@
+"""A backbone cut before what trains: its halves are the whole, or there is no cut."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from modal_pretrain.backbones.split import split
+from modal_pretrain.training.network import PretrainedNetwork
+
+FAMILIES = {
+    "tf_efficientnet_lite0": {},
+    "mobilenetv2_100": {},
+    "mobilenetv3_small_050": {},
+    "resnet10t": {},
+    "regnetx_002": {},
+    "convnext_atto": {},
+    "vit_tiny_patch16_224": {"img_size": 64},
+    "swin_tiny_patch4_window7_224": {"img_size": 56, "depths": (1, 1, 1, 1)},
+}
+
+
+def network(name, tune, **params):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone = timm.create_model(name, num_classes=0, **params).eval()
+    return PretrainedNetwork(backbone, tune=tune)
+
+
+def sample_of(size=64):
+    return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("tune", [1, 2])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_halves_are_the_whole(name, tune):
+    net = network(name, tune, **FAMILIES[name])
+    sample = sample_of(FAMILIES[name].get("img_size", 64))
+    cut = split(net.backbone, sample)
+    X = torch.cat([sample, sample.flip(3), sample * 0.5])
+    with torch.no_grad():
+        features = cut.front(X)
+        torch.testing.assert_close(
+            cut.rest(features), net.backbone(X), rtol=1e-5, atol=1e-5
+        )
+    assert features.shape == (3, *cut.shape)
+    assert cut.row_bytes == 4 * features[0].numel()
+    # Exactly what trains lies behind the cut, and is the backbone's own.
+    trained = {id(p) for p in net.backbone.parameters() if p.requires_grad}
+    assert trained == {id(p) for p in cut.rest.parameters() if p.requires_grad}
+    assert not any(p.requires_grad for p in cut.front.parameters())
+
+
+def test_gradients_are_the_same():
+    net = network("resnet10t", 1)
+    X = torch.cat([sample_of(), sample_of().flip(2)])
+    cut = split(net.backbone, sample_of())
+    names = [n for n, p in net.backbone.named_parameters() if p.requires_grad]
+    gradients = []
+    for output in (net.backbone(X), cut.rest(cut.front(X).detach())):
+        net.zero_grad()
+        output.square().sum().backward()
+        parameters = dict(net.backbone.named_parameters())
+        gradients.append([parameters[name].grad.clone() for name in names])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_rows_come_back_as_they_were(layout):
+    net = network("resnet10t", 1)
+    net.backbone.to(memory_format=layout)
+    sample = sample_of().to(memory_format=layout)
+    cut = split(net.backbone, sample)
+    with torch.no_grad():
+        features = cut.front(sample)
+        flat = features.flatten(1)
+        assert torch.equal(cut.restored(flat, torch.float32), features)
+        assert cut.restored(flat, torch.float32).stride() == features.stride()
+        # Under reduced precision a convolution returns it, and it comes back so.
+        restored = cut.restored(flat, torch.bfloat16)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert cut.front(sample).dtype == restored.dtype == torch.bfloat16
+
+
+def test_modes_are_left_as_they_were():
+    net = network("resnet10t", 1)
+    net.backbone.train()
+    net.backbone.layer1.eval()
+    before = [module.training for module in net.backbone.modules()]
+    assert split(net.backbone, sample_of()) is not None
+    assert [module.training for module in net.backbone.modules()] == before
+
+
+class Two(nn.Module):
+    """Two layers; subclasses put something between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+        self.b = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.b(self.between(self.a(x)))
+
+    def between(self, x):
+        return x
+
+
+class Branches(Two):
+    """Takes a way that depends on the values."""
+
+    def between(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Mode(Two):
+    """Computes something else when it trains."""
+
+    def between(self, x):
+        return 2 * x if self.training else x
+
+
+class Counts(Two):
+    """Asks for the number of rows."""
+
+    def between(self, x):
+        return x / len(x)
+
+
+class Scaled(Two):
+    """Its rows depend on how many there are."""
+
+    def between(self, x):
+        return x / x.shape[0]
+
+
+class Skips(Two):
+    """Two tensors reach the part that trains."""
+
+    def forward(self, x):
+        y = self.a(x)
+        return self.b(y) + y.relu()
+
+
+class Around(Two):
+    """The input itself reaches the part that trains."""
+
+    def forward(self, x):
+        return self.b(self.a(x)) + x
+
+
+class Dropping(Two):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.1)
+
+    def between(self, x):
+        return self.drop(x)
+
+
+def two(kind):
+    torch.manual_seed(0)
+    module = kind()
+    module.a.requires_grad_(False)
+    return module.eval()
+
+
+def test_the_smallest_network_is_cut():
+    module = two(Two)
+    assert split(module, torch.ones(1, 4)).shape == (4,)
+
+
+@pytest.mark.parametrize(
+    "kind", [Branches, Mode, Counts, Scaled, Around, Dropping], ids=lambda k: k.__name__
+)
+def test_what_cannot_be_cut_is_not(kind):
+    assert split(two(kind), torch.ones(1, 4)) is None
+
+
+def test_a_tensor_used_twice_is_one_tensor():
+    cut = split(two(Skips), torch.ones(1, 4))
+    X = torch.randn(5, 4)
+    module = two(Skips)
+    torch.testing.assert_close(cut.rest(cut.front(X)), module(X))
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_nothing_to_cut(trains):
+    module = Two().requires_grad_(trains)
+    assert split(module, torch.ones(1, 4)) is None
+
+
+def test_hooks_keep_their_passes():
+    module = two(Two)
+    module.a.register_forward_hook(lambda *args: None)
+    assert split(module, torch.ones(1, 4)) is None

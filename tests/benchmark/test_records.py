@@ -1,0 +1,247 @@
+"""Results folders that are damaged, edited or somebody else's: named, never misread."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+
+from modal_pretrain.benchmark import (
+    BenchmarkConfig,
+    DamagedRecords,
+    RecordStore,
+    load,
+    open_stores,
+    run,
+)
+from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.report.page import write_report
+
+UNIT = Unit("pretrained", "random", 0)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Records of two strategies and one seed, made once."""
+    out = tmp_path_factory.mktemp("whole")
+    run(settings(), out, verbose=0, examples=2)
+    return out
+
+
+def settings(**changes):
+    given = {
+        "dataset_params": {"n_train": 60, "n_test": 40, "image_size": 32},
+        "estimator_params": {"image_size": 32, "device": "cpu"},
+        "models": ("pretrained",),
+        "seeds": (0,),
+        "seed_set": 4,
+        "batch": 4,
+        "rounds": 2,
+        "references": (),
+    }
+    return BenchmarkConfig(**{**given, **changes})
+
+
+@pytest.fixture
+def out(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def store(out):
+    return RecordStore(out, settings())
+
+
+def edited(store, line, **changes):
+    """Change one line of the records of `UNIT`."""
+    path = store.path(UNIT)
+    records = [json.loads(text) for text in path.read_text().splitlines()]
+    records[line] |= changes
+    write(path, records)
+    return path
+
+
+def write(path, records):
+    lines = [json.dumps({k: v for k, v in r.items() if v != "gone"}) for r in records]
+    path.write_text("".join(line + "\n" for line in lines))
+
+
+def refused(out, path, match):
+    """Loading, reporting and going on name the file, what is wrong and what to do."""
+    for work in (
+        lambda: load(out),
+        lambda: write_report(out, out),
+        lambda: run(settings(), out, verbose=0),
+    ):
+        with pytest.raises(DamagedRecords, match=match) as caught:
+            work()
+        assert caught.value.path == path
+        assert str(path) in str(caught.value)
+        assert "Delete it" in str(caught.value) or "delete it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content, match",
+    [
+        (b"", "is empty"),
+        (b'{"dataset": "sha', "line 1 is no JSON"),
+        (b"\xff\xfe\x00garbage", "is no text"),
+        (b"[1]\n", "line 1 is no record"),
+        (b'{"a": 1}\n', "line 1 lacks 'dataset'"),
+    ],
+)
+def test_a_finished_run_that_is_damaged(out, store, content, match):
+    store.path(UNIT).write_bytes(content)
+    refused(out, store.path(UNIT), match)
+
+
+@pytest.mark.parametrize(
+    "line, changes, match",
+    [
+        (0, {"accuracy": float("nan")}, "line 1 has accuracy=nan instead of a share"),
+        (1, {"accuracy": 1.5}, r"line 2 has accuracy=1.5 instead of a share"),
+        (1, {"accuracy": True}, r"accuracy=True"),
+        (1, {"round": 2}, "line 2 has round=2 instead of 1"),
+        (1, {"round": True}, "line 2 has round=True"),
+        (1, {"round": "gone"}, "lacks 'round'"),
+        (1, {"accuracy": "gone"}, "lacks 'accuracy'"),
+        (1, {"seed": 3}, "has seed=3 instead of 0"),
+        (1, {"strategy": "badge"}, "has strategy='badge' instead of 'random'"),
+        (1, {"n_labels": 4}, "has n_labels=4 after 4"),
+        (1, {"acquired": [0, 1, 2, 100]}, "names row 100 of a data set of 100"),
+        (1, {"acquired": ["../../../secret"]}, "instead of a list of row numbers"),
+        (1, {"acquired": [-1, 2, 3, 4]}, "instead of a list of row numbers"),
+        (1, {"acquired": [2.0]}, "instead of a list of row numbers"),
+        (1, {"acquired": [59, 59]}, "names row 59, which is labelled already"),
+        (1, {"group_accuracy": {"a": "b"}}, "instead of shares by group"),
+        (1, {"acquired_groups": [1]}, "instead of counts by group"),
+        (1, {"log_loss": -1}, "instead of a number from 0"),
+    ],
+)
+def test_a_record_that_was_edited(out, store, line, changes, match):
+    path = edited(store, line, **changes)
+    with pytest.raises(DamagedRecords, match=match) as caught:
+        load(out)
+    assert caught.value.path == path
+    assert "run the same command again" in str(caught.value)
+
+
+def test_a_finished_run_that_was_cut(out, store):
+    path = store.path(UNIT)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:2]))
+    refused(out, path, "holds 2 rounds of 3")
+
+
+def test_what_the_error_says_works(out, store):
+    before = store.path(UNIT).read_bytes()
+    store.path(UNIT).write_bytes(b"")
+    with pytest.raises(DamagedRecords):
+        run(settings(), out, verbose=0)
+    store.path(UNIT).unlink()
+    run(settings(), out, verbose=0)
+    assert store.path(UNIT).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name, content, match",
+    [
+        ("config.json", "{", "is no configuration: Expecting"),
+        ("config.json", "[1]", "is no configuration: it holds no names and values"),
+        ("config.json", '{"batsch": 3}', "no setting 'batsch'. Did you mean 'batch'"),
+        ("config.json", '{"seeds": [1.5]}', "each of seeds must be a whole number"),
+        ("data.json", "no", "is no JSON"),
+        ("data.json", "[]", "holds no names and values"),
+        ("data.json", '{"name": 3}', "has 3 under 'name' instead of a text"),
+        ("probes.json", '{"pretrained": 3}', "has 3 under 'pretrained'"),
+        ("examples/index.json", '{"../x": {}}', r"holds '\.\./x', which is no row"),
+        ("examples/index.json", '{"3": {"group": 1}}', "under '3' instead of a group"),
+        ("runs/x.json", "{", "is no JSON"),
+        ("runs/x.json", "{}", "has nothing under 'command'"),
+    ],
+)
+def test_other_files_that_are_damaged(out, store, name, content, match):
+    path = store.folder / name
+    path.write_text(content)
+    with pytest.raises(DamagedRecords, match=match) as caught:
+        write_report(out, out)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("content", ["", "no,table\n", "round,fit\n0,1.0\n", "\0\0"])
+def test_seconds_that_are_damaged(out, store, content):
+    path = store.timings_path(UNIT)
+    path.write_text(content)
+    with pytest.raises(DamagedRecords, match="no table") as caught:
+        load(out)
+    assert caught.value.path == path
+    path.unlink()
+    assert load(out).seconds_fit.isna().sum() == 3
+
+
+def test_a_stray_folder_is_named(out):
+    (out / "zzz").mkdir()
+    (out / "zzz" / "config.json").write_text("{")
+    with pytest.raises(DamagedRecords, match=r"zzz.config.json is no configuration"):
+        open_stores(out)
+
+
+def test_directories_in_the_place_of_files(out, store):
+    store.path(UNIT).unlink()
+    store.path(UNIT).mkdir()
+    with pytest.raises(DamagedRecords, match="cannot be read"):
+        load(out)
+    store.path(UNIT).rmdir()
+    (store.folder / "partial" / f"{UNIT}.0.jsonl").mkdir()
+    run(settings(), out, verbose=0)
+    assert store.is_finished(UNIT)
+
+
+def test_what_a_killed_run_left_is_checked_too(out, store):
+    path = store.path(UNIT)
+    before = path.read_bytes()
+    records = [json.loads(line) for line in before.splitlines()]
+    records = [{**record, "seconds": {"fit": 0.0}} for record in records]
+    partial = store.folder / "partial" / f"{UNIT}.01234567.jsonl"
+    wrong = [
+        {"acquired": records[0]["acquired"]},  # rows that are labelled already
+        {"acquired": [100, 101, 102, 103]},
+        {"seconds": "gone"},
+        {"acquired": "gone"},
+        {"accuracy": float("inf")},
+    ]
+    for change in wrong:
+        path.unlink()
+        write(partial, [records[0], {**records[1], **change}, records[2]])
+        run(settings(), out, verbose=0)
+        assert path.read_bytes() == before, change
+
+
+def test_runs_that_the_configuration_does_not_name(out, store):
+    (store.folder / "config.json").write_text(
+        settings(strategies=("random",)).to_json()
+    )
+    with pytest.warns(UserWarning, match="1 finished runs, which are left out: pretr"):
+        found = load(out)
+    assert set(found.strategy) == {"random"}
+    run(settings(), out, verbose=0)
+    assert set(load(out).strategy) == {"uncertainty", "random"}
+
+
+def test_the_error_travels_between_processes(tmp_path):
+    error = DamagedRecords(tmp_path / "x", "is empty", "Delete it.")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.path) == (str(error), error.path)
+
+
+def test_a_one_round_run_that_was_killed_before_its_name(tmp_path):
+    config = settings(references=("full",), strategies=("random",))
+    run(config, tmp_path, verbose=0)
+    store, unit = RecordStore(tmp_path, config), Unit("pretrained", "full", 0)
+    before = store.path(unit).read_bytes()
+    record = {**json.loads(before), "seconds": {"fit": 0.0}}
+    store.path(unit).unlink()
+    write(store.folder / "partial" / f"{unit}.01234567.jsonl", [record])
+    run(config, tmp_path, verbose=0)
+    assert store.path(unit).read_bytes() == before

@@ -1,0 +1,232 @@
+"""What all commands have in common: a quick start, one line for an error, Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from modal_pretrain.benchmark import BenchmarkConfig, RecordStore, run
+from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.cli.main import COMMANDS, main
+from modal_pretrain.cli.stop import STOP
+
+SMALL = [
+    *("--models", "random-init", "--strategies", "random", "--references", "--quiet"),
+    *("--seeds", "1", "--seed-set", "4", "--batch", "4", "--rounds", "1"),
+    *("--image-size", "32", "--examples", "0"),
+    *("--data", "n_train=40", "n_test=20", "image_size=32"),
+]
+SLOW = {"torch", "timm", "skorch", "sklearn", "scipy", "pandas", "modAL", "matplotlib"}
+
+
+def start(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "modal_pretrain", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, status",
+    [
+        (["--help"], 0),
+        *[
+            ([name, "--help"], 0)
+            for name in ("label", "bench", "report", "embed", "status")
+        ],
+        (["list"], 0),
+        (["bench", "--sedes", "3"], 2),
+        ([], 2),
+    ],
+)
+def test_answers_that_need_nothing_slow(arguments, status):
+    code = f"""
+import sys
+from modal_pretrain.cli.main import main
+try:
+    status = main({arguments})
+except SystemExit as stopped:
+    status = stopped.code
+print(*{{name.split(".")[0] for name in sys.modules}}, file=sys.stderr)
+sys.exit(status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert not SLOW & set(done.stderr.splitlines()[-1].split())
+
+
+def test_each_command_is_named_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for name in ("label", "bench", "report", "embed", "status", "list"):
+        assert f"\n    {name} " in text
+    assert len(COMMANDS) >= 6
+
+
+def refused(capsys, *arguments):
+    """Return the one line that a command ends with."""
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    return error
+
+
+@pytest.fixture
+def a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("x")
+    return str(path)
+
+
+@pytest.mark.parametrize("place", ["{}", "{}/below", "{}/" + 300 * "x"])
+def test_places_that_are_no_folders(capsys, a_file, place):
+    place = place.format(a_file)
+    assert place[:200] in refused(capsys, "bench", *SMALL, "--out", place)
+
+
+def test_caches_and_reports_where_a_file_is(capsys, a_file, tmp_path):
+    out = str(tmp_path / "out")
+    assert main(["bench", *SMALL, "--out", out]) == 0
+    capsys.readouterr()
+    assert a_file in refused(capsys, "report", out, "--out", a_file)
+    assert a_file in refused(capsys, "report", out, "--out", a_file + "/below")
+    assert "no benchmark records" in refused(capsys, "report", str(tmp_path / "none"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_not_writable(capsys, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "Permission denied" in refused(
+        capsys, "bench", *SMALL, "--out", str(tmp_path / "out")
+    )
+
+
+def test_weights_that_cannot_be_had(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    arguments = [*SMALL, "--models", "pretrained", "--backbone", "resnet18"]
+    assert main(["bench", *arguments, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: No pretrained weights for backbone='resnet18'")
+
+
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        (["--data", "n_train=many"], "n_train"),
+        (["--data", "n_train"], "--data needs KEY=VALUE"),
+        (["--dataset", "shaps"], "Did you mean 'shapes'"),
+        (["--strategies", "no.module:ask"], "no strategy 'no.module:ask'"),
+        (["--config", "/nowhere.toml"], "/nowhere.toml"),
+        (["--seeds", "0"], "seeds must be a whole number of at least 1"),
+        (["--image-size", "0"], "image_size"),
+    ],
+)
+def test_settings_that_cannot_be(capsys, tmp_path, arguments, match):
+    out = str(tmp_path / "out")
+    assert match in refused(capsys, "bench", *SMALL, *arguments, "--out", out)
+
+
+def test_damaged_records(capsys, tmp_path):
+    out = str(tmp_path)
+    assert main(["bench", *SMALL, "--out", out]) == 0
+    assert main(["status", out]) == 0
+    assert "1 done, 0 running, 0 left, 0 damaged of 1 runs" in capsys.readouterr().out
+    (path,) = tmp_path.glob("*/records/*.jsonl")
+    path.write_text("")
+    for command in (["bench", *SMALL, "--out", out], ["report", out]):
+        error = refused(capsys, *command)
+        assert f"{path} is empty. Delete it and run the same command again" in error
+    assert main(["status", out]) == 4
+    text = capsys.readouterr().out
+    assert "0 done, 0 running, 0 left, 1 damaged of 1 runs" in text
+    assert f"  damaged  {path} is empty" in text
+    path.unlink()
+    assert main(["status", out]) == 3
+    text = capsys.readouterr().out
+    assert "  left     random-init, random, seed 0: 0 of 2 rounds" in text
+    (tmp_path / "zzz").mkdir()
+    (tmp_path / "zzz" / "config.json").write_text("{")
+    assert main(["status", out]) == 4
+    assert "zzz" in capsys.readouterr().out
+
+
+def test_status_of_a_run_under_way(capsys, tmp_path):
+    config = BenchmarkConfig(models=("pretrained",), strategies=("random",), seeds=(0,))
+    store, unit = RecordStore(tmp_path, config), Unit("pretrained", "random", 0)
+    store.create()
+    with store.working_on(unit):
+        assert main(["status", str(tmp_path)]) == 3
+    assert "  running  pretrained, random, seed 0: 0 of 21" in capsys.readouterr().out
+
+
+def interrupted(process, after):
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    return process.returncode, error
+
+
+@pytest.mark.parametrize("after", [0.4, 1.0, 2.0, 3.0])
+def test_ctrl_c_while_importing_and_after(tmp_path, after):
+    process = start("bench", "--seeds", "50", "--out", str(tmp_path))
+    # Its first lines of Python are not ours to guard.
+    while not os.path.exists(f"/proc/{process.pid}/fd") and process.poll() is None:
+        time.sleep(0.01)
+    status, error = interrupted(process, after)
+    assert status == 130, error
+    assert "Traceback" not in error and "Error" not in error
+    assert error.rstrip().splitlines()[-1].startswith("Stopped.")
+
+
+def test_an_interrupt_that_became_another_error(monkeypatch, capsys, tmp_path):
+    def broken(*args, **kwargs):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("Only a single TORCH_LIBRARY") from None
+
+    monkeypatch.setattr("modal_pretrain.benchmark.runner.run", broken)
+    assert main(["bench", *SMALL, "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.startswith("\nStopped.")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_faults_keep_their_traceback(monkeypatch, tmp_path):
+    def broken(*args, **kwargs):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("modal_pretrain.benchmark.runner.run", broken)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        main(["bench", *SMALL, "--out", str(tmp_path)])
+    assert not STOP.asked
+
+
+def test_progress_in_a_file_is_lines(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("modal_pretrain._progress.EVERY", 0.0)
+    config = BenchmarkConfig(
+        dataset_params={"n_train": 40, "n_test": 20, "image_size": 32},
+        models=("random-init",),
+        strategies=("random",),
+        seeds=(0,),
+        seed_set=4,
+        batch=4,
+        rounds=2,
+        references=(),
+        estimator_params={"image_size": 32},
+    )
+    run(config, tmp_path)
+    error = capsys.readouterr().err
+    assert "\r" not in error
+    assert "shapes: random-init, random, 0: 1 of 3 rounds in 0:0" in error
+    assert error.splitlines()[-1].startswith("shapes: random-init, random, 0: 3 of 3 r")
+    run(config, tmp_path, verbose=0)
+    assert capsys.readouterr().err == ""

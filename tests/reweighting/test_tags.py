@@ -1,0 +1,110 @@
+"""Tags: what they may be, which mislead, what balancing makes of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modal_pretrain.reweighting.tags import (
+    balanced,
+    cells,
+    is_confounded,
+    tag_codes,
+    tag_table,
+)
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "ignore, expected",
+    [
+        (["b", None, "a", "b"], [[1], [-1], [0], [1]]),
+        ([3, NAN, None, -1], [[1], [-1], [-1], [0]]),
+        (np.array([3, NAN, 7, 3]), [[0], [-1], [1], [0]]),
+        ([True, False, None, True], [[1], [0], [-1], [1]]),
+        (pd.Series(["b", pd.NA, "a", "b"], dtype="string"), [[1], [-1], [0], [1]]),
+        (pd.Series(["b", None, "a", "b"], dtype="category"), [[1], [-1], [0], [1]]),
+        (pd.Series([5, None, 5, 4], dtype="Int64"), [[1], [-1], [1], [0]]),
+        ([None] * 4, [[-1]] * 4),
+        (
+            [["a", 1], ["b", None], [None, 2], ["a", 1]],
+            [[0, 0], [1, -1], [-1, 1], [0, 0]],
+        ),
+        (
+            pd.DataFrame({"place": ["a", "b", None, "a"], "n": [1, NAN, 2, 1]}),
+            [[0, 0], [1, -1], [-1, 1], [0, 0]],
+        ),
+        (np.empty((4, 0)), np.empty((4, 0))),
+    ],
+    ids=str,
+)
+def test_kinds_of_tags(ignore, expected):
+    np.testing.assert_array_equal(tag_codes(tag_table(ignore, 4)), expected)
+
+
+@pytest.mark.parametrize(
+    "ignore, message",
+    [
+        (["a"] * 3, r"ignore has 3 rows of tags for 4 rows of X.*classifier\.tag\(X"),
+        ([], "ignore has 0 rows"),
+        (
+            ["a", 1, None, None],
+            "kinds of tags in column 0: 'a' is a string, 1 is",
+        ),
+        ([True, 2, 3, 4], "mixes kinds of tags"),
+        ([["a", 1], ["b", "c"], ["a", 2], ["a", 3]], "kinds of tags in column 1"),
+        ([0.5, 1, 2, 3], "mixes kinds|has the tag 0.5"),
+        ([0.5] * 4, "has the tag 0.5 of type float in column 0; tags are strings"),
+        ([b"a"] * 4, "has the tag b'a' of type bytes"),
+        ([object()] * 4, "has the tag .* of type object"),
+        ("abcd", "ignore must be a list or an array"),
+        ({"a": 1}, "ignore must be a list or an array"),
+        (3, "ignore must be a list or an array"),
+    ],
+    ids=str,
+)
+def test_bad_tags(ignore, message):
+    with pytest.raises(ValueError, match=message):
+        tag_table(ignore, 4)
+
+
+Y = np.repeat([0, 1], 20)
+MISLEADING = np.where(np.arange(40) % 10 == 0, 1 - Y, Y)
+
+
+@pytest.mark.parametrize(
+    "codes, confounded",
+    [
+        (MISLEADING, True),
+        (np.where(np.arange(40) % 2, -1, MISLEADING), True),
+        (np.full(40, -1), False),
+        (np.zeros(40), False),  # constant
+        (Y, False),  # the class itself
+        (2 * Y + np.arange(40) % 2, False),  # nested in the class
+        (np.arange(40), False),  # another one for each row
+        (np.arange(40) % 2, False),  # unrelated
+        (np.where(np.arange(40) < 3, MISLEADING, -1), False),  # one class alone
+    ],
+    ids=range(9),
+)
+def test_what_misleads(codes, confounded):
+    assert is_confounded(np.asarray(codes, dtype=np.int64), Y) == confounded
+
+
+def test_balanced_by_hand():
+    y = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    tags = np.array([0, 0, 0, 1, 1, 1, -1, -1])
+    # Two classes of mass 4: tags of class 0 have 2 each; of class 1 one tag has the
+    # half of it that is tagged.
+    expected = [2 / 3, 2 / 3, 2 / 3, 2, 1, 1, 1, 1]
+    np.testing.assert_allclose(balanced(tags, y, np.ones(8)), expected)
+    weight = np.array([1, 1, 2, 5, 1, 3, 1, 2.0])
+    got = balanced(tags, y, weight)
+    assert got.sum() == pytest.approx(16)
+    np.testing.assert_allclose(got[:4], [1, 1, 2, 4])
+    np.testing.assert_allclose(got[4:], [1, 3, 4 / 3, 8 / 3])
+
+
+def test_cells():
+    y, tags = np.array([1, 0, 1, 1, 0]), np.array([2, 2, 2, -1, 0])
+    assert cells(tags, y).tolist() == [3, 1, 3, 2, 0]

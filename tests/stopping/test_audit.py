@@ -1,0 +1,248 @@
+"""Audits: what is drawn, what is estimated, what cannot be."""
+
+import numpy as np
+import pytest
+from modAL.models import ActiveLearner, Committee
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from modal_pretrain.stopping import audit_groups, draw_audit, predict_pool, wilson
+from tests.stopping.pools import coverage, pool
+
+DESIGNS = ("auto", "weighted", "random", "stratified", "active")
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_rows_are_drawn_once_and_by_random_state(design):
+    proba, _ = pool()
+    taught = np.arange(0, 1000, 3)
+    drawn = [
+        draw_audit(proba, 60, taught=taught, design=design, random_state=s)
+        for s in (1, 1, 2)
+    ]
+    rows = drawn[0].rows
+    assert len(np.unique(rows)) == 60 and not np.isin(rows, taught).any()
+    np.testing.assert_array_equal(rows, drawn[1].rows)
+    assert not np.array_equal(rows, drawn[2].rows)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_estimates_have_no_bias(design):
+    # Over many draws the mean comes to the truth, also where the model is too sure.
+    proba, y = pool(500, seed=3)
+    shown = proba**2 / (proba**2).sum(axis=1, keepdims=True)
+    truth = np.mean(shown.argmax(axis=1) == y)
+    found = []
+    for seed in range(150):
+        audit = draw_audit(shown, 40, design=design, random_state=seed)
+        found.append(audit.estimate(y[audit.rows]).accuracy.value)
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(found) - truth) < 4 * error + 0.004
+
+
+@pytest.mark.parametrize("distort", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("budget", [20, 100])
+def test_intervals_hold_the_truth(distort, budget):
+    held, width = coverage("auto", budget, distort=distort)
+    _, plain = coverage("random", budget, distort=distort)
+    assert held >= 0.85  # 40 pools: 95 % but for chance
+    assert width < 1.03 * plain
+
+
+def test_narrower_where_confidence_tells():
+    # Nine rows in ten are sure and right: chance is only in the tenth.
+    rng = np.random.default_rng(0)
+    right = np.where(np.arange(2000) % 10 == 0, 0.6, 0.999)
+    proba = np.column_stack([right, 1 - right])
+    y = (rng.random(2000) > right).astype(int)
+    widths = {}
+    for design in ("auto", "random"):
+        ends = []
+        for seed in range(20):
+            audit = draw_audit(proba, 40, design=design, random_state=seed)
+            found = audit.estimate(y[audit.rows]).accuracy
+            ends.append(found.high - found.low)
+        widths[design] = np.median(ends)
+    assert widths["auto"] < widths["random"] / 1.3
+
+
+def test_confidence_that_says_nothing_falls_back_to_wilson():
+    proba = np.tile([0.8, 0.2], (500, 1))
+    y = (np.arange(500) % 10 == 0).astype(int)
+    audit = draw_audit(proba, 40, random_state=0)
+    found = audit.estimate(y[audit.rows]).accuracy
+    assert audit.design == "random"
+    hits = np.sum(y[audit.rows] == 0)
+    assert (found.low, found.high) == pytest.approx(wilson(hits, 40), abs=1e-12)
+    # And the weighted interval is the same but for the part of the pool that is seen.
+    same = draw_audit(proba, 40, design="weighted", random_state=0)
+    found = same.estimate(y[same.rows]).accuracy
+    low, high = wilson(np.sum(y[same.rows] == 0), 40)
+    assert 0.93 < (found.high - found.low) / (high - low) < 1.01
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_all_rows_leave_nothing_to_chance(design):
+    proba, y = pool(50)
+    audit = draw_audit(proba, 50, design=design, random_state=0)
+    found = audit.estimate(y[audit.rows]).accuracy
+    truth = np.mean(proba.argmax(axis=1) == y)
+    assert found[:3] == pytest.approx((truth,) * 3)
+
+
+def test_recall_of_each_class():
+    proba, y = pool(2000, n_classes=3, seed=1)
+    audit = draw_audit(proba, 400, classes=list("abc"), random_state=0)
+    named = np.array(list("abc"))[y]
+    found = audit.estimate(named[audit.rows])
+    for k, name in enumerate("abc"):
+        truth = np.mean(proba[y == k].argmax(axis=1) == k)
+        assert found.recall[name].low <= truth <= found.recall[name].high
+    # A class that no audited row is of has no recall.
+    assert audit.estimate(np.full(400, "a")).recall["b"] is None
+
+
+def test_a_later_model_on_the_same_rows():
+    proba, y = pool(800, seed=5)
+    audit = draw_audit(proba, 60, random_state=0)
+    better = np.where(np.arange(2) == y[:, None], 0.9, 0.1)
+    assert audit.estimate(y[audit.rows]).accuracy.value < 1
+    assert audit.estimate(y[audit.rows], better).accuracy.value == 1
+
+
+def test_extended_round_by_round():
+    held = []
+    for seed in range(40):
+        proba, y = pool(600, seed=seed)
+        audit, taught = draw_audit(proba, 10, random_state=seed), []
+        for step in range(3):
+            left = np.setdiff1d(np.arange(600), [*audit.rows, *taught])
+            taught += left[np.argsort(proba[left].max(axis=1))[:10]].tolist()
+            audit = audit.extend(proba, 10, taught=taught, random_state=step)
+        assert len(np.unique(audit.rows)) == 40
+        assert not np.isin(audit.rows, taught).any()
+        there = np.setdiff1d(np.arange(600), taught)
+        truth = np.mean(proba[there].argmax(axis=1) == y[there])
+        found = audit.estimate(y[audit.rows]).accuracy
+        held.append(found.low <= truth <= found.high)
+    assert np.mean(held) >= 0.85
+
+
+def test_mean_of_another_metric():
+    proba, y = pool(2000, seed=2)
+    brier = ((proba - np.eye(2)[y]) ** 2).sum(axis=1)
+    expected = (proba * (1 - proba)).sum(axis=1)
+    audit = draw_audit(proba, 100, random_state=0)
+    told = audit.mean(brier[audit.rows], expected, bounds=(0, 2))
+    plain = audit.mean(brier[audit.rows], bounds=(0, 2))
+    for found in (told, plain):
+        assert found.low <= brier.mean() <= found.high
+    assert told.high - told.low < plain.high - plain.low
+
+
+def test_groups_by_name():
+    proba, y = pool(400)
+    audit = draw_audit(proba, 60, random_state=0)
+    tags = [None if k % 3 == 0 else "ab"[k % 3 - 1] for k in range(60)]
+    found = audit_groups(audit, y[audit.rows], tags)
+    assert set(found) == {"a", "b"}
+    assert [e.value for e in found.values()] == sorted(e.value for e in found.values())
+    assert sum(e.n for e in found.values()) == 40
+    with pytest.raises(
+        ValueError, match="groups must hold one entry for each of the 6"
+    ):
+        audit_groups(audit, y[audit.rows], tags[1:])
+
+
+def learners():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = np.where(X[:, 0] > 0, "up", "down")
+    yield ActiveLearner(GaussianNB(), X_training=X, y_training=y), X
+    yield make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y), X
+    members = [ActiveLearner(GaussianNB(), X_training=X, y_training=y)] * 2
+    yield Committee(learner_list=members), X
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_any_classifier(k):
+    classifier, X = list(learners())[k]
+    predictions = predict_pool(classifier, X)
+    audit = draw_audit(predictions, 20, random_state=0)
+    found = audit.estimate(np.where(X[audit.rows, 0] > 0, "up", "down"))
+    assert found.accuracy.value > 0.7 and set(found.recall) == {"up", "down"}
+    assert "by 20 audit labels" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"budget": 1001}, "budget=1001 is more than the 1000 rows"),
+        ({"budget": 995, "taught": np.arange(10)}, "more than the 990 rows"),
+        ({"budget": 0}, "budget must be a whole number of at least 1"),
+        ({"design": "stratifed"}, "Did you mean 'stratified'"),
+        ({"taught": [1, 1]}, "taught has a row twice"),
+        ({"taught": [1000]}, "taught must be row numbers from 0 to 999"),
+        ({"taught": [0.5]}, "taught must be row numbers or a mask"),
+        ({"classes": ["a"]}, "one different label for each of the 2 columns"),
+        ({"classes": ["a", "a"]}, "one different label for each of the 2 columns"),
+        ({"proba": np.full((3, 2), 0.4)}, "row 0 sums to 0.8"),
+        ({"proba": np.zeros((0, 2))}, "has no rows"),
+        ({"proba": np.full((3, 2), np.nan)}, "not finite"),
+    ],
+)
+def test_bad_draws(change, message):
+    arguments = {"proba": pool()[0], "budget": 20, **change}
+    with pytest.raises(ValueError, match=message):
+        draw_audit(arguments.pop("proba"), **arguments)
+
+
+def test_bad_labels():
+    proba, y = pool()
+    audit = draw_audit(proba, 20, random_state=0)
+    with pytest.raises(ValueError, match="one label for each of the 20 rows"):
+        audit.estimate(y[audit.rows][1:])
+    strange = y[audit.rows].astype(object)
+    strange[3] = 7
+    with pytest.raises(ValueError, match="label 7, which the model does not know"):
+        audit.estimate(strange)
+    before = audit.estimate(y[audit.rows]).accuracy.value
+    assert audit.estimate(strange, unknown="wrong").accuracy.value <= before
+    with pytest.raises(ValueError, match="taught has 2 rows of the audit"):
+        audit.estimate(y[audit.rows], taught=audit.rows[:2])
+    with pytest.raises(ValueError, match="same 1000 rows"):
+        audit.estimate(y[audit.rows], proba[:10])
+    with pytest.raises(ValueError, match="within bounds"):
+        audit.mean(np.full(20, 3.0))
+
+
+def test_designs_of_one_draw_cannot_be_extended():
+    audit = draw_audit(pool()[0], 20, design="stratified", random_state=0)
+    with pytest.raises(ValueError, match="cannot be extended"):
+        audit.extend(pool()[0], 5)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("budget", [1, 2, 3])
+def test_fewer_labels_than_strata(design, budget):
+    proba, y = pool(40)
+    audit = draw_audit(proba, budget, design=design, random_state=0)
+    found = audit.estimate(y[audit.rows]).accuracy
+    assert 0 <= found.low <= found.high <= 1
+
+
+def test_one_class_only():
+    # Everything is the same class to the model: its accuracy is the class's share.
+    audit = draw_audit(np.ones((100, 1)), 20, random_state=0)
+    found = audit.estimate(np.zeros(20, int))
+    assert found.accuracy.value == 1 and found.accuracy.low > 0.8
+
+
+def test_classifier_without_probabilities():
+    class Plain:
+        def predict(self, X):
+            return X
+
+    with pytest.raises(TypeError, match="Plain has no predict_proba"):
+        predict_pool(Plain(), np.zeros((2, 1)))

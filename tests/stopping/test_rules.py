@@ -1,0 +1,107 @@
+"""Rules, forecasts: what they say in cases one can see through."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from modal_pretrain.stopping import (
+    Estimate,
+    forecast_labels,
+    good_enough,
+    stable_error,
+    stable_predictions,
+)
+
+
+def test_stable_predictions_is_the_mean_kappa():
+    rng = np.random.default_rng(0)
+    history = [rng.integers(0, 3, 50) for _ in range(5)]
+    found = stable_predictions(history, window=2)
+    pairs = [(2, 3), (3, 4)]
+    wanted = np.mean([cohen_kappa_score(history[a], history[b]) for a, b in pairs])
+    assert found.figures["kappa"] == pytest.approx(wanted)
+    assert not found.stop and str(found).startswith("go on: predictions still change")
+
+
+def test_stable_predictions_needs_its_window():
+    same = [["a", "b", "a"]] * 3
+    assert not stable_predictions(same).stop
+    assert stable_predictions([*same, same[0]]).stop
+    # One class in all rounds: kappa is 0/0, and they agree.
+    assert stable_predictions([["a", "a"]] * 4).stop
+
+
+def test_stable_error():
+    def proba(sure):
+        return np.tile([sure, 1 - sure], (10, 1))
+
+    settled = [proba(v) for v in (0.6, 0.9, 0.901, 0.902, 0.9)]
+    found = stable_error(settled)
+    assert found.stop and found.figures["expected_error"] == pytest.approx(0.1)
+    assert not stable_error(settled[:4]).stop
+    assert not stable_error(settled[:2]).stop
+
+
+def test_good_enough_asks_for_the_lower_bound():
+    found = Estimate(0.95, 0.9, 0.98, 40, "Wilson")
+    assert good_enough(found, 0.9).stop
+    assert not good_enough(found, 0.91).stop
+    assert good_enough(found, 0.91).figures["low"] == 0.9
+    assert str(good_enough(found, 0.9)) == (
+        "stop: accuracy is 95 % (90 to 98 %), at least 90 %"
+    )
+
+
+def curve(n, sd=0.02, end=0.95, amount=1.5, power=0.8):
+    values = end - amount * n**-power
+    return [Estimate(v, v - 1.96 * sd, v + 1.96 * sd, 100, "") for v in values]
+
+
+@pytest.mark.parametrize("power", [0.5, 0.8, 1.2])
+def test_forecast_holds_the_truth_of_a_power_law(power):
+    n = np.arange(20, 120, 10)
+    target = 0.95 - 1.5 * 200**-power
+    found = forecast_labels(n, curve(n, power=power), target, random_state=0)
+    assert found.low < 200 < found.high
+    assert f"{100 * target:.0f} %" in str(found)
+
+
+def test_forecast_says_when_it_is_out_of_reach_or_reached():
+    n = np.arange(20, 120, 10)
+    flat = [Estimate(0.6, 0.58, 0.62, 400, "")] * 10
+    found = forecast_labels(n, flat, 0.9, random_state=0)
+    assert found.low == np.inf and "out of reach" in str(found)
+    ahead = forecast_labels(n, curve(n), 0.94, random_state=0)
+    assert "% will take about" in str(ahead) and "110 are there" in str(ahead)
+    reached = forecast_labels(n, curve(n), 0.7, random_state=0)
+    assert reached.value <= 110 and "reached already" in str(reached)
+
+
+def test_forecast_is_determined_by_random_state():
+    n = np.arange(20, 120, 10)
+    first, same, other = (
+        forecast_labels(n, curve(n), 0.93, random_state=s) for s in (0, 0, 1)
+    )
+    assert first == same != other
+
+
+@pytest.mark.parametrize(
+    ("labels", "target", "message"),
+    [
+        ([10, 20], 0.9, "at least 3 rounds"),
+        ([10, 20, 20], 0.9, "must grow"),
+        ([10, 20, 30], 1.5, "target must be"),
+    ],
+)
+def test_bad_forecasts(labels, target, message):
+    with pytest.raises(ValueError, match=message):
+        forecast_labels(labels, [Estimate(0.5, 0.4, 0.6, 9, "")] * len(labels), target)
+
+
+def test_bad_rules():
+    with pytest.raises(ValueError, match="history must hold"):
+        stable_predictions([["a"], ["a", "b"]])
+    with pytest.raises(ValueError, match="target must be"):
+        good_enough(Estimate(0.9, 0.8, 1.0, 9, ""), 90)
+    with pytest.raises(ValueError, match="window must be"):
+        stable_error([], window=0)

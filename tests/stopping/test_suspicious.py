@@ -1,0 +1,70 @@
+"""Slips of the finger are found; labels that fit are left alone."""
+
+import numpy as np
+import pytest
+from modAL.models import ActiveLearner
+from sklearn.linear_model import LogisticRegression
+
+from modal_pretrain.stopping import out_of_fold, suspicious_labels
+
+
+@pytest.fixture
+def labelled():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 4))
+    y = np.array(["left", "middle", "right"])[np.digitize(X[:, 0], [-0.5, 0.5])]
+    return X, y
+
+
+def test_slips_come_first(labelled):
+    X, y = labelled
+    slips = np.flatnonzero(np.abs(X[:, 0]) > 1.2)[:5]
+    wrong = y.copy()
+    wrong[slips] = np.where(y[slips] == "left", "right", "left")
+    found = suspicious_labels(out_of_fold(LogisticRegression(C=10), X, wrong), wrong)
+    assert set(slips) <= set(found.rows[:8].tolist())
+    assert (np.diff(found.scores) <= 0).all()
+    first = dict(zip(found.rows.tolist(), found.suggested.tolist(), strict=True))
+    assert all(first[row] == y[row] for row in slips)
+    assert found.confident[:3].all() and not found.confident.all()
+
+
+def test_out_of_fold_has_not_seen_the_row(labelled):
+    # A classifier that remembers everything knows nothing of new rows.
+    from sklearn.neighbors import KNeighborsClassifier
+
+    X, _ = labelled
+    y = np.random.default_rng(1).integers(0, 2, len(X))
+    found = out_of_fold(KNeighborsClassifier(1), X, y)
+    right = np.mean(found.proba.argmax(axis=1) == y)
+    assert right < 0.7
+
+
+def test_learner_is_left_alone(labelled):
+    X, y = labelled
+    learner = ActiveLearner(LogisticRegression(), X_training=X[:30], y_training=y[:30])
+    before = learner.estimator.coef_.copy()
+    out_of_fold(learner, X, y)
+    np.testing.assert_array_equal(learner.estimator.coef_, before)
+
+
+def test_a_class_of_one_row():
+    X = np.array([[0.0], [0.1], [0.2], [5.0], [9.0], [9.1], [9.2], [9.3]])
+    y = np.array(["a"] * 3 + ["b"] + ["c"] * 4)
+    found = out_of_fold(LogisticRegression(), X, y)
+    assert found.proba[3, 1] == 0  # nobody else is a "b"
+    np.testing.assert_allclose(found.proba.sum(axis=1), 1)
+    suspicious_labels(found, y)
+
+
+def test_one_class_only():
+    with pytest.raises(ValueError, match="there is nothing to contradict"):
+        out_of_fold(LogisticRegression(), np.zeros((4, 1)), ["a"] * 4)
+
+
+def test_bad_input(labelled):
+    X, y = labelled
+    with pytest.raises(ValueError, match="one label for each of the 90 rows"):
+        out_of_fold(LogisticRegression(), X, y[1:])
+    with pytest.raises(ValueError, match="label 'up', which the model does not know"):
+        suspicious_labels(np.full((2, 2), 0.5), ["down", "up"], classes=["down", "x"])

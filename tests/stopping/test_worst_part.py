@@ -1,0 +1,62 @@
+"""The worst part is found where confidence or embeddings betray it."""
+
+import numpy as np
+import pytest
+
+from modal_pretrain.stopping import draw_audit, worst_part
+
+
+@pytest.fixture
+def blind_spot():
+    """A tenth of the rows, apart in the embedding, is surely and always wrong."""
+    rng = np.random.default_rng(0)
+    bad = np.arange(1000) % 10 == 0
+    E = rng.normal(size=(1000, 20)) * 0.3
+    E[bad, 0] += 4
+    sure = rng.uniform(0.9, 0.99, 1000)
+    proba = np.column_stack([sure, 1 - sure])
+    return proba, bad.astype(int), E, bad
+
+
+def test_embeddings_find_what_confidence_does_not(blind_spot):
+    proba, y, E, bad = blind_spot
+    audit = draw_audit(proba, 100, random_state=0)
+    labels = y[audit.rows]
+    told = worst_part(audit, labels, E)
+    blind = worst_part(audit, labels)
+    assert np.mean(bad[told.rows]) > 0.9 > 0.3 > np.mean(bad[blind.rows])
+    assert told.error.value > 0.6 and told.error.high == pytest.approx(1, abs=0.1)
+    assert told.found_by == "confidence and embedding"
+    assert len(told.rows) == 100 and "the worst 10 % of the pool" in str(told)
+
+
+def test_cross_fitting_does_not_find_what_is_not_there(blind_spot):
+    # Errors at random: no part is worse, and none may seem so.
+    proba, _, E, _ = blind_spot
+    found = []
+    for seed in range(12):
+        y = (np.random.default_rng(seed).random(1000) < 0.3).astype(int)
+        audit = draw_audit(proba, 100, design="random", random_state=seed)
+        error = worst_part(audit, y[audit.rows], E, random_state=seed).error
+        if error is not None:
+            found.append((error.value, error.n))
+    values, n = np.array(found).T
+    assert abs(np.average(values, weights=n) - 0.3) < 0.12
+
+
+def test_few_errors_fall_back_to_confidence(blind_spot):
+    proba, _, E, _ = blind_spot
+    audit = draw_audit(proba, 30, random_state=0)
+    found = worst_part(audit, np.zeros(30, int), E, share=0.2)
+    assert found.found_by == "confidence" and len(found.rows) == 200
+    assert proba[found.rows].max(axis=1).max() <= np.quantile(proba.max(axis=1), 0.21)
+    assert found.error is None or found.error.value == 0
+
+
+def test_bad_input(blind_spot):
+    proba, y, E, _ = blind_spot
+    audit = draw_audit(proba, 100, random_state=0)
+    with pytest.raises(ValueError, match="share must be"):
+        worst_part(audit, y[audit.rows], share=1)
+    with pytest.raises(ValueError, match=r"embeddings must be of shape \(1000, d\)"):
+        worst_part(audit, y[audit.rows], E[:5])

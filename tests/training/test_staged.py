@@ -1,0 +1,259 @@
+"""Frozen stages computed once: the same results, from fewer passes."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from modAL.models import ActiveLearner
+from modAL.uncertainty import uncertainty_sampling
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from modal_pretrain import PretrainedClassifier
+from modal_pretrain.training import base, staged
+from modal_pretrain.training.network import PretrainedNetwork
+from modal_pretrain.training.staged import StagedSet
+
+LITE = {"image_size": 32, "tune": 1, "max_steps": 4, "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def empty():
+    staged._ROWS.clear()
+
+
+@pytest.fixture
+def whole(monkeypatch):
+    """Make what is called next go through the whole network, as without stages."""
+
+    def switch(on=True):
+        as_is = (lambda examples, *args, **kwargs: examples) if on else staged.staged
+        monkeypatch.setattr(base, "staged", as_is)
+        monkeypatch.setattr(staged, "_cut_of", (lambda *args: None) if on else _CUT_OF)
+
+    return switch
+
+
+_CUT_OF = staged._cut_of
+
+
+def counting():
+    """A backbone of two stages that counts rows; hooks would forbid the cut."""
+
+    class Counted(nn.Conv2d):
+        rows = 0
+
+        def forward(self, x):
+            type(self).rows += len(x)
+            return super().forward(x)
+
+    class Net(nn.Sequential):
+        pass
+
+    def make():
+        torch.manual_seed(0)
+        return Net(
+            Counted(3, 8, 4, stride=4),
+            nn.BatchNorm2d(8),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32, 6),
+        )
+
+    return make, Counted
+
+
+@pytest.mark.parametrize("tune", [1, 2])
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet10t"])
+def test_the_same_in_float32(pictures, labels, whole, backbone, tune):
+    params = {**LITE, "backbone": backbone, "tune": tune, "precision": "float32"}
+    if backbone != "tf_efficientnet_lite0":
+        params["pretrained"] = False
+    whole()
+    expected = PretrainedClassifier(**params).fit(pictures, labels)
+    p, e = expected.predict_proba(pictures), expected.embed(pictures)
+    losses = expected.history[:, "train_loss"]
+    whole(False)
+    found = PretrainedClassifier(**params).fit(pictures, labels)
+    assert any(found.module_.cuts.values())
+    np.testing.assert_allclose(found.history[:, "train_loss"], losses, rtol=1e-4)
+    np.testing.assert_allclose(found.predict_proba(pictures), p, atol=1e-5)
+    assert (found.predict(pictures) == expected.predict(pictures)).all()
+    np.testing.assert_allclose(found.embed(pictures), e, rtol=1e-3, atol=1e-3)
+    # The stages that are frozen have not moved, statistics included.
+    state, other = found.module_.state_dict(), expected.module_.state_dict()
+    for name, tensor in state.items():
+        assert torch.allclose(tensor, other[name], atol=1e-4), name
+
+
+def test_partial_fit_goes_on_in_the_same_way(pictures, labels, whole):
+    def trained():
+        classifier = PretrainedClassifier(**LITE, precision="float32")
+        classifier.partial_fit(pictures[:12], labels[:12])
+        classifier.partial_fit(pictures[12:], labels[12:])
+        return classifier.predict_proba(pictures)
+
+    whole()
+    expected = trained()
+    whole(False)
+    np.testing.assert_allclose(trained(), expected, atol=1e-5)
+
+
+def test_a_learner_asks_for_the_same(pictures, labels, whole):
+    def asked():
+        learner = ActiveLearner(
+            PretrainedClassifier(**LITE, precision="float32"),
+            uncertainty_sampling,
+            X_training=pictures[:8],
+            y_training=labels[:8],
+        )
+        pool, found = np.arange(8, 24), []
+        for _ in range(2):
+            rows, X = learner.query(pictures[pool], n_instances=3)
+            found += pool[rows].tolist()
+            learner.teach(X, labels[pool[rows]])
+            pool = np.delete(pool, rows)
+        return found
+
+    whole()
+    expected = asked()
+    whole(False)
+    assert asked() == expected
+
+
+def test_rows_pass_the_frozen_stages_once(pictures, labels):
+    make, counted = counting()
+    params = {"backbone": make, "pretrained": False, "tune": 1, "max_steps": 6}
+    classifier = PretrainedClassifier(**params, precision="float32", random_state=0)
+    classifier.fit(pictures[:12], labels[:12])
+    classifier.predict(pictures)
+    fitted = counted.rows
+    # 24 pictures, and a few passes of one or three that decide about the cut.
+    assert fitted < 24 + 40
+    before = counted.rows
+    classifier.predict(pictures)
+    classifier.predict_proba(pictures[5:])
+    classifier.embed(pictures)
+    assert counted.rows == before
+    # The next round: only the cut is tried again, on the new copy of the network.
+    classifier.fit(pictures[:18], labels[:18])
+    classifier.predict(pictures)
+    assert counted.rows - before < 30
+
+
+def test_without_a_cache_nothing_is_kept(pictures, labels):
+    classifier = PretrainedClassifier(**LITE, cache=None).fit(pictures, labels)
+    p = classifier.predict_proba(pictures)
+    assert staged._ROWS.info()["rows"] == 0
+    kept = PretrainedClassifier(**LITE).fit(pictures, labels)
+    assert staged._ROWS.info()["rows"] > 0
+    np.testing.assert_allclose(kept.predict_proba(pictures), p, atol=0.02)
+
+
+def test_reduced_precision_is_what_it_was(pictures, labels, whole):
+    params = {**LITE, "precision": "bfloat16"}
+    classifier = PretrainedClassifier(**params).fit(pictures, labels)
+    found = classifier.predict_proba(pictures)
+    whole()
+    expected = classifier.predict_proba(pictures)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_pool_larger_than_the_limit(pictures, labels, whole, monkeypatch):
+    classifier = PretrainedClassifier(**LITE, precision="float32", batch_size=2)
+    classifier.fit(pictures, labels)
+    (cut,) = classifier.module_.cuts.values()
+    monkeypatch.setattr(staged, "MAX_BYTES", 20 * cut.row_bytes)
+    staged._ROWS.clear()
+    found = classifier.predict_proba(pictures)
+    # Three quarters of 20 rows, in whole batches of four; the others pass as a whole.
+    assert staged._ROWS.info()["rows"] == 12
+    np.testing.assert_allclose(classifier.embed(pictures).shape, (24, 1280))
+    whole()
+    np.testing.assert_allclose(found, classifier.predict_proba(pictures), atol=1e-5)
+
+
+def test_more_labels_than_the_limit(pictures, labels, monkeypatch):
+    monkeypatch.setattr(staged, "MAX_BYTES", 1000)
+    classifier = PretrainedClassifier(**LITE).fit(pictures, labels)
+    assert staged._ROWS.info()["rows"] == 0
+    assert len(classifier.predict(pictures)) == 24
+
+
+def test_a_validation_split(pictures, labels):
+    split = ValidSplit(0.25, stratified=True, random_state=0)
+    classifier = PretrainedClassifier(**LITE, train_split=split)
+    classifier.fit(pictures, labels)
+    assert np.isfinite(classifier.history[:, "valid_loss"]).all()
+
+
+def test_a_dataloader(pictures, labels):
+    loader = torch.utils.data.DataLoader
+    classifier = PretrainedClassifier(**LITE, iterator_train=loader, batch_size=8)
+    classifier.fit(pictures, labels)
+    assert set(classifier.predict(pictures)) <= {0, 1}
+
+
+def test_copies_and_pickles_cut_again(pictures, labels):
+    classifier = PretrainedClassifier(**LITE, precision="float32")
+    p = classifier.fit(pictures, labels).predict_proba(pictures)
+    for other in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
+        assert other.module_.cuts == {}
+        np.testing.assert_allclose(other.predict_proba(pictures), p, atol=1e-6)
+        # Its own weights, not those of the net it was copied from.
+        (cut,) = other.module_.cuts.values()
+        own = {id(parameter) for parameter in other.module_.parameters()}
+        assert {id(parameter) for parameter in cut.rest.parameters()} <= own
+
+
+def test_workers_never_get_a_traced_network(pictures, labels, monkeypatch):
+    classifier = PretrainedClassifier(**LITE, precision="float32")
+    expected = classifier.fit(pictures, labels).embed(pictures)
+
+    def refuse(*args):
+        raise AssertionError("sent to a worker")
+
+    monkeypatch.setattr("modal_pretrain.embedding.encoder.spread", refuse)
+    staged._ROWS.clear()
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        found = classifier.embed(pictures)
+        classifier.predict(pictures)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+class OwnForward(PretrainedNetwork):
+    def forward(self, inputs=None, embedding=None):
+        return super().forward(inputs, embedding)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"tune": "all"}, {"module": OwnForward}, {"tune": 8}],
+    ids=str,
+)
+def test_where_everything_passes_the_whole_network(pictures, labels, params):
+    classifier = PretrainedClassifier(**{**LITE, **params})
+    classifier.fit(pictures, labels)
+    assert not any(classifier.module_.cuts.values())
+    assert not isinstance(classifier.get_dataset(pictures), StagedSet)
+    assert len(classifier.predict(pictures)) == 24
+
+
+def test_compiled_networks_stay_whole(pictures, labels):
+    classifier = PretrainedClassifier(**LITE).fit(pictures, labels)
+    raw = classifier.get_dataset(pictures).raw
+    raw.encoder.compile = True
+    dtype = torch.float32
+    assert staged.staged(raw, classifier.module_, dtype, keep=True) is raw
+
+
+def test_weights_that_are_replaced_count(pictures, labels):
+    classifier = PretrainedClassifier(**LITE, precision="float32")
+    before = classifier.fit(pictures, labels).predict_proba(pictures)
+    with torch.no_grad():
+        for parameter in classifier.module_.backbone.conv_stem.parameters():
+            parameter.mul_(0.5)
+    assert np.abs(classifier.predict_proba(pictures) - before).max() > 1e-4

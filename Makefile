@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # Two processes with one thread each beat one process with two.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: install demo demo-small test test-lowest test-package fuzz lint types docs \
-	linkcheck check clean
+.PHONY: install browser demo demo-small test test-lowest test-package fuzz lint types \
+	docs linkcheck check clean
 
 install: $(VENV)/installed
 
@@ -28,6 +28,13 @@ demo-small: install
 
 test: install
 	$(PYTEST) $(ARGS)
+
+# For tests/labelling/test_browser.py, which is skipped where no browser can be had.
+browser:
+	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+		apt-get install -y -qq chromium > /dev/null; } || \
+		echo "No Chromium, and none could be installed: browser tests are skipped."
 
 # The lowest versions that pyproject.toml allows; they need Python 3.10.
 test-lowest:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from modal_pretrain._checks import did_you_mean
-
 # By name: a `modal_pretrain.modality.Modality`, or the module that registers it when
 # it is imported.
 KNOWN: dict[str, Any] = {}
@@ -49,6 +47,8 @@ def lookup(name: str) -> Any:
 def check_name(name: str) -> None:
     """Raise a ValueError unless a modality of that name is known."""
     if name not in KNOWN:
+        from modal_pretrain._checks import did_you_mean  # imports NumPy, too early
+
         raise ValueError(
             f"modality must be one of {', '.join(KNOWN)}, got {name!r}."
             f"{did_you_mean(name, KNOWN)} Others are made known by "

@@ -61,13 +61,21 @@ def _check_computes(device: torch.device) -> None:
         ) from None
 
 
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+def resolve_precision(
+    precision: str, device: torch.device, *, training: bool = False
+) -> torch.dtype:
     """Return the type that the backbone computes in.
 
     "auto" is bfloat16 where the hardware multiplies it natively (CUDA from compute
     capability 8.0, CPUs with AVX512-BF16 or AMX) and float32 elsewhere: emulated
-    bfloat16 is slower than float32.
+    bfloat16 is slower than float32. A backbone that trains computes in float32 on
+    CPUs, which gain nothing then from less (measured), and in place of float16, whose
+    gradients would need scaling.
     """
+    if training:
+        dtype = resolve_precision(precision, device)
+        plain = device.type == "cpu" or dtype == torch.float16
+        return torch.float32 if plain else dtype
     if precision == "auto":
         if device.type == "cuda":
             native = torch.cuda.get_device_capability(device) >= (8, 0)

@@ -10,9 +10,10 @@ cut.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -29,20 +30,38 @@ class Split:
 
     Parameters
     ----------
-    front : torch.nn.Module
-        From the backbone's input to the tensor at the cut.
-    rest : torch.nn.Module
-        From there to the backbone's output.
+    backbone : torch.nn.Module
+    front, rest : torch.fx.Graph
+        Its halves.
+    probe : torch.nn.Module
+        The front of a twin, in evaluation mode.
     sample : torch.Tensor of shape (1, ...)
         A prepared input.
+
+    Attributes
+    ----------
+    front : torch.fx.GraphModule
+        From the backbone's input to the tensor at the cut.
+    rest : torch.fx.GraphModule
+        From there to the backbone's output.
+    shape : tuple of int
+        Of a row at the cut.
     """
 
-    def __init__(self, front: nn.Module, rest: nn.Module, sample: torch.Tensor) -> None:
-        self.front, self.rest = front, rest
-        self._sample = sample
+    def __init__(
+        self,
+        backbone: nn.Module,
+        front: fx.Graph,
+        rest: fx.Graph,
+        probe: nn.Module,
+        sample: torch.Tensor,
+    ) -> None:
+        self.front = fx.GraphModule(backbone, front)
+        self.rest = fx.GraphModule(backbone, rest)
+        self._probe, self._sample = probe, sample
         self._dtypes: dict[torch.dtype, torch.dtype] = {}
         with torch.no_grad():
-            cut = front(sample)
+            cut = probe(sample)
         self.shape = tuple(cut.shape[1:])
         self._channels_last = cut.ndim == 4 and not cut.is_contiguous()
 
@@ -56,7 +75,7 @@ class Split:
         if dtype not in self._dtypes:
             device, reduced = self._sample.device.type, dtype != torch.float32
             with torch.no_grad(), torch.autocast(device, dtype=dtype, enabled=reduced):
-                self._dtypes[dtype] = self.front(self._sample).dtype
+                self._dtypes[dtype] = self._probe(self._sample).dtype
         return self._dtypes[dtype]
 
     def restored(self, rows: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -109,32 +128,31 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
     if all(trains) or not any(trains) or _watched(backbone):
         return None
     try:
-        with modes_kept(backbone):
-            graph = _trace(backbone.eval())
-            # What a forward does by its own `training` flag would be frozen into it.
-            if _code(_trace(backbone.train())) != _code(graph):
-                return None
-            backbone.eval()
-            halves = _cut(backbone, graph, sample)
-            if halves is None or _draws(halves[0]):
-                return None
-            if not _agree(backbone, *halves, sample):
-                return None
-            return Split(*halves, sample)
+        twin = twin_of(backbone)
+        traced = _trace(twin.train())
+        graph = _trace(twin.eval())
+        # What a forward does by its own `training` flag would be frozen into it.
+        if _code(graph) != _code(traced):
+            return None
+        graphs = _cut(twin, graph, sample)
+        if graphs is None:
+            return None
+        front, rest = (fx.GraphModule(twin, half) for half in graphs)
+        if _draws(front) or not _agree(twin, front, rest, sample):
+            return None
+        return Split(backbone, *graphs, front, sample)
     # Tracing runs code of others on stand-ins, which may fail in any way.
     except Exception:
         return None
 
 
-@contextlib.contextmanager
-def modes_kept(module: nn.Module) -> Iterator[None]:
-    """Set each submodule's training mode back at the end."""
-    modes = [(child, child.training) for child in module.modules()]
-    try:
-        yield
-    finally:
-        for child, mode in modes:
-            child.training = mode
+def twin_of(module: nn.Module) -> nn.Module:
+    """Return a copy with the same tensors, whose modes may be changed.
+
+    Those of the module itself may not, while other threads predict with it.
+    """
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return deepcopy(module, {id(tensor): tensor for tensor in tensors})
 
 
 def _watched(backbone: nn.Module) -> bool:
@@ -185,7 +203,7 @@ class _Recorder(fx.Interpreter):
 
 def _cut(
     backbone: nn.Module, graph: fx.Graph, sample: torch.Tensor
-) -> tuple[nn.Module, nn.Module] | None:
+) -> tuple[fx.Graph, fx.Graph] | None:
     modules = dict(backbone.named_modules())
     parameters = dict(backbone.named_parameters())
 
@@ -226,7 +244,7 @@ def _cut(
     rest = fx.Graph()
     features = {cut: rest.placeholder("features")}
     _copy(rest, (node for node in graph.nodes if node in behind), features)
-    return fx.GraphModule(backbone, front), fx.GraphModule(backbone, rest)
+    return front, rest
 
 
 def _needed(nodes: Iterable[fx.Node], stop: fx.Node | None = None) -> set[fx.Node]:

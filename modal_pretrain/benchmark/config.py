@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
-from modal_pretrain._checks import Made, Rule, Whole, did_you_mean
+from modal_pretrain._checks import Made, OneOf, Rule, Whole, did_you_mean
 
 ORACLE = "group_balanced"  # the strategy that is shown the groups
 FULL = "full"  # not a strategy: one fit on the whole train split
@@ -75,6 +75,13 @@ class BenchmarkConfig:
     references : tuple of {"oracle", "full"}, default=("oracle", "full")
         Lines for scale. "oracle": the strategy `group_balanced`, which is shown class
         and attribute of the whole pool. "full": one fit on the whole train split.
+    audit : int, default=0
+        Labels of an audit of each round's model, see `modal_pretrain.stopping`: what it
+        and the stop rules say is recorded, beside the truth. 0 records nothing.
+    audit_apart : bool, default=False
+        False draws another audit each round, so the same rows are acquired as without.
+        True draws one in the first round, which is left out of the pool and judges all
+        models, as a user would do it.
     """
 
     dataset: str = "shapes"
@@ -89,6 +96,8 @@ class BenchmarkConfig:
     pool_sample: int | None = None
     estimator_params: Mapping[str, Any] = field(default_factory=dict)
     references: tuple[str, ...] = REFERENCES
+    audit: int = 0
+    audit_apart: bool = False
 
     def __post_init__(self) -> None:
         _NAME.check("dataset", self.dataset)
@@ -121,8 +130,14 @@ class BenchmarkConfig:
             "seed_set_atypical": Whole(least=0, also=(None,)),
             "batch": Whole(least=1),
             "rounds": Whole(least=0),
+            "audit": Whole(least=0),
         }.items():
             self._set_number(name, rule)
+        OneOf((True, False)).check("audit_apart", self.audit_apart)
+        if self.audit_apart and not self.audit:
+            raise ValueError(
+                "audit_apart=True needs an audit: set audit to its labels."
+            )
         self._set_number("pool_sample", Whole(least=self.batch, also=(None,)))
 
     def _set_number(self, name: str, rule: Rule) -> None:
@@ -157,6 +172,10 @@ class BenchmarkConfig:
         settings = asdict(self)
         for name in _EXECUTION:
             settings["estimator_params"].pop(name, None)
+        # Without an audit the hash is that of the records from before there was one.
+        for name in ("audit", "audit_apart"):
+            if not settings[name]:
+                del settings[name]
         return settings
 
     def digest(self) -> str:

@@ -12,6 +12,7 @@ from modAL.models import ActiveLearner
 from sklearn.base import BaseEstimator
 
 from modal_pretrain._checks import take_rows
+from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.metrics import (
     atypical_accuracy,
@@ -33,6 +34,7 @@ def run_unit(
     seed: int = 0,
     pool_sample: int | None = None,
     done: Sequence[dict[str, Any]] = (),
+    auditor: Auditor | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Run modAL's loop on a grouped data set and yield a record per round.
 
@@ -57,6 +59,8 @@ def run_unit(
         Records of the first rounds, from an earlier call with the same arguments. They
         are taken as they are: the rows they acquired are fitted once, and the run goes
         on from there.
+    auditor : Auditor or None, default=None
+        Looks at each round's model and adds what it found to the record.
 
     Yields
     ------
@@ -66,7 +70,7 @@ def run_unit(
         ``brier``, ``log_loss``, ``acquired`` (rows of `data` that this round's labels
         were spent on), ``acquired_atypical`` (how many of them are disambiguating),
         ``acquired_groups`` by name, and ``seconds`` by phase: embed, fit, predict,
-        query. Floats are rounded to six decimals.
+        query. Floats are rounded to six decimals. And what an auditor adds.
     """
     train = np.flatnonzero(data.split == "train")
     test = data.subset("test")
@@ -94,6 +98,8 @@ def run_unit(
     if start:
         with _Timer(seconds, "fit"):
             learner.fit(take_rows(data.X, labelled), data.y[labelled])
+        if auditor is not None:
+            pool = np.setdiff1d(pool, auditor.resume(learner, done))
     for round_ in range(start, rounds + 1):
         if round_ > 0:
             seen = _sample(pool, pool_sample, seed, round_)
@@ -116,6 +122,9 @@ def run_unit(
         pool = np.setdiff1d(pool, acquired, assume_unique=True)
         with _Timer(seconds, "predict"):
             proba = np.asarray(learner.predict_proba(test.X))
+        found = {} if auditor is None else auditor.look(learner, labelled)
+        if auditor is not None:
+            pool = np.setdiff1d(pool, auditor.apart)
         yield {
             "round": round_,
             "n_labels": len(labelled),
@@ -123,6 +132,7 @@ def run_unit(
             "acquired": acquired.tolist(),
             "acquired_atypical": int(data.disambiguating[acquired].sum()),
             "acquired_groups": _count(group_names[data.groups[acquired]]),
+            **found,
             "seconds": {phase: round(spent, 4) for phase, spent in seconds.items()},
         }
         seconds = dict.fromkeys(PHASES, 0.0)

@@ -205,12 +205,14 @@ class RunCheck:
         self._n_rows = sum(split["rows"] for split in splits.values()) or math.inf
         self._n_train = splits["train"]["rows"] if data else None
         self._labelled: set[int] = set()
-        self._next = self._n_labels = 0
+        self._next = self._n_labels = self._n_apart = 0
 
     @property
     def pool_is_used_up(self) -> bool:
         """Whether all of the train split is labelled."""
-        return self._n_train is None or self._n_labels == self._n_train
+        if self._n_train is None:
+            return True
+        return self._n_labels + self._n_apart == self._n_train
 
     def problem(self, record: Any) -> str | None:
         """Say what is wrong with the next record, None if nothing is."""
@@ -239,6 +241,9 @@ class RunCheck:
             if row in self._labelled:
                 return f"names row {row}, which is labelled already"
             self._labelled.add(row)
+        audit = record.get("audit", {})
+        if audit.get("apart"):
+            self._n_apart = len(audit["rows"])
         before, self._n_labels = self._n_labels, record["n_labels"]
         if self._n_labels <= before:
             return f"has n_labels={self._n_labels} after {before}"
@@ -324,7 +329,27 @@ def _is_loss(value: Any) -> bool:
     return value is None or (is_number(value) and value >= 0)
 
 
-_LATER = ("brier", "log_loss", "acquired_groups")  # the first records lack them
+def _is_audit(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("rows"), list)
+        and all(map(_is_count, value["rows"]))
+        and isinstance(value.get("apart"), bool)
+        and all(_is_share(value.get(key)) for key in ("value", "low", "high", "truth"))
+    )
+
+
+def _is_forecast(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        entry is None or is_number(entry) for entry in value.values()
+    )
+
+
+# The first records lack some; the others are there if an audit was asked for.
+_LATER = (
+    *("brier", "log_loss", "acquired_groups"),
+    *("audit", "kappa", "expected_error", "stops", "forecast"),
+)
 _SHARE = (_is_share, "a share from 0 to 1")
 _LOSS = (_is_loss, "a number from 0")
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -345,4 +370,17 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "acquired_atypical": (_is_count, "a count"),
     "acquired_groups": (_are_counts, "counts by group"),
+    "audit": (_is_audit, "rows and what they say"),
+    "kappa": (
+        lambda value: value is None or (is_number(value) and -1 <= value <= 1),
+        "a number from -1 to 1",
+    ),
+    "expected_error": _SHARE,
+    "stops": (
+        lambda value: (
+            isinstance(value, dict) and all(isinstance(v, bool) for v in value.values())
+        ),
+        "true or false by rule",
+    ),
+    "forecast": (_is_forecast, "numbers of labels"),
 }

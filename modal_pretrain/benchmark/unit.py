@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.loop import embed, run_unit
 from modal_pretrain.benchmark.registry import make_estimator, strategy
@@ -131,6 +132,15 @@ class Work:
             seed=unit.seed,
             pool_sample=None if unit.strategy == ORACLE else config.pool_sample,
             done=done,
+            auditor=None if full else self._auditor(data),
+        )
+
+    def _auditor(self, data: GroupedDataset) -> Auditor | None:
+        config = self.store.config
+        if not config.audit:
+            return None
+        return Auditor(
+            data, config.audit, apart=config.audit_apart, seed=self.unit.seed
         )
 
     def _estimator(self, data: GroupedDataset) -> Any:

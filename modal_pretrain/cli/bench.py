@@ -66,6 +66,13 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help=f"lines for scale, of {', '.join(REFERENCES)} (both; none: no value)",
     )
+    add("--audit", type=int, metavar="N", help="labels that measure each round (none)")
+    add(
+        "--audit-apart",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="the same ones in all rounds, left out of the pool",
+    )
     add("--out", default=DEFAULT_OUT, metavar="DIR", help=f"results ({DEFAULT_OUT})")
     add("--jobs", "-j", type=int, default=None, metavar="N", help="units at a time (1)")
     add("--cache", default=None, metavar="DIR", help="folder that keeps embeddings")

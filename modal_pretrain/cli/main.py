@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 
-from modal_pretrain.cli import bench, embed, label, listing, report, status
 from modal_pretrain.cli.stop import STATUS, STOP
 
-# Each adds its parser, which names the function that does the work. They import what
-# takes seconds in that function, so that help is there at once.
-COMMANDS = (label, bench, report, embed, status, listing)
+# A module each, which adds its parser and names the function that does the work. What
+# takes seconds they import in that function, so that help is there at once. They
+# themselves are imported once Ctrl-C is watched for.
+COMMANDS = ("label", "compare", "bench", "report", "embed", "status", "listing")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,8 +23,10 @@ def parser() -> argparse.ArgumentParser:
         "modal-pretrain status; 130 stopped by Ctrl-C.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    with STOP.importing():
+        modules = [importlib.import_module(f"modal_pretrain.cli.{c}") for c in COMMANDS]
+    for module in modules:
+        module.add(commands)
     return parser
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from modal_pretrain._checks import Number
 from modal_pretrain.datasets.grouped import SPLITS
 
 # What is not a number has one meaning everywhere; 0, 1 and 2 have not.
@@ -101,7 +102,9 @@ def draw_splits(
     ValueError
         If the shares are out of range.
     """
-    if min(test_size, validation_size) < 0 or test_size + validation_size >= 1:
+    for name, share in (("test_size", test_size), ("validation_size", validation_size)):
+        Number(least=0, below=1).check(name, share)
+    if test_size + validation_size >= 1:
         raise ValueError(
             "test_size and validation_size must be at least 0 and together less than "
             f"1, got {test_size} and {validation_size}"

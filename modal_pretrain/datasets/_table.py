@@ -104,8 +104,13 @@ def read_table(
         **(options or {}),
     }
     try:
-        header = pd.read_csv(path, **{**settings, "nrows": 0})
-        known = [str(column) for column in header.columns]
+        known = _header(path, settings)
+        twice = [column for column in columns if known.count(column) > 1]
+        if twice:
+            raise ValueError(
+                f"{os.fspath(path)} has {known.count(twice[0])} columns {twice[0]!r}. "
+                "Give each a name of its own"
+            )
         lacking = [column for column in columns if column not in known]
         if lacking:
             raise ValueError(
@@ -134,6 +139,18 @@ def read_table(
     if table.empty:
         raise ValueError(f"{os.fspath(path)} has a header and no rows")
     return table[wanted]
+
+
+def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]:
+    """Return the names of the columns as the file has them.
+
+    pandas gives the second of two equal names another.
+    """
+    if {"header", "names", "usecols", "skiprows"} & settings.keys():
+        header = pd.read_csv(path, **{**settings, "nrows": 0})
+        return [str(column) for column in header.columns]
+    row = pd.read_csv(path, **{**settings, "header": None, "nrows": 1}).iloc[0]
+    return [f"Unnamed: {i}" if pd.isna(cell) else cell for i, cell in enumerate(row)]
 
 
 def row_name(index: int) -> str:

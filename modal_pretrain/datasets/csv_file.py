@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modal_pretrain._checks import did_you_mean
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
@@ -24,6 +26,8 @@ from modal_pretrain.datasets._table import (
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
 
+# Of read_csv: what would return something else than a table of texts.
+_OURS = ("dtype", "converters", "index_col", "iterator", "chunksize", "parse_dates")
 _FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
@@ -94,15 +98,18 @@ def load_csv(
         out with a warning that counts them (where labels or splits differ it still
         fails), or keep them.
     labels : {"auto", "text"}, default="auto"
-        "auto": labels of a column that holds whole numbers only are numbers; numbers
-        among texts are an error. "text": they are texts as they stand.
+        "auto": labels of a column that holds whole numbers only are numbers, unless
+        some have leading zeros; numbers among texts are an error, and so are two
+        spellings of one number, such as 1 and 1.0. "text": they are texts as they
+        stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
         Name of the data set. By default that of the file, or of its folder if the file
         is called "metadata.csv".
     read_options : mapping, optional
-        For ``pandas.read_csv``, such as ``{"sep": ";", "encoding": "latin-1"}``.
+        For ``pandas.read_csv``, such as ``{"sep": ";", "encoding": "latin-1"}``. What
+        types columns or iterates is not allowed.
 
     Returns
     -------
@@ -148,10 +155,12 @@ def load_csv(
     ):
         if value not in known:
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
+    if isinstance(extra, str):
+        raise ValueError(f"extra must be a list of columns, got {extra!r}: [{extra!r}]")
     path = Path(path).expanduser()
     column: str = image if image is not None else str(text)
     used = [column, target, *(c for c in (attribute, split, flags) if c), *extra]
-    table = read_table(path, used, options=read_options)
+    table = read_table(path, used, options=_read_options(read_options))
     table = _without_gaps(table, missing, path)
     X: Any
     if image is None:
@@ -160,7 +169,8 @@ def load_csv(
         base = path.parent if root is None else Path(root).expanduser()
         X, keep = image_paths(base, table[column], missing, path)
         X, table = X[keep], table[keep].reset_index(drop=True)
-    keep = _first_of_each(table, column, duplicates, path)
+    inputs = X if image is None else [os.path.normpath(name) for name in X]
+    keep = _first_of_each(table, inputs, column, duplicates, path)
     X, table = X[keep], table[keep].reset_index(drop=True)
     y = _labels(table, target, labels, path)
     if split is None:
@@ -189,6 +199,27 @@ def load_csv(
     )
 
 
+def _read_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what may be passed on to ``pandas.read_csv``."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"read_options must be names and values, got {given!r}")
+    known = inspect.signature(pd.read_csv).parameters
+    for name in given:
+        if name in _OURS:
+            raise ValueError(
+                f"read_options may not have {name!r}: all columns are read as texts, "
+                "one row a line; labels='text' keeps them so"
+            )
+        if name not in known:
+            raise ValueError(
+                f"read_options has {name!r}, which pandas.read_csv does not know."
+                f"{did_you_mean(name, known)}"
+            )
+    return dict(given)
+
+
 def _without_gaps(table: pd.DataFrame, missing: str, path: Path) -> pd.DataFrame:
     gaps = table.isna()
     bad = gaps.any(axis=1).to_numpy()
@@ -207,14 +238,15 @@ def _without_gaps(table: pd.DataFrame, missing: str, path: Path) -> pd.DataFrame
 
 
 def _first_of_each(
-    table: pd.DataFrame, column: str, duplicates: str, path: Path
+    table: pd.DataFrame, inputs: Any, column: str, duplicates: str, path: Path
 ) -> np.ndarray:
     """Flag the rows whose input no earlier row has, or all."""
+    spelt, table = table[column], table.assign(**{column: inputs})
     repeats = table.duplicated(subset=column).to_numpy()
     if duplicates == "keep" or not repeats.any():
         return np.ones(len(table), dtype=bool)
     first = int(np.argmax(repeats))
-    cell = str(table[column].iloc[first])
+    cell = str(spelt.iloc[first])
     message = (
         f"{repeats.sum()} of {len(table)} rows of {path} repeat the {column!r} of an "
         f"earlier row, first {cell[:60]!r}"
@@ -239,7 +271,11 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
         known = pd.Series(cells.unique())
         numeric = pd.to_numeric(known, errors="coerce").notna()
         if numeric.all():
-            return numbers(table, column, path)
+            values = numbers(table, column, path)
+            if known.str.match(r"[+-]?0[0-9]").any():  # codes, not numbers
+                return cells.to_numpy(dtype=str)
+            _check_one_spelling(known, column, path)
+            return values
         if numeric.any():
             raise ValueError(
                 f"column {column!r} of {path} mixes numbers and texts, such as "
@@ -247,3 +283,16 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
                 "the column, or take all for texts: labels='text'."
             )
     return cells.to_numpy(dtype=str)
+
+
+def _check_one_spelling(known: pd.Series, column: str, path: Path) -> None:
+    """Refuse two spellings of one number, which may or may not mean one label."""
+    first: dict[float, str] = {}
+    for cell, value in zip(known, pd.to_numeric(known), strict=True):
+        other = first.setdefault(value, cell)
+        if other != cell:
+            raise ValueError(
+                f"column {column!r} of {path} spells one number {other!r} and "
+                f"{cell!r}. Correct the column, or take them for two labels: "
+                "labels='text'"
+            )

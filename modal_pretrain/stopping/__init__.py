@@ -4,9 +4,10 @@ NumPy and scikit-learn only, for any classifier with `predict_proba`: modAL lear
 committees, pipelines, estimators. `predict_pool` gives what the functions take.
 """
 
+from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import Predictions, predict_pool
 from modal_pretrain.stopping._intervals import Estimate, wilson
-from modal_pretrain.stopping.audit import Audit, AuditResult, draw_audit
+from modal_pretrain.stopping.audit import Audit, draw_audit
 from modal_pretrain.stopping.forecast import Forecast, forecast_labels
 from modal_pretrain.stopping.rules import (
     Decision,

@@ -1,6 +1,8 @@
-"""Estimates of a mean that the designs of others come with, and of parts of a pool."""
+"""What an audit answers, and the estimators of other designs and of parts of a pool."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,28 @@ from numpy.typing import NDArray
 from modal_pretrain.stopping._intervals import Estimate, normal, wilson
 
 Floats = NDArray[np.float64]
+
+
+class AuditResult(NamedTuple):
+    """What an audit says about a model.
+
+    Parameters
+    ----------
+    accuracy : Estimate
+        Of the pool's rows that are not taught.
+    recall : dict
+        Class -> `Estimate`, or None where no audited row is of the class.
+    """
+
+    accuracy: Estimate
+    recall: dict[Any, Estimate | None]
+
+    def __str__(self) -> str:
+        low, high = (f"{100 * v:.0f}" for v in self.accuracy[1:3])
+        return (
+            f"accuracy {100 * self.accuracy.value:.0f} % ({low} to {high} %) by "
+            f"{self.accuracy.n} audit labels"
+        )
 
 
 def difference(

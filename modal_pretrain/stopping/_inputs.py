@@ -178,6 +178,13 @@ def check_labels(
     return columns
 
 
+def check_bounds(bounds: Any) -> tuple[float, float]:
+    """Return the least and the largest value of a metric."""
+    if np.shape(bounds) != (2,) or not bounds[0] < bounds[1]:
+        raise ValueError(f"bounds must be (low, high) with low < high, got {bounds!r}.")
+    return float(bounds[0]), float(bounds[1])
+
+
 def in_bounds(
     values: Any, n: int, low: float, high: float, name: str
 ) -> NDArray[np.float64]:

@@ -145,11 +145,13 @@ class ErrorCurves:
 class Sample(NamedTuple):
     """The rows of a draw, and every row's chance to be among them.
 
-    Rows of earlier draws stand first; their chance is 1.
+    Rows of earlier draws stand first; their chance is 1. `size` rows could be drawn;
+    some of them may have been taught since.
     """
 
     rows: NDArray[np.intp]
     inclusion: Floats
+    size: int
 
 
 def parts(samples: Sequence[Sample]) -> list[float]:
@@ -201,14 +203,16 @@ def score_interval(
     spread = np.tensordot(weight, of_bins, 1)
     spread *= 1 - spread
     off, variance = np.zeros(len(_MEANS)), np.zeros(len(_MEANS))
-    for (drawn, inclusion), part in zip(samples, parts(samples), strict=True):
+    for (drawn, inclusion, size), part in zip(samples, parts(samples), strict=True):
         k = len(drawn)
-        each = part / (inclusion[drawn] * n)
+        each = part / (inclusion[drawn] * size)
         off += each @ values[:k] - chance[:, :k] @ each
         odds_against = np.zeros(n)
         some = inclusion > 0
         odds_against[some] = 1 / inclusion[some] - 1
-        variance += part**2 / n**2 * (spread @ curves.in_bins(odds_against))
+        # Rows taken since stand for as much as those that are left.
+        share = part**2 / (size * n)
+        variance += share * (spread @ curves.in_bins(odds_against))
     value = float(np.interp(0, -off, _MEANS))
     if not values.any() or values.all():
         value = float(values[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from modal_pretrain._checks import Number, OneOf, Whole, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping import _estimators as estimators
 from modal_pretrain.stopping._designs import draw_rows
+from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import (
     Predictions,
     as_predictions,
+    check_bounds,
     check_labels,
     check_rows,
     in_bounds,
@@ -35,28 +37,6 @@ _RULES = {
     "design": OneOf(DESIGNS),
     "unknown": OneOf(("error", "wrong")),
 }
-
-
-class AuditResult(NamedTuple):
-    """What an audit says about a model.
-
-    Parameters
-    ----------
-    accuracy : Estimate
-        Of the pool's rows that are not taught.
-    recall : dict
-        Class -> `Estimate`, or None where no audited row is of the class.
-    """
-
-    accuracy: Estimate
-    recall: dict[Any, Estimate | None]
-
-    def __str__(self) -> str:
-        low, high = (f"{100 * v:.0f}" for v in self.accuracy[1:3])
-        return (
-            f"accuracy {100 * self.accuracy.value:.0f} % ({low} to {high} %) by "
-            f"{self.accuracy.n} audit labels"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +124,12 @@ class Audit:
         # Of the whole pool this draw has the earlier rows for certain.
         rows = np.concatenate([self.rows, new.rows])
         new.inclusion[self.rows] = 1
+        size = len(now.proba) - len(taught_now)
         return replace(
             self,
             predictions=now,
             taught=taught_now,
-            draws=(*self.draws, Sample(rows, new.inclusion)),
+            draws=(*self.draws, Sample(rows, new.inclusion, size)),
         )
 
     def estimate(
@@ -279,22 +260,15 @@ class Audit:
         ValueError
             If there is not one finite value for each row, or one is out of bounds.
         """
-        low, high = bounds
-        if not low < high:
-            raise ValueError(
-                f"bounds must be (low, high) with low < high, got {bounds}."
-            )
+        low, high = check_bounds(bounds)
         n = len(self.predictions.proba)
         scaled = in_bounds(values, len(self.rows), low, high, "values")
         guess = np.full(n, 0.5)
         if expected is not None:
             guess = in_bounds(expected, n, low, high, "expected")
         found = self._mean(scaled, guess, taught, confidence)
-        ends = {
-            key: low + (high - low) * getattr(found, key)
-            for key in ("value", "low", "high")
-        }
-        return found._replace(**ends)
+        value, first, last = (low + (high - low) * share for share in found[:3])
+        return found._replace(value=value, low=first, high=last)
 
     def _mean(
         self,
@@ -330,7 +304,9 @@ class Audit:
                 values, guess[there], place, chance[there], confidence
             )
         place = np.cumsum(there) - 1
-        samples = [Sample(place[d.rows], d.inclusion[there]) for d in self.draws]
+        samples = [
+            Sample(place[d.rows], d.inclusion[there], d.size) for d in self.draws
+        ]
         found = score_interval(ErrorCurves(guess[there]), samples, values, confidence)
         return Estimate(*found, n, "weighted score")
 
@@ -406,4 +382,5 @@ def draw_audit(
     check_parameters({"budget": budget, "design": design}, _RULES)
     away = check_rows("taught", taught, len(now.proba))
     drawn = draw_rows(now, budget, design, away, as_generator(random_state))
-    return Audit(now, (Sample(drawn.rows, drawn.inclusion),), drawn.design, away)
+    first = Sample(drawn.rows, drawn.inclusion, len(now.proba) - len(away))
+    return Audit(now, (first,), drawn.design, away)

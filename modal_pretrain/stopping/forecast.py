@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 from modal_pretrain._checks import Number, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
+from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._intervals import Estimate
-from modal_pretrain.stopping.audit import AuditResult
 
 Floats = NDArray[np.float64]
 

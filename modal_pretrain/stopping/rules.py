@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import as_predictions
 from modal_pretrain.stopping._intervals import Estimate
-from modal_pretrain.stopping.audit import AuditResult
 
 _RULES = {
     "threshold": Number(above=0, most=1),
@@ -88,14 +88,31 @@ def stable_predictions(
             "history must hold, for each round, the predicted labels of the same rows, "
             f"got shapes {[r.shape for r in rounds]}."
         )
-    if len(rounds) <= window:
+    kappas = [agreement(a, b) for a, b in pairwise(rounds[-window - 1 :])]
+    return settled_agreement(kappas, threshold=threshold, window=window)
+
+
+def settled_agreement(
+    kappas: Sequence[float], *, threshold: float = 0.99, window: int = 3
+) -> Decision:
+    """Decide as `stable_predictions`, by the `agreement` of successive models.
+
+    Parameters
+    ----------
+    kappas : sequence of float
+        One a round but the first.
+    threshold, window
+        As in `stable_predictions`.
+
+    Returns
+    -------
+    Decision
+    """
+    if len(kappas) < window:
         return Decision(
-            False,
-            f"{len(rounds)} of the {window + 1} rounds that this rule looks at",
-            {"kappa": float("nan")},
+            False, _too_early(len(kappas) + 1, window), {"kappa": float("nan")}
         )
-    last = rounds[-window - 1 :]
-    kappa = float(np.mean([_kappa(a, b) for a, b in pairwise(last)]))
+    kappa = float(np.mean(kappas[-window:]))
     stop = kappa >= threshold
     what = f"the last {window + 1} models agree" if stop else "predictions still change"
     return Decision(
@@ -133,19 +150,36 @@ def stable_error(
     check_parameters({"tolerance": tolerance, "window": window}, _RULES)
     last = [as_predictions(p, name="history") for p in history[-window - 1 :]]
     errors = [float(p.error.mean()) for p in last]
+    return settled_error(errors, tolerance=tolerance, window=window)
+
+
+def settled_error(
+    errors: Sequence[float], *, tolerance: float = 0.005, window: int = 3
+) -> Decision:
+    """Decide as `stable_error`, by the error that each model expects of itself.
+
+    Parameters
+    ----------
+    errors : sequence of float
+        One a round: the mean of 1 minus the largest probability.
+    tolerance, window
+        As in `stable_error`.
+
+    Returns
+    -------
+    Decision
+    """
     if len(errors) <= window:
-        return Decision(
-            False,
-            f"{len(errors)} of the {window + 1} rounds that this rule looks at",
-            {"expected_error": errors[-1] if errors else np.nan, "change": np.nan},
-        )
-    change = max(errors) - min(errors)
-    stop = change <= tolerance
+        now = errors[-1] if errors else float("nan")
+        figures = {"expected_error": now, "change": float("nan")}
+        return Decision(False, _too_early(len(errors), window), figures)
+    last = errors[-window - 1 :]
+    change = max(last) - min(last)
     return Decision(
-        stop,
-        f"the expected error, {100 * errors[-1]:.1f} %, moved by {100 * change:.1f} "
+        bool(change <= tolerance),
+        f"the expected error, {100 * last[-1]:.1f} %, moved by {100 * change:.1f} "
         f"points in {window} rounds (allowed {100 * tolerance:.1f})",
-        {"expected_error": errors[-1], "change": change},
+        {"expected_error": last[-1], "change": change},
     )
 
 
@@ -189,13 +223,29 @@ def good_enough(
     )
 
 
-def _kappa(a: np.ndarray, b: np.ndarray) -> float:
-    """Cohen's kappa; two models that both predict one class only agree fully."""
+def agreement(a: Any, b: Any) -> float:
+    """Return Cohen's kappa; two models that both predict one class only agree fully.
+
+    Parameters
+    ----------
+    a, b : array-like of shape (n,)
+        Predicted labels of the same rows.
+
+    Returns
+    -------
+    float
+        At most 1.
+    """
+    a, b = np.asarray(a), np.asarray(b)
     labels, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
     first, second = codes[: len(a)], codes[len(a) :]
     shares = [np.bincount(c, minlength=len(labels)) / len(a) for c in (first, second)]
     chance, agree = float(shares[0] @ shares[1]), float(np.mean(first == second))
     return 1.0 if chance == 1 else (agree - chance) / (1 - chance)
+
+
+def _too_early(rounds: int, window: int) -> str:
+    return f"{rounds} of the {window + 1} rounds that this rule looks at"
 
 
 def _whole(share: float) -> str:

@@ -166,7 +166,7 @@ class BaseClassifier(ExceptionsNet):
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
         examples = self.modality.examples(source, encoder, y)
-        dtype = self._dtype(training=y is not None)
+        dtype = self._dtype(y is not None)
         return staged(examples, self.module_, dtype, keep=self.cache is not None)
 
     def _build_head(
@@ -271,13 +271,7 @@ class BaseClassifier(ExceptionsNet):
 
     def _dtype(self, training: bool) -> torch.dtype:
         """Return what the backbone computes in."""
-        device = self._device()
-        dtype = resolve_precision(self.precision, device)
-        # Measured: CPUs gain nothing from reduced precision when they train, and
-        # float16 gradients would need scaling.
-        if training and (device.type == "cpu" or dtype == torch.float16):
-            return torch.float32
-        return dtype
+        return resolve_precision(self.precision, self._device(), training=training)
 
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, float32 (n, d), before `fit` too."""

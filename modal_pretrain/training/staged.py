@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.fx import GraphModule
 
-from modal_pretrain.backbones.split import Flat, Split, modes_kept, split
+from modal_pretrain.backbones.split import Flat, Split, split, twin_of
 from modal_pretrain.cache.memory import EmbeddingCache
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
@@ -188,10 +189,14 @@ def _cut_of(network: PretrainedNetwork, examples: RawSet) -> Split | None:
 
 def _steady(network: PretrainedNetwork, cut: Split, sample: torch.Tensor) -> bool:
     """Say whether the frozen stages compute the same while the network trains."""
-    with modes_kept(network), torch.no_grad():
-        expected = cut.front(sample)
-        network.train()
+    twin = twin_of(network)
+    assert isinstance(twin, PretrainedNetwork)
+    front = GraphModule(twin.backbone, cut.front.graph)
+    with torch.no_grad():
+        twin.eval()
+        expected = front(sample)
+        twin.train()
         norms = (nn.modules.batchnorm._BatchNorm,)
-        if any(isinstance(m, norms) and m.training for m in cut.front.modules()):
+        if any(isinstance(m, norms) and m.training for m in front.modules()):
             return False
-        return torch.equal(cut.front(sample), expected)
+        return torch.equal(front(sample), expected)

@@ -83,13 +83,28 @@ def test_rows_come_back_as_they_were(layout):
             assert cut.front(sample).dtype == restored.dtype == torch.bfloat16
 
 
-def test_modes_are_left_as_they_were():
+def test_the_network_itself_is_left_alone(monkeypatch):
+    # Other threads may predict with it meanwhile.
     net = network("resnet10t", 1)
-    net.backbone.train()
-    net.backbone.layer1.eval()
-    before = [module.training for module in net.backbone.modules()]
-    assert split(net.backbone, sample_of()) is not None
-    assert [module.training for module in net.backbone.modules()] == before
+    inside = {id(module) for module in net.modules()}
+    touched = []
+
+    def noted(name):
+        original = getattr(nn.Module, name)
+
+        def call(self, *args, **kwargs):
+            touched.extend([name] if id(self) in inside else [])
+            return original(self, *args, **kwargs)
+
+        return call
+
+    for name in ("train", "eval"):
+        monkeypatch.setattr(nn.Module, name, noted(name))
+    cut = split(net.backbone, sample_of())
+    assert cut is not None
+    assert touched == []
+    # The halves are made of its modules, so that modes set later count for them.
+    assert {id(m) for m in cut.rest.layer4.modules()} <= inside
 
 
 class Two(nn.Module):

@@ -180,10 +180,64 @@ def test_csv_labels_as_texts(table):
         load_csv(table, **COLUMNS)
     assert load_csv(table, **COLUMNS, labels="text").y[0] == "007"
     table.write_text(CSV.replace(",cat", ",007").replace(",dog", ",8.0"))
+    assert load_csv(table, **COLUMNS).y.tolist() == ["007", "007", "8.0", "8.0", "007"]
+    table.write_text(CSV.replace(",cat", ",7").replace(",dog", ",8.0"))
     assert load_csv(table, **COLUMNS).y.tolist() == [7, 7, 8, 8, 7]
     table.write_text(CSV.replace(",cat", ",0.5").replace(",dog", ",8"))
     with pytest.raises(ValueError, match="must hold whole numbers; row 1"):
         load_csv(table, **COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "1.0"), ("1000", "1e3"), ("1", "+1"), ("1.0", "1.00")]
+)
+def test_csv_two_spellings_of_one_number(table, one, other):
+    table.write_text(CSV.replace(",cat", f",{one}").replace(",dog", f",{other}"))
+    with pytest.raises(ValueError, match=r"'kind' of .* spells one number"):
+        load_csv(table, **COLUMNS)
+    assert set(load_csv(table, **COLUMNS, labels="text").y) == {one, other}
+
+
+def test_csv_leading_zeros_are_kept(table):
+    table.write_text(CSV.replace(",cat", ",01").replace(",dog", ",1"))
+    assert load_csv(table, **COLUMNS).class_names == ("01", "1")
+
+
+def test_csv_two_columns_of_one_name(table):
+    table.write_text(CSV.replace("file,kind", "kind,kind"))
+    with pytest.raises(ValueError, match="has 2 columns 'kind'"):
+        load_csv(table, **{**COLUMNS, "image": "kind"})
+    # Not pandas' own name for the second, and no matter where nobody asks for it.
+    table.write_text(CSV.replace("\n", ",x\n").replace("part,user,x", "part,user,user"))
+    assert len(load_csv(table, **COLUMNS)) == 5
+    with pytest.raises(ValueError, match=r"has no column 'user\.1'"):
+        load_csv(table, **COLUMNS, extra=["user.1"])
+
+
+def test_csv_one_picture_under_two_spellings(table):
+    table.write_text(CSV.replace("b.png,cat", "./a.png,cat"))
+    with pytest.raises(ValueError, match=r"1 of 5 rows .* repeat the 'file'"):
+        load_csv(table, **COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"test_size": "a"}, "test_size must be a finite number of at least 0 .* 'a'"),
+        ({"test_size": 1.5}, "test_size must be"),
+        ({"validation_size": None}, "validation_size must be"),
+        ({"test_size": 0.6, "validation_size": 0.5}, "together less than 1"),
+        ({"read_options": {"sepp": ";"}}, "read_options has 'sepp'.* mean 'sep'"),
+        ({"read_options": {"dtype": int}}, "read_options may not have 'dtype'"),
+        ({"read_options": "sep"}, "read_options must be names and values"),
+        ({"extra": "user"}, r"extra must be a list .* \['user'\]"),
+    ],
+)
+def test_csv_parameters_are_named(table, kwargs, match):
+    given = {key: value for key, value in COLUMNS.items() if key != "split"}
+    given.pop("split_names", None)
+    with pytest.raises(ValueError, match=match):
+        load_csv(table, **{**given, **kwargs})
 
 
 def test_csv_keeps_long_numbers_apart(table):

@@ -202,6 +202,7 @@ def test_missing_file_is_named(make_encoder, paths):
 def test_device_auto(monkeypatch, cuda, mps, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr("modal_pretrain.backbones.device._check_computes", id)
     assert resolve_device("auto") == torch.device(expected)
     assert resolve_device("cpu") == resolve_device(torch.device("cpu"))
     for given, there in (("cuda:1", cuda), ("mps", mps)):
@@ -241,6 +242,21 @@ def test_pytorch_without_the_probes_computes_in_float32(monkeypatch):
     assert resolve_precision("auto", torch.device("cpu")) == torch.float32
 
 
+@pytest.mark.parametrize(
+    "precision, device, expected",
+    [
+        ("bfloat16", "cpu", torch.float32),
+        ("float16", "cpu", torch.float32),
+        ("float16", "cuda", torch.float32),
+        ("bfloat16", "cuda", torch.bfloat16),
+        ("float32", "cuda", torch.float32),
+    ],
+)
+def test_precision_in_training(precision, device, expected):
+    device = torch.device(device)
+    assert resolve_precision(precision, device, training=True) == expected
+
+
 @pytest.mark.parametrize("precision", ["f8", None, 32, torch.float32])
 def test_bad_precision(make_encoder, pictures, precision):
     with pytest.raises(ValueError, match="precision must be 'auto', 'float32', "):
@@ -270,7 +286,7 @@ def test_bad_numbers(make_encoder, pictures, name, value):
 
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_progress_bar(make_encoder, pictures, monkeypatch, capfd, verbose):
-    monkeypatch.setattr(progress, "_PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr("modal_pretrain._progress.EVERY", 0.0)
     make_encoder(verbose=verbose, cache=None).fit(pictures).transform(pictures)
     out, err = capfd.readouterr()
     assert out == ""
@@ -293,7 +309,7 @@ def bars(monkeypatch):
         def close(self):
             self.closed = True
 
-    monkeypatch.setattr(progress, "tqdm", Bar)
+    monkeypatch.setattr(progress, "progress_bar", Bar)
     return made
 
 

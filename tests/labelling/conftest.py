@@ -1,6 +1,10 @@
 """Small pools to label, with a model that needs no network and no time."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -72,8 +76,9 @@ def accuracy(session, y):
 class Client:
     """Speaks HTTP to a page as a browser, or somebody else, would."""
 
-    def __init__(self, server):
-        found = urlsplit(server.address)
+    def __init__(self, address):
+        self.address = address
+        found = urlsplit(address)
         self.host, self.path = found.netloc, found.path
         self.origin = f"http://{self.host}"
 
@@ -130,10 +135,49 @@ def serve():
         server = PageServer(session, **params)
         server.start()
         servers.append(server)
-        client = Client(server)
-        client.address = server.address
-        return client
+        return Client(server.address)
 
     yield serve
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def command():
+    """Run ``modal-pretrain label``; ended after the test, however that ends."""
+    started = []
+
+    def run(*arguments):
+        python = [sys.executable, "-W", "ignore", "-m", "modal_pretrain"]
+        process = subprocess.Popen(
+            [*python, "label", *map(str, arguments), "--no-browser"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until_address(process):
+    """Return what a command has said when its page is there, and the address."""
+    said = ""
+    for line in process.stdout:
+        said += line
+        if found := re.search(r"http://\S+", line):
+            return said, found[0]
+    raise AssertionError(process.stderr.read())
+
+
+def interrupt(process):
+    """End a command with Ctrl-C; return what it has to say."""
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    return said

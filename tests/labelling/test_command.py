@@ -1,64 +1,35 @@
 """``modal-pretrain label``: starts, serves, ends with Ctrl-C, goes on."""
 
 import re
-import signal
-import subprocess
 import sys
-from types import SimpleNamespace
 
 import joblib
 import pandas as pd
 import pytest
 
 from modal_pretrain.cli.main import main
-from tests.labelling.conftest import Client
+from tests.labelling.conftest import Client, interrupt, until_address
 
 pytest.importorskip("uvicorn")
 
 
-def run(*arguments):
-    command = [sys.executable, "-W", "ignore", "-m", "modal_pretrain", "label"]
-    return subprocess.Popen(
-        [*command, *map(str, arguments), "--no-browser"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def until_address(process):
-    said = ""
-    for line in process.stdout:
-        said += line
-        if found := re.search(r"http://\S+", line):
-            return said, Client(SimpleNamespace(address=found[0]))
-    raise AssertionError(process.stderr.read())
-
-
-def end(process):
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert errors == ""
-    return said
-
-
-def test_from_the_first_picture_to_the_model(folder, truth):
+def test_from_the_first_picture_to_the_model(folder, truth, command):
     (folder / "079.png").unlink()
     arguments = (folder, "--classes", "circle", "square", "--image-size", 32)
-    with run(*arguments) as process:
-        said, page = until_address(process)
-        assert "79 pictures, 0 labelled in" in said
-        for _ in range(14):
-            row = page.get("api/state?n=1")[1]["questions"][0]["row"]
-            assert page.send("GET", f"picture/1280/{row}")[0] == 200
-            said = {"rows": [row], "label": truth(row)}
-            assert page.post("api/answer", said)[0] == 200
-        with run(*arguments) as second:
-            _, errors = second.communicate(timeout=120)
-            assert second.returncode == 2
-            assert "another process is labelling with" in errors
-        said = end(process)
+    process = command(*arguments)
+    said, address = until_address(process)
+    page = Client(address)
+    assert "79 pictures, 0 labelled in" in said
+    for _ in range(14):
+        row = page.get("api/state?n=1")[1]["questions"][0]["row"]
+        assert page.send("GET", f"picture/1280/{row}")[0] == 200
+        said = {"rows": [row], "label": truth(row)}
+        assert page.post("api/answer", said)[0] == 200
+    second = command(*arguments)
+    _, errors = second.communicate(timeout=120)
+    assert second.returncode == 2
+    assert "another process is labelling with" in errors
+    said = interrupt(process)
     assert f"14 labels in {folder}-labels.csv" in said
     assert "The same command goes on from here." in said
     out = folder.with_name("pictures-labelled")
@@ -69,24 +40,23 @@ def test_from_the_first_picture_to_the_model(folder, truth):
     exec(code, {"paths": paths})
     assert set(joblib.load(out / "model.joblib").predict(paths)) <= {"circle", "square"}
     (folder / "000.png").unlink()
-    with run(*arguments) as process:
-        said, page = until_address(process)
-        assert "78 pictures, 1" in said
-        assert page.get("api/state")[1]["progress"]["labelled"] >= 13
-        end(process)
+    process = command(*arguments)
+    said, address = until_address(process)
+    assert "78 pictures, 1" in said
+    assert Client(address).get("api/state")[1]["progress"]["labelled"] >= 13
+    interrupt(process)
 
 
-def test_texts(tmp_path):
+def test_texts(tmp_path, command):
     pytest.importorskip("transformers")
     table = tmp_path / "texts.csv"
     table.write_text("review,stars\n" + "".join(f"text {k},{k}\n" for k in range(9)))
-    with run("--text", table, "--column", "review", "--classes", "good") as process:
-        said, page = until_address(process)
-        assert "9 texts, 0 labelled" in said
-        state = page.get("api/state?n=9")[1]
-        texts = {question["text"] for question in state["questions"]}
-        assert texts == {f"text {k}" for k in range(9)}
-        assert "0 labels in" in end(process)
+    process = command("--text", table, "--column", "review", "--classes", "good")
+    said, address = until_address(process)
+    assert "9 texts, 0 labelled" in said
+    state = Client(address).get("api/state?n=9")[1]
+    assert {q["text"] for q in state["questions"]} == {f"text {k}" for k in range(9)}
+    assert "0 labels in" in interrupt(process)
 
 
 @pytest.mark.parametrize(

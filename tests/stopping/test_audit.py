@@ -215,6 +215,8 @@ def test_bad_labels():
         audit.estimate(y[audit.rows], proba[:10])
     with pytest.raises(ValueError, match="within bounds"):
         audit.mean(np.full(20, 3.0))
+    with pytest.raises(ValueError, match=r"bounds must be \(low, high\)"):
+        audit.mean(np.zeros(20), bounds=(1, 0))
 
 
 def test_designs_of_one_draw_cannot_be_extended():

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from modal_pretrain.benchmark.report.claims import claims, lead, protocol
+from modal_pretrain.benchmark.report.stopping import audits, stops
 from modal_pretrain.benchmark.report.summary import Summary
 from modal_pretrain.benchmark.report.tables import (
     MAIN,
@@ -87,6 +88,7 @@ def markdown(summaries: Iterable[Summary]) -> str:
         parts.append(to_markdown(s.table))
         if s.levels:
             parts.append(markdown_table(saved(s)))
+        parts += [markdown_table(table) for table in (stops(s), audits(s)) if table]
         parts.append(
             "\n".join(
                 f"- **{plain(claim)}**: {plain(found)}." for claim, found in claims(s)

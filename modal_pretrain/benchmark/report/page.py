@@ -24,6 +24,7 @@ from modal_pretrain.benchmark.report.charts import (
 )
 from modal_pretrain.benchmark.report.claims import claims, lead, protocol
 from modal_pretrain.benchmark.report.markdown import markdown
+from modal_pretrain.benchmark.report.stopping import audits, stops
 from modal_pretrain.benchmark.report.style import sheet
 from modal_pretrain.benchmark.report.summary import Summary, summary
 from modal_pretrain.benchmark.report.svg import to_svg
@@ -149,6 +150,8 @@ def _section(s: Summary) -> dict[str, Any]:
         "seed": config.seeds[0],
         "attribute": s.data["attribute_name"],
         "groups": _group_figures(s),
+        "stops": stops(s),
+        "audits": audits(s),
         "probes": probes(s) if s.probes else None,
         "calibration": _figures(calibration, models),
         "results": results(s.table, LAST_ROUND, s),

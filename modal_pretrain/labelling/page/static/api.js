@@ -2,6 +2,17 @@
 // that an undo takes back what was answered before it.
 
 let last = Promise.resolve();
+let sending = 0;
+
+function count(by) {
+  sending += by;
+  document.body.ariaBusy = String(sending > 0);
+}
+
+// What is on its way should arrive before the page goes.
+addEventListener("beforeunload", (event) => {
+  if (sending) event.preventDefault();
+});
 
 async function call(path, options) {
   let reply;
@@ -39,7 +50,8 @@ export function post(name, said, apart = false) {
       body: JSON.stringify(said),
     });
   if (apart) return send();
-  const sent = last.then(send, send);
+  count(1);
+  const sent = last.then(send, send).finally(() => count(-1));
   last = sent.catch(() => {});
   return sent;
 }

@@ -54,6 +54,7 @@ export class Grid {
     const tile = this.tiles[place];
     if (!tile) return;
     this.choose(place, place, !chosen(tile));
+    this.roam(place, true);
     this.last = place;
   }
 
@@ -78,8 +79,8 @@ export class Grid {
     const place = this.tiles.indexOf(event.target.closest(".tile"));
     if (place < 0 || event.button) return;
     event.preventDefault();
-    this.roam(place, true);
     if (event.shiftKey) {
+      this.roam(place, true);
       this.choose(this.last, place, true);
       return;
     }

@@ -1,0 +1,129 @@
+"""``modal-pretrain compare``: which backbone and size suit one's own labels."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain.cli.stop import STOP
+from modal_pretrain.datasets._folders import ENDINGS, pictures_below
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand and its flags."""
+    parser = commands.add_parser(
+        "compare",
+        help="find the backbone and size that suit your labels",
+        description="Cross-validate backbones on the pictures that are labelled: "
+        "accuracy with its interval, seconds for 1,000 pictures, and which to take.",
+    )
+    add = parser.add_argument
+    add("folder", type=Path, help="pictures; without --labels, in a folder per class")
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="CSV file, such as modal-pretrain label writes",
+    )
+    add(
+        "--columns",
+        nargs=2,
+        default=("item", "label"),
+        metavar=("FILE", "LABEL"),
+        help="its columns with paths below the folder, and labels (item label)",
+    )
+    add("--group", metavar="COLUMN", help="also tell the worst group of this column")
+    add(
+        "--backbone",
+        nargs="+",
+        metavar="NAME[@PX]",
+        help="candidates (those whose weights are installed as packages)",
+    )
+    add("--folds", type=int, default=5, metavar="N", help="of the cross-validation (5)")
+    parser.set_defaults(do=compare)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Read the labels, compare, and write the table."""
+    if not args.folder.is_dir():
+        raise ValueError(f"there is no folder {args.folder}.")
+    if args.labels is None:
+        if args.group is not None:
+            raise ValueError("--group names a column of --labels; give that as well.")
+        X, y = _folder_per_class(args.folder)
+        groups = None
+    else:
+        X, y, groups = _labelled(args.folder, args.labels, args.columns, args.group)
+    with STOP.importing():
+        from modal_pretrain import comparison
+    candidates = None if args.backbone is None else _candidates(args.backbone)
+    found = comparison.compare(
+        X, y, candidates, groups=groups, cv=args.folds, verbose=1
+    )
+    sys.stdout.write(f"{len(y)} labels of {len(np.unique(y))} classes\n\n{found}\n")
+
+
+def _candidates(names: list[str]) -> dict[str, Any]:
+    from modal_pretrain.classifier import PretrainedClassifier
+
+    found = {}
+    for name in names:
+        backbone, _, size = name.partition("@")
+        if size and not size.isdecimal():
+            raise ValueError(
+                f"--backbone {name!r}: write pixels after @, as in NAME@96."
+            )
+        shown = f"{backbone} at {size + ' px' if size else 'its own size'}"
+        found[shown] = PretrainedClassifier(
+            backbone, image_size=int(size) if size else None
+        )
+    return found
+
+
+def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    paths = pictures_below(folder)
+    labels = [Path(path).relative_to(folder).parts[0] for path in paths]
+    inside = [len(Path(path).relative_to(folder).parts) > 1 for path in paths]
+    if not paths or not all(inside):
+        raise ValueError(
+            f"without --labels, {folder} must hold a folder of pictures per class "
+            f"({', '.join(ENDINGS)})."
+        )
+    return np.array([str(path) for path in paths]), np.array(labels)
+
+
+def _labelled(
+    folder: Path, file: Path, columns: tuple[str, str], group: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    import pandas as pd
+
+    item, label = columns
+    try:
+        table = pd.read_csv(file, dtype=str, encoding="utf-8-sig")
+    except (UnicodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{file} is no CSV file that can be read: {error}") from error
+    for column in (item, label, *([] if group is None else [group])):
+        if column not in table.columns:
+            raise ValueError(
+                f"{file} has no column {column!r}, only {', '.join(table.columns)}. "
+                "Name them with --columns FILE LABEL."
+            )
+    # A label file grows: the last line of an item counts.
+    table = table.drop_duplicates(item, keep="last").dropna(subset=[item, label])
+    if table.empty:
+        raise ValueError(f"{file} holds no label.")
+    paths = [folder / name for name in table[item]]
+    gone = [path for path in paths if not path.is_file()]
+    if gone:
+        raise ValueError(
+            f"{file} names {len(gone)} files that are not in {folder}, first "
+            f"{gone[0]}. Give the folder that the paths are relative to."
+        )
+    groups = None
+    if group is not None:
+        groups = (table[label] + " / " + table[group].fillna("unknown")).to_numpy(str)
+    return np.array(list(map(str, paths))), table[label].to_numpy(str), groups

@@ -1,0 +1,118 @@
+"""Audits in the benchmark: beside the loop, left out of the pool, resumed."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from modal_pretrain.benchmark import BenchmarkConfig, run
+from modal_pretrain.benchmark.auditing import Auditor
+from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.runner import open_stores
+from modal_pretrain.stopping import draw_audit, predict_pool
+from tests.benchmark.test_loop import unit, without_seconds
+
+
+def audited(data, *, apart, done=(), rounds=5):
+    auditor = Auditor(data, 12, apart=apart, seed=3)
+    return unit(data, auditor=auditor, rounds=rounds, done=done)
+
+
+def acquired(records):
+    return [record["acquired"] for record in records]
+
+
+def test_audits_beside_the_loop_change_nothing(tabular):
+    plain, found = unit(tabular, rounds=5), audited(tabular, apart=False)
+    extra = {"audit", "kappa", "expected_error", "stops", "forecast"}
+    kept = [{k: v for k, v in r.items() if k not in extra} for r in found]
+    assert without_seconds(kept) == without_seconds(plain)
+    for record in found:
+        audit = record["audit"]
+        assert len(audit["rows"]) == 12 and not audit["apart"]
+        assert 0 <= audit["low"] <= audit["value"] <= audit["high"] <= 1
+    rows = {tuple(r["audit"]["rows"]) for r in found}
+    assert len(rows) == len(found)  # another audit each round
+
+
+def test_audits_apart_stay_out_of_the_pool(tabular):
+    found = audited(tabular, apart=True, rounds=20)
+    rows = found[0]["audit"]["rows"]
+    assert all(record["audit"]["rows"] == rows for record in found)
+    asked = np.concatenate(acquired(found))
+    assert not np.isin(rows, asked).any()
+    assert len(asked) + len(rows) == 60  # until the pool ran out
+
+
+def test_record_by_hand(tabular):
+    record = audited(tabular, apart=False, rounds=0)[0]
+    train = np.flatnonzero(tabular.split == "train")
+    taught = np.arange(4)
+    model = LogisticRegression().fit(tabular.X[:4], tabular.y[:4])
+    left = np.setdiff1d(train, taught)
+    truth = np.mean(model.predict(tabular.X[left]) == tabular.y[left])
+    assert record["audit"]["truth"] == pytest.approx(truth, abs=1e-6)
+    audit = draw_audit(
+        predict_pool(model, tabular.X[train]),
+        12,
+        taught=taught,
+        random_state=np.random.SeedSequence([3, 0]),
+    )
+    assert record["audit"]["rows"] == train[audit.rows].tolist()
+    value = audit.estimate(tabular.y[train][audit.rows]).accuracy.value
+    assert record["audit"]["value"] == pytest.approx(value, abs=1e-6)
+    assert record["kappa"] is None and "forecast" not in record
+    assert record["stops"]["stable predictions"] is False
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("after", [1, 3])
+def test_resumed_run_is_the_same(tabular, apart, after):
+    whole = audited(tabular, apart=apart)
+    rest = audited(tabular, apart=apart, done=whole[:after])
+    assert without_seconds(rest) == without_seconds(whole[after:])
+
+
+def test_hash_and_file_without_an_audit_are_as_before(small):
+    plain, with_audit = small(), small(audit=10)
+    assert "audit" not in json.loads(plain.to_json())
+    assert plain.digest() == small(audit=0, audit_apart=False).digest()
+    assert len({plain.digest(), with_audit.digest(), small(audit=11).digest()}) == 3
+    assert BenchmarkConfig.from_json(with_audit.to_json()) == with_audit
+    assert BenchmarkConfig().digest() == "9ec888e29879"
+
+
+def test_settings_that_do_not_fit(small):
+    with pytest.raises(ValueError, match="needs an audit"):
+        small(audit_apart=True)
+    with pytest.raises(ValueError, match="audit must be a whole number of at least 0"):
+        small(audit=-1)
+
+
+def test_report_shows_where_rules_would_have_stopped(small, tmp_path):
+    config = small(audit=10, audit_apart=True, rounds=4, seeds=(0,))
+    run(config, tmp_path, verbose=0)
+    (store,) = open_stores(tmp_path)
+    records = store.load()  # and so they pass the checks of a reader
+    assert records["audit"].notna().all()
+    report = write_report(tmp_path, tmp_path / "out")
+    page = report.html.read_text(encoding="utf-8")
+    assert "Where each rule would have stopped" in page
+    assert "good enough, 90%" in report.markdown.read_text(encoding="utf-8")
+    plain = small(rounds=1, seeds=(0,))
+    run(plain, tmp_path / "plain", verbose=0)
+    page = write_report(tmp_path / "plain", tmp_path / "out").html
+    assert "Where each rule" not in page.read_text(encoding="utf-8")
+
+
+def test_damaged_audit_is_named(small, tmp_path):
+    config = small(audit=10, rounds=1, seeds=(0,), models=("pretrained",))
+    run(config, tmp_path, verbose=0)
+    (store,) = open_stores(tmp_path)
+    path = store.path(store.config.units()[0])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["audit"]["apart"] = 3
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ValueError, match="line 1 has audit="):
+        store.load()

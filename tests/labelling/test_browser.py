@@ -1,0 +1,296 @@
+"""The page in a real browser: by keyboard, many at once, reloaded, killed, resumed."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from modal_pretrain import PretrainedClassifier
+from modal_pretrain.datasets import make_shapes
+from tests.labelling.browser import Person, chromium
+from tests.labelling.conftest import interrupt, label, until_address
+
+KEYS = {"circle": "1", "square": "2"}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def person(browser, truth):
+    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    found = Person(context.new_page(), truth, KEYS)
+    yield found
+    context.close()
+    assert found.errors == []
+
+
+def test_keyboard_only(folder, start, serve, person, truth):
+    session = start(folder, tags=["red", "blue"])
+    page = person.open(serve(session, title="shapes").address).page
+    assert page.title().startswith("shapes")
+    person.label(3)
+    wrong = person.row()
+    person.press("2" if truth(wrong) == "circle" else "1")
+    person.press("u")
+    assert person.row() == wrong  # back, to be answered again
+    page.keyboard.press("Shift+Digit2")
+    assert page.locator("#tags button[aria-pressed=true]").text_content()[:4] == "blue"
+    person.label(1)
+    assert page.locator("#tags button[aria-pressed=true]").count() == 0
+    skipped = person.row()
+    person.press("s")
+    untold = person.row()
+    person.press("c")
+    person.settled()
+    labels = session.labels().set_index("row")
+    assert labels.loc[wrong, "label"] == truth(wrong)
+    assert labels["tag"].tolist() == ["", "", "", "blue"]
+    progress = session.progress()
+    assert (progress.skipped, progress.cannot_tell) == (1, 1)
+    # Looking ahead and back answers nothing.
+    first = person.row()
+    person.press("ArrowRight")
+    person.press("ArrowLeft")
+    assert person.row() == first
+    page.reload()
+    person.row()
+    person.label(8)
+    person.settled()
+    session.wait(60)
+    page.keyboard.press("w")
+    page.locator("#near figure").first.wait_for()
+    assert page.locator("#why").text_content()
+    page.keyboard.press("g")
+    page.locator("#guess").wait_for()
+    rows = set(session.labels()["row"])
+    assert len(rows) == 12 and rows.isdisjoint({skipped, untold})
+    assert session.labels().apply(lambda r: r.label == truth(r.row), axis=1).all()
+
+
+def test_many_at_once(folder, start, serve, person, truth):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("m")
+    tiles = page.locator(".tile")
+    tiles.nth(23).wait_for()
+    chosen = page.locator(".tile[aria-selected=true]")
+
+    def rows():
+        return [
+            int(image.get_attribute("src").split("/")[-1])
+            for image in chosen.locator("img").all()
+        ]
+
+    # By keys.
+    for _ in range(3):
+        page.keyboard.press("Space")
+        page.keyboard.press("ArrowRight")
+    assert chosen.count() == 3
+    page.keyboard.press("Escape")
+    assert chosen.count() == 0
+    # By click and shift-click.
+    tiles.nth(1).click()
+    tiles.nth(4).click(modifiers=["Shift"])
+    first = rows()
+    assert len(first) == 4
+    page.keyboard.press("1")
+    person.settled()
+    assert sorted(session.labels()["row"]) == sorted(first)
+    assert tiles.count() == 24 and chosen.count() == 0
+    # By drag.
+    places = [tiles.nth(k).bounding_box() for k in (0, 2)]
+    page.mouse.move(places[0]["x"] + 20, places[0]["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(places[1]["x"] + 20, places[1]["y"] + 20, steps=8)
+    page.mouse.up()
+    second = rows()
+    assert len(second) == 3
+    page.get_by_role("button", name="square").click()
+    person.settled()
+    assert session.progress().by_class == {"circle": 4, "square": 3}
+    page.keyboard.press("u")  # one answer, however many rows
+    person.settled()
+    assert session.progress().by_class == {"circle": 4, "square": 0}
+    page.keyboard.press("2")
+    assert "Choose some first" in page.locator("#notice").text_content()
+
+
+def test_export_and_new_words(folder, start, serve, person, tmp_path):
+    session = start(folder)
+    page = person.open(serve(session, out=tmp_path / "out").address).page
+    person.label(12)
+    page.locator("#new-class input").fill("star")
+    page.locator("#new-class input").press("Enter")
+    page.get_by_role("button", name="star").wait_for()
+    page.keyboard.press("t")
+    page.keyboard.type("red 1")  # digits in a field answer nothing
+    page.keyboard.press("Enter")
+    page.locator("#tags button[aria-pressed=true]").wait_for()
+    page.get_by_role("button", name="Write labels").click()
+    page.locator("#exported pre").wait_for(timeout=60_000)
+    assert session.classes[-1] == "star" and session.tags == ["red 1"]
+    assert len(pd.read_csv(tmp_path / "out" / "labels.csv")) == 12
+    assert joblib.load(tmp_path / "out" / "model.joblib")
+
+
+def test_names_are_not_html(folder, start, serve, person):
+    name = '<img src=x onerror="document.title=1">.png'
+    (folder / "000.png").rename(folder / name)
+    session = start(folder, classes=["<b>circle</b>", "square"])
+    (number,) = [row for row, found in enumerate(session.pool.names) if found == name]
+    session.ask(rows=[number])
+    session.answer(number, "<b>circle</b>")
+    page = person.open(serve(session, title="<i>t</i>").address).page
+    page.keyboard.press("u")
+    page.wait_for_function(
+        "() => document.querySelector('#name').textContent[0] === '<'"
+    )
+    assert page.locator("#name").text_content() == name
+    assert page.locator("#title").text_content() == "<i>t</i>"
+    assert page.locator("#classes b, #title i, #name img").count() == 0
+    assert page.title().startswith("<i>t</i>")
+
+
+def test_two_tabs(folder, start, serve, browser, truth):
+    session = start(folder)
+    address = serve(session).address
+    tabs = [
+        Person(browser.new_context().new_page(), truth, KEYS).open(address)
+        for _ in range(2)
+    ]
+    assert tabs[0].row() == tabs[1].row()
+    tabs[0].label(1)
+    tabs[0].settled()
+    tabs[1].press("2")
+    notice = tabs[1].page.locator("#notice")
+    notice.wait_for()
+    assert "answered meanwhile" in notice.text_content()
+    assert session.progress().labelled == 1
+    tabs[1].label(2)  # it goes on with others
+    tabs[1].settled()
+    assert session.progress().labelled == 3
+
+
+def test_a_picture_that_cannot_be_read(folder, start, serve, browser, truth):
+    session = start(folder)
+    bad = session.ask()[0].row
+    (folder / f"{bad:03}.png").write_bytes(b"no picture")
+    someone = Person(browser.new_context().new_page(), truth, KEYS)
+    someone.page.goto(serve(session).address)
+    assert someone.row() != bad
+    assert "can't be read" in someone.page.locator("#notice").text_content()
+
+
+def test_killed_and_resumed(folder, person, truth, command):
+    """60 labels by keyboard; after 25 the program is killed, and started again."""
+    arguments = (folder, "--classes", "circle", "square", "--image-size", 32)
+    process = command(*arguments)
+    person.open(until_address(process)[1]).label(25)
+    person.settled()
+    process.kill()
+    process.wait()
+    process = command(*arguments)
+    person.open(until_address(process)[1])
+    person.page.wait_for_function(
+        "() => document.querySelector('#total').textContent.startsWith('25')"
+    )
+    person.label(35)
+    person.settled()
+    person.page.goto("about:blank")
+    assert "60 labels in" in interrupt(process)
+    person.errors.clear()  # the first page noticed the end of its program
+    table = pd.read_csv(folder.with_name("pictures-labelled") / "labels.csv")
+    rows = table["item"].str[:3].astype(int)
+    assert len(set(rows)) == 60
+    assert table["label"].tolist() == [truth(row) for row in rows]
+
+
+def test_the_page_is_as_good_as_the_loop(tmp_path, start, serve, browser):
+    """60 labels of somebody who knows, through the page and in Python."""
+    data = make_shapes(n_train=300, n_test=200, random_state=1)
+    pool, test = data.subset("train"), data.subset("test")
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    for number, picture in enumerate(pool.X):
+        Image.fromarray(picture).save(folder / f"{number:03}.png")
+
+    def truth(row):
+        return str(pool.y[row])
+
+    def session(name):
+        estimator = PretrainedClassifier(image_size=48, device="cpu")
+        return start(folder, labels=tmp_path / name, estimator=estimator)
+
+    def score(labelled):
+        known = labelled.labels()
+        model = PretrainedClassifier(image_size=48, device="cpu")
+        rows = known["row"].to_numpy()
+        model.fit(pool.X[rows], known["label"].to_numpy(str))
+        return np.mean(model.predict(test.X) == test.y)
+
+    by_hand = label(session("loop.csv"), truth, 60)
+    on_page = session("page.csv")
+    context = browser.new_context()
+    someone = Person(context.new_page(), truth, KEYS).open(serve(on_page).address)
+    for _ in range(60):
+        on_page.wait(60)
+        someone.label(1)
+        someone.settled()
+    assert on_page.progress().labelled == 60 == by_hand.progress().labelled
+    assert score(on_page) >= score(by_hand) - 0.04
+    assert score(on_page) > 0.7
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits(folder, start, serve, browser, width, scheme):
+    """Nothing sticks out, the classes are in sight, and words can be read."""
+    session = start(folder)
+    context = browser.new_context(
+        viewport={"width": width, "height": 780}, color_scheme=scheme
+    )
+    page = context.new_page()
+    page.goto(serve(session).address)
+    page.locator("#shown img").wait_for()
+    for many in (False, True):
+        if many:
+            page.locator("#many").click()
+            page.locator(".tile").nth(23).wait_for()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width
+        for button in page.locator("#classes button").all():
+            box = button.bounding_box()
+            assert box["y"] + box["height"] <= 780 and box["height"] >= 44
+    for name in ("#title", "#why", "#classes button", "aside h2", "#status"):
+        ratio = page.evaluate(CONTRAST, name)
+        assert ratio >= 4.5, (name, ratio)
+    # Every control has a name that a screen reader can say.
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, input')].filter(e => !("
+        "e.textContent.trim() || e.getAttribute('aria-label'))).length"
+    )
+    assert unnamed == 0
+
+
+CONTRAST = """name => {
+  const light = (text) => {
+    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((v) => {
+      v /= 255;
+      return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let element = document.querySelector(name);
+  const ink = light(getComputedStyle(element).color);
+  while (/rgba?\\(0, 0, 0, 0\\)/.test(getComputedStyle(element).backgroundColor)) {
+    element = element.parentElement;
+  }
+  const paper = light(getComputedStyle(element).backgroundColor);
+  const [a, b] = [ink, paper].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+}"""

@@ -41,7 +41,7 @@ BELOW = {
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
     "benchmark": ["classifier", "datasets", "compat", "stopping"],
-    "labelling": ["classifier", "encoder", "text", "datasets"],
+    "labelling": ["classifier", "encoder", "text", "datasets", "stopping"],
     "cli": ["benchmark", "comparison", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],

@@ -194,15 +194,18 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
             for head in chosen_heads
         ]
     axes: list[list[tuple[str, Any]]] = [
-        [("dataset", d) for d in _listed(settings.pop("dataset", "shapes"))]
+        [("dataset", d) for d in _listed("dataset", settings.pop("dataset", "shapes"))]
     ]
     axes += [
-        [(key, value) for value in _listed(settings.pop(key))]
+        [(key, value) for value in _listed(key, settings.pop(key))]
         for key in GRID_KEYS
         if key in settings
     ]
     axes += [
-        [("estimator", (key, value)) for value in _listed(estimator.pop(key))]
+        [
+            ("estimator", (key, value))
+            for value in _listed(f"estimator.{key}", estimator.pop(key))
+        ]
         for key in GRID_PARAMS
         if key in estimator
     ]
@@ -230,10 +233,10 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
     return configs
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(key: str, value: Any) -> list[Any]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
-        raise ValueError("a list in the settings is empty: name at least one value.")
+        raise ValueError(f"{key} is an empty list: name at least one value.")
     return values
 
 

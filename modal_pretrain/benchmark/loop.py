@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from modal_pretrain._checks import take_rows
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.embedding.engine import choose_afresh
 from modal_pretrain.metrics import (
     atypical_accuracy,
     calibration_error,
@@ -214,6 +215,8 @@ def embed(estimator: Any, data: GroupedDataset) -> None:
     frozen = getattr(estimator, "tune", None) == "head"
     if frozen and hasattr(estimator, "embed") and estimator.cache is not None:
         used = np.isin(data.split, ("train", "test"))
+        # By this data alone, so that a resumed run chooses as the first one did.
+        choose_afresh()
         estimator.embed(take_rows(data.X, np.flatnonzero(used)))
 
 

@@ -2,7 +2,9 @@
 
 import os
 import re
+import runpy
 import warnings
+from pathlib import Path
 
 import modal_pretrain
 
@@ -19,6 +21,9 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx_gallery.gen_gallery",
 ]
+# Folders may have moved to other floors since it was drawn last.
+runpy.run_path(str(Path(__file__).parent / "images" / "house.py"), run_name="__main__")
+
 exclude_patterns = ["_build"]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold a function
 templates_path = ["_templates"]

@@ -351,11 +351,15 @@ _LATER = (
     *("audit", "kappa", "expected_error", "stops", "forecast"),
 )
 _SHARE = (_is_share, "a share from 0 to 1")
+_KNOWN_SHARE = (
+    lambda value: value is not None and _is_share(value),
+    "a share from 0 to 1",
+)
 _LOSS = (_is_loss, "a number from 0")
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "n_labels": (lambda value: _is_count(value, 1), "a number of labels"),
-    "accuracy": _SHARE,
-    "worst_group_accuracy": _SHARE,
+    "accuracy": _KNOWN_SHARE,
+    "worst_group_accuracy": _KNOWN_SHARE,
     "atypical_accuracy": _SHARE,
     "calibration_error": _SHARE,
     "brier": _LOSS,

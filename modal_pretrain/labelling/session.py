@@ -6,16 +6,18 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain.labelling import label_file
+from modal_pretrain.labelling.advice import Advice, Adviser
 from modal_pretrain.labelling.answers import Answers
 from modal_pretrain.labelling.background import Background, Known
 from modal_pretrain.labelling.explain import explain
 from modal_pretrain.labelling.export import Exported, export, predictions
+from modal_pretrain.labelling.halves import is_of_texts
 from modal_pretrain.labelling.label_file import LabelFile, label_path
 from modal_pretrain.labelling.ledger import Lost
 from modal_pretrain.labelling.pool import Pool, as_pool
@@ -30,11 +32,9 @@ from modal_pretrain.labelling.words import Words
 from modal_pretrain.modality import lookup
 from modal_pretrain.query.disambiguation import disambiguation_sampling
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 _RULES = {
     "audit_share": Number(least=0, below=1),
+    "target": Number(above=0, most=1),
     "first": Whole(least=2),
     "random_state": Whole(least=0),
 }
@@ -70,6 +70,8 @@ class LabelSession:
     audit_share : float, default=0.1
         In [0, 1): share of the questions that are drawn at random and measure the
         model. It does not learn from them before `export`.
+    target : float, default=0.95
+        Accuracy that is good enough, in (0, 1]; see `advice`.
     first : int, default=10
         Labels before the first fit, at least 2.
     random_state : int, default=0
@@ -77,10 +79,8 @@ class LabelSession:
 
     Raises
     ------
-    FileNotFoundError, TypeError, ValueError
-        If an argument does not fit, or the label file is none.
-    TimeoutError
-        If another process labels with the same file.
+    FileNotFoundError, TimeoutError, TypeError, ValueError
+        If an argument does not fit, the label file is none, or another process has it.
 
     Examples
     --------
@@ -112,14 +112,14 @@ class LabelSession:
         strategy: Callable[..., Any] = disambiguation_sampling,
         tags: Sequence[str] = (),
         audit_share: float = 0.1,
+        target: float = 0.95,
         first: int = 10,
         random_state: int = 0,
     ) -> None:
         check_parameters(vars(), _RULES)
         if not callable(strategy):
             raise TypeError(f"strategy must be a query strategy, got {strategy!r}.")
-        text = getattr(getattr(estimator, "modality", None), "name", "") == "text"
-        self.pool: Pool = as_pool(pool, column=column, text=text)
+        self.pool: Pool = as_pool(pool, column=column, text=is_of_texts(estimator))
         if estimator is None:
             estimator = lookup(self.pool.kind).classifier()(random_state=random_state)
         self.estimator = estimator
@@ -137,10 +137,10 @@ class LabelSession:
             first=first,
             seed=random_state,
         )
-        self._answers = Answers(self.pool, LabelFile(label_path(pool, labels)))
+        self._adviser = Adviser(self._background, target)
+        file = LabelFile(label_path(pool, labels))
+        self._answers = Answers(self.pool, file, self._classes, self._tags)
         self._ledger, self._asked = self._answers.ledger, self._answers.asked
-        self._classes.learn(record.label for record in self._ledger.state.values())
-        self._tags.learn(record.tag for record in self._ledger.state.values())
         self._background.start()
 
     @property
@@ -238,19 +238,12 @@ class LabelSession:
 
         Raises
         ------
-        NotAskedError, AnsweredError
-            If a row was not asked about, or was answered meanwhile; then nothing is
-            taken.
-        TypeError, ValueError
-            If rows or labels do not fit.
+        NotAskedError, AnsweredError, TypeError, ValueError
+            If a row was not asked about or was answered meanwhile, or rows or labels
+            do not fit; then nothing is taken.
         """
         with self._lock:
-            checked = self._asked.open(rows)
-            said = self._classes.each(labels, len(checked))
-            tagged = self._tags.each("" if tags is None else tags, len(checked))
-            self._classes.learn(said)
-            self._tags.learn(tagged)
-            self._answers.take(checked, label_file.LABELLED, said, tagged)
+            self._answers.label(rows, labels, tags)
             self._changed()
 
     def skip(self, rows: int | Sequence[int]) -> None:
@@ -352,11 +345,20 @@ class LabelSession:
     def labels(self) -> pd.DataFrame:
         """Return what is labelled: columns row, item, label, tag and asked."""
         with self._lock:
+            return self._ledger.table()
+
+    def advice(self) -> Advice | None:
+        """Say how good the model is, whether asking pays, and what to look at again.
+
+        Returns
+        -------
+        Advice or None
+            None before the first fit. It takes seconds, once for each state of the
+            model.
+        """
+        with self._lock:
             known = self._ledger.labelled()
-        return pd.DataFrame(
-            [(row, r.item, r.label, r.tag, r.asked) for row, r in known.items()],
-            columns=["row", "item", "label", "tag", "asked"],
-        )
+        return self._adviser.advice(known)
 
     def unreadable(self) -> set[int]:
         """Return the rows that can't be read."""
@@ -385,7 +387,7 @@ class LabelSession:
         self._background.close()
         self._answers.file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> LabelSession:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,6 +1,7 @@
 """What imports what, and what importing the package does: nothing one could notice."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ BELOW = {
     "text": ["training", "transformer"],
     "comparison": ["classifier"],
     "benchmark": ["classifier", "datasets", "compat", "stopping"],
-    "labelling": ["classifier", "encoder", "text", "datasets"],
+    "labelling": ["classifier", "encoder", "text", "datasets", "stopping"],
     "cli": ["benchmark", "comparison", "encoder", "labelling"],
     "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],
@@ -102,6 +103,11 @@ def test_nothing_is_below_itself():
 
 def test_every_module_has_its_place():
     assert {top(path) for path in FILES} <= BELOW.keys()
+
+
+def test_the_map_has_no_cycle():
+    for name in BELOW:
+        assert name not in allowed(name)
 
 
 @each_module
@@ -244,6 +250,16 @@ def test_importing_the_package_and_its_defaults_leave_no_trace(tmp_path):
         '{"changed": [], "heavy": [], "benchmark": [], "network": [], "files": false}'
     )
     assert done.stdout.strip() == expected
+
+
+def test_the_picture_of_the_house_has_a_room_for_every_folder():
+    script = PACKAGE.parent / "docs" / "images" / "house.py"
+    if not script.exists():
+        pytest.skip("the documentation is not here")
+    drawn = runpy.run_path(str(script))["draw"]()  # needs a note for each
+    for name in BELOW:
+        if not name.startswith("_") and not name.endswith("__"):
+            assert f">{name}</text>" in drawn
 
 
 def test_public_names():

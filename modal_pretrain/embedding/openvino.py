@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import tempfile
-import threading
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.backbones.output import check_embedding
 from modal_pretrain.embedding.kept_model import model_file, read_model, write_model
 from modal_pretrain.embedding.source import Traceable
@@ -36,7 +36,7 @@ ROWS = 4
 _TOLERANCE = 1e-3
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _MOST_KEPT = 4  # as many as there are shared backbones
-_LOCK = threading.RLock()
+_LOCK = Lock()
 _NETWORKS: OrderedDict[tuple, Network] = OrderedDict()
 # In a forked child: what waits for threads that the child does not have. Not even to
 # be freed.
@@ -312,8 +312,6 @@ class _Batch:
 
 def _after_fork() -> None:
     """Begin anew in a forked child, where OpenVINO's threads are missing."""
-    global _LOCK
-    _LOCK = threading.RLock()
     if _core.cache_info().currsize:
         _OF_PARENT.append((_core(), *_NETWORKS.values()))
     _NETWORKS.clear()

@@ -335,13 +335,21 @@ def _is_audit(value: Any) -> bool:
         and isinstance(value.get("rows"), list)
         and all(map(_is_count, value["rows"]))
         and isinstance(value.get("apart"), bool)
-        and all(_is_share(value.get(key)) for key in ("value", "low", "high", "truth"))
+        and all(
+            is_number(value.get(key)) and 0 <= value[key] <= 1
+            for key in ("value", "low", "high", "truth")
+        )
     )
 
 
 def _is_forecast(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        entry is None or is_number(entry) for entry in value.values()
+    return (
+        isinstance(value, dict)
+        and is_number(value.get("target"))
+        and all(
+            value.get(key) is None or is_number(value[key])
+            for key in ("value", "low", "high")
+        )
     )
 
 

@@ -15,6 +15,7 @@ from modal_pretrain._checks import take_rows
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.embedding.engine import choose_afresh
 from modal_pretrain.metrics import (
     atypical_accuracy,
     calibration_error,
@@ -222,6 +223,8 @@ def embed(estimator: Any, data: GroupedDataset) -> None:
     frozen = getattr(estimator, "tune", None) == "head"
     if frozen and hasattr(estimator, "embed") and estimator.cache is not None:
         used = np.isin(data.split, ("train", "test"))
+        # By this data alone, so that a resumed run chooses as the first one did.
+        choose_afresh()
         estimator.embed(take_rows(data.X, np.flatnonzero(used)))
 
 

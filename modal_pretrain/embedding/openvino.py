@@ -94,14 +94,18 @@ def network(
     Raises
     ------
     ConversionError
-        If the backbone cannot be converted, or gives other embeddings then.
+        If the backbone cannot be converted or compiled, or gives other embeddings then.
     """
     threads = torch.get_num_threads()
     with _LOCK:
         made = (key, dtype, threads)
         if made not in _NETWORKS:
             model = _model(key, backbone, preprocessing, folder)
-            _NETWORKS[made] = Network(model, preprocessing.row_shape, dtype, threads)
+            try:
+                fresh = Network(model, preprocessing.row_shape, dtype, threads)
+            except RuntimeError as error:  # such as instructions that are masked
+                raise ConversionError(f"it does not compile ({error})") from error
+            _NETWORKS[made] = fresh
         _NETWORKS.move_to_end(made)
         while len(_NETWORKS) > _MOST_KEPT:
             _NETWORKS.popitem(last=False)

@@ -186,11 +186,11 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
         rule = Whole(least=1, hint="Or give a list of seeds.")
         settings["seeds"] = tuple(range(rule.check("seeds", seeds)))
     if "heads" in settings:
-        chosen_heads = _listed(settings.pop("heads"))
+        chosen_heads = _listed("heads", settings.pop("heads"))
         strategies = settings.get("strategies", BenchmarkConfig.strategies)
         settings["strategies"] = [
             heads.join(name, head)
-            for name in _listed(strategies)
+            for name in _listed("strategies", strategies)
             for head in chosen_heads
         ]
     axes: list[list[tuple[str, Any]]] = [

@@ -7,7 +7,6 @@ by `weights_key`, the frozen copy is `shared`, a copy to train is `own`.
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from modal_pretrain._fork import Lock
 from modal_pretrain._identity import file_identity
 from modal_pretrain.backbones.create import (
     Backbone,
@@ -29,7 +29,7 @@ from modal_pretrain.backbones.create import (
 )
 
 _MAX_SHARED = 4
-_LOCK = threading.RLock()
+_LOCK = Lock()
 _SHARED: OrderedDict[tuple, nn.Module] = OrderedDict()
 Recipe = tuple[Callable[..., nn.Module], tuple]
 Module = TypeVar("Module", bound=nn.Module)

@@ -9,12 +9,14 @@ know heads without knowing of them, and those of plain ones stay as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modal_pretrain._checks import did_you_mean, take_rows
-from modal_pretrain.datasets import GroupedDataset
+
+if TYPE_CHECKING:  # settings are checked, and help is shown, without data sets
+    from modal_pretrain.datasets import GroupedDataset
 
 PLAIN = "plain"
 _STRENGTH = 4.0

@@ -33,11 +33,16 @@ def load_data(config: BenchmarkConfig) -> GroupedDataset:
 def _load_once(name: str, params: str) -> GroupedDataset:
     given = json.loads(params)
     try:
-        return loader(name)(**given)
+        data = loader(name)(**given)
     except TypeError as error:  # what loaders raise for values of a wrong type
         raise ValueError(
             f"The data set {name!r} cannot be had with {given}: {error}."
         ) from error
+    if not isinstance(data, GroupedDataset):
+        raise ValueError(
+            f"{name!r} must return a GroupedDataset, got {type(data).__name__}."
+        )
+    return data
 
 
 def seed_set(config: BenchmarkConfig, data: GroupedDataset, seed: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -77,28 +78,17 @@ class LabelSession:
     random_state : int, default=0
         Drives what is drawn.
 
+    Attributes
+    ----------
+    path : pathlib.Path
+        The label file.
+    lost : Lost
+        What of the label file does not fit the pool.
+
     Raises
     ------
     FileNotFoundError, TimeoutError, TypeError, ValueError
         If an argument does not fit, the label file is none, or another process has it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from modal_pretrain import PretrainedClassifier
-    >>> from modal_pretrain.datasets import make_shapes
-    >>> from modal_pretrain.labelling import LabelSession
-    >>> data = make_shapes(n_train=40, n_test=4).subset("train")
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> with LabelSession(data.X, ["circle", "square"], first=5,
-    ...                   labels=f"{folder.name}/labels.csv",
-    ...                   estimator=PretrainedClassifier(image_size=64)) as session:
-    ...     for _ in range(8):
-    ...         row, reason = session.ask()[0]
-    ...         session.answer(row, data.y[row])
-    ...     session.progress().labelled
-    8
-    >>> folder.cleanup()
     """
 
     def __init__(
@@ -141,17 +131,10 @@ class LabelSession:
         file = LabelFile(label_path(pool, labels))
         self._answers = Answers(self.pool, file, self._classes, self._tags)
         self._ledger, self._asked = self._answers.ledger, self._answers.asked
+        self.path: Path = file.path
+        self.lost: Lost = self._answers.lost
+        self._server: Any = None
         self._background.start()
-
-    @property
-    def path(self) -> Path:
-        """The label file."""
-        return self._answers.file.path
-
-    @property
-    def lost(self) -> Lost:
-        """What of the label file does not fit the pool."""
-        return self._answers.lost
 
     @property
     def classes(self) -> list[str]:
@@ -382,8 +365,27 @@ class LabelSession:
         """
         return export(self, folder)
 
+    def show(self, height: int = 860) -> Any:
+        """Show the page in a notebook; needs the extra ``label``.
+
+        Parameters
+        ----------
+        height : int, default=860
+            Pixels of the frame.
+
+        Returns
+        -------
+        IPython.display.IFrame
+            Of this machine: a notebook on another one needs a tunnel to the port.
+        """
+        serve = importlib.import_module("modal_pretrain.labelling.page.serve")
+        self._server = self._server or serve.beside(self)
+        return serve.frame(self._server.address, height)
+
     def close(self) -> None:
         """End the thread and let other processes have the label file."""
+        if self._server is not None:
+            self._server.stop()
         self._background.close()
         self._answers.file.close()
 

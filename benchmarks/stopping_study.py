@@ -306,9 +306,9 @@ def arm(task, loop, seed, random_curve):
         yield "worth", "", labels, worth.n_random, real, value, *worth[1:3], level
 
 
-def random_curve(task, C, fresh_of, seeds=4, labels=600):
-    """Accuracy by number of random labels, up to three times those of a loop."""
-    n = np.unique(np.geomspace(SEED_SET, labels, 16).astype(int))
+def random_curve(task, C, fresh_of, seeds=3, labels=400):
+    """Accuracy by number of random labels, up to twice those of a loop."""
+    n = np.unique(np.geomspace(SEED_SET, labels, 12).astype(int))
     curves = []
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 7])

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
+from modal_pretrain._checks import height_and_width
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
@@ -270,7 +270,7 @@ def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
     """
     if image_size is None or not takes_one_size(backbone):
         return backbone
-    size = as_pair(image_size)
+    size = height_and_width("image_size", image_size)
     height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
     name = type(backbone).__name__
     if hasattr(backbone, "set_input_size"):
@@ -309,21 +309,6 @@ def takes_one_size(backbone: nn.Module) -> bool:
     return "input_size" in config and (
         hasattr(backbone, "set_input_size") or config.get("fixed_input_size", False)
     )
-
-
-def as_pair(image_size: ImageSize) -> tuple[int, int]:
-    """Return height and width, or raise ValueError."""
-    if isinstance(image_size, int | np.integer):
-        image_size = (int(image_size), int(image_size))
-    try:
-        height, width = map(int, image_size)
-    except (TypeError, ValueError):
-        height = width = 0
-    if height < 1 or width < 1:
-        raise ValueError(
-            f"image_size must be a positive int or (height, width), got {image_size!r}."
-        )
-    return height, width
 
 
 def data_config(backbone: nn.Module) -> dict[str, Any]:

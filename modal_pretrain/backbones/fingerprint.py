@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import uuid
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +12,9 @@ import torch
 import xxhash
 from torch import nn
 
-_LOCK = threading.Lock()
+from modal_pretrain._fork import Lock
+
+_LOCK = Lock()
 
 
 def fingerprint(backbone: nn.Module) -> str:

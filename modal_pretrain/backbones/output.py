@@ -8,9 +8,32 @@ import torch
 from torch import nn
 
 
-def check_embedding(output: Any, backbone: nn.Module) -> torch.Tensor:
-    """Return the backbone's output if it is one vector a row, or say what it is."""
+def check_embedding(
+    output: Any, backbone: nn.Module, rows: int | None = None
+) -> torch.Tensor:
+    """Return the backbone's output if it is one vector a row, or say what it is.
+
+    Parameters
+    ----------
+    output : object
+    backbone : torch.nn.Module
+        For the message.
+    rows : int or None, default=None
+        How many rows it got; None where nobody knows.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (n, d).
+
+    Raises
+    ------
+    ValueError
+        If shape or number of rows are others.
+    """
     if isinstance(output, torch.Tensor) and output.ndim == 2:
+        if rows is not None:
+            check_rows(len(output), rows, backbone)
         return output
     came = (
         f"shape {tuple(output.shape)}"
@@ -22,3 +45,13 @@ def check_embedding(output: Any, backbone: nn.Module) -> torch.Tensor:
         f"(n, d), got {came}. Pool it to one vector a row; timm's networks do with "
         "global_pool='avg'."
     )
+
+
+def check_rows(got: int, rows: int, backbone: nn.Module) -> None:
+    """Raise ValueError unless there are as many embeddings as rows."""
+    if got != rows:
+        raise ValueError(
+            f"The backbone {type(backbone).__name__} returned {got} embeddings for "
+            f"{rows} rows; expected is one for each, in their order. Does it pool over "
+            "the batch, or drop rows?"
+        )

@@ -7,7 +7,6 @@ by `weights_key`, the frozen copy is `shared`, a copy to train is `own`.
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
@@ -18,18 +17,19 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from modal_pretrain._checks import height_and_width
+from modal_pretrain._fork import Lock
 from modal_pretrain._identity import file_identity
 from modal_pretrain.backbones.create import (
     Backbone,
     ImageSize,
     adapt_size,
-    as_pair,
     create_backbone,
     takes_one_size,
 )
 
 _MAX_SHARED = 4
-_LOCK = threading.RLock()
+_LOCK = Lock()
 _SHARED: OrderedDict[tuple, nn.Module] = OrderedDict()
 Recipe = tuple[Callable[..., nn.Module], tuple]
 Module = TypeVar("Module", bound=nn.Module)
@@ -196,4 +196,4 @@ def _sized(backbone: nn.Module, key: tuple, image_size) -> nn.Module:
     def adapted() -> nn.Module:
         return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
 
-    return share((*key, as_pair(image_size)), adapted)
+    return share((*key, height_and_width("image_size", image_size)), adapted)

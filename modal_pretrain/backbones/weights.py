@@ -13,11 +13,12 @@ import timm
 import torch
 from torch import nn
 
+from modal_pretrain._fork import Lock
 from modal_pretrain._identity import file_identity
 from modal_pretrain.backbones.device import seeded
 
 _MAX_KEYS_SHOWN = 8
-_LOCK = threading.RLock()
+_LOCK = Lock()
 
 
 class BackboneWeightsError(RuntimeError):

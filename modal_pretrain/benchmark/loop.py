@@ -12,8 +12,10 @@ from modAL.models import ActiveLearner
 from sklearn.base import BaseEstimator
 
 from modal_pretrain._checks import take_rows
+from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.embedding.engine import choose_afresh
 from modal_pretrain.metrics import (
     atypical_accuracy,
     calibration_error,
@@ -33,6 +35,7 @@ def run_unit(
     rounds: int,
     seed: int = 0,
     pool_sample: int | None = None,
+    head: str = heads.PLAIN,
     done: Sequence[dict[str, Any]] = (),
     auditor: Auditor | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -55,6 +58,9 @@ def run_unit(
         Of the strategy's randomness, together with the round.
     pool_sample : int or None, default=None
         How many random rows of the pool the strategy chooses from; None for all.
+    head : str, default="plain"
+        What the classifier does with the exceptions, see
+        `modal_pretrain.benchmark.heads`.
     done : sequence of dict
         Records of the first rounds, from an earlier call with the same arguments. They
         are taken as they are: the rows they acquired are fitted once, and the run goes
@@ -93,9 +99,11 @@ def run_unit(
 
     with _Timer(seconds, "embed"):
         embed(estimator, data)
+    estimator = heads.prepared(estimator, head)
     learner = ActiveLearner(estimator=estimator, query_strategy=_checked(strategy))
     acquired = np.asarray(seed_set)
     if start:
+        heads.tag(learner.estimator, head, data, labelled, 0)
         with _Timer(seconds, "fit"):
             learner.fit(take_rows(data.X, labelled), data.y[labelled])
         if auditor is not None:
@@ -113,6 +121,7 @@ def run_unit(
                 chosen, _ = learner.query(take_rows(data.X, seen), **params)
             acquired = seen[chosen]
         X, y = take_rows(data.X, acquired), data.y[acquired]
+        heads.tag(learner.estimator, head, data, acquired, len(labelled))
         with _Timer(seconds, "fit"):
             if round_ == 0:
                 learner.fit(X, y)
@@ -214,6 +223,8 @@ def embed(estimator: Any, data: GroupedDataset) -> None:
     frozen = getattr(estimator, "tune", None) == "head"
     if frozen and hasattr(estimator, "embed") and estimator.cache is not None:
         used = np.isin(data.split, ("train", "test"))
+        # By this data alone, so that a resumed run chooses as the first one did.
+        choose_afresh()
         estimator.embed(take_rows(data.X, np.flatnonzero(used)))
 
 

@@ -335,13 +335,21 @@ def _is_audit(value: Any) -> bool:
         and isinstance(value.get("rows"), list)
         and all(map(_is_count, value["rows"]))
         and isinstance(value.get("apart"), bool)
-        and all(_is_share(value.get(key)) for key in ("value", "low", "high", "truth"))
+        and all(
+            is_number(value.get(key)) and 0 <= value[key] <= 1
+            for key in ("value", "low", "high", "truth")
+        )
     )
 
 
 def _is_forecast(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        entry is None or is_number(entry) for entry in value.values()
+    return (
+        isinstance(value, dict)
+        and is_number(value.get("target"))
+        and all(
+            value.get(key) is None or is_number(value[key])
+            for key in ("value", "low", "high")
+        )
     )
 
 
@@ -351,11 +359,15 @@ _LATER = (
     *("audit", "kappa", "expected_error", "stops", "forecast"),
 )
 _SHARE = (_is_share, "a share from 0 to 1")
+_KNOWN_SHARE = (
+    lambda value: value is not None and _is_share(value),
+    "a share from 0 to 1",
+)
 _LOSS = (_is_loss, "a number from 0")
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "n_labels": (lambda value: _is_count(value, 1), "a number of labels"),
-    "accuracy": _SHARE,
-    "worst_group_accuracy": _SHARE,
+    "accuracy": _KNOWN_SHARE,
+    "worst_group_accuracy": _KNOWN_SHARE,
     "atypical_accuracy": _SHARE,
     "calibration_error": _SHARE,
     "brier": _LOSS,

@@ -11,6 +11,7 @@ from typing import Any
 from modal_pretrain import query
 from modal_pretrain._checks import imported, look_up
 from modal_pretrain._modalities import lookup
+from modal_pretrain.benchmark import heads
 
 MODELS: dict[str, dict[str, Any]] = {
     "pretrained": {"pretrained": True},
@@ -79,7 +80,8 @@ def strategy(name: str) -> Callable:
     Parameters
     ----------
     name : str
-        One of `strategy_names`, or "module:function".
+        One of `strategy_names`, or "module:function"; "+" and a head may follow, see
+        `modal_pretrain.benchmark.heads`.
 
     Returns
     -------
@@ -88,7 +90,8 @@ def strategy(name: str) -> Callable:
     Raises
     ------
     ValueError
-        If there is no such strategy.
+        If there is no such strategy, or head.
     """
+    name, _ = heads.split(name)
     place = name if ":" in name else look_up(_PLACES, name, "strategy")
     return imported(place, "strategy")

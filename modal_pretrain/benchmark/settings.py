@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modal_pretrain._checks import Whole, did_you_mean
+from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.registry import (
     check_model,
@@ -29,6 +30,7 @@ SETTINGS = {
     *(field.name for field in fields(BenchmarkConfig)),
     "estimator",
     "budget",
+    "heads",
 } - {"dataset_params", "estimator_params"}
 
 # Top-level keys and classifier parameters that may be lists: the grid's dimensions
@@ -146,8 +148,9 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
         list of either. ``estimator``: parameters of the classifier, of which ``tune``
         and ``backbone`` may be lists. ``seed_set`` and ``batch`` may be lists.
         ``budget``: labels to acquire, instead of ``rounds``; the last round may not
-        exceed it. ``seeds``: a number of seeds, or a list. The rest as in
-        `BenchmarkConfig`.
+        exceed it. ``seeds``: a number of seeds, or a list. ``heads``: what the
+        classifier does with the exceptions, each with every strategy; a list of
+        "plain", "errors", "tags:all" and "tags:N". The rest as in `BenchmarkConfig`.
 
     Returns
     -------
@@ -182,16 +185,27 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
     if not isinstance(seeds, list | tuple):
         rule = Whole(least=1, hint="Or give a list of seeds.")
         settings["seeds"] = tuple(range(rule.check("seeds", seeds)))
+    if "heads" in settings:
+        chosen_heads = _listed("heads", settings.pop("heads"))
+        strategies = settings.get("strategies", BenchmarkConfig.strategies)
+        settings["strategies"] = [
+            heads.join(name, head)
+            for name in _listed("strategies", strategies)
+            for head in chosen_heads
+        ]
     axes: list[list[tuple[str, Any]]] = [
-        [("dataset", d) for d in _listed(settings.pop("dataset", "shapes"))]
+        [("dataset", d) for d in _listed("dataset", settings.pop("dataset", "shapes"))]
     ]
     axes += [
-        [(key, value) for value in _listed(settings.pop(key))]
+        [(key, value) for value in _listed(key, settings.pop(key))]
         for key in GRID_KEYS
         if key in settings
     ]
     axes += [
-        [("estimator", (key, value)) for value in _listed(estimator.pop(key))]
+        [
+            ("estimator", (key, value))
+            for value in _listed(f"estimator.{key}", estimator.pop(key))
+        ]
         for key in GRID_PARAMS
         if key in estimator
     ]
@@ -219,10 +233,10 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
     return configs
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(key: str, value: Any) -> list[Any]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
-        raise ValueError("a list in the settings is empty: name at least one value.")
+        raise ValueError(f"{key} is an empty list: name at least one value.")
     return values
 
 

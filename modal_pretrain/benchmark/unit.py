@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.loop import embed, run_unit
@@ -32,11 +33,16 @@ def load_data(config: BenchmarkConfig) -> GroupedDataset:
 def _load_once(name: str, params: str) -> GroupedDataset:
     given = json.loads(params)
     try:
-        return loader(name)(**given)
+        data = loader(name)(**given)
     except TypeError as error:  # what loaders raise for values of a wrong type
         raise ValueError(
             f"The data set {name!r} cannot be had with {given}: {error}."
         ) from error
+    if not isinstance(data, GroupedDataset):
+        raise ValueError(
+            f"{name!r} must return a GroupedDataset, got {type(data).__name__}."
+        )
+    return data
 
 
 def seed_set(config: BenchmarkConfig, data: GroupedDataset, seed: int) -> np.ndarray:
@@ -121,16 +127,18 @@ class Work:
         config, unit = self.store.config, self.unit
         data = load_data(config)
         full = unit.strategy == FULL
+        name, head = heads.split(unit.strategy)
         train = np.flatnonzero(data.split == "train")
         return run_unit(
             data,
             self._estimator(data),
             strategy("random" if full else unit.strategy),
+            head=head,
             seed_set=train if full else seed_set(config, data, unit.seed),
             batch=config.batch,
             rounds=0 if full else config.rounds,
             seed=unit.seed,
-            pool_sample=None if unit.strategy == ORACLE else config.pool_sample,
+            pool_sample=None if name == ORACLE else config.pool_sample,
             done=done,
             auditor=None if full else self._auditor(data),
         )

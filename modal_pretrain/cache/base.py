@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Whole
+from modal_pretrain._fork import Lock
 
 Compute = Callable[[np.ndarray], np.ndarray]
 LIMIT = Whole(least=0, hint="It counts bytes, such as 50 * 10**9.")
@@ -85,7 +85,7 @@ class RowStore(RowCache):
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = LIMIT.check("max_bytes", max_bytes)
-        self._lock = threading.RLock()
+        self._lock = Lock(self._forget)
         self._hits = self._misses = 0
 
     def get(self, encoder: str, keys: Sequence[bytes], compute: Compute) -> np.ndarray:
@@ -116,6 +116,9 @@ class RowStore(RowCache):
         repeated = source != absent
         found[absent[repeated]] = found[source[repeated]]
         return found
+
+    def _forget(self) -> None:
+        """Drop what another thread may have changed by half when this one forked."""
 
     @abstractmethod
     def _find(

@@ -6,12 +6,12 @@ docs/embedding-cache.md.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.cache.base import LIMIT, Compute, RowCache
 from modal_pretrain.cache.directory import directory
 from modal_pretrain.cache.memory import DEFAULT_MAX_BYTES, EmbeddingCache
@@ -154,7 +154,7 @@ class DiskCache(RowCache):
 
 
 _SHARED: dict[tuple, DiskCache] = {}
-_LOCK = threading.Lock()
+_LOCK = Lock()
 
 
 def disk_cache(

@@ -146,6 +146,9 @@ class EmbeddingCache(RowStore):
             if max_rows > 0 and fresh:
                 slab.insert([keys[i] for i in fresh], rows[fresh], max_rows)
 
+    def _forget(self) -> None:
+        self._slabs.clear()
+
     def _others(self, slab: _Slab) -> int:
         return sum(s.nbytes for s in self._slabs.values() if s is not slab)
 

@@ -45,6 +45,13 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="uncertainty, random (default), or of: " + ", ".join(strategy_names()),
     )
+    add(
+        "--heads",
+        nargs="+",
+        metavar="HEAD",
+        help="what the classifier does with the exceptions: plain (default), errors, "
+        "tags:all, or tags:N for N tagged labels",
+    )
     add("--seeds", type=int, metavar="N", help="how many (5)")
     add("--seed-set", type=int, nargs="+", metavar="N", help="labels at the start (10)")
     add(

@@ -14,6 +14,7 @@ from modal_pretrain.datasets import registry
 _GIVEN = (
     *("models", "strategies", "seeds", "seed_set", "seed_set_atypical", "batch"),
     *("rounds", "budget", "pool_sample", "references", "audit", "audit_apart"),
+    "heads",
 )
 
 

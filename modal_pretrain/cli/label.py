@@ -33,6 +33,7 @@ def add(commands: Any) -> None:
     add("--backbone", metavar="NAME", help="a timm model, or an encoder of texts")
     add("--image-size", type=int, metavar="PX", help="pixels (the backbone's own)")
     add("--cache", metavar="DIR", help="keeps embeddings (OUT/embeddings)")
+    add("--target", type=float, default=0.95, metavar="P", help="good enough (0.95)")
     add("--seed", type=int, default=0, metavar="N", help="of what is drawn (0)")
     add("--host", default="127.0.0.1", metavar="NAME", help="listen elsewhere, too")
     add("--port", type=int, default=0, metavar="N", help="port (a free one)")
@@ -104,6 +105,7 @@ def _session(args: argparse.Namespace, pool: Path, labels: Path, out: Path) -> A
             column=args.column,
             estimator=lookup(kind).classifier()(**params),
             tags=args.tags,
+            target=args.target,
             random_state=args.seed,
         )
     except TimeoutError as error:

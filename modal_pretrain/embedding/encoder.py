@@ -16,7 +16,7 @@ from torch import nn
 
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
-from modal_pretrain.backbones.output import check_embedding
+from modal_pretrain.backbones.output import check_embedding, check_rows
 from modal_pretrain.backbones.shared import recipe, share
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.cache.resolve import Cache, resolve_cache
@@ -270,10 +270,11 @@ class Encoder:
         for block in blocks:
             if embeddings is None:
                 embeddings = np.empty((n, block.shape[1]), np.float32)
-            embeddings[start : start + len(block)] = block
+            embeddings[start : start + len(block)] = block[: n - start]
             start += len(block)
             if self._bar is not None:
                 self._bar.advance(len(block))
+        check_rows(start, n, self.backbone)
         assert embeddings is not None  # sources are never empty
         return embeddings
 
@@ -368,7 +369,7 @@ class Encoder:
         network = self._compiled() if self.compile else self.backbone
         reduced = dtype != torch.float32
         with torch.autocast(self.device.type, dtype=dtype, enabled=reduced):
-            return check_embedding(network(batch), self.backbone)
+            return check_embedding(network(batch), self.backbone, len(batch))
 
     def _compiled(self) -> nn.Module:
         def make() -> Any:

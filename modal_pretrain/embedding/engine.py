@@ -125,10 +125,20 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
 
         if missing("openvino") == 0:
             return "openvino"
-        if auto and not preprocessing.takes_long(missing("torch")):
+        if auto and (not preprocessing.takes_long(n) or missing("torch") == 0):
             return "torch"
         settled = _convert(encoder, key)
     return settled
+
+
+def choose_afresh() -> None:
+    """Have later passes choose by their own rows, whatever was embedded before.
+
+    What cannot be converted is not tried again.
+    """
+    for key, engine in list(_SETTLED.items()):
+        if engine == "openvino":
+            _SETTLED.pop(key, None)
 
 
 def _convert(encoder: Encoder, key: str) -> Engine:

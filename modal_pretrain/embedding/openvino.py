@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import tempfile
-import threading
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.backbones.output import check_embedding
 from modal_pretrain.embedding.kept_model import model_file, read_model, write_model
 from modal_pretrain.embedding.source import Traceable
@@ -36,7 +36,7 @@ ROWS = 4
 _TOLERANCE = 1e-3
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _MOST_KEPT = 4  # as many as there are shared backbones
-_LOCK = threading.RLock()
+_LOCK = Lock()
 _NETWORKS: OrderedDict[tuple, Network] = OrderedDict()
 # In a forked child: what waits for threads that the child does not have. Not even to
 # be freed.
@@ -94,14 +94,18 @@ def network(
     Raises
     ------
     ConversionError
-        If the backbone cannot be converted, or gives other embeddings then.
+        If the backbone cannot be converted or compiled, or gives other embeddings then.
     """
     threads = torch.get_num_threads()
     with _LOCK:
         made = (key, dtype, threads)
         if made not in _NETWORKS:
             model = _model(key, backbone, preprocessing, folder)
-            _NETWORKS[made] = Network(model, preprocessing.row_shape, dtype, threads)
+            try:
+                fresh = Network(model, preprocessing.row_shape, dtype, threads)
+            except RuntimeError as error:  # such as instructions that are masked
+                raise ConversionError(f"it does not compile ({error})") from error
+            _NETWORKS[made] = fresh
         _NETWORKS.move_to_end(made)
         while len(_NETWORKS) > _MOST_KEPT:
             _NETWORKS.popitem(last=False)
@@ -308,8 +312,6 @@ class _Batch:
 
 def _after_fork() -> None:
     """Begin anew in a forked child, where OpenVINO's threads are missing."""
-    global _LOCK
-    _LOCK = threading.RLock()
     if _core.cache_info().currsize:
         _OF_PARENT.append((_core(), *_NETWORKS.values()))
     _NETWORKS.clear()

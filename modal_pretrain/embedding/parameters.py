@@ -59,12 +59,10 @@ class Pixels(Rule):
 
 
 def _is_cache(value: Any) -> bool:
-    return not (
-        isinstance(value, str | os.PathLike)
-        and value != "memory"
-        and os.path.exists(path := os.path.expanduser(value))
-        and not os.path.isdir(path)
-    )
+    if not isinstance(value, str | os.PathLike):
+        return False
+    path = os.path.expanduser(value)
+    return os.path.isdir(path) or not os.path.exists(path)
 
 
 EMBEDDING_RULES: Mapping[str, Rule] = {

@@ -32,8 +32,10 @@ from modal_pretrain.images.pixels import (
     check_layout,
     check_not_empty,
     check_range,
+    chunks,
     numpy_dtype,
     to_numpy,
+    warn_of_8_bits_in_16,
 )
 from modal_pretrain.images.sources import (
     ArrayListSource,
@@ -71,6 +73,11 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
     ValueError
         If shape or range do not fit. The message says how to repair X.
 
+    Warns
+    -----
+    UserWarning
+        If 16-bit integers hold nothing above 255: nearly black, as 16-bit.
+
     Examples
     --------
     >>> import numpy as np
@@ -94,7 +101,7 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
     if isinstance(X, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         X = X.to_numpy(dtype=object)
     if isinstance(X, np.ndarray):
-        return _from_array(np.asarray(X), name)
+        return _from_array(_unmasked(X, name), name)
     if isinstance(X, (str, os.PathLike, Image.Image)):
         one = "PIL image" if isinstance(X, Image.Image) else "path"
         raise TypeError(
@@ -119,12 +126,40 @@ def _from_array(X: np.ndarray, name: str) -> ImageSource:
         return _from_nested(X.tolist(), name)
     check_layout(X.dtype, X.shape, name)
     check_range(X, name)
+    warn_of_8_bits_in_16((X[rows] for rows in chunks(X, range(len(X)))), name)
     return ArraySource(X, range(len(X)), name)
 
 
-def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
+def _unmasked(X: np.ndarray, name: str) -> np.ndarray:
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(X)} masked values. "
+            f"Pictures have none: fill them ({name}.filled(0)), or drop the rows."
+        )
+    return np.asarray(X)
+
+
+def _check_tensor(X: torch.Tensor, name: str) -> None:
+    if X.is_nested:
+        raise TypeError(f"{name} is a nested tensor. Pass list({name}.unbind()).")
     if X.layout is not torch.strided:
         raise TypeError(f"{name} is a sparse tensor. Convert it: {name}.to_dense().")
+    if X.is_meta:
+        raise ValueError(
+            f"{name} is on the device 'meta', where tensors have no values. Pass one "
+            "that was loaded on the CPU or a GPU."
+        )
+    try:
+        numpy_dtype(X)
+    except (TypeError, RuntimeError):
+        raise TypeError(
+            f"{name} has dtype {X.dtype}, which NumPy does not have. Convert it: "
+            f"{name}.float(), with values in [0, 1]."
+        ) from None
+
+
+def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
+    _check_tensor(X, name)
     X = X.detach()
     try:
         if X.device.type == "cpu" and X.dtype is not torch.bfloat16:
@@ -132,6 +167,8 @@ def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
         check_not_empty(tuple(X.shape) or (1,), name)
         check_layout(numpy_dtype(X), tuple(X.shape), name)
         check_range(X, name)
+        parts = (to_numpy(X[rows]) for rows in chunks(X, range(len(X))))
+        warn_of_8_bits_in_16(parts, name)
     except (TypeError, ValueError) as error:
         # The advice is in NumPy's words; tensors have their own.
         text = str(error).replace(".transpose(", ".permute(")
@@ -159,6 +196,7 @@ def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
     if first == "a PIL image":
         return PillowSource(X, range(len(X)), name)
     items = [_check_item(item, f"{name}[{row}]") for row, item in enumerate(X)]
+    warn_of_8_bits_in_16(items, name)
     return ArrayListSource(items, range(len(X)), name)
 
 
@@ -186,7 +224,11 @@ def _item_kind(item: Any, where: str) -> str:
 
 
 def _check_item(item: np.ndarray | torch.Tensor, where: str) -> np.ndarray:
-    array = to_numpy(item) if isinstance(item, torch.Tensor) else np.asarray(item)
+    if isinstance(item, torch.Tensor):
+        _check_tensor(item, where)
+        array = to_numpy(item)
+    else:
+        array = _unmasked(item, where)
     check_layout(array.dtype, array.shape, where, item=True)
     check_range(array[None], where, item=True)
     return array

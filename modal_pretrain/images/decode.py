@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from modal_pretrain._fork import Lock
 from modal_pretrain._identity import NotAFileError, file_identity
 from modal_pretrain.images.pixels import from_16_bit, over_white
 
@@ -80,7 +81,7 @@ class _PillowInThisThread(threading.local):
 
 _IN_PILLOW = _PillowInThisThread()
 _FILTER: Any = ("ignore", None, Warning, _IN_PILLOW, 0)
-_FILTER_LOCK = threading.Lock()
+_FILTER_LOCK = Lock()
 
 
 @contextmanager

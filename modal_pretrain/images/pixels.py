@@ -6,7 +6,8 @@ Integers are channels-last, floats channels-first, as NumPy and PyTorch users ha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,33 @@ def check_range(data: Any, name: str, item: bool = False) -> None:
         first = int(np.flatnonzero(~fits.reshape(len(values), -1).all(axis=1))[0])
         where = name if item else f"{name}[{rows[first]}]"
         raise ValueError(_range_message(values[first], where, name))
+
+
+def warn_of_8_bits_in_16(parts: Iterable[np.ndarray], name: str) -> None:
+    """Warn if uint16 arrays look like 8-bit pictures: none above 255, not all 0.
+
+    Parameters
+    ----------
+    parts : iterable of ndarray
+        They are looked at until one says that all is well.
+    name : str
+        What the message calls them together.
+    """
+    largest = 0
+    for part in parts:
+        if part.dtype.kind != "u" or part.dtype.itemsize != 2:
+            return
+        largest = max(largest, int(part.max(initial=0)))
+        if largest > 255:
+            return
+    if largest:
+        warnings.warn(
+            f"{name} has dtype uint16, but no value above {largest}. 16 bits go up to "
+            "65535, so its pictures are taken for nearly black. If they hold 8 bits, "
+            f"write {name}.astype(numpy.uint8).",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _range_message(row: np.ndarray, where: str, name: str) -> str:

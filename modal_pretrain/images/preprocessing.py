@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from modal_pretrain._checks import height_and_width
+
 if TYPE_CHECKING:
     from modal_pretrain.images.sources import ImageSource
 
@@ -103,9 +105,9 @@ class Preprocessing:
                 "expected."
             )
         if image_size is not None:
-            size = _pair(image_size)
+            size = height_and_width("image_size", image_size)
             return cls(size, interpolation, size, "cover", mean, std)
-        size = _pair(configured)
+        size = height_and_width("input_size", configured)
         crop_pct = config.get("crop_pct") or 0.875  # timm's default
         crop_mode = config.get("crop_mode") or "center"
         if config.get("crop_border_pixels"):
@@ -370,20 +372,6 @@ def _middle(picture: Image.Image) -> Image.Image:
     width, height = (min(side, 16 * min(picture.size)) for side in picture.size)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     return picture.crop((left, top, left + width, top + height))
-
-
-def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    try:
-        if isinstance(size, (int, np.integer)):
-            size = (int(size), int(size))
-        height, width = map(int, size)
-    except (TypeError, ValueError):
-        height = width = 0
-    if height < 1 or width < 1:
-        raise ValueError(
-            f"image_size must be a positive int or (height, width), got {size!r}."
-        )
-    return height, width
 
 
 def _available_cpus() -> int:

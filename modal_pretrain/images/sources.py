@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.images.decode import (
     convert_image,
     load_image,
@@ -29,7 +29,7 @@ from modal_pretrain.images.preprocessing import Preprocessing, load_batches
 
 # Pillow images opened lazily are read at first use, which is not thread-safe for one
 # image; a few locks shared by all images are enough.
-_LOAD_LOCKS = [threading.Lock() for _ in range(61)]
+_LOAD_LOCKS = [Lock() for _ in range(61)]
 
 
 class ImageSource:

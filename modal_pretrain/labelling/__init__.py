@@ -4,6 +4,7 @@
 one around it. Pages of other tools can be put around it, too.
 """
 
+from modal_pretrain.labelling.advice import Advice, Doubt
 from modal_pretrain.labelling.asked import AnsweredError, NotAskedError
 from modal_pretrain.labelling.export import Exported
 from modal_pretrain.labelling.ledger import Lost
@@ -13,7 +14,9 @@ from modal_pretrain.labelling.session import LabelSession
 from modal_pretrain.labelling.why import Near, Why
 
 __all__ = [
+    "Advice",
     "AnsweredError",
+    "Doubt",
     "Exported",
     "LabelSession",
     "Lost",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from modal_pretrain.labelling.asked import Asked
-from modal_pretrain.labelling.label_file import LabelFile, Record
+from modal_pretrain.labelling.label_file import LABELLED, LabelFile, Record
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.words import Words
 
 
 class Answers:
@@ -18,6 +20,8 @@ class Answers:
     pool : Pool
     file : LabelFile
         It is closed if its records can't be taken over.
+    classes, tags : Words
+        Those in the file are added.
 
     Attributes
     ----------
@@ -26,16 +30,31 @@ class Answers:
     lost : Lost
     """
 
-    def __init__(self, pool: Pool, file: LabelFile) -> None:
+    def __init__(
+        self, pool: Pool, file: LabelFile, classes: Words, tags: Words
+    ) -> None:
         self.pool = pool
         self.file = file
+        self.classes = classes
+        self.tags = tags
         self.ledger = Ledger()
         self.asked = Asked(pool, self.ledger)
         try:
             self.lost = self.ledger.load(file.records, pool)
+            classes.learn(record.label for record in self.ledger.state.values())
+            tags.learn(record.tag for record in self.ledger.state.values())
         except BaseException:
             file.close()
             raise
+
+    def label(self, rows: Any, labels: Any, tags: Any) -> None:
+        """Check a label for open rows, and take it; new words become known."""
+        checked = self.asked.open(rows)
+        said = self.classes.each(labels, len(checked))
+        tagged = self.tags.each("" if tags is None else tags, len(checked))
+        self.classes.learn(said)
+        self.tags.learn(tagged)
+        self.take(checked, LABELLED, said, tagged)
 
     def take(
         self,

@@ -58,6 +58,12 @@ def halves(estimator: Any) -> tuple[Embed | None, Any]:
     return None, clone(estimator)
 
 
+def is_of_texts(estimator: Any) -> bool:
+    """Say whether an estimator, or a pipeline's first step, takes texts."""
+    first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
+    return getattr(getattr(first, "modality", None), "name", "") == "text"
+
+
 def _head(estimator: BaseClassifier) -> PretrainedClassifier:
     known = PretrainedClassifier().get_params(deep=False)
     params = {

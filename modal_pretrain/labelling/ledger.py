@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import pandas as pd
+
 from modal_pretrain.labelling.label_file import LABELLED, OPEN, Record
 from modal_pretrain.labelling.pool import Pool
 
@@ -88,6 +90,16 @@ class Ledger:
         """Return the rows that have a label, in the order they got it."""
         found = [(r.answer, row) for row, r in self.state.items() if r.label]
         return {row: self.state[row] for _, row in sorted(found)}
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows that have a label as a table."""
+        return pd.DataFrame(
+            [
+                (row, r.item, r.label, r.tag, r.asked)
+                for row, r in self.labelled().items()
+            ],
+            columns=["row", "item", "label", "tag", "asked"],
+        )
 
     def by_class(self) -> Counter[str]:
         """Count labels."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain.labelling import label_file
+from modal_pretrain.labelling.advice import Advice, Adviser
 from modal_pretrain.labelling.answers import Answers
 from modal_pretrain.labelling.background import Background, Known
 from modal_pretrain.labelling.explain import explain
 from modal_pretrain.labelling.export import Exported, export, predictions
+from modal_pretrain.labelling.halves import is_of_texts
 from modal_pretrain.labelling.label_file import LabelFile, label_path
 from modal_pretrain.labelling.ledger import Lost
 from modal_pretrain.labelling.pool import Pool, as_pool
@@ -30,11 +33,9 @@ from modal_pretrain.labelling.words import Words
 from modal_pretrain.modality import lookup
 from modal_pretrain.query.disambiguation import disambiguation_sampling
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 _RULES = {
     "audit_share": Number(least=0, below=1),
+    "target": Number(above=0, most=1),
     "first": Whole(least=2),
     "random_state": Whole(least=0),
 }
@@ -70,35 +71,24 @@ class LabelSession:
     audit_share : float, default=0.1
         In [0, 1): share of the questions that are drawn at random and measure the
         model. It does not learn from them before `export`.
+    target : float, default=0.95
+        Accuracy that is good enough, in (0, 1]; see `advice`.
     first : int, default=10
         Labels before the first fit, at least 2.
     random_state : int, default=0
         Drives what is drawn.
 
+    Attributes
+    ----------
+    path : pathlib.Path
+        The label file.
+    lost : Lost
+        What of the label file does not fit the pool.
+
     Raises
     ------
-    FileNotFoundError, TypeError, ValueError
-        If an argument does not fit, or the label file is none.
-    TimeoutError
-        If another process labels with the same file.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from modal_pretrain import PretrainedClassifier
-    >>> from modal_pretrain.datasets import make_shapes
-    >>> from modal_pretrain.labelling import LabelSession
-    >>> data = make_shapes(n_train=40, n_test=4).subset("train")
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> with LabelSession(data.X, ["circle", "square"], first=5,
-    ...                   labels=f"{folder.name}/labels.csv",
-    ...                   estimator=PretrainedClassifier(image_size=64)) as session:
-    ...     for _ in range(8):
-    ...         row, reason = session.ask()[0]
-    ...         session.answer(row, data.y[row])
-    ...     session.progress().labelled
-    8
-    >>> folder.cleanup()
+    FileNotFoundError, TimeoutError, TypeError, ValueError
+        If an argument does not fit, the label file is none, or another process has it.
     """
 
     def __init__(
@@ -112,14 +102,14 @@ class LabelSession:
         strategy: Callable[..., Any] = disambiguation_sampling,
         tags: Sequence[str] = (),
         audit_share: float = 0.1,
+        target: float = 0.95,
         first: int = 10,
         random_state: int = 0,
     ) -> None:
         check_parameters(vars(), _RULES)
         if not callable(strategy):
             raise TypeError(f"strategy must be a query strategy, got {strategy!r}.")
-        text = getattr(getattr(estimator, "modality", None), "name", "") == "text"
-        self.pool: Pool = as_pool(pool, column=column, text=text)
+        self.pool: Pool = as_pool(pool, column=column, text=is_of_texts(estimator))
         if estimator is None:
             estimator = lookup(self.pool.kind).classifier()(random_state=random_state)
         self.estimator = estimator
@@ -137,21 +127,14 @@ class LabelSession:
             first=first,
             seed=random_state,
         )
-        self._answers = Answers(self.pool, LabelFile(label_path(pool, labels)))
+        self._adviser = Adviser(self._background, target)
+        file = LabelFile(label_path(pool, labels))
+        self._answers = Answers(self.pool, file, self._classes, self._tags)
         self._ledger, self._asked = self._answers.ledger, self._answers.asked
-        self._classes.learn(record.label for record in self._ledger.state.values())
-        self._tags.learn(record.tag for record in self._ledger.state.values())
+        self.path: Path = file.path
+        self.lost: Lost = self._answers.lost
+        self._server: Any = None
         self._background.start()
-
-    @property
-    def path(self) -> Path:
-        """The label file."""
-        return self._answers.file.path
-
-    @property
-    def lost(self) -> Lost:
-        """What of the label file does not fit the pool."""
-        return self._answers.lost
 
     @property
     def classes(self) -> list[str]:
@@ -238,19 +221,12 @@ class LabelSession:
 
         Raises
         ------
-        NotAskedError, AnsweredError
-            If a row was not asked about, or was answered meanwhile; then nothing is
-            taken.
-        TypeError, ValueError
-            If rows or labels do not fit.
+        NotAskedError, AnsweredError, TypeError, ValueError
+            If a row was not asked about or was answered meanwhile, or rows or labels
+            do not fit; then nothing is taken.
         """
         with self._lock:
-            checked = self._asked.open(rows)
-            said = self._classes.each(labels, len(checked))
-            tagged = self._tags.each("" if tags is None else tags, len(checked))
-            self._classes.learn(said)
-            self._tags.learn(tagged)
-            self._answers.take(checked, label_file.LABELLED, said, tagged)
+            self._answers.label(rows, labels, tags)
             self._changed()
 
     def skip(self, rows: int | Sequence[int]) -> None:
@@ -352,11 +328,20 @@ class LabelSession:
     def labels(self) -> pd.DataFrame:
         """Return what is labelled: columns row, item, label, tag and asked."""
         with self._lock:
+            return self._ledger.table()
+
+    def advice(self) -> Advice | None:
+        """Say how good the model is, whether asking pays, and what to look at again.
+
+        Returns
+        -------
+        Advice or None
+            None before the first fit. It takes seconds, once for each state of the
+            model.
+        """
+        with self._lock:
             known = self._ledger.labelled()
-        return pd.DataFrame(
-            [(row, r.item, r.label, r.tag, r.asked) for row, r in known.items()],
-            columns=["row", "item", "label", "tag", "asked"],
-        )
+        return self._adviser.advice(known)
 
     def unreadable(self) -> set[int]:
         """Return the rows that can't be read."""
@@ -380,12 +365,31 @@ class LabelSession:
         """
         return export(self, folder)
 
+    def show(self, height: int = 860) -> Any:
+        """Show the page in a notebook; needs the extra ``label``.
+
+        Parameters
+        ----------
+        height : int, default=860
+            Pixels of the frame.
+
+        Returns
+        -------
+        IPython.display.IFrame
+            Of this machine: a notebook on another one needs a tunnel to the port.
+        """
+        serve = importlib.import_module("modal_pretrain.labelling.page.serve")
+        self._server = self._server or serve.beside(self)
+        return serve.frame(self._server.address, height)
+
     def close(self) -> None:
         """End the thread and let other processes have the label file."""
+        if self._server is not None:
+            self._server.stop()
         self._background.close()
         self._answers.file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> LabelSession:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain.reweighting.errors import STRENGTH, equal_mass
+from modal_pretrain.reweighting.guess import with_guesses
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 from modal_pretrain.reweighting.tags import (
     balanced,
@@ -57,8 +58,9 @@ def tag_weights(
         Labels.
     ignore : array-like of shape (n,) or (n, k)
         A tag for each row: a string, a whole number or a truth value; None or NaN where
-        nobody said. Untagged rows count for their class only. Of several misleading
-        attributes the weights are averaged.
+        nobody said. A linear probe on the tagged rows guesses the others where it can
+        tell tagged rows apart that it has not seen; else they count for their class
+        only. Of several misleading attributes the weights are averaged.
     strength : float, default=4.0
         Of the weights by errors.
     C : float, default=0.005
@@ -113,7 +115,11 @@ def tag_weights(
     if sample_weight is not None:
         given = np.asarray(sample_weight, dtype=np.float64)
     fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
-    misleading = [tags for tags in codes.T if is_confounded(tags, y)]
+    misleading = []
+    for tags in codes.T:
+        filled = with_guesses(X, tags, y, C=C)
+        if is_confounded(filled, y):
+            misleading.append((tags, filled))
     if not misleading and otherwise == "nothing":
         return Weighing(given, "nothing")
     plain = out_of_fold_logits(X, y, weight=given, **fitting)
@@ -125,7 +131,7 @@ def tag_weights(
     if not misleading:
         return Weighing(weights[otherwise], otherwise)
     for name, start in (("tags", given), ("tags and errors", driven)):
-        each = [balanced(tags, y, start) for tags in misleading]
+        each = [balanced(filled, y, start) for _, filled in misleading]
         weights[name] = np.mean(each, axis=0) * (given.sum() / start.sum())
     scores = {}
     for name in (otherwise, *(name for name in CHOICES if name != otherwise)):
@@ -133,7 +139,7 @@ def tag_weights(
         if name != "nothing":
             logits = out_of_fold_logits(X, y, weight=weights[name], **fitting)
         p = own_proba(logits, y)
-        scores[name] = np.mean([_by_cell(p, tags, y) for tags in misleading])
+        scores[name] = np.mean([_by_cell(p, tags, y) for tags, _ in misleading])
     best = max(scores, key=lambda name: scores[name])  # the first of equals
     return Weighing(weights[best], best)
 

@@ -104,13 +104,39 @@ def tag_codes(table: NDArray[np.object_]) -> NDArray[np.int64]:
     return codes
 
 
+def crossed(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count class x tag where it is known, if the attribute is crossed with the class.
+
+    It is if one of its values is in several classes, and one of the classes has several
+    of its values. Where it is constant, the class itself, or nested in the class, no
+    row shows what the class is without it.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of int, shape (n,)
+        -1 where nobody said.
+    y : numpy.ndarray of int, shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (classes, values); empty if it is not crossed.
+    """
+    said = codes >= 0
+    if not said.any():
+        return np.empty((0, 0), dtype=np.int64)
+    counts = pd.crosstab(y[said], codes[said]).to_numpy()
+    there = counts > 0
+    if not ((there.sum(axis=0) > 1).any() and (there.sum(axis=1) > 1).any()):
+        return np.empty((0, 0), dtype=np.int64)
+    return counts
+
+
 def is_confounded(codes: NDArray[np.int64], y: NDArray[np.int64]) -> bool:
     """Say whether an attribute misleads about the class where it is known.
 
-    It must be crossed with the class, one of its values in several classes and one of
-    the classes with several of its values: where it is constant, the class itself, or
-    nested in the class, no row shows what the class is without it. And the two must
-    go together more than chance has it (chi-squared test at 5 %).
+    It must be `crossed` with the class, and the two must go together more than chance
+    has it (chi-squared test at 5 %).
 
     Parameters
     ----------
@@ -122,14 +148,8 @@ def is_confounded(codes: NDArray[np.int64], y: NDArray[np.int64]) -> bool:
     -------
     bool
     """
-    said = codes >= 0
-    if not said.any():
-        return False
-    counts = pd.crosstab(y[said], codes[said]).to_numpy()
-    crossed = ((counts > 0).sum(axis=0) > 1).any() and ((counts > 0).sum(1) > 1).any()
-    if not crossed or min(counts.shape) < 2:
-        return False
-    return bool(chi2_contingency(counts).pvalue < _LEVEL)
+    counts = crossed(codes, y)
+    return bool(counts.size and chi2_contingency(counts).pvalue < _LEVEL)
 
 
 def cells(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -66,12 +66,6 @@ class Audit:
         return self.draws[-1].rows
 
     @property
-    def there(self) -> NDArray[np.intp]:
-        """Row numbers that were not taught at the last draw: what is estimated of."""
-        n = len(self.predictions.proba)
-        return np.setdiff1d(np.arange(n), self.taught)
-
-    @property
     def weights(self) -> NDArray[np.float64]:
         """How many rows of the pool each audited row stands for, in proportion."""
         if self.design == "active":
@@ -280,13 +274,6 @@ class Audit:
         check_parameters({"confidence": confidence}, _RULES)
         rows, n = self.rows, len(values)
         away = self._taught(taught)
-        both = np.intersect1d(rows, away)
-        if len(both):
-            raise ValueError(
-                f"taught has {len(both)} rows of the audit, such as {int(both[0])}. A "
-                "model is no judge of rows that it learnt from: draw the audit among "
-                "the others, and query from the pool without the audit's rows."
-            )
         there = np.ones(len(guess), dtype=bool)
         there[away] = False
         if n == there.sum():
@@ -310,10 +297,34 @@ class Audit:
         found = score_interval(ErrorCurves(guess[there]), samples, values, confidence)
         return Estimate(*found, n, "weighted score")
 
+    def left(self, taught: Any = None) -> NDArray[np.intp]:
+        """Return the rows that are not taught: what is estimated of.
+
+        Parameters
+        ----------
+        taught : array-like of int or mask, or None, default=None
+            As in `estimate`.
+
+        Returns
+        -------
+        numpy.ndarray of int
+            Row numbers, those of the audit among them.
+        """
+        n = len(self.predictions.proba)
+        return np.setdiff1d(np.arange(n), self._taught(taught))
+
     def _taught(self, taught: Any) -> NDArray[np.intp]:
         if taught is None:
             return self.taught
-        return check_rows("taught", taught, len(self.predictions.proba))
+        away = check_rows("taught", taught, len(self.predictions.proba))
+        both = np.intersect1d(self.rows, away)
+        if len(both):
+            raise ValueError(
+                f"taught has {len(both)} rows of the audit, such as {int(both[0])}. A "
+                "model is no judge of rows that it learnt from: draw the audit among "
+                "the others, and query from the pool without the audit's rows."
+            )
+        return away
 
 
 def draw_audit(

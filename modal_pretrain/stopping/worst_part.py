@@ -21,7 +21,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
-_FITTED_ON = 5000  # rows of the pool that the components are found on
+_FITTED_ON = 4000  # rows of the pool that the components are found on
 
 
 class WorstPart(NamedTuple):
@@ -62,6 +62,7 @@ def worst_part(
     *,
     share: float = 0.1,
     proba: Any = None,
+    taught: Any = None,
     confidence: float = 0.95,
     random_state: RandomState = 0,
 ) -> WorstPart:
@@ -86,6 +87,8 @@ def worst_part(
         Size of the part, in (0, 1).
     proba : array-like of shape (n, n_classes) or None, default=None
         By the model to measure; None is the one at the last draw.
+    taught : array-like of int or mask, or None, default=None
+        Rows that it was taught; None is those of the last draw.
     confidence : float, default=0.95
         Of the interval.
     random_state : None, int, SeedSequence, Generator or RandomState, default=0
@@ -107,7 +110,7 @@ def worst_part(
     """
     Number(above=0, below=1).check("share", share)
     wrong = audit.wrong(y, proba)
-    weights, there = audit.weights, audit.there
+    weights, there = audit.weights, audit.left(taught)
     guess = audit.current(proba).error
     rng = as_generator(random_state)
     inside = np.zeros(len(wrong), dtype=bool)
@@ -118,12 +121,14 @@ def worst_part(
     else:
         features = _features(embeddings, guess, there, rng)
         fold = balanced_folds(wrong.astype(np.intp), min(_FOLDS, int(wrong.sum())), rng)
+        place, size = np.searchsorted(there, audit.rows), _size(there, share)
         for k in np.unique(fold):
-            order = _by_regression(features, audit.rows, wrong, fold != k, there)
-            part = np.isin(audit.rows, order[: _size(there, share)])
-            inside |= part & (fold == k)
+            scores = _by_regression(features, audit.rows, wrong, fold != k, there)
+            bound = np.partition(scores, -size)[-size]
+            inside |= (scores[place] >= bound) & (fold == k)
         every = np.ones(len(wrong), dtype=bool)
-        order = _by_regression(features, audit.rows, wrong, every, there)
+        scores = _by_regression(features, audit.rows, wrong, every, there)
+        order = there[np.argsort(-scores, kind="stable")]
         found_by = "confidence and embedding"
     return WorstPart(
         share_of(wrong, weights, inside, confidence),
@@ -213,9 +218,8 @@ def _by_regression(
     wrong: NDArray[np.float64],
     taught: NDArray[np.bool_],
     there: NDArray[np.intp],
-) -> NDArray[np.intp]:
-    """Order the pool's rows, those most likely wrong first."""
+) -> NDArray[np.float64]:
+    """Score the pool's rows, those most likely wrong highest."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     model.fit(features[rows[taught]], wrong[taught].astype(int))
-    scores = model.decision_function(features[there])
-    return there[np.argsort(-scores, kind="stable")]
+    return model.decision_function(features[there])

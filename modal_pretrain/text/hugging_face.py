@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.backbones.weights import (
@@ -42,7 +42,7 @@ DEFAULT_TEXT_BACKBONE = "all-MiniLM-L6-v2"
 _OWNERS = {"all-MiniLM-L6-v2": "sentence-transformers"}
 # Where neither tokenizer nor model says how much they read.
 _USUAL_LENGTH = 512
-_LOCK = threading.RLock()
+_LOCK = Lock()
 
 Loaded = tuple[nn.Module, Any, int, str]
 

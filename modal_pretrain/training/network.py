@@ -135,9 +135,13 @@ class PretrainedNetwork(nn.Module):
         torch.Tensor
         """
         if features is not None:
-            embedding = check_embedding(self._rest_for(features)(features), self)
+            embedding = check_embedding(
+                self._rest_for(features)(features), self, len(features)
+            )
         elif embedding is None:
-            embedding = check_embedding(self.backbone(inputs), self.backbone)
+            assert inputs is not None
+            output = self.backbone(inputs)
+            embedding = check_embedding(output, self.backbone, len(inputs))
         assert self.head is not None
         embedding = (embedding.float() - self.mean) * self.scale
         return self.head(self.dropout(embedding))

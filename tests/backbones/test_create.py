@@ -202,9 +202,9 @@ def test_network_of_one_size():
         create_backbone("mixer_s16_224", pretrained=False, image_size=64)
 
 
-@pytest.mark.parametrize("size", [0, -3, "x", (64,), (64, 0), (1, 2, 3)])
+@pytest.mark.parametrize("size", [0, -3, "x", "64", True, (64,), (64, 0), (1, 2, 3)])
 def test_bad_sizes(size):
-    with pytest.raises(ValueError, match="image_size must be a positive int"):
+    with pytest.raises(ValueError, match="image_size must be a positive whole"):
         create_backbone(SMALL_VIT, pretrained=False, image_size=size)
 
 

@@ -124,7 +124,7 @@ def test_grid():
         ({"budget": True}, "budget must be a whole number"),
         ({"budget": 30, "batch": "5"}, "batch must be a whole number"),
         ({"budget": 5}, "budget=5 is less than one batch of 10"),
-        ({"batch": []}, "a list in the settings is empty"),
+        ({"batch": []}, "batch is an empty list"),
     ],
 )
 def test_what_is_wrong_is_named(settings, match):

@@ -262,6 +262,7 @@ class Anything:
     """Stands for an estimator where only its backbone is asked for."""
 
     backbone = "tf_efficientnet_lite0"
+    scaled_decoding = True
 
 
 def encode(encoder, X):

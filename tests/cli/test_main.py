@@ -136,6 +136,24 @@ def test_settings_that_cannot_be(capsys, tmp_path, arguments, match):
     assert match in refused(capsys, "bench", *SMALL, *arguments, "--out", out)
 
 
+def test_modules_of_the_user(capsys, tmp_path, monkeypatch):
+    (tmp_path / "own_module.py").write_text(
+        "def three(): return 3\n"
+        "def broken(): raise OSError('the disk is gone')\n"
+        "def none(classifier, X, n_instances=1): return None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    out = ["--out", str(tmp_path / "out")]
+    for name, match in (
+        ("three", "'own_module:three' must return a GroupedDataset, got int"),
+        ("broken", "the disk is gone"),
+    ):
+        data = ["--dataset", f"own_module:{name}", "--rounds", "1"]
+        assert match in refused(capsys, "bench", *data, *out)
+    error = refused(capsys, "bench", *SMALL, "--strategies", "own_module:none", *out)
+    assert "strategy own_module:none must return n_instances=4 different row" in error
+
+
 def test_damaged_records(capsys, tmp_path):
     out = str(tmp_path)
     assert main(["bench", *SMALL, "--out", out]) == 0

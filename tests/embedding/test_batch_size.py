@@ -119,5 +119,5 @@ def test_auto_on_cuda(pictures):
 @pytest.mark.parametrize("value", ["fast", 0, -1, 2.5, True, None])
 def test_bad_batch_size(pictures, value):
     encoder = TimmEncoder(batch_size=value, image_size=32, cache=None)
-    with pytest.raises(ValueError, match="batch_size must be a positive int or 'auto'"):
+    with pytest.raises(ValueError, match="batch_size must be 'auto' or a whole number"):
         encoder.transform(pictures)

@@ -298,8 +298,8 @@ def bars(monkeypatch):
     made = []
 
     class Bar:
-        def __init__(self, total, disable, **params):
-            self.total, self.n, self.disable, self.initial = total, 0, disable, 0
+        def __init__(self, total, **params):
+            self.total, self.n, self.initial = total, 0, 0
             self.closed = False
             made.append(self)
 
@@ -516,3 +516,32 @@ def test_table_source():
     assert [len(batch) for batch in source.batches(None, 2)] == [2, 2, 1]
     assert torch.cat(list(source.batches(None, 2))).tolist() == source.table.tolist()
     assert source.take([3, 0]).table.tolist() == [[6, 7], [0, 1]]
+
+
+class OtherRows(nn.Module):
+    """Returns as many rows as `rows` says."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, batch):
+        return self.rows(batch.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        (lambda e: e[:-1] if len(e) > 1 else e, "3 embeddings for 4 rows"),
+        (lambda e: torch.cat([e, e]) if len(e) > 1 else e, "8 embeddings for 4 rows"),
+        (lambda e: e.mean(0, keepdim=True), "1 embeddings for 4 rows"),
+        (lambda e: e[:0], "0 embeddings for 1 rows"),  # what fit tries
+    ],
+)
+def test_backbone_that_returns_another_number_of_rows(pictures, rows, counts):
+    for cache in (None, EmbeddingCache()):
+        encoder = TimmEncoder(
+            lambda: OtherRows(rows), pretrained=False, image_size=32, cache=cache
+        )
+        with pytest.raises(ValueError, match=f"backbone OtherRows returned {counts}"):
+            encoder.fit(pictures).transform(pictures[:4])

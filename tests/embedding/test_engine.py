@@ -91,6 +91,17 @@ def test_rows_that_are_kept_cost_nothing_so_their_engine_stays(
 
 
 @needs_openvino
+def test_a_run_of_the_benchmark_chooses_by_its_own_rows(encoder, pictures, monkeypatch):
+    encoder.fit(pictures)
+    assert engine_of(encoder, pictures) == "openvino"
+    rule._SETTLED["what failed"] = "torch"
+    rule.choose_afresh()
+    assert engine_of(encoder, 255 - pictures[:4]) == "torch"
+    assert engine_of(encoder, pictures[:4]) == "openvino"  # they are kept
+    assert rule._SETTLED["what failed"] == "torch"
+
+
+@needs_openvino
 def test_nothing_of_one_engine_is_served_as_the_others(encoder, pictures, cache):
     encoder.fit(pictures)
     found = {}

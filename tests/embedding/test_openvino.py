@@ -284,6 +284,25 @@ def test_what_cannot_be_converted_stays_with_pytorch(
     np.testing.assert_array_equal(again, expected)
 
 
+def test_what_does_not_compile_stays_with_pytorch(pictures, monkeypatch):
+    class Plugin:
+        def __getattr__(self, name):
+            return getattr(core, name)
+
+        def compile_model(self, model, device, settings):
+            if settings["INFERENCE_PRECISION_HINT"] == "bf16":
+                raise RuntimeError("object is not initialized")
+            return core.compile_model(model, device, settings)
+
+    core = openvino._core()
+    monkeypatch.setattr(openvino, "_core", Plugin)
+    encoder = make(precision="bfloat16")
+    with pytest.warns(EngineWarning, match="does not compile .*not initialized"):
+        found = encoder.fit(pictures).transform(pictures)
+    expected = make(precision="bfloat16", engine="torch").fit_transform(pictures)
+    np.testing.assert_array_equal(found, expected)
+
+
 class Overflow(nn.Module):
     def __init__(self):
         super().__init__()

@@ -129,6 +129,28 @@ REFUSED = {
     "nested lists out of range": (
         (U8 + 0x100 * np.uint16(1)).tolist(), ValueError, "from 0 to 256",
     ),
+    "masked": (
+        np.ma.masked_equal(np.insert(U8, 1, 7, axis=0), 7),
+        ValueError, r"X is a masked array with 216 masked .*X\.filled\(0\)",
+    ),
+    "masked, in a list": (
+        [U8[0], np.ma.masked_less(U8[1], 1)], ValueError, r"X\[1\] is a masked array",
+    ),
+    "meta tensor": (
+        torch.zeros(2, 3, 8, 9, device="meta"), ValueError, "'meta'.*no values.*CPU",
+    ),
+    "meta tensor in a list": (
+        [torch.zeros(3, 8, 9), torch.zeros(3, 8, 9, device="meta")],
+        ValueError, r"X\[1\] is on the device 'meta'",
+    ),
+    "float8 tensor": (
+        torch.zeros(2, 3, 8, 9).to(torch.float8_e4m3fn),
+        TypeError, r"X has dtype torch\.float8_e4m3fn.*X\.float\(\)",
+    ),
+    "float8 tensor in a list": (
+        [torch.zeros(3, 8, 9).to(torch.float8_e5m2)],
+        TypeError, r"X\[0\] has dtype torch\.float8_e5m2",
+    ),
     "nested lists of paths": ([["a", "b"], ["c", "d"]], TypeError, "not of numbers"),
 }  # fmt: skip
 
@@ -245,3 +267,38 @@ def test_same_size_pil_lists_survive_concatenation(X):
     pool = [Image.fromarray(x) for x in X]
     stacked = np.concatenate([pool[:2], pool[3:]]).tolist()
     np.testing.assert_array_equal(as_images(stacked).block(0, 4), X[[0, 1, 3, 4]])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda X: X,
+        lambda X: X.astype(">u2"),
+        list,
+        lambda X: torch.from_numpy(X),
+        lambda X: list(torch.from_numpy(X)),
+    ],
+)
+def test_8_bits_in_16_are_warned_of(make):
+    X = np.zeros((3000, 8, 9, 3), np.uint16)
+    X[-1, -1] = 200
+    with pytest.warns(
+        UserWarning, match=r"no value above 200\..* X\.astype\(numpy\.uint8"
+    ):
+        source = as_images(make(X))
+    assert source.load(len(X) - 1).max() == 1  # what it means all the same
+    X[-1, 0, 0, 0] = 256
+    as_images(make(X))
+    as_images(make(X[:-1]))  # black
+
+
+def test_masked_arrays_without_masked_values():
+    X = np.ma.masked_equal(U8, 7)
+    np.testing.assert_array_equal(as_images(X).load(0), U8[0])
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensor():
+    X = torch.nested.nested_tensor([torch.zeros(3, 8, 9), torch.zeros(3, 5, 9)])
+    with pytest.raises(TypeError, match=r"nested tensor. Pass list\(X\.unbind\(\)\)"):
+        as_images(X)

@@ -2,13 +2,15 @@
 
 import io
 import json
+import sys
 import threading
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.labelling.conftest import label
+from tests.labelling.conftest import Client, label
 
 EVIL = "http://evil.example"
 
@@ -382,3 +384,21 @@ def test_it_listens_on_this_machine_only(page):
         listening = [line.split()[1] for line in table if line.split()[3] == "0A"]
     wanted = f"{int(port):04X}"
     assert [a for a in listening if a.endswith(wanted)] == [f"0100007F:{wanted}"]
+
+
+def test_in_a_notebook(folder, start, monkeypatch):
+    frames = ModuleType("IPython.display")
+    frames.IFrame = lambda address, width, height: (address, width, height)
+    monkeypatch.setitem(sys.modules, "IPython.display", frames)
+    session = start(folder)
+    address, width, height = session.show(height=500)
+    assert (width, height) == ("100%", 500)
+    assert session.show()[0] == address  # one server, however often
+    client = Client(address)
+    status, headers, _ = client.send("GET", "")
+    assert status == 200 and "localhost:*" in headers["content-security-policy"]
+    row = client.get("api/state?n=1")[1]["questions"][0]["row"]
+    assert client.post("api/answer", {"rows": [row], "label": "circle"})[0] == 200
+    session.close()
+    with pytest.raises(OSError):
+        client.send("GET", "")

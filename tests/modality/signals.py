@@ -54,6 +54,7 @@ class Centring:
 class Signals(Modality):
     name = "signal"
     fine_tuning = FineTuning(torch.optim.Adam, 0.01, {})
+    decisive = ("scale",)  # embeddings depend on it: no prediction once it is another
 
     def read(self, X, estimator, *, reset=False):
         signals = np.asarray(X).astype(np.float32)  # a copy: X may change meanwhile

@@ -73,6 +73,13 @@ def test_auto_is_what_the_modality_says(classifier, train):
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.01)
 
 
+def test_its_parameters_belong_to_the_fit(classifier, train):
+    net = classifier().fit(train.X, train.y).set_params(scale=2.0)
+    with pytest.raises(ValueError, match=r"scale is 2\.0 now, .* or call fit again"):
+        net.predict(train.X)
+    net.fit(train.X, train.y).predict(train.X)
+
+
 def test_embeddings_are_those_of_the_network(classifier, train):
     net = classifier(scale=2.0)
     found = net.embed(train.X)

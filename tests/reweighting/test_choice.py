@@ -33,7 +33,18 @@ def test_the_better_weights_are_chosen():
 @pytest.mark.parametrize("otherwise", ["nothing", "errors"])
 @pytest.mark.parametrize(
     "useless",
-    ["unknown", "constant", "class", "nested", "unrelated", "rows", "none"],
+    [
+        "unknown",
+        "constant",
+        "class",
+        "nested",
+        "unrelated",
+        "rows",
+        "none",
+        "some, class",
+        "some, nested",
+        "some, unrelated",
+    ],
 )
 def test_useless_tags_change_nothing(useless, otherwise):
     X, y, _ = spurious()
@@ -44,8 +55,13 @@ def test_useless_tags_change_nothing(useless, otherwise):
         "nested": 2 * y + np.arange(200) % 2,
         "unrelated": np.random.default_rng(3).permutation(200) % 2,
         "rows": np.arange(200),
+        "some, class": y,
+        "some, nested": 2 * y + np.arange(200) % 2,
+        "some, unrelated": np.random.default_rng(3).permutation(200) % 2,
         "none": np.empty((200, 0)),
     }[useless]
+    if "some" in useless:
+        tags = np.where(np.arange(200) % 3, None, tags)
     weighing = {"error_weighting": 4.0 if otherwise == "errors" else 0.0}
     one = table(**weighing).fit(X, y, ignore=tags)
     other = table(**weighing).fit(X, y)

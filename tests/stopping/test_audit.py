@@ -1,5 +1,8 @@
 """Audits: what is drawn, what is estimated, what cannot be."""
 
+import time
+import tracemalloc
+
 import numpy as np
 import pytest
 from modAL.models import ActiveLearner, Committee
@@ -248,3 +251,31 @@ def test_classifier_without_probabilities():
 
     with pytest.raises(TypeError, match="Plain has no predict_proba"):
         predict_pool(Plain(), np.zeros((2, 1)))
+
+
+def test_memory_grows_with_the_pool_and_no_faster():
+    def peak(n):
+        proba = np.random.default_rng(0).dirichlet(np.full(5, 0.2), size=n)
+        audit = draw_audit(proba, 100, random_state=0)
+        labels = proba[audit.rows].argmax(axis=1)
+        tracemalloc.start()
+        draw_audit(proba, 100, random_state=0)
+        audit.estimate(labels, proba)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    small, large = peak(20_000), peak(80_000)
+    assert large < 4.5 * small and large < 40e6
+
+
+def test_seconds_on_a_large_pool():
+    proba = np.random.default_rng(0).dirichlet(np.full(5, 0.2), size=50_000)
+    audit = draw_audit(proba, 100, random_state=0)
+    labels = proba[audit.rows].argmax(axis=1)
+    spent = []
+    for _ in range(3):
+        start = time.process_time()
+        audit.estimate(labels, proba)
+        spent.append(time.process_time() - start)
+    assert min(spent) < 0.3  # 0.03 on a 2-core machine

@@ -53,6 +53,15 @@ def test_few_errors_fall_back_to_confidence(blind_spot):
     assert found.error is None or found.error.value == 0
 
 
+def test_rows_taught_since_are_left_out(blind_spot):
+    proba, y, E, bad = blind_spot
+    audit = draw_audit(proba, 60, random_state=0)
+    taught = np.setdiff1d(np.flatnonzero(bad)[:30], audit.rows)
+    found = worst_part(audit, y[audit.rows], E, taught=taught)
+    assert len(found.rows) == round(0.1 * (1000 - len(taught)))
+    assert not np.isin(found.rows, taught).any()
+
+
 def test_bad_input(blind_spot):
     proba, y, E, _ = blind_spot
     audit = draw_audit(proba, 100, random_state=0)

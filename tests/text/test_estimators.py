@@ -280,3 +280,49 @@ def test_public_names_are_documented():
         codes = {code for code, _ in validate(f"{module}.{name}")["errors"]}
         # See test_docstrings.
         assert codes <= {"GL01", "ES01", "EX01", "SA01", "PR04", "PR08", "RT03"}, codes
+
+
+@kinds
+def test_weights_and_tags(text_classifier, texts, names, kind):
+    params = {**KINDS[kind], "max_steps": 4}
+    plain = text_classifier(**params).fit(texts, names)
+    weight = np.arange(24) % 3.0
+    others = [
+        text_classifier(**params).fit(texts, names, sample_weight=weight),
+        text_classifier(**params, error_weighting=4.0).fit(texts, names),
+        text_classifier(**params).fit(texts, names, ignore=["page", None] * 12),
+    ]
+    assert [one.weighting_ for one in others] == ["nothing", "errors", "nothing"]
+    changed = [
+        (one.predict_proba(texts) != plain.predict_proba(texts)).any() for one in others
+    ]
+    assert changed == [True, True, False]
+    others[0].partial_fit(texts, names, sample_weight=weight, ignore=[None] * 24)
+    tagged = text_classifier(**params).tag(texts[:3], ["page"] * 3)
+    assert len(tagged.remembered_tags_) == 3
+    tagged.fit(texts, names).predict(texts)
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("pooling", "max", "pooling must be 'mean' or 'cls', got 'max'"),
+        ("max_length", "9", "Write 9 without quotes"),
+        ("max_length", 0, "max_length must be None or a whole number"),
+        ("error_weighting", -1, "error_weighting must be a finite number"),
+        ("cache", 3, "cache must be 'memory', None or a directory"),
+    ],
+)
+def test_parameters_are_checked(text_classifier, texts, names, name, value, message):
+    with pytest.raises(ValueError, match=message):
+        text_classifier(**{name: value}).fit(texts, names)
+
+
+@pytest.mark.parametrize("name, value", [("pooling", "cls"), ("max_length", 9)])
+def test_other_parameters_than_those_of_the_fit(
+    text_classifier, texts, names, name, value
+):
+    classifier = text_classifier().fit(texts, names)
+    classifier.set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"{name} is {value!r} now.*call fit again"):
+        classifier.predict(texts)

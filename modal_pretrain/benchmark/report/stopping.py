@@ -35,7 +35,9 @@ def stops(s: Summary) -> Table | None:
     for model, strategy, chosen in _audited(s):
         runs = [run for _, run in chosen.groupby("seed")]
         for rule in runs[0]["stops"].iloc[0]:
-            at = [run[[r[rule] for r in run["stops"]]].head(1) for run in runs]
+            at = [
+                run[[r.get(rule, False) for r in run["stops"]]].head(1) for run in runs
+            ]
             there = pd.concat(at)
             end = pd.concat([run.tail(1) for run in runs])
             labels = there["n_labels"].median() if len(there) else np.nan
@@ -71,7 +73,7 @@ def audits(s: Summary) -> Table | None:
     """
     rows = []
     for model, strategy, chosen in _audited(s):
-        seen = [a for a in chosen["audit"] if a["truth"] is not None]
+        seen = list(chosen["audit"])
         held = [a["low"] - _NEAR <= a["truth"] <= a["high"] + _NEAR for a in seen]
         widths = [a["high"] - a["low"] for a in seen]
         foretold = [h for _, run in chosen.groupby("seed") for h in _foretold(run)]
@@ -112,7 +114,7 @@ def _foretold(run: pd.DataFrame) -> list[bool]:
     for forecast in run.get("forecast", pd.Series(dtype=object)):
         if not isinstance(forecast, dict):
             continue
-        low, high = (_or_never(forecast[key]) for key in ("low", "high"))
+        low, high = (_or_never(forecast.get(key)) for key in ("low", "high"))
         reached = labels[truth >= forecast["target"]]
         if len(reached):
             held.append(bool(low <= reached[0] <= high))

@@ -69,6 +69,7 @@ class PageApp:
                         ("state", self.state),
                         ("why", self.why),
                         ("guess", self.guess),
+                        ("advice", self.advice),
                     )
                 ),
                 *(
@@ -134,6 +135,17 @@ class PageApp:
         if guess is None:
             return {"label": None}
         return {"label": guess[0], "probability": round(guess[1], 3)}
+
+    def advice(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Say how good the model is, and what to look at again."""
+        advice = self.session.advice()
+        if advice is None:
+            return {"learnt": 0}
+        doubts = [
+            {**self._question(Question(d.row, "")), **d._asdict()}
+            for d in advice.doubts
+        ]
+        return {**advice._asdict(), "doubts": doubts}
 
     # What the page says ---------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 import socket
@@ -95,6 +96,19 @@ class PageServer:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(5)
+
+
+def beside(session: LabelSession) -> PageServer:
+    """Serve a session in a thread, for a notebook on this machine to frame."""
+    server = PageServer(session, title=session.path.stem, framed=True)
+    server.start()
+    return server
+
+
+def frame(address: str, height: int) -> Any:
+    """Return a notebook's frame around an address."""
+    display = importlib.import_module("IPython.display")
+    return display.IFrame(address, width="100%", height=height)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,7 +3,7 @@
 
 import { get, post } from "./api.js";
 import { Grid } from "./grid.js";
-import { showExported, showPanel } from "./panel.js";
+import { showAdvice, showExported, showPanel } from "./panel.js";
 import { $, make, notice, prefetch, row, say } from "./view.js";
 
 const ONE = 8;
@@ -135,6 +135,23 @@ function toggle(what, button) {
   render();
 }
 
+// Advice takes seconds: after some labels more, or when the person pauses.
+let advised = { learnt: -1, at: 0, busy: false };
+
+async function advise() {
+  const { learnt } = state?.progress ?? {};
+  const waited = Date.now() - advised.at > 15000;
+  if (!learnt || advised.busy || learnt === advised.learnt) return;
+  if (Math.abs(learnt - advised.learnt) < 5 && !waited) return;
+  advised.busy = true;
+  try {
+    showAdvice(await get("advice"), again);
+  } catch {
+    // The next one comes.
+  }
+  advised = { learnt, at: Date.now(), busy: false };
+}
+
 // What is seen ------------------------------------------------------------------------
 
 let shownRow = null;
@@ -142,7 +159,7 @@ let explained = null; // what the words below the picture are about
 
 function render() {
   if (!state) return;
-  showPanel(state, again);
+  showPanel(state);
   renderClasses();
   renderTags();
   const over = queue.length === 0;
@@ -335,5 +352,5 @@ $("export").onclick = async () => {
 adds($("new-class"), "class");
 adds($("new-tag"), "tag");
 addEventListener("keydown", pressed);
-setInterval(() => document.hidden || sent.size || refresh(), 2000);
+setInterval(() => document.hidden || sent.size || refresh().then(advise), 2000);
 refresh();

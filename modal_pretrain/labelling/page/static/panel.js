@@ -4,7 +4,7 @@ import { $, make, row } from "./view.js";
 
 const count = (number) => number.toLocaleString("en");
 
-export function showPanel(state, again) {
+export function showPanel(state) {
   const { progress } = state;
   $("title").textContent = state.title;
   document.title = `${state.title} · ${progress.labelled}`;
@@ -45,5 +45,35 @@ export function showExported(done) {
   box.replaceChildren(
     ...done.files.map((file) => make("div", { textContent: file })),
     ...(done.code ? [make("pre", { textContent: done.code })] : []),
+  );
+}
+
+// How good the model is: `again` opens an answer to be looked at once more.
+export function showAdvice(advice, again) {
+  const figures = [
+    ["Accuracy", advice.accuracy],
+    ["Worst tenth", advice.worst],
+    ["Worth of asking", advice.worth],
+  ].filter(([, words]) => words);
+  $("advice").hidden = !advice.learnt;
+  $("figures").replaceChildren(
+    ...figures.flatMap(([name, words]) => [
+      make("dt", { textContent: name }),
+      make("dd", { textContent: words }),
+    ]),
+  );
+  $("stop").textContent = advice.reason ?? "";
+  const doubts = advice.doubts ?? [];
+  $("doubts").hidden = !doubts.length;
+  $("suspicious").replaceChildren(
+    ...doubts.map((doubt) => {
+      const button = make(
+        "button",
+        { title: `${doubt.name}: ${doubt.suggested}?`, onclick: () => again(doubt) },
+        make("div", { className: "shown" }, row(doubt, 320)),
+        make("span", { textContent: doubt.label }),
+      );
+      return make("li", {}, button);
+    }),
   );
 }

@@ -1,0 +1,84 @@
+"""What the head does with the exceptions: part of a strategy's name, after a plus.
+
+``disambiguation`` asks with the plain head, ``disambiguation+errors`` with one whose
+rows weigh by errors, and ``disambiguation+tags:30`` with one that is told the attribute
+of the first 30 labelled rows (``tags:all``: of all). So records, folders and reports
+know heads without knowing of them, and those of plain ones stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modal_pretrain._checks import did_you_mean, take_rows
+
+if TYPE_CHECKING:  # settings are checked, and help is shown, without data sets
+    from modal_pretrain.datasets import GroupedDataset
+
+PLAIN = "plain"
+_STRENGTH = 4.0
+
+
+def join(strategy: str, head: str) -> str:
+    """Return the name of a strategy with a head."""
+    check_head(head)
+    return strategy if head == PLAIN else f"{strategy}+{head}"
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return a strategy's own name and its head, which is "plain" if none is named."""
+    strategy, plus, head = name.rpartition("+")
+    if not plus:
+        return name, PLAIN
+    check_head(head)
+    return strategy, head
+
+
+def check_head(head: Any) -> None:
+    """Raise ValueError unless it is plain, errors, tags:all or tags:N."""
+    kind, _, number = str(head).partition(":")
+    if head in (PLAIN, "errors", "tags:all"):
+        return
+    if kind == "tags" and number.isdecimal() and int(number) > 0:
+        return
+    hint = did_you_mean(head, (PLAIN, "errors", "tags:all", "tags:30"))
+    raise ValueError(
+        f"heads may be 'plain', 'errors', 'tags:all' or 'tags:N', with N the number of "
+        f"labelled rows that are tagged, got {head!r}.{hint}"
+    )
+
+
+def prepared(estimator: Any, head: str) -> Any:
+    """Return the classifier with the parameters of a head."""
+    return (
+        estimator.set_params(error_weighting=_STRENGTH)
+        if head == "errors"
+        else (estimator)
+    )
+
+
+def tag(
+    estimator: Any, head: str, data: GroupedDataset, rows: Iterable[int], before: int
+) -> None:
+    """Tell the classifier what a head knows about rows that were just labelled.
+
+    Parameters
+    ----------
+    estimator : BaseClassifier
+    head : str
+    data : GroupedDataset
+    rows : iterable of int
+    before : int
+        How many were labelled before them.
+    """
+    kind, _, number = head.partition(":")
+    if kind != "tags":
+        return
+    rows = np.asarray(rows, dtype=np.intp)
+    if number != "all":
+        rows = rows[: max(int(number) - before, 0)]
+    if len(rows):
+        estimator.tag(take_rows(data.X, rows), np.asarray(data.attribute)[rows])

@@ -1,0 +1,214 @@
+"""How good the model is, whether asking pays, when to stop, and what to look at again.
+
+`modal_pretrain.stopping` does the work; here it gets what a session has. The rows drawn
+at random to measure are the audit: the model does not learn from them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modal_pretrain.labelling.background import Background, Belief
+from modal_pretrain.labelling.label_file import Record
+from modal_pretrain.labelling.why import AUDIT, FIRST, MEANWHILE
+from modal_pretrain.stopping import (
+    Audit,
+    AuditResult,
+    Predictions,
+    good_enough,
+    out_of_fold,
+    stable_predictions,
+    suspicious_labels,
+    worst_part,
+    worth_of_labels,
+)
+from modal_pretrain.stopping._intervals import Sample
+
+# Audit labels below which an interval would say nothing.
+_LEAST = 5
+# Rows that stand for a larger pool, and those whose predictions are followed.
+_POOL = 10_000
+_FOLLOWED = 500
+_DOUBTS = 8
+
+
+class Doubt(NamedTuple):
+    """An answer that the model, which has not seen it, contradicts.
+
+    Parameters
+    ----------
+    row : int
+    label : str
+        The answer.
+    suggested : str
+        What the model would say.
+    score : float
+        How much more probable that is, in (0, 1].
+    """
+
+    row: int
+    label: str
+    suggested: str
+    score: float
+
+
+class Advice(NamedTuple):
+    """What can be said after so many labels; each is empty where it is too early.
+
+    Parameters
+    ----------
+    learnt : int
+        Labels that the model knows.
+    accuracy : str
+        With its interval, from the random questions.
+    worst : str
+        Error rate on the tenth of the pool where the model is worst.
+    worth : str
+        How many random labels the answers have been worth.
+    stop : bool
+        Whether the accuracy surely reaches the target.
+    reason : str
+        Why, in a sentence or two.
+    doubts : list of Doubt
+        Answers to look at again, most suspicious first.
+    """
+
+    learnt: int
+    accuracy: str
+    worst: str
+    worth: str
+    stop: bool
+    reason: str
+    doubts: list[Doubt]
+
+
+class Adviser:
+    """Works out advice when somebody wants it, once for each state of the model.
+
+    Parameters
+    ----------
+    background : Background
+    target : float
+        Accuracy that is good enough.
+    """
+
+    def __init__(self, background: Background, target: float) -> None:
+        self.background = background
+        self.target = target
+        self._lock = threading.Lock()
+        self._last: tuple[int, Advice] | None = None
+        self._followed: NDArray[np.intp] | None = None
+        self._history: list[NDArray[np.str_]] = []
+
+    def advice(self, labelled: dict[int, Record]) -> Advice | None:
+        """Return what can be said now; None before the first fit. Takes seconds.
+
+        Parameters
+        ----------
+        labelled : dict of int to Record
+            From the ledger.
+
+        Returns
+        -------
+        Advice or None
+        """
+        with self._lock:
+            belief = self.background.belief
+            if belief is None:
+                return None
+            if self._last is None or self._last[0] != belief.version:
+                self._last = belief.version, self._work(belief, labelled)
+            return self._last[1]
+
+    def _work(self, belief: Belief, labelled: dict[int, Record]) -> Advice:
+        embedded = self.background.embedded
+        labelled = {row: r for row, r in labelled.items() if embedded[row]}
+        result, worst = self._measure(belief, labelled)
+        worth, doubts = self._look_back(belief, labelled)
+        stop, reason = False, "Too early to say: a few random questions come first."
+        if result is not None:
+            decision = good_enough(result, self.target)
+            stop = decision.stop
+            reason = f"{'You may stop' if stop else 'Go on'}: {decision.reason}."
+        if self._settled(belief):
+            reason += " Predictions have settled, which does not make them right."
+        accuracy = "" if result is None else _interval(result)
+        return Advice(belief.learnt, accuracy, worst, worth, stop, reason, doubts)
+
+    def _measure(
+        self, belief: Belief, labelled: dict[int, Record]
+    ) -> tuple[AuditResult | None, str]:
+        """Judge the model by the random rows that it has not learnt."""
+        measuring = [r for r, record in labelled.items() if record.asked == AUDIT]
+        if len(measuring) < _LEAST:
+            return None, ""
+        rows = self.background.readable()
+        if len(rows) > _POOL:
+            rng = np.random.default_rng(0)
+            some = rng.choice(rows, _POOL, replace=False)
+            rows = np.union1d(some, list(labelled))
+        proba = belief.head.predict_proba(self.background.inputs(rows))
+        now = Predictions(np.asarray(proba), np.array(belief.classes))
+        place = np.searchsorted(rows, measuring)
+        taught = np.searchsorted(rows, np.setdiff1d(list(labelled), measuring))
+        size = len(rows) - len(taught)
+        draw = Sample(place, np.full(len(rows), len(place) / size), size)
+        audit = Audit(now, (draw,), "random", taught)
+        y = np.array([labelled[row].label for row in measuring])
+        result = audit.estimate(y, unknown="wrong")
+        if not set(y) <= set(belief.classes):
+            return result, ""
+        vectors = self.background.features
+        found = worst_part(audit, y, None if vectors is None else vectors[rows])
+        if found.error is None:
+            return result, ""
+        low, high = (f"{100 * value:.0f}" for value in found.error[1:3])
+        return result, f"{100 * found.error.value:.0f} % wrong ({low} to {high} %)"
+
+    def _look_back(
+        self, belief: Belief, labelled: dict[int, Record]
+    ) -> tuple[str, list[Doubt]]:
+        """Judge the answers: what they have been worth, and which may be slips."""
+        if self.background.features is None:  # every fit would take long
+            return "", []
+        rows = np.array(list(labelled), dtype=np.intp)
+        y = np.array([record.label for record in labelled.values()])
+        X = self.background.features[rows]
+        drawn = np.array(
+            [r.asked in (FIRST, AUDIT, MEANWHILE) for r in labelled.values()]
+        )
+        worth = worth_of_labels(belief.head, X, y, drawn)
+        found = suspicious_labels(out_of_fold(belief.head, X, y), y)
+        doubts = [
+            Doubt(int(rows[k]), str(y[k]), str(label), round(float(score), 3))
+            for k, label, score in zip(
+                found.rows, found.suggested, found.scores, strict=True
+            )
+        ]
+        words = str(worth) if worth.tells else "cannot tell yet"
+        return words, doubts[:_DOUBTS]
+
+    def _settled(self, belief: Belief) -> bool:
+        if self._followed is None:
+            rows = self.background.readable()
+            if len(rows) < min(_FOLLOWED, len(self.background.pool)) - len(
+                self.background.unreadable
+            ):
+                return False
+            rng = np.random.default_rng(0)
+            size = min(_FOLLOWED, len(rows))
+            self._followed = rng.choice(rows, size, replace=False)
+        proba = belief.head.predict_proba(self.background.inputs(self._followed))
+        self._history.append(np.array(belief.classes)[proba.argmax(axis=1)])
+        del self._history[:-10]
+        return stable_predictions(self._history).stop
+
+
+def _interval(result: AuditResult) -> str:
+    found = result.accuracy
+    low, high = (f"{100 * value:.0f}" for value in (found.low, found.high))
+    return f"{100 * found.value:.0f} % ({low} to {high} %)"

@@ -1,0 +1,96 @@
+"""Heads that learn from the exceptions, as part of a strategy's name."""
+
+import numpy as np
+import pytest
+from torch import nn
+
+from modal_pretrain import PretrainedClassifier
+from modal_pretrain.benchmark import expand, load, run, run_unit
+from modal_pretrain.benchmark.heads import join, split
+from modal_pretrain.benchmark.registry import strategy
+from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.cli.main import main
+from modal_pretrain.query import margin_sampling
+
+
+@pytest.mark.parametrize("head", ["plain", "errors", "tags:all", "tags:30"])
+@pytest.mark.parametrize("name", ["uncertainty", "my.module:function"])
+def test_names(name, head):
+    assert split(join(name, head)) == (name, head)
+    assert (join(name, head) == name) == (head == "plain")
+
+
+@pytest.mark.parametrize("head", ["error", "tags", "tags:0", "tags:-1", "tags:x", 3])
+def test_no_head(head):
+    with pytest.raises(ValueError, match=r"heads may be 'plain', 'errors'"):
+        expand({"heads": [head]})
+    with pytest.raises(ValueError, match=r"heads may be 'plain', 'errors'"):
+        strategy(f"random+{head}")
+
+
+def test_expand_makes_strategies_of_them_and_leaves_the_hash():
+    (plain,) = expand({"strategies": ["random", "badge"], "seeds": 2})
+    (both,) = expand(
+        {"strategies": ["random", "badge"], "heads": ["plain", "errors"], "seeds": 2}
+    )
+    assert both.strategies == ("random", "random+errors", "badge", "badge+errors")
+    assert both.digest() == plain.digest()
+    assert expand({"heads": ["plain"]}) == expand({})
+    assert strategy("margin+tags:5") is strategy("margin")
+
+
+def records(data, head, **settings):
+    classifier = PretrainedClassifier(
+        nn.Identity, pretrained=False, device="cpu", random_state=0, C=0.05
+    )
+    return [
+        {key: value for key, value in record.items() if key != "seconds"}
+        for record in run_unit(
+            data,
+            classifier,
+            margin_sampling,
+            seed_set=np.arange(6),
+            batch=12,
+            rounds=3,
+            head=head,
+            **settings,
+        )
+    ]
+
+
+def test_heads_do_what_they_say(tabular):
+    every = {head: records(tabular, head) for head in ("plain", "errors", "tags:all")}
+    assert every["plain"] == records(tabular, "plain")
+    assert every["errors"][-1]["log_loss"] != every["plain"][-1]["log_loss"]
+    assert every["tags:all"][-1]["log_loss"] != every["plain"][-1]["log_loss"]
+    # Three tags are too few to say that an attribute misleads.
+    assert records(tabular, "tags:3") == every["plain"]
+    assert records(tabular, "tags:999") == every["tags:all"]
+
+
+@pytest.mark.parametrize("head", ["errors", "tags:20", "tags:all"])
+def test_a_run_that_is_taken_up_again(tabular, head):
+    whole = records(tabular, head)
+    for n_done in (1, 2, 3):
+        assert records(tabular, head, done=whole[:n_done]) == whole[n_done:]
+
+
+def test_a_benchmark_grows_by_heads(small, tmp_path):
+    config = small(strategies=("random",), models=("pretrained",), seeds=(0,))
+    run(config, tmp_path, verbose=0, examples=2)
+    folder = tmp_path / f"shapes-{config.digest()}"
+    before = {p: p.read_bytes() for p in folder.glob("records/*.jsonl")}
+    assert len(before) == 1
+    names = ("random", "random+errors", "random+tags:all")
+    more = small(strategies=names, models=("pretrained",), seeds=(0,))
+    table = run(more, tmp_path, verbose=0, examples=2)
+    assert set(table["strategy"]) == set(load(tmp_path)["strategy"]) == {*names}
+    for path, content in before.items():
+        assert path.read_bytes() == content
+    report = write_report(tmp_path, tmp_path)
+    assert "random+errors" in report.html.read_text(encoding="utf-8")
+
+
+def test_the_command_line_names_them(capsys):
+    assert main(["bench", "--heads", "tag:3", "--quiet"]) != 0
+    assert "heads may be 'plain', 'errors'" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""What a session says of its model: honest figures, in words, and slips found."""
+
+import re
+
+import pytest
+
+from modal_pretrain.labelling.advice import Doubt
+from tests.labelling.conftest import label
+
+
+def test_nothing_before_the_first_fit(folder, start, truth):
+    session = start(folder)
+    assert session.advice() is None
+    session = label(session, truth, 12)
+    advice = session.advice()
+    assert advice.learnt >= 10 and not advice.stop
+    assert advice.accuracy == advice.worst == ""
+    assert advice.reason.startswith("Too early to say")
+    assert session.advice() is advice  # once for each state of the model
+
+
+def test_figures_come_from_random_questions(folder, start, truth):
+    session = start(folder, audit_share=0.34, target=0.6)
+    label(session, truth, 40)
+    known = session.labels()
+    measuring = known[known["asked"] == "audit"]
+    predicted = session.predictions()["predicted"]
+    right = (predicted[measuring["row"]].to_numpy() == measuring["label"]).mean()
+    advice = session.advice()
+    value, low, high = map(int, re.findall(r"\d+", advice.accuracy))
+    assert value == round(100 * right) and low <= value <= high
+    assert advice.stop is (low >= 60)
+    assert advice.reason.startswith(("You may stop", "Go on"))
+    assert "to" in advice.worth or advice.worth == "cannot tell yet"
+
+
+def test_a_slip_is_found(folder, start, truth):
+    session = label(start(folder, audit_share=0), truth, 40)
+    row = int(session.labels()["row"][3])
+    wrong = {"circle": "square", "square": "circle"}[truth(row)]
+    session.ask(rows=[row])
+    session.answer(row, wrong)
+    session.wait(60)
+    doubts = session.advice().doubts
+    assert doubts and isinstance(doubts[0], Doubt)
+    found = {doubt.row: doubt for doubt in doubts}
+    assert found[row].label == wrong and found[row].suggested == truth(row)
+
+
+def test_an_estimator_that_is_slow_to_fit_is_measured_only(folder, start, truth, make):
+    estimator = make(tune="all", max_steps=2)
+    session = label(start(folder, estimator=estimator, audit_share=0.5), truth, 22)
+    advice = session.advice()
+    assert advice.accuracy and advice.worth == "" and advice.doubts == []
+
+
+def test_the_page_asks_for_it(folder, start, serve, truth):
+    session = start(folder, audit_share=0.34)
+    page = serve(session)
+    assert page.get("api/advice") == (200, {"learnt": 0})
+    label(session, truth, 30)
+    status, advice = page.get("api/advice")
+    assert status == 200 and advice["accuracy"] == session.advice().accuracy
+    assert all(doubt["name"].endswith(".png") for doubt in advice["doubts"])
+
+
+@pytest.mark.parametrize("target", [0, 1.1, "0.9", None])
+def test_targets_that_are_none(folder, start, target):
+    with pytest.raises(ValueError, match="target must be"):
+        start(folder, target=target)

@@ -1,0 +1,93 @@
+"""The study of audits and stop rules: its loop, its tables, what the page says."""
+
+import csv
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        yield importlib.import_module("stopping_study")
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def tables(study):
+    return importlib.import_module("stopping_tables")
+
+
+@pytest.fixture
+def task(study, tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=900)
+    a = np.where(rng.random(900) < 0.1, 1 - y, y)
+    E = rng.normal(0, 1, (900, 6))
+    E[:, 0] += y
+    E[:, 1] += a
+    path = tmp_path / "task.npz"
+    np.savez(path, E=E, y=y, a=a, train=np.arange(700), test=np.arange(700, 900))
+    return study.Task(path)
+
+
+def test_a_loop_and_what_it_is_asked(study, tables, task, tmp_path):
+    lines = list(study.answers(task, 1, ["audits", "rounds", "arms"]))
+    lines += list(study.answers(task, 0, ["worst", "slips"]))
+    kinds = {line[0] for line in lines}
+    assert kinds == {
+        *("accuracy", "recall", "forecast", "stop", "carried", "worth"),
+        *("worst", "slips"),
+    }
+    path = tmp_path / "out.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(study.COLUMNS)
+        for question, method, labels, budget, *numbers in lines:
+            shown = map(study.shown, numbers)
+            writer.writerow([question, method, "task", 1, labels, budget, *shown])
+    found = tables.read(path)
+    assert len(found) == len(lines)
+    audits = found[(found["question"] == "accuracy") & (found["method"] == "auto")]
+    assert len(audits) == 9 and audits["held"].mean() > 0.5
+    tables.main(path)
+
+
+def test_random_arm_and_audit_are_kept_apart(study, task):
+    loop = study.run_loop(task, 1, arm=5, held=40)
+    assert len(loop["chosen"]) == len(set(loop["chosen"])) == study.LABELS
+    assert sum(loop["is_random"]) == 10 + (study.LABELS - 10) // 5
+    assert not np.isin(loop["pool"][loop["audit"].rows], loop["chosen"]).any()
+    assert not np.isin(loop["fresh"], loop["chosen"]).any()
+
+
+def test_page_shows_what_the_script_prints(tables, capsys):
+    tables.main()
+    page = (ROOT / "docs" / "stopping.md").read_text(encoding="utf-8")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] == "|"]
+    assert len(lines) > 30
+    missing = [line for line in lines if line not in page]
+    assert not missing, "docs/stopping.md lacks:\n" + "\n".join(missing)
+
+
+def test_what_must_hold(tables):
+    lines = tables.read()
+    audits = lines[(lines["question"] == "accuracy") & (lines["method"] == "auto")]
+    assert audits.groupby(["data", "seed"]).ngroups >= 200
+    assert audits["data"].nunique() >= 6
+    for _, some in audits.groupby("budget"):
+        assert 0.93 <= some["held"].mean() <= 0.98
+    for _, some in audits.groupby("labels"):
+        assert 0.93 <= some["held"].mean() <= 0.98
+    assert tables.narrower(audits[audits["truth"] >= tables.GOOD]) >= 1.3
+    forecasts = lines[lines["question"] == "forecast"]
+    assert tables._held(forecasts) >= 0.85
+    safe = lines[(lines["method"] == "good enough") & (lines["labels"] > 0)]
+    assert (safe["truth"] < safe["extra"] - 0.03).mean() <= 0.025

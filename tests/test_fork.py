@@ -1,0 +1,170 @@
+"""Forks while other threads hold a lock: the child finds it free."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from modal_pretrain._fork import Lock
+from modal_pretrain.cache.memory import EmbeddingCache
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+SECONDS = 20
+
+
+def in_a_fork(function):
+    """Run it in a child; return whether it ended well, or None if it hangs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of forks
+        child = os.fork()
+    if child == 0:
+        try:
+            function()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+class Held:
+    """Another thread holds the lock while the block runs."""
+
+    def __init__(self, lock):
+        self.lock, self.held, self.done = lock, threading.Event(), threading.Event()
+
+    def _hold(self):
+        with self.lock:
+            self.held.set()
+            self.done.wait()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self._hold)
+        self.thread.start()
+        self.held.wait()
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+
+class Owner:
+    def __init__(self):
+        self.forgot = 0
+        self.lock = Lock(self.forget)
+
+    def forget(self):
+        self.forgot += 1
+
+    def use(self):
+        with self.lock, self.lock:
+            pass
+
+
+def test_held_by_another_thread():
+    owner = Owner()
+
+    def child():
+        assert owner.forgot == 1
+        owner.use()
+        assert in_a_fork(owner.use)
+
+    with Held(owner.lock):
+        assert in_a_fork(child)
+    assert owner.forgot == 0
+    owner.use()
+
+
+def test_held_by_nobody_or_by_the_thread_that_forks():
+    owner = Owner()
+
+    def child():
+        assert owner.forgot == 0
+        owner.use()
+
+    assert in_a_fork(child)
+    with owner.lock:
+        assert in_a_fork(child)
+
+
+def test_a_cache_locked_in_mid_change_is_emptied():
+    cache = EmbeddingCache()
+
+    def look_up():
+        return cache.get("a", [b"x"], lambda missing: np.ones((1, 3), np.float32))
+
+    def child():
+        assert cache.info()["rows"] == 0
+        np.testing.assert_array_equal(look_up(), np.ones((1, 3)))
+
+    look_up()
+    with Held(cache._lock):
+        assert in_a_fork(child)
+    assert cache.info()["rows"] == 1
+
+
+def test_forget_keeps_no_owner_alive():
+    import weakref
+
+    owner = Owner()
+    gone = weakref.ref(owner)
+    del owner
+    assert gone() is None
+
+
+# Threads predict all the time, and the process forks: with each child that hangs its
+# timeout would be spent.
+PREDICTING = """
+import os, sys, threading, time, warnings
+import numpy as np
+from modal_pretrain import PretrainedClassifier
+from tests.test_fork import in_a_fork
+
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).integers(0, 256, (400, 8, 8, 3), np.uint8)
+classifier = PretrainedClassifier(image_size=32, random_state=0, device="cpu")
+classifier.fit(X, np.arange(len(X)) % 2)
+expected = classifier.predict_proba(X)
+stop = threading.Event()
+
+def predict():
+    while not stop.is_set():
+        classifier.embed(X)
+
+threads = [threading.Thread(target=predict) for _ in range(2)]
+for thread in threads:
+    thread.start()
+
+def child():
+    np.testing.assert_array_equal(classifier.embed(X[:3]).shape, (3, 1280))
+
+ends = [in_a_fork(child) for _ in range(15)]
+stop.set()
+for thread in threads:
+    thread.join()
+sys.exit(0 if all(ends) else str(ends))
+"""
+
+
+def test_forks_while_threads_predict():
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICTING],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
+    )
+    assert done.returncode == 0, done.stderr

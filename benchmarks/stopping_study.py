@@ -127,8 +127,7 @@ def run_loop(task, seed, arm=0, held=0):
     """
     rng = np.random.default_rng(seed)
     name, C = STRATEGIES[seed % len(STRATEGIES)], STRENGTHS[seed % len(STRENGTHS)]
-    strategy, y = getattr(query, name), task.y
-    train = rng.permutation(task.train)
+    strategy, y, train = getattr(query, name), task.y, rng.permutation(task.train)
     cut = len(train) * 2 // 3
     pool, fresh = np.sort(train[:cut]), np.sort(train[cut:])
     chosen = first_rows(y, pool, rng)
@@ -162,8 +161,8 @@ def run_loop(task, seed, arm=0, held=0):
         chosen += [*left[rows].tolist(), *more.tolist()]
         is_random += [False] * len(rows) + [True] * len(more)
     arrays = {key: np.stack(value) for key, value in found.items()}
-    own = {"pool": pool, "fresh": fresh, "chosen": chosen, "is_random": is_random}
-    return {**arrays, **own, "C": C, "audit": audit}
+    arrays |= {"pool": pool, "fresh": fresh, "chosen": chosen, "is_random": is_random}
+    return {**arrays, "C": C, "audit": audit}
 
 
 def first_rows(y, pool, rng):

@@ -138,6 +138,9 @@ class Audit:
     ) -> AuditResult:
         """Estimate accuracy and recall on the rows of the pool that are not taught.
 
+        After many hard rows were taught since the draw, the rest of the pool is easier
+        than the audit's rows, and the estimate of it too low.
+
         Parameters
         ----------
         y : array-like of shape (budget,)

@@ -1,9 +1,11 @@
 """What the page asks its server, and everything that must not work."""
 
+import contextlib
 import io
 import json
 import sys
 import threading
+from http.client import HTTPException
 from types import ModuleType
 
 import numpy as np
@@ -402,3 +404,30 @@ def test_in_a_notebook(folder, start, monkeypatch):
     session.close()
     with pytest.raises(OSError):
         client.send("GET", "")
+
+
+def test_it_ends_without_a_word_while_a_request_is_under_way(
+    folder, start, monkeypatch, capfd
+):
+    from modal_pretrain.labelling.page.serve import PageServer
+
+    begun, release = threading.Event(), threading.Event()
+    session = start(folder)
+    monkeypatch.setattr(
+        type(session), "advice", lambda self: begun.set() or release.wait(60)
+    )
+    server = PageServer(session)
+    server.start()
+
+    def ask():
+        with contextlib.suppress(OSError, HTTPException):
+            Client(server.address).send("GET", "api/advice")
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    assert begun.wait(30)
+    threading.Timer(4, release.set).start()
+    server.stop()
+    release.set()
+    waiting.join()
+    assert capfd.readouterr().err == ""

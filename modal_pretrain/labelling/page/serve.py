@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import secrets
 import socket
@@ -16,6 +17,13 @@ from modal_pretrain.labelling.page.guard import Guard
 from modal_pretrain.labelling.session import LabelSession
 
 _LOOPBACK = ("127.0.0.1", "localhost")
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; what is under way, such as advice, is dropped without a word."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
 
 class PageServer:
@@ -74,7 +82,7 @@ class PageServer:
             timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=32 * 1024,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:

@@ -1,0 +1,53 @@
+"""The study of heads that learn from the exceptions: its heads, records and table."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        yield importlib.import_module("exceptions_study")
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+def test_heads_and_records(study, tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=300)
+    a = np.where(rng.random(300) < 0.1, 1 - y, y)
+    Z = rng.normal(0, 0.5, (300, 6))
+    Z[:, 0] += 2 * y
+    Z[:, 1] += 2 * a
+    sets = importlib.import_module("disambiguation_sets")
+    rows = sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
+    setting = {"n_seed": 20, "batch": 20, "labels": 80}
+    path = tmp_path / "records.csv"
+    for name, head in study.HEADS.items():
+        fit = head(rows)
+        found = study.run("least confidence", Z, rows, None, fit, seed=0, **setting)
+        names = {"data": "a", "strategy": "least confidence", "head": name, "seed": 0}
+        study.append(path, names | found)
+    records = study.read(path)
+    worst = {r["head"]: r["worst"] for r in records}
+    assert list(worst) == list(study.HEADS)
+    assert worst["errors"] > worst["plain"] and worst["tags:all"] > worst["plain"]
+
+
+def test_the_page_holds_the_table_of_the_records(study, capsys):
+    records = study.read(RECORDS)
+    for metric in ("worst", "accuracy"):
+        study.report(records, metric)
+    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
+    rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
+    assert len(rows) >= 10
+    for line in rows:
+        assert line in page

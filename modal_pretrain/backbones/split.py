@@ -1,11 +1,11 @@
 """A backbone cut in two: what is frozen, and what trains on top of it.
 
-The cut follows the flow of data, not the names of children: the network is traced with
-`torch.fx`, as coarsely as can be (a submodule that trains as a whole, or not at all,
-is not looked into), and cut at the last tensor that no trained weight influences and
-that everything later depends on. Then both halves are run against the whole. Where a
-network cannot be traced, has no such tensor, or disagrees with its halves, there is no
-cut.
+The cut follows the flow of data, not the names of children: the network is traced, into
+a graph of `torch.fx`, as coarsely as can be (a submodule that trains as a whole, or not
+at all, is not looked into), and cut at the last tensor that no trained weight
+influences and that everything later depends on. Then both halves are run against the
+whole. Where a network cannot be traced, has no such tensor, or disagrees with its
+halves, there is no cut.
 """
 
 from __future__ import annotations
@@ -128,12 +128,11 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
     if all(trains) or not any(trains) or _watched(backbone):
         return None
     try:
-        twin = twin_of(backbone)
-        traced = _trace(twin.train())
-        graph = _trace(twin.eval())
+        graph = _trace(twin_of(backbone).eval())
         # What a forward does by its own `training` flag would be frozen into it.
-        if _code(graph) != _code(traced):
+        if _code(graph) != _code(_trace(twin_of(backbone).train())):
             return None
+        twin = twin_of(backbone).eval()
         graphs = _cut(twin, graph, sample)
         if graphs is None:
             return None
@@ -169,25 +168,63 @@ def _draws(front: nn.Module) -> bool:
     )
 
 
-class _Tracer(fx.Tracer):
-    proxy_buffer_attributes = True
+class _Recorder(fx.proxy.GraphAppendingTracer):
+    """Takes no constant tensors: a graph's code has no place for them."""
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Look into those modules alone of which a part trains."""
-        return len({parameter.requires_grad for parameter in m.parameters()}) < 2
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, torch.Tensor):
+            raise TypeError("a tensor that is neither a parameter nor a buffer")
+        return super().create_arg(a)
 
 
-def _trace(backbone: nn.Module) -> fx.Graph:
-    _, *others = inspect.signature(backbone.forward).parameters.values()
-    fixed = {p.name: p.default for p in others if p.default is not p.empty}
-    return _Tracer().trace(backbone, concrete_args=fixed)
+def _trace(twin: nn.Module) -> fx.Graph:
+    """Record what a module does with its input; the module is spoilt by it.
+
+    Notes
+    -----
+    `torch.fx.symbolic_trace` would patch `torch.nn.Module` itself, which breaks what
+    other threads compute meanwhile. Here the submodules of a twin record their calls.
+    """
+    graph = fx.Graph()
+    tracer = _Recorder(graph)
+    first = next(iter(inspect.signature(twin.forward).parameters.values()))
+    given = fx.Proxy(graph.placeholder(first.name), tracer)
+    attributes = []
+    for path, module in list(twin.named_modules()):
+        # Looked into are those alone of which a part trains.
+        if path and len({p.requires_grad for p in module.parameters()}) < 2:
+            module.__class__ = _recording(type(module), path, tracer)
+            continue
+        for tensors in (module._parameters, module._buffers):
+            for name in [
+                name for name, tensor in tensors.items() if tensor is not None
+            ]:
+                del tensors[name]
+                node = graph.get_attr(f"{path}.{name}" if path else name)
+                attributes.append(node)
+                vars(module)[name] = fx.Proxy(node, tracer)
+    output = twin(given)
+    graph.output(tracer.create_arg(output))
+    for node in attributes:
+        if not node.users:
+            graph.erase_node(node)
+    return graph
+
+
+def _recording(kind: type, path: str, tracer: fx.proxy.TracerBase) -> type:
+    """Return a class of modules that record a call and make none."""
+
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> fx.Proxy:
+        return tracer.create_proxy("call_module", path, args, kwargs)
+
+    return type(kind.__name__, (kind,), {"__call__": call})
 
 
 def _code(graph: fx.Graph) -> str:
     return graph.python_code("self").src
 
 
-class _Recorder(fx.Interpreter):
+class _Runner(fx.Interpreter):
     """Runs a graph and keeps which nodes are tensors."""
 
     def __init__(self, module: fx.GraphModule) -> None:
@@ -224,14 +261,14 @@ def _cut(
             varies.add(node)
         if node.op == "output" or trains(node) or any(n in late for n in before):
             late.add(node)
-    recorder = _Recorder(fx.GraphModule(backbone, graph))
+    runner = _Runner(fx.GraphModule(backbone, graph))
     with torch.no_grad():
-        recorder.run(sample)
+        runner.run(sample)
     # The last tensor of the front through which all that varies reaches the rest; what
     # lies between, such as a shape or a shortcut, is computed again behind it.
     for cut in reversed([n for n in graph.nodes if n in varies - late]):
         behind = _needed(late, stop=cut) - {cut}
-        if cut.name in recorder.tensors and not behind & set(inputs):
+        if cut.name in runner.tensors and not behind & set(inputs):
             break
     else:
         return None

@@ -1,5 +1,7 @@
 """A backbone cut before what trains: its halves are the whole, or there is no cut."""
 
+import threading
+
 import pytest
 import timm
 import torch
@@ -165,6 +167,13 @@ class Around(Two):
         return self.b(self.a(x)) + x
 
 
+class Constant(Two):
+    """Computes with a tensor that is no part of its state."""
+
+    def between(self, x):
+        return x + torch.arange(4.0)
+
+
 class Dropping(Two):
     def __init__(self):
         super().__init__()
@@ -187,10 +196,13 @@ def test_the_smallest_network_is_cut():
 
 
 @pytest.mark.parametrize(
-    "kind", [Branches, Mode, Counts, Scaled, Around, Dropping], ids=lambda k: k.__name__
+    "kind",
+    [Branches, Mode, Counts, Scaled, Around, Constant, Dropping],
+    ids=lambda k: k.__name__,
 )
-def test_what_cannot_be_cut_is_not(kind):
+def test_what_cannot_be_cut_is_not(kind, capsys):
     assert split(two(kind), torch.ones(1, 4)) is None
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_tensor_used_twice_is_one_tensor():
@@ -198,6 +210,31 @@ def test_a_tensor_used_twice_is_one_tensor():
     X = torch.randn(5, 4)
     module = two(Skips)
     torch.testing.assert_close(cut.rest(cut.front(X)), module(X))
+
+
+def test_other_threads_compute_meanwhile():
+    net, other = network("resnet10t", 1), network("resnet10t", "head")
+    X, problems, done = sample_of(), [], threading.Event()
+    with torch.no_grad():
+        expected = other.backbone(X)
+
+    def compute():
+        try:
+            while not done.is_set():
+                with torch.no_grad():
+                    assert torch.equal(other.backbone(X), expected)
+        except Exception as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        for _ in range(3):
+            assert split(net.backbone, X) is not None
+    finally:
+        done.set()
+        thread.join()
+    assert problems == []
 
 
 @pytest.mark.parametrize("trains", [True, False])

@@ -55,7 +55,8 @@ class PretrainedClassifier(BaseClassifier):
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
-        are much faster: on a CPU, try 96. Vision transformers are adapted.
+        are much faster and see less: `modal_pretrain.comparison.compare` measures both
+        on your labels. Vision transformers are adapted.
     scaled_decoding : bool, default=True
         Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
         eighth of their size, down to three times what they are resized to. Large

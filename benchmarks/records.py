@@ -25,7 +25,7 @@ KINDS = ("config.json", "data.json", "probes.json", "records", "timings", "runs"
 
 def studies() -> list[str]:
     """List the studies whose records are here."""
-    return sorted(path.name.removesuffix(".tar.gz") for path in RESULTS.glob("*.gz"))
+    return sorted(path.name.removesuffix(".tar.gz") for path in RESULTS.glob("*.tar.gz"))
 
 
 @contextlib.contextmanager

@@ -25,7 +25,8 @@ KINDS = ("config.json", "data.json", "probes.json", "records", "timings", "runs"
 
 def studies() -> list[str]:
     """List the studies whose records are here."""
-    return sorted(path.name.removesuffix(".tar.gz") for path in RESULTS.glob("*.gz"))
+    found = RESULTS.glob("*.tar.gz")
+    return sorted(path.name.removesuffix(".tar.gz") for path in found)
 
 
 @contextlib.contextmanager

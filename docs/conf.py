@@ -1,5 +1,6 @@
 """Sphinx: `make docs` builds the pages and runs every example."""
 
+import logging
 import os
 import re
 import runpy
@@ -70,6 +71,9 @@ def setup(app):
     app.connect("autodoc-skip-member", skip_foreign)
     app.connect("source-read", drop_links_out)
 
+
+# It would tell of every packaged file that it loads.
+logging.getLogger("timm").setLevel(logging.WARNING)
 
 FILTERS = list(warnings.filters)
 

@@ -3,6 +3,8 @@
 Why SQLite, and what happens to damaged, full and shared stores, is told in
 docs/embedding-cache.md.
 """
+# Long because one file's schema, its queries and what is done when they fail belong
+# together.
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from modal_pretrain.images.decode import ImageLoadError
-from modal_pretrain.labelling.halves import halves
+from modal_pretrain.labelling.halves import halves, ignored
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import Pool
 from modal_pretrain.labelling.why import AUDIT, UNSURE, reasons
@@ -35,6 +35,8 @@ class Known(NamedTuple):
     rows : numpy.ndarray of shape (m,)
         Rows to learn from.
     labels : numpy.ndarray of shape (m,), str
+    tags : numpy.ndarray of shape (m,), str
+        Empty where nobody gave one.
     closed : numpy.ndarray of shape (k,)
         Rows that must not be asked about.
     classes : tuple of str
@@ -44,6 +46,7 @@ class Known(NamedTuple):
     version: int
     rows: NDArray[np.intp]
     labels: NDArray[np.str_]
+    tags: NDArray[np.str_]
     closed: NDArray[np.intp]
     classes: tuple[str, ...]
 
@@ -51,14 +54,15 @@ class Known(NamedTuple):
     def of(cls, version: int, classes: Sequence[str], ledger: Ledger) -> Known:
         """Take it from a ledger; what measures the model is not to be learnt."""
         learnt = {
-            row: record.label
+            row: record
             for row, record in ledger.labelled().items()
             if record.asked != AUDIT
         }
         return cls(
             version,
             np.array(list(learnt), dtype=np.intp),
-            np.array(list(learnt.values()), dtype=str),
+            np.array([record.label for record in learnt.values()], dtype=str),
+            np.array([record.tag for record in learnt.values()], dtype=str),
             np.array(list(ledger.state), dtype=np.intp),
             tuple(classes),
         )
@@ -257,22 +261,26 @@ class Background:
         if any(self._wanted(row) for row in known.rows):
             return False  # these are embedded next
         ready = self.embedded[known.rows]
-        rows, labels = known.rows[ready], known.labels[ready]
+        rows, labels, tags = known.rows[ready], known.labels[ready], known.tags[ready]
         self._seen = known.version, n_embedded
         if len(rows) < self.first or len(set(labels)) < 2:
             self.belief = None
             return False
-        self.belief = self._fit(known, rows, labels)
+        self.belief = self._fit(known, rows, labels, tags)
         return True
 
     def _fit(
-        self, known: Known, rows: NDArray[np.intp], labels: NDArray[np.str_]
+        self,
+        known: Known,
+        rows: NDArray[np.intp],
+        labels: NDArray[np.str_],
+        tags: NDArray[np.str_],
     ) -> Belief:
         head = clone(self._head)
         if "classes" in head.get_params():
             head.set_params(classes=list(known.classes))
         inputs = self.inputs(rows)
-        head.fit(inputs, labels)
+        head.fit(inputs, labels, **ignored(head, tags))
         free = self.embedded.copy()
         free[known.closed] = False
         free[list(self.unreadable)] = False

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from modal_pretrain._disk import write_whole
 from modal_pretrain.labelling.background import Background
+from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def fitted(session: LabelSession) -> Any | None:
     if "classes" in estimator.get_params():
         estimator.set_params(classes=list(session.classes))
     rows = labels["row"].to_numpy(np.intp)
-    return estimator.fit(session.pool.take(rows), labels["label"].to_numpy(str))
+    tags = ignored(estimator, labels["tag"].fillna("").to_numpy(str))
+    X, y = session.pool.take(rows), labels["label"].to_numpy(str)
+    return estimator.fit(X, y, **tags)
 
 
 def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:

@@ -6,10 +6,12 @@ runs once over the pool, and the second is fitted after every answer.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from torch import nn
@@ -56,6 +58,16 @@ def halves(estimator: Any) -> tuple[Embed | None, Any]:
         if isinstance(first, BaseTransformer) and first.pretrained:
             return first.transform, clone(Pipeline(estimator.steps[1:]))
     return None, clone(estimator)
+
+
+def ignored(estimator: Any, tags: NDArray[np.str_]) -> dict[str, Any]:
+    """Return what `fit` gets so that tags do not decide; nothing if it can't heed them.
+
+    `tags` has shape (n,), with "" where nobody gave one.
+    """
+    if not any(tags) or "ignore" not in inspect.signature(estimator.fit).parameters:
+        return {}
+    return {"ignore": [tag or None for tag in tags.tolist()]}
 
 
 def is_of_texts(estimator: Any) -> bool:

@@ -24,11 +24,7 @@ from modal_pretrain.labelling.ledger import Lost
 from modal_pretrain.labelling.pool import Pool, as_pool
 from modal_pretrain.labelling.progress import Progress
 from modal_pretrain.labelling.questions import Question, Questions
-from modal_pretrain.labelling.why import (
-    AUDIT,
-    CHOSEN,
-    Why,
-)
+from modal_pretrain.labelling.why import AUDIT, CHOSEN, Why
 from modal_pretrain.labelling.words import Words
 from modal_pretrain.modality import lookup
 from modal_pretrain.query.disambiguation import disambiguation_sampling

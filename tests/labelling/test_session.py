@@ -1,5 +1,6 @@
 """Asking, answering, taking back, and going on, without a page."""
 
+import functools
 import threading
 import time
 from collections import Counter
@@ -324,3 +325,26 @@ def test_arguments_that_do_not_fit(folder, params, message):
     with pytest.raises((ValueError, TypeError), match=message):
         LabelSession(**{"pool": folder, **params})
     assert not folder.with_name("pictures-labels.csv").exists()
+
+
+def test_tags_do_not_decide(folder, start, truth, monkeypatch):
+    given = []
+    fit = PretrainedClassifier.fit
+
+    @functools.wraps(fit)
+    def recorded(self, X, y, *args, **kwargs):
+        given.append((len(y), kwargs.get("ignore")))
+        return fit(self, X, y, *args, **kwargs)
+
+    monkeypatch.setattr(PretrainedClassifier, "fit", recorded)
+    session = start(folder, audit_share=0)
+    for number, question in enumerate(session.ask(12)):
+        tag = None if number % 3 == 2 else "dark" if number % 2 else "light"
+        session.answer(question.row, truth(question.row), tags=tag)
+    assert session.wait(60)
+    session.export(folder.parent / "out")
+    tags = session.labels()["tag"].fillna("").tolist()
+    assert set(tags) == {"", "dark", "light"}
+    # By the thread after the last answer, and for the model that is kept.
+    expected = (12, [tag or None for tag in tags])
+    assert given.count(expected) >= 2

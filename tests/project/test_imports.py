@@ -295,3 +295,9 @@ def test_extras_are_not_needed():
     )
     assert done.returncode == 0, done.stderr
     assert "disambiguation" in done.stdout
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_long_modules_say_why(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400 or "# Long because" in text

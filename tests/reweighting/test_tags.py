@@ -56,7 +56,7 @@ def test_kinds_of_tags(ignore, expected):
         ([0.5, 1, 2, 3], "mixes kinds|has the tag 0.5"),
         ([0.5] * 4, "has the tag 0.5 of type float in column 0; tags are strings"),
         ([b"a"] * 4, "has the tag b'a' of type bytes"),
-        ([object()] * 4, "has the tag .* of type object"),
+        ([Ellipsis] * 4, "has the tag .* of type ellipsis"),
         ("abcd", "ignore must be a list or an array"),
         ({"a": 1}, "ignore must be a list or an array"),
         (3, "ignore must be a list or an array"),

@@ -14,6 +14,8 @@ from modal_pretrain._checks import is_number
 from modal_pretrain.modality import Examples
 from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
 
+_LARGEST = 1e30
+
 
 def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
     """Return the weights of n rows, float64 (n,), or raise ValueError.
@@ -47,6 +49,7 @@ def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
     for wrong, what in (
         (~np.isfinite(weight), "NaN or infinite"),
         (weight < 0, "negative"),
+        (weight > _LARGEST, f"above {_LARGEST:g}, which float32 can't sum"),
     ):
         if wrong.any():
             row = int(wrong.argmax())

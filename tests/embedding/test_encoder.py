@@ -265,7 +265,7 @@ def test_bad_precision(make_encoder, pictures, precision):
 
 @pytest.mark.parametrize("value", ["disk", True, 3, {}])
 def test_bad_cache(make_encoder, pictures, value):
-    with pytest.raises(ValueError, match="cache must be 'memory', None or an Embedd"):
+    with pytest.raises(ValueError, match="cache must be 'memory', None or "):
         make_encoder(cache=value).fit(pictures)
 
 

@@ -14,7 +14,8 @@ from modal_pretrain._checks import is_number
 from modal_pretrain.modality import Examples
 from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
 
-_LARGEST = 1e30
+# Beyond it, and below its inverse, the solver's squares leave float32's range.
+_LARGEST = 1e9
 
 
 def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
@@ -33,7 +34,10 @@ def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
     if sample_weight is None:
         return None
     try:
-        weight = np.asarray(sample_weight).astype(np.float64)  # a copy
+        given = np.asarray(sample_weight)
+        if given.dtype.kind == "c":
+            raise TypeError
+        weight = given.astype(np.float64)  # a copy
     except (TypeError, ValueError):
         raise ValueError(
             "sample_weight must be an array of numbers, one for each row of X, got "
@@ -49,17 +53,18 @@ def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
     for wrong, what in (
         (~np.isfinite(weight), "NaN or infinite"),
         (weight < 0, "negative"),
-        (weight > _LARGEST, f"above {_LARGEST:g}, which float32 can't sum"),
+        (weight > _LARGEST, f"above {_LARGEST:g}"),
     ):
         if wrong.any():
             row = int(wrong.argmax())
             raise ValueError(
-                f"sample_weight[{row}] is {what} ({weight[row]}); weights must be "
-                "finite and at least 0. A weight of 0 leaves a row out."
+                f"sample_weight[{row}] is {what} ({weight[row]}); weights must be from "
+                f"0, which leaves a row out, to {_LARGEST:g}."
             )
-    if not weight.any():
+    if weight.max(initial=0) < 1 / _LARGEST:
         raise ValueError(
-            "sample_weight is zero for all rows; at least one must weigh something."
+            "sample_weight is zero, or below 1e-9, for all rows; at least one must "
+            "weigh something."
         )
     return None if (weight == 1).all() else weight
 

@@ -114,6 +114,7 @@ class Encoder:
         # Of the pass that goes on.
         self._chosen: Engine | None = None
         self._weights: str | None = None
+        self._hashed: tuple[Source, list[bytes]] | None = None
         self._folder: Path | None = None
 
     @classmethod
@@ -179,8 +180,8 @@ class Encoder:
 
     def encode(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), from the cache where it has them."""
-        with self._pass(source), self._progress(len(source)):
-            return self._encode(source, 0)
+        with self._pass(source) as cache, self._progress(len(source)):
+            return self._encode(source, 0, cache)
 
     def encode_to(self, source: Source, path: str | Path) -> np.memmap:
         """Write float32 embeddings (n, d) to a .npy file; return it memory-mapped.
@@ -190,30 +191,36 @@ class Encoder:
         """
 
         def rows(start: int, stop: int) -> np.ndarray:
-            return self._encode(source.take(np.arange(start, stop)), start)
+            return self._encode(source.take(np.arange(start, stop)), start, cache)
 
-        with self._pass(source), self._progress(len(source)):
+        with self._pass(source) as cache, self._progress(len(source)):
             identity = None
             if self.is_portable() and source.cacheable:
                 digest = xxhash.xxh3_128(self.fingerprint().encode())
-                digest.update(b"".join(source.row_keys()))
+                digest.update(b"".join(self.row_keys(source)))
                 identity = digest.hexdigest()
             return write_rows(path, len(source), rows, identity=identity)
 
     @contextmanager
-    def _pass(self, source: Source) -> Iterator[None]:
-        """Compute all that is inside with one engine, chosen for these rows."""
-        # A worker's tasks are parts of a pass that has chosen.
-        if self._chosen is not None:
-            yield
+    def _pass(self, source: Source) -> Iterator[RowCache | None]:
+        """Compute with one engine, chosen for these rows; yield where they are kept."""
+        cache = self._row_cache(source)
+        if self._chosen is not None:  # a worker's task is part of a pass that has
+            yield cache
             return
         if source.cacheable:
-            self._weights = fingerprint(self.backbone)  # hashed once a pass
+            self._weights = fingerprint(self.backbone)
         try:
-            self._chosen = choose_engine(self, source, self._row_cache(source))
-            yield
+            self._chosen = choose_engine(self, source, cache)
+            yield cache
         finally:
-            self._chosen = self._weights = None
+            self._chosen = self._weights = self._hashed = None
+
+    def row_keys(self, source: Source) -> list[bytes]:
+        """Return the keys of a source's rows, hashed once a pass."""
+        if self._hashed is None or self._hashed[0] is not source:
+            self._hashed = (source, source.row_keys())
+        return self._hashed[1]
 
     def _row_cache(self, source: Source) -> RowCache | None:
         """Return where rows are looked up, if they are."""
@@ -221,8 +228,7 @@ class Encoder:
             return None
         return self.cache if self.is_portable() else self.cache.in_process()
 
-    def _encode(self, source: Source, first: int) -> np.ndarray:
-        cache = self._row_cache(source)
+    def _encode(self, source: Source, first: int, cache: RowCache | None) -> np.ndarray:
         if cache is None:
             self._jump(first)
             return self._spread(source)
@@ -232,7 +238,7 @@ class Encoder:
             every = len(missing) == len(source)
             return self._spread(source if every else source.take(missing))
 
-        return cache.get(self.fingerprint(), source.row_keys(), missing_rows)
+        return cache.get(self.fingerprint(), self.row_keys(source), missing_rows)
 
     @contextmanager
     def _progress(self, n: int) -> Iterator[None]:
@@ -379,7 +385,7 @@ class Encoder:
 
     def __getstate__(self) -> dict[str, Any]:
         # For workers. A shared backbone is loaded once in each of them.
-        state = {**self.__dict__, "cache": None, "_bar": None, "_weights": None}
+        state = self.__dict__ | dict.fromkeys(("cache", "_bar", "_weights", "_hashed"))
         state["_folder"] = self._networks_folder()
         made_by = recipe(self.backbone) if self.is_portable() else None
         if made_by is not None:

@@ -118,7 +118,7 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
     key = encoder.network_key()
     settled = _SETTLED.get(key)
     if settled is None:
-        keys = source.row_keys() if cache is not None else []
+        keys = encoder.row_keys(source) if cache is not None else []
 
         def missing(engine: Engine) -> int:
             return n - (cache.holds(encoder.name(engine), keys) if cache else 0)

@@ -27,7 +27,7 @@ class CheckedNet(NeuralNetClassifier):
     """
 
     def _check_parameters(self) -> None:
-        known = known_parameters(type(self))
+        known = known_parameters(type(self))  # type: ignore[arg-type]
         for name in sorted(self._params_to_validate):
             if name not in known and "__" not in name and not name.endswith("_"):
                 raise TypeError(

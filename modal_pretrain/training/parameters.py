@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,14 +27,15 @@ from modal_pretrain.reweighting.errors import STRENGTH
 SWITCH = OneOf((True, False))
 
 
-def known_parameters(cls: type) -> set[str]:
+@functools.cache
+def known_parameters(cls: type) -> frozenset[str]:
     """Name the parameters of a class: its own, and those it passes on to its bases."""
-    return {
+    return frozenset(
         name
         for base in inspect.getmro(cls)[:-1]
         for name, parameter in inspect.signature(base).parameters.items()
         if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    }
+    )
 
 
 def check_keywords(

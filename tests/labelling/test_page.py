@@ -118,7 +118,11 @@ def test_another_site_can_answer_nothing(page, headers, status):
     """By form, by script, or under a name of its own (DNS rebinding)."""
     said = {"rows": [page.row], "label": "circle"}
     for name in ("answer", "skip", "undo", "class", "export"):
-        assert page.post(f"api/{name}", said, **headers)[0] == status
+        try:
+            found = page.post(f"api/{name}", said, **headers)[0]
+        except ConnectionResetError:  # refused before the body was read
+            found = status
+        assert found == status
     assert nothing_happened(page)
 
 

@@ -16,9 +16,8 @@ from modal_pretrain.labelling.background import Background, Belief
 from modal_pretrain.labelling.label_file import Record
 from modal_pretrain.labelling.why import AUDIT, FIRST, MEANWHILE
 from modal_pretrain.stopping import (
-    Audit,
     AuditResult,
-    Predictions,
+    audit_of,
     good_enough,
     out_of_fold,
     stable_predictions,
@@ -26,7 +25,6 @@ from modal_pretrain.stopping import (
     worst_part,
     worth_of_labels,
 )
-from modal_pretrain.stopping._intervals import Sample
 
 # Audit labels below which an interval would say nothing.
 _LEAST = 5
@@ -152,12 +150,9 @@ class Adviser:
             some = rng.choice(rows, _POOL, replace=False)
             rows = np.union1d(some, list(labelled))
         proba = belief.head.predict_proba(self.background.inputs(rows))
-        now = Predictions(np.asarray(proba), np.array(belief.classes))
         place = np.searchsorted(rows, measuring)
         taught = np.searchsorted(rows, np.setdiff1d(list(labelled), measuring))
-        size = len(rows) - len(taught)
-        draw = Sample(place, np.full(len(rows), len(place) / size), size)
-        audit = Audit(now, (draw,), "random", taught)
+        audit = audit_of(proba, place, classes=belief.classes, taught=taught)
         y = np.array([labelled[row].label for row in measuring])
         result = audit.estimate(y, unknown="wrong")
         if not set(y) <= set(belief.classes):

@@ -8,6 +8,7 @@ from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import Predictions, predict_pool
 from modal_pretrain.stopping._intervals import Estimate, wilson
 from modal_pretrain.stopping.audit import Audit, draw_audit
+from modal_pretrain.stopping.drawn_before import audit_of
 from modal_pretrain.stopping.forecast import Forecast, forecast_labels
 from modal_pretrain.stopping.rules import (
     Decision,
@@ -34,6 +35,7 @@ __all__ = [
     "WorstPart",
     "Worth",
     "audit_groups",
+    "audit_of",
     "draw_audit",
     "forecast_labels",
     "good_enough",

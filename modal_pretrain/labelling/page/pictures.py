@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
-from modal_pretrain.images.decode import (
-    ImageLoadError,
-    convert_image,
-    load_error,
-    quiet_pillow,
-)
+from modal_pretrain.images.decode import decode_file
 from modal_pretrain.labelling.pool import Pool
 
 # Longest sides that can be asked for: a tile, and the large picture.
@@ -78,7 +75,7 @@ class Pictures:
     def _scaled(self, row: int, size: int) -> Image.Image:
         shown, where = self.pool.show(row), self.pool.title(row)
         if isinstance(shown, Path):
-            shown = _decoded(shown, size, where)
+            shown = decode_file(shown, where, partial(_enough, size))
         assert isinstance(shown, Image.Image)
         if max(shown.size) > size:
             shown = shown.copy()  # it may be the user's own
@@ -86,20 +83,10 @@ class Pictures:
         return shown
 
 
-def _decoded(path: Path, size: int, where: str) -> Image.Image:
-    """Read a file; a JPEG at no more than about twice the size that is wanted."""
-    try:
-        with quiet_pillow(), Image.open(path) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError
-            image.draft("RGB", (2 * size, 2 * size))
-            image.load()
-            return convert_image(image, where)
-    except ImageLoadError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything
-        raise load_error(path, where, error) from error
+def _enough(size: int, height: int, width: int) -> tuple[int, int]:
+    """Return the height and width that resizing to a longest side starts from."""
+    scale = 2 * size / max(height, width)
+    return math.ceil(scale * height), math.ceil(scale * width)
 
 
 def _encoded(image: Image.Image) -> tuple[bytes, str]:

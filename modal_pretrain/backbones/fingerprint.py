@@ -61,6 +61,7 @@ _NO_SETTINGS = {
     "weights_source",
     "pretrained_cfg",
     "default_cfg",
+    "_is_torch_compile",  # torch.compile's mark on what it was given
 }
 _LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()

@@ -114,3 +114,11 @@ def test_fingerprint_follows_the_weights_in_place(way):
 def test_fingerprint_of_other_types(dtype):
     module = nn.Linear(3, 2)
     assert fingerprint(copy.deepcopy(module).to(dtype)) != fingerprint(module)
+
+
+def test_compiling_changes_nothing():
+    # Rows on disk would be computed again, and filed where nobody else looks.
+    backbone = small()
+    before = fingerprint(backbone)
+    torch.compile(backbone)
+    assert fingerprint(backbone) == before

@@ -438,15 +438,14 @@ def test_second_process_computes_nothing(tmp_path, make, pictures, labels):
     X = tmp_path / "X.npy"
     np.save(X, pictures)
     folder = tmp_path / "store"
-    # "auto" goes by what this process has embedded before.
-    classifier = make(cache=folder, engine="torch").fit(pictures, labels)
+    classifier = make(cache=folder).fit(pictures, labels)
     expected = classifier.predict_proba(pictures)
     code = """
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.cache.disk import disk_cache
 X = np.load(sys.argv[2])
 classifier = PretrainedClassifier(cache=sys.argv[1], image_size=32, device="cpu",
-                                  precision="float32", random_state=0, engine="torch")
+                                  precision="float32", random_state=0)
 classifier.fit(X, np.arange(len(X)) % 2)
 np.save(sys.argv[3], classifier.predict_proba(X))
 print(disk_cache(sys.argv[1]).info()["misses"])

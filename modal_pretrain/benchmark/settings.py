@@ -146,9 +146,9 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
     settings : mapping
         ``dataset``: a name, a mapping of ``name`` and the loader's parameters, or a
         list of either. ``estimator``: parameters of the classifier, of which ``tune``,
-        ``backbone`` and ``augment`` may be lists. ``seed_set`` and ``batch`` may be lists.
-        ``budget``: labels to acquire, instead of ``rounds``; the last round may not
-        exceed it. ``seeds``: a number of seeds, or a list. ``heads``: what the
+        ``backbone`` and ``augment`` may be lists. ``seed_set`` and ``batch`` may be
+        lists. ``budget``: labels to acquire, instead of ``rounds``; the last round may
+        not exceed it. ``seeds``: a number of seeds, or a list. ``heads``: what the
         classifier does with the exceptions, each with every strategy; a list of
         "plain", "errors", "tags:all" and "tags:N". The rest as in `BenchmarkConfig`.
 

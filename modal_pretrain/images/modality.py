@@ -98,11 +98,11 @@ class Pictures(Modality):
         if callable(augment):
             return AugmentedSet(examples, EachPicture(augment))
         encoder = copy(examples.encoder)
-        size = encoder.preprocessing.size
-        encoder.preprocessing = with_margin(encoder.preprocessing)
-        return AugmentedSet(
-            RawSet(examples.source, encoder, examples.y), CropFlip(size)
-        )
+        scoring = encoder.preprocessing
+        assert isinstance(scoring, Preprocessing)  # as `encoder` made it
+        encoder.preprocessing = with_margin(scoring)
+        raw = RawSet(examples.source, encoder, examples.y)
+        return AugmentedSet(raw, CropFlip(scoring.size))
 
     def classifier(self) -> type:
         """Return `PretrainedClassifier`, which stands above this module."""

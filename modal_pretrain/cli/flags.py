@@ -43,8 +43,8 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         modalities = {registry.modality_of(table["name"], table) for table in tables}
         if len(modalities) == 1:
             estimator.update(lookup(modalities.pop()).command_line)
-        if "image_size" in estimator and {t["name"] for t in tables} == {"shapes"}:
-            estimator["image_size"] = 64
+        if {table["name"] for table in tables} == {"shapes"}:
+            estimator["image_size"] = 64  # with more, no shape is ambiguous
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 import uuid
@@ -12,6 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from modal_pretrain._identity import file_identity
+
 
 def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file so that it is there whole or not at all.
@@ -19,13 +22,21 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
     Parameters
     ----------
     path : Path or str
-        Its folder exists. A file that is there is replaced.
+        Its folder exists. A file or link that is there is replaced.
     content : str or bytes
         Text is written as UTF-8, its ends of lines as they are.
     sync : bool, default=True
         Whether the content has reached the disk when this returns.
+
+    Raises
+    ------
+    OSError
+        If that fails, or there is something else than a file, such as a device, which
+        stays; `filename` says which.
     """
     path = Path(path)
+    if path.exists():
+        file_identity(path)
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -38,6 +49,18 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def read_whole(path: Path | str) -> bytes:
+    """Read a regular file; what else has a name, such as a FIFO, may have no end.
+
+    Raises
+    ------
+    OSError
+        If it can't be read or is no regular file; `filename` says which.
+    """
+    file_identity(path)
+    return Path(path).read_bytes()
 
 
 def replace(source: Path, target: Path, attempts: int = 10) -> None:
@@ -76,4 +99,8 @@ def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
         with lock:
             yield lock
     except Timeout:
+        if not os.path.lexists(path):  # nobody holds what is not there
+            raise FileNotFoundError(
+                errno.ENOENT, "no lock can be made", os.fspath(path)
+            ) from None
         raise TimeoutError(f"Another process holds {path}.") from None

@@ -26,11 +26,16 @@ class NotAFileError(OSError):
     ----------
     kind : str
         What it is, in words with their article.
+    filename : str
+        The path.
     """
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"it is {kind}, not a regular file")
+        super().__init__(kind)
         self.kind = kind
+
+    def __str__(self) -> str:
+        return f"it is {self.kind}, not a regular file"
 
 
 def file_identity(path: str | os.PathLike[str]) -> Identity:
@@ -59,5 +64,7 @@ def file_identity(path: str | os.PathLike[str]) -> Identity:
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+        error = NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+        error.filename = os.fsdecode(path)
+        raise error
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -13,8 +13,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from modal_pretrain._identity import file_identity
-
 
 def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file so that it is there whole or not at all.
@@ -35,8 +33,9 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
         stays; `filename` says which.
     """
     path = Path(path)
-    if path.exists():
-        file_identity(path)
+    if path.exists() and not path.is_file():
+        problem = "it is no regular file, and none is put in its place"
+        raise OSError(errno.EINVAL, problem, os.fspath(path))
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -49,18 +48,6 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-
-
-def read_whole(path: Path | str) -> bytes:
-    """Read a regular file; what else has a name, such as a FIFO, may have no end.
-
-    Raises
-    ------
-    OSError
-        If it can't be read or is no regular file; `filename` says which.
-    """
-    file_identity(path)
-    return Path(path).read_bytes()
 
 
 def replace(source: Path, target: Path, attempts: int = 10) -> None:

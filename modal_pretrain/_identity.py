@@ -1,12 +1,14 @@
 """What a file is, and which: told from its directory entry, without opening it.
 
-To open a FIFO waits for a writer, perhaps for ever, so nothing here opens anything.
+To open a FIFO waits for a writer, perhaps for ever, so nothing here opens what it has
+not looked at.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -68,3 +70,15 @@ def file_identity(path: str | os.PathLike[str]) -> Identity:
         error.filename = os.fsdecode(path)
         raise error
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file; what else has a name, such as a FIFO, may have no end.
+
+    Raises
+    ------
+    OSError
+        If it can't be read or is no regular file; `filename` says which.
+    """
+    file_identity(path)
+    return Path(path).read_bytes()

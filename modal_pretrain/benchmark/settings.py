@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modal_pretrain._checks import Whole, did_you_mean
-from modal_pretrain._disk import read_whole
+from modal_pretrain._identity import read_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.registry import (

@@ -23,8 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modal_pretrain._disk import locked, read_whole, write_whole
-from modal_pretrain._identity import file_identity
+from modal_pretrain._disk import locked, write_whole
+from modal_pretrain._identity import file_identity, read_whole
 from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,13 @@ class PretrainedClassifier(BaseClassifier):
         and all classes of equal mass (AFR [2]_; 4 is a good value). So the head learns
         from the exceptions that selection found instead of drowning them among the
         typical rows. See `modal_pretrain.reweighting.error_weights`. 0 turns it off.
+    augment : bool, "crop-flip" or callable, default=False
+        What training does to pictures at random where the backbone trains; scoring
+        never does. "crop-flip", or True, is the paper's: resized with a margin (to
+        16/15 of the size), cropped at a random place, and half of them flipped
+        horizontally. A callable gets one picture as the backbone would see it, a uint8
+        tensor (3, h, w), and returns one like it, as torchvision's v2 transforms do;
+        what it draws from PyTorch's generator depends on `random_state` alone.
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) that pictures are resized and cropped to. None
         takes what the backbone was trained with (224 for the default). Small sizes
@@ -160,6 +168,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         class_weight=None,
         C: float = 0.005,
         error_weighting: float = 0.0,
+        augment: bool | str | Callable = False,
         image_size: int | tuple[int, int] | None = None,
         scaled_decoding: bool = True,
         precision: str = "auto",
@@ -222,6 +231,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             torch_load_kwargs=torch_load_kwargs,
             **kwargs,
         )
+        self.augment = augment
         self.image_size = image_size
         self.scaled_decoding = scaled_decoding
         self.n_threads = n_threads

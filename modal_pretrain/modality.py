@@ -168,6 +168,33 @@ class Modality(ABC):
             A `modal_pretrain.training.examples.RawSet`, unless rows need more.
         """
 
+    def augmented(self, examples: Any, augment: Any) -> Examples:
+        """Return examples that change at random while the backbone trains.
+
+        Only classifiers that have a parameter `augment` need it.
+
+        Parameters
+        ----------
+        examples : RawSet
+            What `examples` returned.
+        augment : object
+            The parameter, not False.
+
+        Returns
+        -------
+        torch.utils.data.Dataset
+            A `modal_pretrain.training.augmented.AugmentedSet`.
+
+        Raises
+        ------
+        ValueError
+            If such rows cannot be augmented.
+        """
+        raise ValueError(
+            f"augment={augment!r}, but the modality {self.name!r} has no augmentation. "
+            "Set augment=False."
+        )
+
     @abstractmethod
     def classifier(self) -> type:
         """Return the class that benchmarks train."""

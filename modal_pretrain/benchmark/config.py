@@ -172,6 +172,9 @@ class BenchmarkConfig:
         settings = asdict(self)
         for name in _EXECUTION:
             settings["estimator_params"].pop(name, None)
+        # As with no word about it: there are records from before one could augment.
+        if settings["estimator_params"].get("augment") is False:
+            del settings["estimator_params"]["augment"]
         # Without an audit the hash is that of the records from before there was one.
         for name in ("audit", "audit_apart"):
             if not settings[name]:

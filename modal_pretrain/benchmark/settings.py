@@ -36,7 +36,7 @@ SETTINGS = {
 # Top-level keys and classifier parameters that may be lists: the grid's dimensions
 # besides models, strategies and seeds.
 GRID_KEYS = ("seed_set", "batch")
-GRID_PARAMS = ("tune", "backbone")
+GRID_PARAMS = ("tune", "backbone", "augment")
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -145,10 +145,10 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
     ----------
     settings : mapping
         ``dataset``: a name, a mapping of ``name`` and the loader's parameters, or a
-        list of either. ``estimator``: parameters of the classifier, of which ``tune``
-        and ``backbone`` may be lists. ``seed_set`` and ``batch`` may be lists.
-        ``budget``: labels to acquire, instead of ``rounds``; the last round may not
-        exceed it. ``seeds``: a number of seeds, or a list. ``heads``: what the
+        list of either. ``estimator``: parameters of the classifier, of which ``tune``,
+        ``backbone`` and ``augment`` may be lists. ``seed_set`` and ``batch`` may be
+        lists. ``budget``: labels to acquire, instead of ``rounds``; the last round may
+        not exceed it. ``seeds``: a number of seeds, or a list. ``heads``: what the
         classifier does with the exceptions, each with every strategy; a list of
         "plain", "errors", "tags:all" and "tags:N". The rest as in `BenchmarkConfig`.
 

@@ -68,6 +68,12 @@ def add(commands: Any) -> None:
     add("--backbone", nargs="+", metavar="NAME", help="timm models")
     add("--tune", nargs="+", metavar="HOW", help="head (default), all, or a number")
     add(
+        "--augment",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="random crops and flips in training, unless --tune head",
+    )
+    add(
         "--references",
         nargs="*",
         metavar="NAME",

@@ -34,6 +34,8 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         estimator["backbone"] = given["backbone"]
     if "tune" in given:
         estimator["tune"] = [int(t) if t.isdigit() else t for t in given["tune"]]
+    if "augment" in given:
+        estimator["augment"] = given["augment"]
     if "image_size" in given:
         estimator["image_size"] = given["image_size"]
     elif "config" not in given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from copy import copy
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from sklearn.utils.validation import validate_data
 from torch import nn
 
-from modal_pretrain._checks import OneOf, Whole, take_rows
+from modal_pretrain._checks import Made, OneOf, Whole, take_rows
 from modal_pretrain.backbones.create import data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
@@ -21,8 +22,10 @@ from modal_pretrain.embedding.parameters import Pixels
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.embedding.table import TableSource, is_table
 from modal_pretrain.images.accept import as_images
+from modal_pretrain.images.augmentation import CropFlip, EachPicture, with_margin
 from modal_pretrain.images.preprocessing import Preprocessing
 from modal_pretrain.modality import Modality, register
+from modal_pretrain.training.augmented import AugmentedSet
 from modal_pretrain.training.examples import RawSet
 
 
@@ -38,6 +41,12 @@ class Pictures(Modality):
             "compile": OneOf((True, False)),
             "engine": ENGINE,
             "scaled_decoding": OneOf((True, False)),
+            "augment": Made(
+                (),
+                "a function of a picture",
+                test=callable,
+                also=(False, True, "crop-flip"),
+            ),
         }
     )
     decisive = ("image_size", "engine", "scaled_decoding")
@@ -78,6 +87,22 @@ class Pictures(Modality):
     ) -> RawSet:
         """Return pictures that are decoded once where memory allows."""
         return RawSet(source, encoder, y)
+
+    def augmented(self, examples: RawSet, augment: Any) -> AugmentedSet:
+        """Return pictures that are cropped and flipped, or changed as the user says."""
+        if isinstance(examples.source, TableSource):
+            raise ValueError(
+                f"augment={augment!r} is for pictures, but X is a table. Set "
+                "augment=False."
+            )
+        if callable(augment):
+            return AugmentedSet(examples, EachPicture(augment))
+        encoder = copy(examples.encoder)
+        scoring = encoder.preprocessing
+        assert isinstance(scoring, Preprocessing)  # as `encoder` made it
+        encoder.preprocessing = with_margin(scoring)
+        raw = RawSet(examples.source, encoder, examples.y)
+        return AugmentedSet(raw, CropFlip(scoring.size))
 
     def classifier(self) -> type:
         """Return `PretrainedClassifier`, which stands above this module."""

@@ -24,9 +24,9 @@ from modal_pretrain.embedding.parameters import EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
+from modal_pretrain.training.augmented import AugmentedNet
 from modal_pretrain.training.depthwise import QuickDepthwise
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
-from modal_pretrain.training.exceptions import ExceptionsNet
 from modal_pretrain.training.labels import (
     all_classes,
     check_labels,
@@ -47,7 +47,7 @@ from modal_pretrain.training.weights import (
 _DECISIVE = ("backbone", "pretrained", "tune", "classes", "precision")
 
 
-class BaseClassifier(ExceptionsNet):
+class BaseClassifier(AugmentedNet):
     """A pretrained backbone and a head, trained on labelled rows of any modality.
 
     With a frozen backbone every row is embedded once, and a fit is a regularised
@@ -168,6 +168,8 @@ class BaseClassifier(ExceptionsNet):
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
         examples = self.modality.examples(source, encoder, y)
+        if self._augments and y is not None:
+            return examples  # what the frozen stages see changes from step to step
         dtype = self._dtype(y is not None)
         return staged(examples, self.module_, dtype)
 

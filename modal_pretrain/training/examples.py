@@ -112,16 +112,21 @@ class RawSet(ExampleSet):
 
     def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
         """Return ``{"inputs": tensor (m, ...)}``, as the backbone takes them."""
+        return {"inputs": self.encoder.prepare(self.rows(indices))}
+
+    def rows(self, indices: np.ndarray) -> torch.Tensor:
+        """Return rows (m, ...) as they are loaded; they are kept where memory allows.
+
+        They may share memory with X: do not write to them.
+        """
         if self._fits is None:
             row = self._load(self.source.take(np.arange(1)))
             self._fits = row.nbytes * len(self) <= _KEEP_BYTES
         if self._fits and self._loaded is None:
             self._loaded = self._load(self.source)
         if self._loaded is not None:
-            batch = self._loaded[torch.from_numpy(indices)]
-        else:
-            batch = self._load(self.source.take(indices))
-        return {"inputs": self.encoder.prepare(batch)}
+            return self._loaded[torch.from_numpy(indices)]
+        return self._load(self.source.take(indices))
 
     def stream(self, batch_size: int) -> Iterator[dict[str, torch.Tensor]]:
         """Yield the inputs of all examples in order, loading ahead of the consumer."""

@@ -66,6 +66,7 @@ def test_the_papers_protocols():
             "backbone": "resnetv2_50x1_bit.goog_in21k",
             "tune": "all",
             "image_size": 480,
+            "augment": True,
             "batch_size": 32,
             "max_steps": 500,
             "stop_loss": 0.001,

@@ -17,6 +17,7 @@ def test_digest_ignores_the_axes_and_nothing_else(small):
         small(seeds=(5,), strategies=("random",)),
         small(references=("full",)),
         small(estimator_params={**base.estimator_params, "cache": "folder"}),
+        small(estimator_params={**base.estimator_params, "augment": False}),
     ]
     assert {config.digest() for config in same} == {base.digest()}
     changed = [
@@ -24,10 +25,11 @@ def test_digest_ignores_the_axes_and_nothing_else(small):
         small(rounds=3),
         small(pool_sample=30),
         small(estimator_params={"image_size": 64}),
+        small(estimator_params={**base.estimator_params, "augment": True}),
         small(dataset_params={"n_train": 61}),
         small(seed_set_atypical=0),
     ]
-    assert len({base.digest(), *(config.digest() for config in changed)}) == 7
+    assert len({base.digest(), *(config.digest() for config in changed)}) == 8
 
 
 def test_json_there_and_back(small):
@@ -91,13 +93,18 @@ def test_grid():
             "batch": [5, 10],
             "budget": 40,
             "seeds": 3,
-            "estimator": {"tune": ["head", "all"], "image_size": 32},
+            "estimator": {
+                "tune": ["all", 1],
+                "augment": [False, True],
+                "image_size": 32,
+            },
         }
     )
-    assert len(configs) == len({config.digest() for config in configs}) == 16
+    assert len(configs) == len({config.digest() for config in configs}) == 32
     assert {(c.batch, c.rounds) for c in configs} == {(5, 8), (10, 4)}
-    assert {c.estimator_params["tune"] for c in configs} == {"head", "all"}
-    assert [bool(c.dataset_params) for c in configs] == [False] * 8 + [True] * 8
+    for key, values in {"tune": {"all", 1}, "augment": {False, True}}.items():
+        assert {c.estimator_params[key] for c in configs} == values
+    assert [bool(c.dataset_params) for c in configs] == [False] * 16 + [True] * 16
     assert all(config.seeds == (0, 1, 2) for config in configs)
 
 

@@ -140,6 +140,8 @@ def test_parameters_of_pictures_are_refused(text_classifier, texts, names, metho
     arguments = {"embed": (), "embed_to": ("x.npy",)}.get(method, (names,))
     with pytest.raises(TypeError, match="has no parameter 'image_size'"):
         getattr(wrong, method)(texts, *arguments)
+    with pytest.raises(TypeError, match="has no parameter 'augment'"):
+        text_classifier(tune="all", augment=True).fit(texts, names)
     with pytest.raises(TypeError, match=r"no parameter 'n_thread'"):
         text_classifier(n_thread=3).fit(texts, names)
     with pytest.raises(TypeError, match=r"'max_lenght'.*Did you mean 'max_length'"):

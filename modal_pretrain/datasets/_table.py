@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modal_pretrain._identity import NotAFileError, file_identity
+
 MISSING = ("error", "drop", "ignore")
 
 
@@ -93,8 +95,12 @@ def read_table(
     ValueError
         If it can't be read or lacks a column.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no file {os.fspath(path)}")
+    try:
+        file_identity(path)
+    except NotAFileError as error:
+        raise ValueError(f"{os.fspath(path)} is {error.kind}, not a file") from error
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
     settings: dict[str, Any] = {
         "dtype": str,
         # "None", "NA" and "null" are labels and texts like others.

@@ -32,7 +32,7 @@ BELOW = {
     "stopping": ["query"],
     "embedding": ["_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
-    "datasets": ["_modalities", "query"],
+    "datasets": ["_identity", "_modalities", "query"],
     "training": ["reweighting", "modality"],
     "transformer": ["modality"],
     # Pictures and texts stand beside each other; what is below knows neither.

@@ -219,6 +219,14 @@ class Made(Rule):
         return self.called or _or([kind.__name__ for kind in self.types])
 
 
+SEED = Made(
+    (np.random.RandomState,),
+    "a whole number from 0 to 4294967295 or a numpy.random.RandomState",
+    test=lambda value: value is np.random or Whole(least=0, most=2**32 - 1).fits(value),
+    also=(None,),
+)
+
+
 def check_parameters(params: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     """Check every parameter that has a rule.
 
@@ -282,6 +290,65 @@ def take_rows(X: Any, rows: Any) -> Any:
     if hasattr(X, "keys"):
         return {key: take_rows(value, rows) for key, value in X.items()}
     return [X[row] for row in rows]
+
+
+def chosen_rows(
+    strategy: Callable[..., Any], answer: Any, n_rows: int, n_wanted: int
+) -> np.ndarray:
+    """Return the rows that a query strategy chose, if it keeps to the rules.
+
+    Parameters
+    ----------
+    strategy : callable
+    answer : object
+        What it returned: row numbers, or a pair of them and scores.
+    n_rows : int
+        Rows that it chose from.
+    n_wanted : int
+        What it got as `n_instances`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_wanted,)
+
+    Raises
+    ------
+    ValueError
+        If these are no numbers of that many different rows.
+    """
+    pair = isinstance(answer, tuple) and len(answer) == 2
+    rows = answer[0] if pair else answer
+    problem = _problem(rows, n_rows, n_wanted)
+    if problem:
+        place = ":".join(
+            str(getattr(strategy, name, "?")) for name in ("__module__", "__qualname__")
+        )
+        raise ValueError(
+            f"The strategy {place} must return n_instances={n_wanted} different row "
+            f"numbers from 0 to {n_rows - 1}, and scores; {problem}."
+        )
+    return np.asarray(rows)
+
+
+def _problem(rows: Any, n_rows: int, n_wanted: int) -> str:
+    """Say what is wrong with the row numbers that a strategy returned, if anything."""
+    if rows is None:
+        return "it returned None"
+    try:
+        rows = np.asarray(rows)
+    except ValueError:  # lists of several lengths
+        return f"it returned {rows!r:.60}"
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        return f"it returned an array of {rows.dtype} of shape {rows.shape}"
+    if len(rows) != n_wanted:
+        return f"it returned {len(rows)} rows"
+    outside = rows[(rows < 0) | (rows >= n_rows)]
+    if len(outside):
+        return f"it returned row {outside[0]}"
+    values, counts = np.unique(rows, return_counts=True)
+    if counts.max() > 1:
+        return f"it returned row {values[counts.argmax()]} {counts.max()} times"
+    return ""
 
 
 def _same(value: Any, other: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 import uuid
@@ -19,13 +20,22 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
     Parameters
     ----------
     path : Path or str
-        Its folder exists. A file that is there is replaced.
+        Its folder exists. A file or link that is there is replaced.
     content : str or bytes
         Text is written as UTF-8, its ends of lines as they are.
     sync : bool, default=True
         Whether the content has reached the disk when this returns.
+
+    Raises
+    ------
+    OSError
+        If that fails, or there is something else than a file, such as a device, which
+        stays; `filename` says which.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        problem = "it is no regular file, and none is put in its place"
+        raise OSError(errno.EINVAL, problem, os.fspath(path))
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -76,4 +86,8 @@ def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
         with lock:
             yield lock
     except Timeout:
+        if not os.path.lexists(path):  # nobody holds what is not there
+            raise FileNotFoundError(
+                errno.ENOENT, "no lock can be made", os.fspath(path)
+            ) from None
         raise TimeoutError(f"Another process holds {path}.") from None

@@ -1,12 +1,14 @@
 """What a file is, and which: told from its directory entry, without opening it.
 
-To open a FIFO waits for a writer, perhaps for ever, so nothing here opens anything.
+To open a FIFO waits for a writer, perhaps for ever, so nothing here opens what it has
+not looked at.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -26,11 +28,16 @@ class NotAFileError(OSError):
     ----------
     kind : str
         What it is, in words with their article.
+    filename : str
+        The path.
     """
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"it is {kind}, not a regular file")
+        super().__init__(kind)
         self.kind = kind
+
+    def __str__(self) -> str:
+        return f"it is {self.kind}, not a regular file"
 
 
 def file_identity(path: str | os.PathLike[str]) -> Identity:
@@ -59,5 +66,19 @@ def file_identity(path: str | os.PathLike[str]) -> Identity:
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+        error = NotAFileError(_KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+        error.filename = os.fsdecode(path)
+        raise error
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file; what else has a name, such as a FIFO, may have no end.
+
+    Raises
+    ------
+    OSError
+        If it can't be read or is no regular file; `filename` says which.
+    """
+    file_identity(path)
+    return Path(path).read_bytes()

@@ -79,7 +79,8 @@ class PretrainedClassifier(BaseClassifier):
         What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
         CPU where the pass is long enough to pay for converting the network, and
         PyTorch otherwise. Nothing that one has computed is served as the other's.
-        With ``tune`` other than "head" it is always PyTorch.
+        Of a backbone that trains, it is the engine of the frozen stages; the others
+        stay with PyTorch.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where the embeddings of a frozen backbone are kept; "memory" is shared by
         all estimators of the process. A directory (str or Path) keeps them on disk

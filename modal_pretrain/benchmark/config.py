@@ -19,7 +19,7 @@ _AXES = ("models", "strategies", "seeds", "references")
 # Where and how fast it runs, not what comes out.
 _EXECUTION = ("cache", "n_threads", "verbose")
 _NAME = Made((str,), called="a name")
-_SEED = Whole(least=0)
+_SEED = Whole(least=0, most=2**32 - 1)
 _PARAMS = Made(
     called="names and values",
     test=lambda value: (

@@ -11,7 +11,7 @@ import numpy as np
 from modAL.models import ActiveLearner
 from sklearn.base import BaseEstimator
 
-from modal_pretrain._checks import take_rows
+from modal_pretrain._checks import chosen_rows, take_rows
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.datasets import GroupedDataset
@@ -155,37 +155,11 @@ def _checked(strategy: Callable) -> Callable:
     def ask(learner: Any, X: Any, **params: Any) -> tuple[np.ndarray, Any]:
         answer = strategy(learner, X, **params)
         pair = isinstance(answer, tuple) and len(answer) == 2
-        rows, scores = answer if pair else (answer, None)
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        problem = _problem(rows, n_rows, params["n_instances"])
-        if problem:
-            place = f"{strategy.__module__}:{getattr(strategy, '__qualname__', '?')}"
-            raise ValueError(
-                f"The strategy {place} must return "
-                f"n_instances={params['n_instances']} different row numbers from 0 to "
-                f"{n_rows - 1}, and scores; {problem}."
-            )
-        return np.asarray(rows), scores
+        rows = chosen_rows(strategy, answer, n_rows, params["n_instances"])
+        return rows, answer[1] if pair else None
 
     return ask
-
-
-def _problem(rows: Any, n_rows: int, n_wanted: int) -> str:
-    """Say what is wrong with the row numbers that a strategy returned, if anything."""
-    if rows is None:
-        return "it returned None"
-    rows = np.asarray(rows)
-    if rows.dtype.kind not in "iu" or rows.ndim != 1:
-        return f"it returned an array of {rows.dtype} of shape {rows.shape}"
-    if len(rows) != n_wanted:
-        return f"it returned {len(rows)} rows"
-    outside = rows[(rows < 0) | (rows >= n_rows)]
-    if len(outside):
-        return f"it returned row {outside[0]}"
-    values, counts = np.unique(rows, return_counts=True)
-    if counts.max() > 1:
-        return f"it returned row {values[counts.argmax()]} {counts.max()} times"
-    return ""
 
 
 def _scores(test, proba, classes, groups) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 
+from modal_pretrain._checks import Whole
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.description import keep_description
@@ -69,6 +70,12 @@ def run(
     DamagedRecords
         If a file of the folder is not what it should be; it is a ValueError.
     """
+    Whole(least=0).check("examples", examples)
+    if n_jobs is not None:
+        # joblib: -1 is all processors, -2 all but one.
+        Whole(least=-(2**31)).check("n_jobs", n_jobs)
+        if not n_jobs:
+            raise ValueError("n_jobs must be a whole number but 0 (-1: all), got 0.")
     configs = _configs(settings)
     for config in configs:  # an unknown name fails before the work
         check_names(config)

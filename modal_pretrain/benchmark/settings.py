@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modal_pretrain._checks import Whole, did_you_mean
+from modal_pretrain._identity import read_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.registry import (
@@ -32,6 +33,9 @@ SETTINGS = {
     "budget",
     "heads",
 } - {"dataset_params", "estimator_params"}
+
+# Beyond it a number of seeds is a slip, and their list may not fit into memory.
+_MOST_SEEDS = 100_000
 
 # Top-level keys and classifier parameters that may be lists: the grid's dimensions
 # besides models, strategies and seeds.
@@ -61,7 +65,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the configuration {path}: {error}") from error
     if path.suffix in (".yaml", ".yml"):
@@ -113,6 +117,12 @@ def check_names(config: BenchmarkConfig) -> None:
     if own:
         raise ValueError(
             f"estimator: {own.pop()!r} is set by the benchmark; leave it out."
+        )
+    weights = config.estimator_params.get("pretrained", True)
+    if "pretrained" in config.models and not weights:
+        raise ValueError(
+            f"estimator: pretrained must be True or a checkpoint, got {weights!r}: the "
+            "model 'pretrained' would not be. Name the model 'random-init' instead."
         )
     reject_unknown(
         (key for key in config.estimator_params if "__" not in key),
@@ -183,8 +193,10 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
     estimator = dict(estimator)
     seeds = settings.get("seeds", ())
     if not isinstance(seeds, list | tuple):
-        rule = Whole(least=1, hint="Or give a list of seeds.")
-        settings["seeds"] = tuple(range(rule.check("seeds", seeds)))
+        hint = "Or give a list of seeds."
+        Whole(least=1, hint=hint).check("seeds", seeds)
+        Whole(least=1, most=_MOST_SEEDS, hint=hint).check("seeds", seeds)
+        settings["seeds"] = tuple(range(seeds))
     if "heads" in settings:
         chosen_heads = _listed("heads", settings.pop("heads"))
         strategies = settings.get("strategies", BenchmarkConfig.strategies)

@@ -194,6 +194,12 @@ class DiskStore(RowStore):
                 "or name another directory as cache, or 'memory'."
             )
 
+    @property
+    def problems(self) -> list[str]:
+        """The causes that were warned about, for which nothing was stored or found."""
+        with self._lock:
+            return sorted(self._warned)
+
     @staticmethod
     def _warn(message: str) -> None:
         warnings.warn(message, CacheWarning, stacklevel=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,9 @@ def add(commands: Any) -> None:
         "accuracy with its interval, seconds for 1,000 pictures, and which to take.",
     )
     add = parser.add_argument
-    add("folder", type=Path, help="pictures; without --labels, in a folder per class")
+    add("folder", help="pictures; without --labels, in a folder per class")
     add(
         "--labels",
-        type=Path,
         metavar="FILE",
         help="CSV file, such as modal-pretrain label writes",
     )
@@ -49,15 +49,16 @@ def add(commands: Any) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Read the labels, compare, and write the table."""
-    if not args.folder.is_dir():
-        raise ValueError(f"there is no folder {args.folder}.")
+    folder = Path(args.folder)
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}.")
     if args.labels is None:
         if args.group is not None:
             raise ValueError("--group names a column of --labels; give that as well.")
-        X, y = _folder_per_class(args.folder)
+        X, y = _folder_per_class(folder)
         groups = None
     else:
-        X, y, groups = _labelled(args.folder, args.labels, args.columns, args.group)
+        X, y, groups = _labelled(folder, Path(args.labels), args.columns, args.group)
     with STOP.importing():
         from modal_pretrain import comparison
     candidates = None if args.backbone is None else _candidates(args.backbone)
@@ -99,24 +100,25 @@ def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def _labelled(
     folder: Path, file: Path, columns: tuple[str, str], group: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    import pandas as pd
+    from modal_pretrain.datasets._table import read_table
 
     item, label = columns
+    if item == label:
+        raise ValueError(f"--columns names {item!r} twice; give FILE LABEL.")
     try:
-        table = pd.read_csv(file, dtype=str, encoding="utf-8-sig")
-    except (UnicodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{file} is no CSV file that can be read: {error}") from error
-    for column in (item, label, *([] if group is None else [group])):
-        if column not in table.columns:
-            raise ValueError(
-                f"{file} has no column {column!r}, only {', '.join(table.columns)}. "
-                "Name them with --columns FILE LABEL."
-            )
-    # A label file grows: the last line of an item counts.
-    table = table.drop_duplicates(item, keep="last").dropna(subset=[item, label])
+        # "None" and "NA" are labels; only empty cells are missing.
+        table = read_table(file, [item, label, *([] if group is None else [group])])
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. --columns FILE LABEL names the columns of --labels."
+        ) from error
+    table = table.dropna(subset=[item])
+    # A label file grows: the last line of an item counts, however it spells the path.
+    table = table.assign(path=[os.path.normpath(folder / p) for p in table[item]])
+    table = table.drop_duplicates("path", keep="last").dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")
-    paths = [folder / name for name in table[item]]
+    paths = [Path(path) for path in table["path"]]
     gone = [path for path in paths if not path.is_file()]
     if gone:
         raise ValueError(

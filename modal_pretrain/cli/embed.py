@@ -44,6 +44,17 @@ def embed(args: argparse.Namespace) -> None:
     given = vars(args)
     if (args.folder is None) == ("dataset" not in given):
         raise ValueError("name a folder of pictures, or a data set with --dataset.")
+    if args.folder is not None and {"root", "data"} & given.keys():
+        raise ValueError("--root and --data go with --dataset, not with a folder.")
+    with STOP.importing():
+        from modal_pretrain.cache.disk import DiskCache
+        from modal_pretrain.cache.resolve import resolve_cache
+    cache = resolve_cache(args.cache)
+    if not isinstance(cache, DiskCache):
+        raise ValueError(
+            f"--cache must be a folder, got {args.cache!r}, which as the cache of an "
+            f"estimator is none. Write ./{args.cache}, there as well."
+        )
     modality = "image"
     if args.folder is not None:
         X, name = _pictures_in(Path(args.folder)), str(args.folder)
@@ -54,13 +65,18 @@ def embed(args: argparse.Namespace) -> None:
         (config,) = expand(settings_of(args))
         data = load_data(config)
         X, name, modality = data.X, data.name, data.modality
-    params = {**_params(args), "cache": Path(args.cache), "verbose": 1}
+    params = {**_params(args), "cache": cache, "verbose": 1}
     with STOP.importing():
         lookup(modality).classifier()
     estimator = make_estimator("pretrained", 0, params, modality)
     start = time.perf_counter()
     embeddings = estimator.embed(X)
     spent = time.perf_counter() - start
+    if cache.store.problems:
+        raise ValueError(
+            f"--cache {args.cache} does not keep the embeddings: "
+            f"{'; '.join(cache.store.problems)}."
+        )
     sys.stdout.write(
         f"{name}: {len(embeddings)} x {embeddings.shape[1]} embeddings in "
         f"{args.cache}, {spent:.1f} s "

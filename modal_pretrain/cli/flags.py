@@ -29,6 +29,13 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     if "rounds" in given and "budget" in given:
         raise ValueError("give --rounds or --budget, not both.")
     _set_dataset(settings, given)
+    _set_estimator(settings, given)
+    return settings
+
+
+def _set_estimator(settings: dict[str, Any], given: dict[str, Any]) -> None:
+    if not isinstance(settings.get("estimator", {}), dict):
+        return  # which `expand` refuses
     estimator = settings["estimator"] = dict(settings.get("estimator", {}))
     if "backbone" in given:
         estimator["backbone"] = given["backbone"]
@@ -45,12 +52,17 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
             estimator.update(lookup(modalities.pop()).command_line)
         if {table["name"] for table in tables} == {"shapes"}:
             estimator["image_size"] = 64  # with more, no shape is ambiguous
-    return settings
 
 
 def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
     tables = settings.get("dataset", "shapes")
     tables = tables if isinstance(tables, list) else [tables]
+    for table in tables:
+        if not isinstance(table, str | dict):
+            raise ValueError(
+                f"dataset must be a name or a table with a name, or a list of them, "
+                f"got {table!r}."
+            )
     tables = [{"name": t} if isinstance(t, str) else dict(t) for t in tables]
     if "dataset" in given:
         known = {table.get("name"): table for table in tables}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import os
 import sys
+from typing import Any
 
 from modal_pretrain.cli.stop import STATUS, STOP
 
@@ -12,6 +15,18 @@ from modal_pretrain.cli.stop import STATUS, STOP
 # takes seconds they import in that function, so that help is there at once. They
 # themselves are imported once Ctrl-C is watched for.
 COMMANDS = ("label", "compare", "bench", "report", "embed", "status", "listing")
+
+
+_CURE = "Check the name, or give another place."
+_CURES = {
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS),
+        "Give a place where you may read and write.",
+    ),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT), "Make room there, or give another place."
+    ),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,9 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
         see `modal_pretrain.cli.status`, 130 after Ctrl-C.
     """
     STOP.asked = False
+    _open_streams()
     with STOP.watching():
         try:
             args = parser().parse_args(arguments)
+            _check_not_empty(vars(args))
             return args.do(args) or 0
         except KeyboardInterrupt:
             return _stopped()
@@ -61,6 +78,27 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
 
 
+def _open_streams() -> None:
+    """Write to nowhere where a shell has closed what is written to (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for good
+            setattr(sys, name, nowhere)
+
+
+def _check_not_empty(given: dict[str, Any]) -> None:
+    """Refuse empty values, such as of a shell's variable that is not set.
+
+    Where a folder is meant, they would stand for the one that the command runs in.
+    """
+    for name, value in given.items():
+        if "" in (value if isinstance(value, list | tuple) else [value]):
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"{name} (or {flag}) is empty: give it a value, or leave it out."
+            )
+
+
 def _stopped() -> int:
     sys.stderr.write("\nStopped. The same command goes on from here.\n")
     return STATUS
@@ -69,10 +107,8 @@ def _stopped() -> int:
 def _message(error: Exception) -> str | None:
     """Return what to tell the user, None if the error is not about what was asked."""
     if isinstance(error, OSError) and error.filename is not None:
-        return (
-            f"{error.filename}: {error.strerror or error}. Give a place where you may "
-            "write and that has room."
-        )
+        what = error.strerror or str(error)
+        return f"{error.filename}: {what}. {_CURES.get(error.errno or 0, _CURE)}"
     if isinstance(error, ValueError | ImportError | OSError):
         return str(error)
     from modal_pretrain.backbones.weights import BackboneWeightsError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from modal_pretrain._identity import NotAFileError, file_identity
 
 MISSING = ("error", "drop", "ignore")
 
@@ -93,8 +96,12 @@ def read_table(
     ValueError
         If it can't be read or lacks a column.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no file {os.fspath(path)}")
+    try:
+        file_identity(path)
+    except NotAFileError as error:
+        raise ValueError(f"{os.fspath(path)} is {error.kind}, not a file") from error
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
     settings: dict[str, Any] = {
         "dtype": str,
         # "None", "NA" and "null" are labels and texts like others.
@@ -103,6 +110,10 @@ def read_table(
         "encoding": "utf-8-sig",
         **(options or {}),
     }
+    try:
+        codecs.lookup(settings["encoding"])
+    except LookupError as error:
+        raise ValueError(f"read_options: {error}; utf-8 is one") from error
     try:
         known = _header(path, settings)
         twice = [column for column in columns if known.count(column) > 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from modal_pretrain._checks import is_whole
@@ -45,6 +46,10 @@ class Asked:
         ValueError
             If there is none, one comes twice, or one is no row of the pool.
         """
+        if not is_whole(given) and not isinstance(given, Iterable):
+            raise TypeError(
+                f"rows must be a whole number or a list of them, got {given!r}."
+            )
         listed = [given] if is_whole(given) else list(given)
         for row in listed:
             if not is_whole(row) or not 0 <= row < len(self.pool):

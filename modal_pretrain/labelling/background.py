@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from modal_pretrain._checks import chosen_rows
 from modal_pretrain.images.decode import ImageLoadError
 from modal_pretrain.labelling.halves import halves, ignored
 from modal_pretrain.labelling.ledger import Ledger
@@ -290,15 +291,20 @@ class Background:
             candidates = np.sort(rng.choice(candidates, _CANDIDATES, replace=False))
         questions: NDArray[np.intp] = candidates
         if len(candidates):
-            given = {"X_labelled": inputs, "y_labelled": labels}
+            given = {
+                "X_labelled": inputs,
+                "y_labelled": labels,
+                "random_state": int(rng.integers(2**31)),
+            }
             accepted = inspect.signature(self.strategy).parameters
-            chosen, _ = self.strategy(
+            n_wanted = min(_AHEAD, len(candidates))
+            answer = self.strategy(
                 head,
                 self.inputs(candidates),
-                n_instances=min(_AHEAD, len(candidates)),
-                random_state=int(rng.integers(2**31)),
+                n_instances=n_wanted,
                 **{name: given[name] for name in given if name in accepted},
             )
+            chosen = chosen_rows(self.strategy, answer, len(candidates), n_wanted)
             questions = candidates[chosen]
         asked = self._with_reasons(head, questions, candidates, rows)
         classes = [str(label) for label in head.classes_]

@@ -70,6 +70,31 @@ def ignored(estimator: Any, tags: NDArray[np.str_]) -> dict[str, Any]:
     return {"ignore": [tag or None for tag in tags.tolist()]}
 
 
+def check_estimator(estimator: Any) -> Any:
+    """Return it; raise at once what the first fit would, in a thread and much later.
+
+    Raises
+    ------
+    TypeError
+        If it is no classifier with probabilities.
+    ValueError
+        If a parameter of an estimator of this package is not allowed.
+    """
+    lacking = [
+        name
+        for name in ("get_params", "fit", "predict_proba")
+        if not hasattr(estimator, name)
+    ]
+    if lacking or isinstance(estimator, type):
+        raise TypeError(
+            "estimator must be a scikit-learn classifier with predict_proba, got "
+            f"{estimator!r} of type {type(estimator).__name__}."
+        )
+    if isinstance(estimator, BaseClassifier):
+        estimator._check_parameters()
+    return estimator
+
+
 def is_of_texts(estimator: Any) -> bool:
     """Say whether an estimator, or a pipeline's first step, takes texts."""
     first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator

@@ -3,30 +3,34 @@
 Each line says what is known of one item from then on; the last line of an item counts.
 Undoing adds lines, too. So everything that was answered stands in the file, and
 
-    pandas.read_csv(path).drop_duplicates("item", keep="last").dropna(subset="label")
+    table = pandas.read_csv(path, na_values="", keep_default_na=False)
+    table.drop_duplicates("item", keep="last").dropna(subset="label")
 
-is what is known now.
+is what is known now. (By itself pandas takes a label "None" or "NA" for a missing one.)
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from modal_pretrain._disk import locked, write_whole
+from modal_pretrain._identity import file_identity, read_whole
+from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"
 STATUSES = (LABELLED, SKIPPED, CANNOT_TELL, OPEN)
-FIELDS = (
-    *("answer", "item", "label", "tag", "status"),
-    *("asked", "undoes", "content", "time"),
-)
+_TIME = "%Y-%m-%dT%H:%M:%S%z"
+_MOST_DIGITS = 15
 _MARK = "\ufeff"  # spreadsheets take a file without it for another encoding
 
 
@@ -49,6 +53,8 @@ class Record(NamedTuple):
         Number of the answer that this line takes back, else 0.
     content : str
         Fingerprint of what the item held.
+    time : str
+        When the line was written, with the offset from UTC.
     """
 
     answer: int
@@ -59,6 +65,17 @@ class Record(NamedTuple):
     asked: str = ""
     undoes: int = 0
     content: str = ""
+    time: str = ""
+
+    def since(self) -> float:
+        """Return the time as seconds since the epoch; -inf where it is not known."""
+        try:
+            return datetime.strptime(self.time, _TIME).timestamp()
+        except ValueError:
+            return -math.inf
+
+
+FIELDS = Record._fields
 
 
 class LabelFile:
@@ -84,7 +101,8 @@ class LabelFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+        # What a link leads to, which is locked and replaced, not the link.
+        self.path = Path(path).expanduser().resolve()
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
                 f"labels: there is no folder {self.path.parent} for {self.path.name}."
@@ -107,16 +125,19 @@ class LabelFile:
         self._held.callback(self._file.close)
 
     def _open(self) -> list[Record]:
-        if not self.path.exists() or not self.path.stat().st_size:
+        if not self.path.exists() or not file_identity(self.path)[0]:
             write_whole(self.path, _encoded(_MARK + _lines([FIELDS])))
             return []
-        data = self.path.read_bytes()
+        data = read_whole(self.path)
         whole = data[: data.rfind(b"\n") + 1]
-        header, records = _parse(whole or data, self.path)
+        if data.removeprefix(_MARK.encode()).startswith(",".join(FIELDS).encode()):
+            header, records = _parse(whole or data, self.path)
+        else:
+            # Made by hand or by a spreadsheet, which may not end its last line.
+            header, records = _parse(data, self.path)
         if header != FIELDS:
-            # Made by hand or by a spreadsheet: from now on with all columns.
-            rows = [(*record, "") for record in records]
-            write_whole(self.path, _encoded(_MARK + _lines([FIELDS, *rows])))
+            # From now on with all columns.
+            write_whole(self.path, _encoded(_MARK + _lines([FIELDS, *records])))
         elif len(whole) < len(data):
             # A line that was being written when the machine went down.
             with self.path.open("r+b") as file:
@@ -131,8 +152,13 @@ class LabelFile:
         OSError
             If that fails, such as on a full disk.
         """
-        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        data = _encoded(_lines((*record, now) for record in records))
+        if self._file.closed:
+            raise ValueError(
+                f"the session on {self.path} is closed; begin another one to go on."
+            )
+        self._check_in_place()
+        now = time.strftime(_TIME)
+        data = _encoded(_lines(record._replace(time=now) for record in records))
         before = os.fstat(self._file.fileno()).st_size
         try:
             written = self._file.write(data)
@@ -142,6 +168,21 @@ class LabelFile:
         except OSError:
             os.ftruncate(self._file.fileno(), before)  # all or nothing
             raise
+
+    def _check_in_place(self) -> None:
+        """Raise where lines would go to a file that nobody finds any more."""
+        own = os.fstat(self._file.fileno())
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            there = None
+        if there is None or not os.path.samestat(own, there):
+            raise FileNotFoundError(
+                errno.ENOENT,
+                "it was moved, deleted or replaced while it was in use. Put it back, "
+                "or end here and start again",
+                os.fspath(self.path),
+            )
 
     def close(self) -> None:
         """Let other processes have the file."""
@@ -157,6 +198,8 @@ def label_path(pool: Any, labels: str | os.PathLike[str] | None) -> Path:
         If nothing is named and the pool is neither.
     """
     if labels is not None:
+        if not isinstance(labels, str | os.PathLike) or not os.fspath(labels):
+            raise ValueError(f"labels must be the path of a file, got {labels!r}.")
         return Path(labels)
     if not isinstance(pool, str | os.PathLike):
         raise ValueError("labels must name the file for the labels of such a pool.")
@@ -182,14 +225,15 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
     reader = csv.reader(io.StringIO(text, newline=""))
     header = tuple(next(reader, ()))
     unknown = set(header) - set(FIELDS)
-    if unknown or not {"item", "label"} <= set(header):
+    twice = len(set(header)) < len(header)
+    if unknown or twice or not {"item", "label"} <= set(header):
         raise ValueError(
             f"{path} is no label file: its first line is {','.join(header)[:200]!r}. "
-            f"Expected are the columns {','.join(FIELDS)}, of which item and label "
-            "are enough."
+            f"Expected are the columns {','.join(FIELDS)}, each once, of which item "
+            "and label are enough."
         )
     records: list[Record] = []
-    for cells in reader:
+    for cells in _lines_of(reader, path):
         if not cells:
             continue
         where = f"{path}, line {reader.line_num}"
@@ -202,7 +246,22 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
     return header, records
 
 
+def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}: {error}. Correct the line, or take it "
+            "out."
+        ) from error
+
+
 def _record(cells: dict[str, str], where: str, before: list[Record]) -> Record:
+    for name in ("label", "tag"):
+        if cells.get(name, "").strip():
+            cells[name] = check_word(f"{where}: {name}", cells[name])
+        elif name in cells:
+            cells[name] = ""
     status = cells.get("status") or (LABELLED if cells["label"] else OPEN)
     number = cells.get("answer") or str(before[-1].answer + 1 if before else 1)
     undoes = cells.get("undoes") or "0"
@@ -212,10 +271,10 @@ def _record(cells: dict[str, str], where: str, before: list[Record]) -> Record:
             f"label and the others without; got {status!r} and label "
             f"{cells['label']!r}."
         )
-    if not (number.isdecimal() and undoes.isdecimal()):
+    if not all(n.isdecimal() and len(n) <= _MOST_DIGITS for n in (number, undoes)):
         raise ValueError(
-            f"{where}: answer and undoes must be whole numbers, got {number!r} and "
-            f"{undoes!r}."
+            f"{where}: answer and undoes must be whole numbers of at most "
+            f"{_MOST_DIGITS} digits, got {number[:30]!r} and {undoes[:30]!r}."
         )
     return Record(
         int(number),
@@ -226,4 +285,5 @@ def _record(cells: dict[str, str], where: str, before: list[Record]) -> Record:
         cells.get("asked", ""),
         int(undoes),
         cells.get("content", ""),
+        cells.get("time", ""),
     )

@@ -116,18 +116,17 @@ def _rows_of(records: list[Record], pool: Pool) -> tuple[dict[str, int], Lost]:
         row = known.get(item)
         if row is None:
             lost.vanished.append(item)
-        elif pool.same(row, record.content):
+        elif pool.same(row, record.content, record.since()):
             rows[item] = row
         else:
             lost.changed.append(item)
-    if lost.vanished:
+    sought = {last[item].content for item in lost.vanished} - {""}
+    if sought:
         free = [row for name, row in known.items() if name not in last]
-        for item in list(lost.vanished):
-            content = last[item].content
-            row = pool.find(content, free) if content else None
-            if row is not None:
-                free.remove(row)
-                rows[item] = row
-                lost.vanished.remove(item)
-                lost.moved.append((item, pool.names[row]))
-    return rows, lost
+        places = pool.places(sought, free)
+        for item in lost.vanished:
+            found = places.get(last[item].content)
+            if found:
+                rows[item] = found.pop(0)
+                lost.moved.append((item, pool.names[rows[item]]))
+    return rows, lost._replace(vanished=[i for i in lost.vanished if i not in rows])

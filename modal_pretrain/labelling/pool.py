@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import take_rows
 from modal_pretrain.datasets._folders import pictures_below
+from modal_pretrain.datasets._table import read_table
 from modal_pretrain.images.accept import as_images
 
 # A spreadsheet takes a cell that begins so for a formula.
@@ -63,13 +63,20 @@ class Pool(ABC):
     def content(self, row: int) -> str:
         """Fingerprint what a row holds, for the label file."""
 
-    def same(self, row: int, content: str) -> bool:
-        """Say whether a row holds what it held when it was labelled."""
+    def same(self, row: int, content: str, since: float) -> bool:
+        """Say whether a row holds what it held at a time, when it was labelled."""
         return not content or self.content(row) == content
 
-    def find(self, content: str, rows: Sequence[int]) -> int | None:
-        """Return which of some rows holds this content, if any does."""
-        return next((row for row in rows if self.content(row) == content), None)
+    def places(
+        self, contents: Collection[str], rows: Sequence[int]
+    ) -> dict[str, list[int]]:
+        """Return which of some rows hold each of some contents."""
+        found: dict[str, list[int]] = {}
+        for row in rows:
+            content = self.content(row)
+            if content in contents:
+                found.setdefault(content, []).append(row)
+        return found
 
 
 class FilePool(Pool):
@@ -89,7 +96,13 @@ class FilePool(Pool):
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         kept, names, left_out = [], [], []
-        for path in (os.fspath(path) for path in paths):
+        for given in paths:
+            if not isinstance(given, str | os.PathLike):
+                raise TypeError(
+                    f"pool must be a list of paths, or none; it holds {given!r} of "
+                    f"type {type(given).__name__}."
+                )
+            path = os.fspath(given)
             name = os.path.relpath(path, root) if root is not None else path
             name = name.replace(os.sep, "/")
             if any(ord(letter) < 32 for letter in name):
@@ -133,19 +146,31 @@ class FilePool(Pool):
             return ""
         return f"{len(data)}:{xxh3_64_hexdigest(data)}"
 
-    def same(self, row: int, content: str) -> bool:
-        """Compare sizes only: thousands of files are not read again."""
-        size = self._size(row)
-        return not content or size is None or content.split(":")[0] == str(size)
+    def same(self, row: int, content: str, since: float) -> bool:
+        """Compare contents, of files that changed later: reading takes minutes."""
+        status = self._status(row)
+        if not content or status is None:
+            return True
+        if content.split(":")[0] != str(status.st_size):
+            return False
+        # A clock's tick and a second's fraction aside. A copy has a new inode.
+        if max(status.st_mtime, status.st_ctime) < since - 2:
+            return True
+        return self.content(row) in (content, "")
 
-    def find(self, content: str, rows: Sequence[int]) -> int | None:
-        """Return which file has this content; files of other sizes are not read."""
-        size = content.split(":")[0]
-        return super().find(content, [r for r in rows if str(self._size(r)) == size])
+    def places(
+        self, contents: Collection[str], rows: Sequence[int]
+    ) -> dict[str, list[int]]:
+        """Return which files have these contents; those of other sizes are not read."""
+        sizes = {content.split(":")[0] for content in contents}
+        known = [(row, self._status(row)) for row in rows]
+        return super().places(
+            contents, [row for row, s in known if s and str(s.st_size) in sizes]
+        )
 
-    def _size(self, row: int) -> int | None:
+    def _status(self, row: int) -> os.stat_result | None:
         try:
-            return os.stat(self.X[row]).st_size
+            return os.stat(self.X[row])
         except OSError:
             return None
 
@@ -196,15 +221,10 @@ class TextPool(Pool):
             If it can't be read, or has no such column or no texts.
         """
         try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-            raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from None
-        if column not in table:
-            raise ValueError(
-                f"column must be one of {path}: {', '.join(map(repr, table.columns))}; "
-                f"got {column!r}."
-            )
-        texts = table[column].tolist()
+            table = read_table(path, [column])
+        except ValueError as error:
+            raise ValueError(f"pool, column={column!r}: {error}.") from None
+        texts = table[column].fillna("").tolist()
         full = [row for row, text in enumerate(texts) if text.strip()]
         pool = cls([texts[row] for row in full], [row + 1 for row in full])
         if len(full) < len(texts):
@@ -244,6 +264,8 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
     if isinstance(pool, Pool):
         return pool
     if isinstance(pool, str | os.PathLike):
+        if not os.fspath(pool):
+            raise ValueError("pool is empty; write '.' for the present folder.")
         if column is not None:
             return TextPool.from_csv(pool, column)
         if Path(pool).suffix.lower() == ".csv":
@@ -253,14 +275,21 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
         raise ValueError("column goes with the path of a CSV file as the pool.")
     if text:
         return TextPool(pool)
-    first = pool[0] if hasattr(pool, "__len__") and len(pool) else None
+    if isinstance(pool, Mapping | Set):
+        raise TypeError(
+            f"pool must be a folder, a list or an array, got one of type "
+            f"{type(pool).__name__}, which has no order."
+        )
+    if hasattr(pool, "__len__"):
+        _check_some(pool, "rows")
+    first = next(iter(pool)) if hasattr(pool, "__len__") else None
     if isinstance(first, str | os.PathLike):
         return FilePool(pool)
     return ArrayPool(pool)
 
 
 def _check_some(names: Sequence[str], what: str) -> None:
-    if not names:
+    if not len(names):
         raise ValueError(f"pool is empty: there are no {what} to label.")
 
 

@@ -18,7 +18,7 @@ from modal_pretrain.labelling.answers import Answers
 from modal_pretrain.labelling.background import Background, Known
 from modal_pretrain.labelling.explain import explain
 from modal_pretrain.labelling.export import Exported, export, predictions
-from modal_pretrain.labelling.halves import is_of_texts
+from modal_pretrain.labelling.halves import check_estimator, is_of_texts
 from modal_pretrain.labelling.label_file import LabelFile, label_path
 from modal_pretrain.labelling.ledger import Lost
 from modal_pretrain.labelling.pool import Pool, as_pool
@@ -108,8 +108,8 @@ class LabelSession:
         self.pool: Pool = as_pool(pool, column=column, text=is_of_texts(estimator))
         if estimator is None:
             estimator = lookup(self.pool.kind).classifier()(random_state=random_state)
-        self.estimator = estimator
-        self._classes = Words("labels", classes or (), free=classes is None)
+        self.estimator = check_estimator(estimator)
+        self._classes = Words("classes", classes, said="labels")
         self._tags = Words("tags", tags, free=True, optional=True)
         self._lock = threading.RLock()
         self._version = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from modal_pretrain._checks import did_you_mean
@@ -38,19 +38,34 @@ def check_word(name: str, value: Any) -> str:
         raise TypeError(
             f"{name} must be a str, got {value!r} of type {type(value).__name__}."
         )
-    word = value.strip()
+    # One spelling of each letter: macOS writes "é" in two, which looks the same.
+    word = unicodedata.normalize("NFC", value.strip())
     if not 1 <= len(word) <= MOST_LETTERS:
         raise ValueError(
             f"{name} must have 1 to {MOST_LETTERS} letters, got {len(word)}."
         )
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in word):
-        raise ValueError(f"{name} must have no control characters, got {word!r}.")
+    if any(map(_is_hidden, word)):
+        raise ValueError(
+            f"{name} must have no control characters and none that can't be seen, got "
+            f"{word!a}."
+        )
     if word.startswith(FORMULA):
         raise ValueError(
             f"{name} must not begin with {' '.join(FORMULA)}, which makes it a formula "
             f"in a spreadsheet; got {word!r}."
         )
     return word
+
+
+def _is_hidden(letter: str) -> bool:
+    """Say whether a word with this letter could look like another word.
+
+    Joiners can't be seen either, but Persian, Indic scripts and emoji need them.
+    """
+    return (
+        unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        and letter not in "\u200c\u200d"
+    )
 
 
 class Words:
@@ -60,26 +75,40 @@ class Words:
     ----------
     name : str
         The parameter they come from, for errors.
-    given : sequence of str
-    free : bool
+    given : sequence of str or None
+        None is none, and `free`.
+    free : bool, default=False
         Whether a word that is not known becomes known by its use.
     optional : bool, default=False
         Whether None or an empty str may stand for no word.
+    said : str, default=""
+        The parameter that words of answers come in, if it has another name.
 
     Examples
     --------
-    >>> classes = Words("labels", ["cat", "dog"], free=False)
+    >>> classes = Words("labels", ["cat", "dog"])
     >>> classes.each("dog", 2)
     ['dog', 'dog']
     """
 
     def __init__(
-        self, name: str, given: Sequence[str], *, free: bool, optional: bool = False
+        self,
+        name: str,
+        given: Sequence[str] | None,
+        *,
+        free: bool = False,
+        optional: bool = False,
+        said: str = "",
     ) -> None:
-        if isinstance(given, str):
-            raise TypeError(f"{name} must be a list of str, got the str {given!r}.")
+        self.free = free or given is None
+        given = () if given is None else given
+        if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+            raise TypeError(
+                f"{name} must be a list of str, got {given!r} of type "
+                f"{type(given).__name__}."
+            )
         self.name = name
-        self.free = free
+        self.said = said or name
         self.optional = optional
         self.known: list[str] = []
         for word in given:
@@ -115,21 +144,26 @@ class Words:
         TypeError, ValueError
             If there are more or fewer, or one is not known and must be.
         """
+        if isinstance(given, Set | Mapping):
+            raise TypeError(
+                f"{self.said} must be a str, or a list of them in the order of the "
+                f"rows; got {given!r} of type {type(given).__name__}."
+            )
         one = isinstance(given, str) or not hasattr(given, "__len__")
         listed = [given] * n if one else list(given)
         if len(listed) != n:
-            raise ValueError(f"{self.name} has {len(listed)} entries for {n} rows.")
+            raise ValueError(f"{self.said} has {len(listed)} entries for {n} rows.")
         # Labels of an array are of NumPy's types.
         words = [
             ""
             if self.optional and word in (None, "")
-            else check_word(self.name, word if word is None else str(word))
+            else check_word(self.said, word if word is None else str(word))
             for word in listed
         ]
         for word in words:
             if not self.free and word not in self.known:
                 raise ValueError(
-                    f"{self.name} must be of {', '.join(self.known)}; got {word!r}."
+                    f"{self.said} must be of {', '.join(self.known)}; got {word!r}."
                     f"{did_you_mean(word, self.known)} New ones have to be added "
                     "first."
                 )

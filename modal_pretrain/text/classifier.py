@@ -73,7 +73,7 @@ class PretrainedTextClassifier(BaseClassifier):
         What computes a frozen backbone. "auto" takes OpenVINO (extra `openvino`) on a
         CPU where the pass is long enough to pay for converting the network, and
         PyTorch otherwise. Nothing that one has computed is served as the other's.
-        With ``tune`` other than "head" it is always PyTorch.
+        A backbone that trains stays with PyTorch.
     cache : "memory", directory, None, EmbeddingCache or DiskCache, default="memory"
         Where the embeddings of a frozen backbone are kept.
     random_state : int, RandomState or None, default=None

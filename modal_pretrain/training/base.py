@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
 from modal_pretrain._checks import Rule
+from modal_pretrain._inputs.weights import check_sample_weight
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.shared import own
 from modal_pretrain.cache.resolve import Cache
@@ -24,6 +26,7 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.augmented import AugmentedNet
+from modal_pretrain.training.depthwise import QuickDepthwise
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
 from modal_pretrain.training.labels import (
     all_classes,
@@ -36,7 +39,6 @@ from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
 from modal_pretrain.training.staged import StagedEncoder, staged
 from modal_pretrain.training.weights import (
     check_criterion,
-    check_sample_weight,
     merged,
     with_weight,
 )
@@ -169,7 +171,7 @@ class BaseClassifier(AugmentedNet):
         if self._augments and y is not None:
             return examples  # what the frozen stages see changes from step to step
         dtype = self._dtype(y is not None)
-        return staged(examples, self.module_, dtype, keep=self.cache is not None)
+        return staged(examples, self.module_, dtype)
 
     def _build_head(
         self, source: Source, dataset: Examples, weight: np.ndarray | None
@@ -190,7 +192,11 @@ class BaseClassifier(AugmentedNet):
         """Run skorch's loop for the epochs that "auto" stands for."""
         network = self.module_
         width = network.head.in_features if network.frozen else math.inf
-        with one_thread_for_few(len(X) * width):
+        quick = not network.frozen and not self.compile
+        with (
+            one_thread_for_few(len(X) * width),
+            QuickDepthwise() if quick else nullcontext(),
+        ):
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
 
     def check_data(self, X, y=None) -> None:
@@ -286,16 +292,13 @@ class BaseClassifier(AugmentedNet):
         return self._encoder().encode_to(self._source(X), path)
 
     def _encoder(self) -> Encoder:
-        trains = self.initialized_ and not self.module_.frozen
         backbone = self.module_.backbone if self.initialized_ else self._initial()
         encoder = self.modality.encoder(backbone, self, self._device())
         encoder.batch_size = self._rows_without_gradients()
+        if self.initialized_ and not self.module_.frozen:
+            return StagedEncoder(encoder, self.module_)
         if not self._is("tune", "head"):
-            encoder.engine = "torch"  # as it trains
-        if trains:
-            encoder.cache = None  # its weights move on
-            keep = self.cache is not None
-            encoder = StagedEncoder(encoder, self.module_, keep=keep)
+            encoder.engine = "torch"  # as it is going to train
         return encoder
 
     def _initial(self) -> nn.Module:

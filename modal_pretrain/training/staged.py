@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,23 +34,47 @@ _OF_POOL = 0.75
 _BLOCK = 1024
 
 
+class Front(NamedTuple):
+    """How frozen stages are computed.
+
+    Parameters
+    ----------
+    engine : {"auto", "torch", "openvino"}
+        By what, see docs/speed.md. What trains stays with PyTorch.
+    keep : bool, default=True
+        Whether rows stay in memory when the examples are gone.
+    folder : Path or None, default=None
+        Where the converted stages are kept for other processes.
+    """
+
+    engine: str
+    keep: bool = True
+    folder: Path | None = None
+
+
 class _FrontEncoder(Encoder):
     """The frozen stages as an encoder; a row at the cut is its embedding.
 
     It computes in this process: traced networks do not travel.
     """
 
-    def __init__(self, encoder: Encoder, cut: Split, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: StagedEncoder, cut: Split, dtype: torch.dtype) -> None:
+        engine, keep, folder = encoder.front
         super().__init__(
             Flat(cut.front),
             encoder.preprocessing,
             device=encoder.device,
             dtype=dtype,
-            cache=_ROWS,
+            cache=_ROWS if keep else None,
             batch_size=encoder.batch_size,
             n_threads=encoder.n_threads,
+            engine=engine,
             verbose=encoder.verbose,
         )
+        self._folder = folder
+
+    def _networks_folder(self) -> Path | None:
+        return self._folder
 
     def _spread(self, source: Source) -> np.ndarray:
         return self.compute(source)
@@ -61,24 +86,19 @@ class StagedSet(ExampleSet):
     Parameters
     ----------
     raw : RawSet
-        The same examples as the backbone takes them.
+        The same examples as the backbone takes them; it has a `StagedEncoder`.
     cut : Split
     dtype : torch.dtype
         What the network is going to compute in.
-    keep : bool, default=True
-        Whether rows stay in memory when these examples are gone.
     """
 
-    def __init__(
-        self, raw: RawSet, cut: Split, dtype: torch.dtype, *, keep: bool = True
-    ) -> None:
+    def __init__(self, raw: RawSet, cut: Split, dtype: torch.dtype) -> None:
         super().__init__(len(raw), raw.y)
         self.raw, self.cut, self.dtype = raw, cut, dtype
+        assert isinstance(raw.encoder, StagedEncoder)
         self._front = _FrontEncoder(raw.encoder, cut, dtype)
-        if not keep:
-            self._front.cache = None
         self._loaded: torch.Tensor | None = None
-        self._n_kept = len(raw) if keep else 0
+        self._n_kept = len(raw) if raw.encoder.front.keep else 0
         self._n_kept = min(self._n_kept, int(_OF_POOL * MAX_BYTES) // cut.row_bytes)
 
     def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
@@ -94,14 +114,21 @@ class StagedSet(ExampleSet):
         source, n_kept = self.raw.source, self._n_kept // batch_size * batch_size
         if self._n_kept == len(self):
             n_kept = len(self)
-        block = max(_BLOCK // batch_size, 1) * batch_size
-        for start in range(0, n_kept, block):
-            rows = source.take(np.arange(start, min(start + block, n_kept)))
-            for features in self._features(rows).split(batch_size):
-                yield {"features": features}
+        if n_kept:
+            yield from self._stream_kept(source.take(np.arange(n_kept)), batch_size)
         if n_kept < len(self):
             rest = source.take(np.arange(n_kept, len(self)))
             yield from RawSet(rest, self.raw.encoder).stream(batch_size)
+
+    def _stream_kept(
+        self, source: Source, batch_size: int
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        block = max(_BLOCK // batch_size, 1) * batch_size
+        with self._front._pass(source):  # of all blocks, which one engine computes
+            for start in range(0, len(source), block):
+                rows = source.take(np.arange(start, min(start + block, len(source))))
+                for features in self._features(rows).split(batch_size):
+                    yield {"features": features}
 
     def _features(self, source: Source) -> torch.Tensor:
         rows = torch.from_numpy(self._front.encode(source))
@@ -109,19 +136,28 @@ class StagedSet(ExampleSet):
 
 
 class StagedEncoder(Encoder):
-    """The encoder of a backbone that trains in part, for embeddings on its way."""
+    """The encoder of a backbone that trains in part, for embeddings on its way.
 
-    def __init__(
-        self, encoder: Encoder, network: PretrainedNetwork, *, keep: bool
-    ) -> None:
+    Parameters
+    ----------
+    encoder : Encoder
+        Of the whole backbone. Its engine and cache are for the frozen stages; the
+        others have weights that move on.
+    network : PretrainedNetwork
+    """
+
+    def __init__(self, encoder: Encoder, network: PretrainedNetwork) -> None:
         self.__dict__.update(encoder.__dict__)
-        self._network, self._keep = network, keep
+        keep = encoder.cache is not None
+        self.front = Front(encoder.engine, keep, encoder._networks_folder())
+        self.engine, self.cache = "torch", None
+        self._network = network
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_network": None}  # workers do not cut
 
     def _spread(self, source: Source) -> np.ndarray:
-        found = staged(RawSet(source, self), self._network, self.dtype, keep=self._keep)
+        found = staged(RawSet(source, self), self._network, self.dtype)
         if not isinstance(found, StagedSet):
             return super()._spread(source)
         return self._gather(self._staged_blocks(found), len(source))
@@ -139,23 +175,17 @@ class StagedEncoder(Encoder):
 
 
 def staged(
-    examples: Examples,
-    network: PretrainedNetwork,
-    dtype: torch.dtype,
-    *,
-    keep: bool,
+    examples: Examples, network: PretrainedNetwork, dtype: torch.dtype
 ) -> Examples:
     """Return the examples at the cut of the network, if it has one.
 
     Parameters
     ----------
     examples : Examples
-        A modality's, for a backbone that trains.
+        A modality's, made with a `StagedEncoder`.
     network : PretrainedNetwork
     dtype : torch.dtype
         What the network is going to compute in.
-    keep : bool
-        Whether rows may stay in memory, see `StagedSet`.
 
     Returns
     -------
@@ -168,7 +198,7 @@ def staged(
     if not examples.source.cacheable:
         return examples
     cut = _cut_of(network, examples)
-    return examples if cut is None else StagedSet(examples, cut, dtype, keep=keep)
+    return examples if cut is None else StagedSet(examples, cut, dtype)
 
 
 def _cut_of(network: PretrainedNetwork, examples: RawSet) -> Split | None:

@@ -1,13 +1,17 @@
 """The command line, from end to end."""
 
+import os
+
 import pytest
 
+from modal_pretrain import CacheWarning
 from modal_pretrain.benchmark import open_stores
 from modal_pretrain.cli.main import main
 
 SMALL = ["--seeds", "1", "--rounds", "1", "--quiet", "--image-size", "32"]
 SMALL += ["--data", "n_train=60", "n_test=40", "image_size=32", "--seed-set", "4"]
 SMALL += ["--models", "pretrained"]
+SIZE = ["--image-size", "32"]
 
 
 def test_command_line(tmp_path, capsys):
@@ -50,6 +54,14 @@ def test_flags_win_over_the_file(tmp_path, capsys):
         (["bench", "--rounds", "3", "--budget", "30"], "not both"),
         (["bench", "--data", "n_train"], "--data needs KEY=VALUE"),
         (["report", "."], "no benchmark records"),
+        (["bench", "--out", ""], "out (or --out) is empty"),
+        (["bench", "--models", "pretrained", ""], "models (or --models) is empty"),
+        (["bench", "--seeds", "99999999999"], "seeds must be a whole number from 1 to"),
+        (["bench", "--jobs", "0"], "n_jobs must be a whole number but 0"),
+        (["bench", "--examples", "-1"], "examples must be a whole number"),
+        (["embed", ".", "--cache", "memory"], "--cache must be a folder"),
+        (["embed", ".", "--cache", "x", "--root", "y"], "go with --dataset"),
+        (["report", ""], "folder (or --folder) is empty"),
         (["embed", "--cache", "cache"], "name a folder of pictures"),
         (["embed", ".", "--cache", "cache"], "there are no pictures"),
     ],
@@ -82,3 +94,43 @@ def test_list(capsys):
     output = capsys.readouterr().out
     for name in ("waterbirds", "random-init", "badge", "tf_efficientnet_lite0"):
         assert f"  {name}" in output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("estimator = [1]", "estimator must be a table"),
+        ("dataset = 5", "dataset must be a name or a table with a name"),
+        ("dataset = ['shapes', 5]", "dataset must be a name or a table with a name"),
+        ("seeds = [99999999999]", "each of seeds must be a whole number from 0 to"),
+        ("[estimator]\npretrained = false", "Name the model 'random-init' instead"),
+    ],
+)
+def test_settings_of_the_wrong_type(content, message, tmp_path, capsys):
+    (tmp_path / "odd.toml").write_text(content)
+    arguments = ["--config", str(tmp_path / "odd.toml"), "--out", str(tmp_path / "out")]
+    assert main(["bench", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_configuration_that_is_no_file(tmp_path, capsys):
+    os.mkfifo(tmp_path / "fifo.toml")
+    assert main(["bench", "--config", str(tmp_path / "fifo.toml")]) == 2
+    assert "it is a FIFO" in capsys.readouterr().err
+
+
+def test_embed_says_when_nothing_is_kept(paths, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    cache = str(tmp_path / "file" / "below")
+    with pytest.warns(CacheWarning):
+        assert main(["embed", str(tmp_path), "--cache", cache, *SIZE]) == 2
+    assert "does not keep the embeddings" in capsys.readouterr().err
+
+
+def test_a_run_without_acquisitions_has_a_report(tmp_path, capsys):
+    arguments = ["--rounds", "0", "--seeds", "1", "--seed-set", "4", "--references"]
+    arguments += ["--models", "random-init", "--strategies", "random", "--quiet", *SIZE]
+    data = ["--data", "n_train=20", "n_test=20", "image_size=32"]
+    assert main(["bench", *arguments, *data, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").is_file()

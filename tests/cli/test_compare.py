@@ -1,5 +1,7 @@
 """``modal-pretrain compare``: from a folder and labels to a recommendation."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +24,8 @@ def folder(tmp_path):
     lines[1:1] = ["a/0.png,b,land"]
     lines += ["b/11.png,,"]
     (tmp_path / "labels.csv").write_text("\ufeff" + "\n".join(lines))
+    (tmp_path / "twice.csv").write_text("item,label,label\na/0.png,a,b\n")
+    os.mkfifo(tmp_path / "fifo")
     return tmp_path
 
 
@@ -33,6 +37,22 @@ def test_labels_of_a_file(folder, capsys):
     assert "worst group" in out
     assert "tf_efficientnet_lite0 at 32 px  " in out
     assert "Take tf_efficientnet_lite0 at 32 px" in out
+
+
+def test_a_class_may_be_called_none(folder, capsys):
+    table = (folder / "labels.csv").read_text().replace(",a,", ",None,")
+    (folder / "labels.csv").write_text(table)
+    arguments = ["compare", str(folder), "--labels", str(folder / "labels.csv")]
+    assert main([*arguments, *SMALL]) == 0
+    assert capsys.readouterr().out.startswith("11 labels of 2 classes")
+
+
+def test_no_picture_is_in_two_folds(folder, capsys):
+    with open(folder / "labels.csv", "a") as file:
+        file.write("\n./a/2.png,a,land\nb/../a/4.png,a,land")
+    arguments = ["compare", str(folder), "--labels", str(folder / "labels.csv")]
+    assert main([*arguments, *SMALL]) == 0
+    assert capsys.readouterr().out.startswith("11 labels of 2 classes")
 
 
 def test_a_folder_per_class(folder, capsys):
@@ -47,8 +67,13 @@ def test_a_folder_per_class(folder, capsys):
         (["{}/a"], "must hold a folder of pictures per class"),
         (["{}", "--group", "place"], "--group names a column of --labels"),
         (["{}", "--labels", "{}/none.csv"], "none.csv"),
-        (["{}", "--labels", "{}/a/0.png"], "0.png is no CSV file"),
+        (["{}", "--labels", "{}/a/0.png"], "0.png is not in utf-8"),
         (["{}", "--labels", "{}/labels.csv", "--group", "x"], "has no column 'x'"),
+        (["{}", "--labels", "{}/fifo"], "is a FIFO (named pipe), not a file"),
+        (["{}", "--labels", "{}/twice.csv"], "has 2 columns 'label'"),
+        (["{}", "--labels", "{}"], "is a directory, not a file"),
+        (["{}", "--columns", "item", "item", "--labels", "{}"], "names 'item' twice"),
+        ([""], "folder (or --folder) is empty"),
         (["{}/a", "--labels", "{}/labels.csv"], "names 11 files that are not in"),
         (["{}", "--backbone", "resnet18@big"], "write pixels after @"),
         (["{}", *SMALL, "--folds", "1"], "cv must be a whole number"),

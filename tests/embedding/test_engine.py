@@ -134,7 +134,7 @@ def test_what_openvino_cannot_do_stays_with_pytorch(
 def test_networks_that_train_stay_with_pytorch(make, pictures, labels, monkeypatch):
     monkeypatch.setattr(openvino, "network", None)
     net = make(backbone="test_efficientnet", pretrained=False, engine="openvino")
-    net.set_params(tune=1, max_steps=1)
+    net.set_params(tune="all", max_steps=1)
     assert net.embed(pictures).shape[0] == 24
     net.fit(pictures, labels).predict(pictures)
     assert net.embed(pictures).shape[0] == 24

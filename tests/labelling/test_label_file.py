@@ -1,7 +1,9 @@
 """The label file: nothing lost, torn lines, other people's files, one process."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from modal_pretrain.labelling.label_file import FIELDS, LabelFile, Record, label
 
 RECORDS = [
     Record(1, "a.png", "cat", "grass", asked="first", content="10:ab"),
-    Record(2, 'odd, "name".png', "dog"),
+    Record(2, 'odd, "name".png', "None"),
     Record(3, "b.png", status="skipped"),
     Record(4, "b.png", status="open", undoes=3),
 ]
@@ -31,7 +33,7 @@ def write(path, records=RECORDS):
 def read(path):
     file = LabelFile(path)
     file.close()
-    return file.records
+    return [record._replace(time="") for record in file.records]
 
 
 def test_what_was_written_comes_back(path):
@@ -42,12 +44,12 @@ def test_what_was_written_comes_back(path):
 def test_a_spreadsheet_reads_it(path):
     write(path)
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, na_values="", keep_default_na=False)
     assert tuple(table.columns) == FIELDS
     known = table.drop_duplicates("item", keep="last").dropna(subset="label")
     assert dict(zip(known.item, known.label, strict=True)) == {
         "a.png": "cat",
-        'odd, "name".png': "dog",
+        'odd, "name".png': "None",
     }
 
 
@@ -57,7 +59,7 @@ def test_a_torn_line_is_dropped_and_the_next_starts_a_line(path, lost):
     data = path.read_bytes()
     path.write_bytes(data[:-lost])
     file = LabelFile(path)
-    assert file.records == RECORDS[:-1]
+    assert [r._replace(time="") for r in file.records] == RECORDS[:-1]
     file.append([RECORDS[-1]])
     file.close()
     assert read(path) == RECORDS
@@ -147,3 +149,76 @@ def test_where_it_lies(tmp_path):
         label_path(["a", "b"], None)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         LabelFile(tmp_path / "absent" / "labels.csv")
+
+
+def test_a_closed_file_says_so(path):
+    file = LabelFile(path)
+    file.close()
+    with pytest.raises(ValueError, match="is closed; begin another one"):
+        file.append(RECORDS)
+
+
+def test_a_spreadsheet_need_not_end_the_last_line(path):
+    path.write_text("item,label\na.png, cat \nb.png,dog")
+    assert [(r.item, r.label) for r in read(path)] == [
+        ("a.png", "cat"),
+        ("b.png", "dog"),
+    ]
+    assert [r.label for r in read(path)] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("item,label\na.png," + "x" * 200_000, "line 2: field larger than"),
+        ("item,label,label\na.png,cat,dog\n", "each once"),
+        ("item,label\na.png,=1+1\n", "line 2: label must not begin with"),
+        ("item,label\na.png,c\u200bat\n", "line 2: label must have no control"),
+        (f"answer,item,label\n{'9' * 5000},a.png,cat\n", "at most 15 digits"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_line(path, content, message):
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        LabelFile(path)
+    assert path.name in str(raised.value)
+
+
+def test_no_file_of_labels(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="FIFO"):
+        LabelFile(tmp_path / "fifo")
+    assert (tmp_path / "fifo").is_fifo()
+    for odd in ("", 5):
+        with pytest.raises(ValueError, match="labels must be the path of a file"):
+            label_path("pictures", odd)
+    if Path("/proc/self").exists():
+        with pytest.raises(FileNotFoundError, match="no lock can be made"):
+            LabelFile("/proc/labels.csv")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_goes_into_a_file_that_is_gone(path, replaced):
+    file = LabelFile(path)
+    file.append(RECORDS[:1])
+    moved = path.rename(path.with_name("moved.csv"))
+    if replaced:
+        path.write_bytes(moved.read_bytes())
+    before = moved.read_bytes()
+    with pytest.raises(OSError, match="moved, deleted or replaced"):
+        file.append(RECORDS[1:2])
+    assert moved.read_bytes() == before
+    moved.rename(path)
+    file.append(RECORDS[1:2])
+    file.close()
+    assert read(path) == RECORDS[:2]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    real = tmp_path / "disk" / "real.csv"
+    real.write_text("item,label\na.png,cat\n")
+    (tmp_path / "link.csv").symlink_to(real)
+    write(tmp_path / "link.csv", RECORDS[1:2])
+    assert (tmp_path / "link.csv").is_symlink()
+    assert [r.label for r in read(real)] == ["cat", "None"]

@@ -1,9 +1,14 @@
 """What can be labelled, and what its rows are called."""
 
+import os
+
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from modal_pretrain.labelling.label_file import Record
+from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import FilePool, as_pool
 
 
@@ -50,8 +55,14 @@ def test_what_is_no_pool(tmp_path):
         as_pool(tmp_path / "absent")
     with pytest.raises(ValueError, match="column must name the column"):
         as_pool(table)
-    with pytest.raises(ValueError, match=r"column must be one of .*'review'"):
+    with pytest.raises(ValueError, match=r"column='text': .* columns are 'review'"):
         as_pool(table, column="text")
+    with pytest.raises(TypeError, match="of type dict, which has no order"):
+        as_pool({"a.png": 1})
+    with pytest.raises(TypeError, match="it holds 5 of type int"):
+        as_pool(["a.png", 5])
+    with pytest.raises(ValueError, match=r"write '\.' for the present folder"):
+        as_pool("")
     with pytest.raises(ValueError, match="column goes with"):
         as_pool(["a.png"], column="text")
     with pytest.raises(ValueError, match=r"names 'a\.png' twice"):
@@ -59,8 +70,27 @@ def test_what_is_no_pool(tmp_path):
     with pytest.raises(ValueError, match="empty"):
         as_pool([], text=True)
     table.write_bytes(b"\xff\xfe\x00review")
-    with pytest.raises(ValueError, match="is not a CSV file in UTF-8"):
+    with pytest.raises(ValueError, match=r"texts\.csv is not in utf-8"):
         as_pool(table, column="review")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # pandas takes the first column for the names of rows then, and "1" for "good".
+        ("review,stars\ngood,1,\nbad,2,\n", "more cells than its header"),
+        ("review,review\ngood,1\n", "2 columns 'review'"),
+    ],
+)
+def test_texts_are_never_those_of_another_column(tmp_path, content, message):
+    (tmp_path / "texts.csv").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        as_pool(tmp_path / "texts.csv", column="review")
+
+
+def test_paths_in_a_series():
+    series = pd.Series(["a.png", "b.png"], index=[7, 8])
+    assert as_pool(series).names == ["a.png", "b.png"]
 
 
 def test_content_tells_files_apart(tmp_path):
@@ -70,6 +100,30 @@ def test_content_tells_files_apart(tmp_path):
     pool = FilePool(paths)
     assert pool.content(0) == pool.content(2) != pool.content(1)
     assert pool.content(3) == ""
-    assert pool.find(pool.content(0), [1, 2, 3]) == 2
-    assert pool.find("3:0", [0, 1, 2]) is None
-    assert pool.same(0, pool.content(0)) and not pool.same(0, "4:ab")
+    first = pool.content(0)
+    assert pool.places({first, "3:0"}, [1, 2, 3]) == {first: [2]}
+    assert pool.same(0, first, 0.0) and not pool.same(0, "4:ab", 0.0)
+    # Of the same size, and written after the label.
+    assert not pool.same(0, pool.content(1), os.stat(paths[0]).st_mtime)
+    # Not read again: nothing has changed since.
+    assert pool.same(0, "3:0", os.stat(paths[0]).st_ctime + 60)
+    assert pool.same(3, "3:0", 0.0)
+
+
+def test_moved_files_are_each_read_once(tmp_path, monkeypatch):
+    n = 60
+    for i in range(n):
+        (tmp_path / f"{i}.png").write_bytes(b"%03d" % i)
+    pool = FilePool.below(tmp_path)
+    records = [
+        Record(i + 1, f"old/{i}.png", "cat", content=pool.content(i)) for i in range(n)
+    ]
+    read = []
+    content = FilePool.content
+    monkeypatch.setattr(
+        FilePool, "content", lambda self, row: read.append(row) or content(self, row)
+    )
+    ledger = Ledger()
+    lost = ledger.load(records, pool)
+    assert len(lost.moved) == len(ledger.state) == n and not lost.vanished
+    assert len(read) == n

@@ -7,6 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from modAL.uncertainty import uncertainty_sampling
+from PIL import Image
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.labelling import AnsweredError, LabelSession, NotAskedError
@@ -315,7 +317,12 @@ def test_two_sessions_on_one_file(folder, start):
         ({"first": 1}, "first must be a whole number of at least 2"),
         ({"random_state": None}, "random_state must be"),
         ({"classes": ["a", "a"]}, "there is 'a' already"),
-        ({"classes": "ab"}, "must be a list of str"),
+        ({"classes": "ab"}, "classes must be a list of str"),
+        ({"classes": 5}, "classes must be a list of str"),
+        ({"classes": ["é", "e\u0301"]}, "there is 'é' already"),
+        ({"classes": ["cat", "cat\u200b"]}, "none that can't be seen"),
+        ({"estimator": "x"}, "estimator must be a scikit-learn classifier"),
+        ({"estimator": PretrainedClassifier(image_size=0)}, "image_size must be"),
         ({"strategy": "margin"}, "strategy must be a query strategy"),
         ({"labels": None, "pool": ["a.png"]}, "labels must name the file"),
     ],
@@ -348,3 +355,50 @@ def test_tags_do_not_decide(folder, start, truth, monkeypatch):
     # By the thread after the last answer, and for the model that is kept.
     expected = (12, [tag or None for tag in tags])
     assert given.count(expected) >= 2
+
+
+def test_labels_without_an_order(folder, start):
+    session = start(folder)
+    rows = [question.row for question in session.ask(2)]
+    for odd in ({"circle", "square"}, {"circle": 0, "square": 1}):
+        with pytest.raises(TypeError, match="in the order of the rows"):
+            session.answer(rows, odd)
+    assert session.labels().empty
+
+
+def test_a_picture_of_the_same_size_is_another_picture(tmp_path, start):
+    for number in range(4):
+        shade = np.full((8, 8, 3), 60 * number, np.uint8)
+        Image.fromarray(shade).save(tmp_path / f"{number}.bmp")
+    session = start(tmp_path, labels=tmp_path / "labels.csv")
+    session.ask(4)
+    session.answer([0, 1], ["circle", "square"])
+    session.close()
+    (tmp_path / "0.bmp").rename(tmp_path / "kept")
+    (tmp_path / "1.bmp").rename(tmp_path / "0.bmp")
+    (tmp_path / "kept").rename(tmp_path / "1.bmp")
+    again = start(tmp_path, labels=tmp_path / "labels.csv")
+    assert again.lost.changed == ["0.bmp", "1.bmp"]
+    assert again.labels().empty
+
+
+@pytest.mark.parametrize(
+    ("strategy", "problem"),
+    [
+        (
+            lambda classifier, X, n_instances: np.full(n_instances, -1),
+            "returned row -1",
+        ),
+        (lambda classifier, X, n_instances: [0, 0], "returned 2 rows"),
+        (uncertainty_sampling, ""),  # modAL's own knows no random_state
+    ],
+)
+def test_what_a_strategy_returns_is_checked(folder, start, truth, strategy, problem):
+    session = start(folder, strategy=strategy, audit_share=0)
+    for question in session.ask(12):
+        session.answer(question.row, truth(question.row))
+    if problem:
+        with pytest.raises(RuntimeError, match=problem):
+            session.wait(60)
+    else:
+        assert session.wait(60)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -13,16 +14,25 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from modal_pretrain import PretrainedClassifier
+from modal_pretrain.cache.sqlite import CacheWarning
+from modal_pretrain.embedding import engine as rule
+from modal_pretrain.embedding import openvino
+from modal_pretrain.embedding.engine import EngineWarning
+from modal_pretrain.images.preprocessing import Preprocessing
 from modal_pretrain.training import base, staged
 from modal_pretrain.training.network import PretrainedNetwork
 from modal_pretrain.training.staged import StagedSet
 
 LITE = {"image_size": 32, "tune": 1, "max_steps": 4, "random_state": 0}
+needs_openvino = pytest.mark.skipif(
+    not openvino.is_installed(), reason="OpenVINO is not installed"
+)
 
 
 @pytest.fixture(autouse=True)
-def empty():
+def empty(monkeypatch):
     staged._ROWS.clear()
+    monkeypatch.setattr(rule, "_SETTLED", {})
 
 
 @pytest.fixture
@@ -247,7 +257,7 @@ def test_compiled_networks_stay_whole(pictures, labels):
     raw = classifier.get_dataset(pictures).raw
     raw.encoder.compile = True
     dtype = torch.float32
-    assert staged.staged(raw, classifier.module_, dtype, keep=True) is raw
+    assert staged.staged(raw, classifier.module_, dtype) is raw
 
 
 def test_weights_that_are_replaced_count(pictures, labels):
@@ -257,3 +267,82 @@ def test_weights_that_are_replaced_count(pictures, labels):
         for parameter in classifier.module_.backbone.conv_stem.parameters():
             parameter.mul_(0.5)
     assert np.abs(classifier.predict_proba(pictures) - before).max() > 1e-4
+
+
+# The frozen stages by another engine --------------------------------------------------
+
+
+@needs_openvino
+@pytest.mark.parametrize("tune", [1, 2])
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet10t"])
+def test_openvino_gives_the_same_in_float32(pictures, labels, backbone, tune):
+    params = {**LITE, "backbone": backbone, "tune": tune, "precision": "float32"}
+    if backbone != "tf_efficientnet_lite0":
+        params["pretrained"] = False
+    found = {}
+    for engine in ("torch", "openvino"):
+        classifier = PretrainedClassifier(**params, engine=engine)
+        classifier.fit(pictures, labels)
+        found[engine] = (
+            classifier.predict_proba(pictures),
+            classifier.embed(pictures),
+        )
+        names = [name for name in staged._ROWS._slabs if openvino.version() in name]
+        assert bool(names) == (engine == "openvino")
+    # Nothing of one engine was served as the other's.
+    assert staged._ROWS.info()["encoders"] == 2
+    for one, other in zip(found["torch"], found["openvino"], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    assert (found["torch"][0].argmax(1) == found["openvino"][0].argmax(1)).all()
+
+
+@needs_openvino
+def test_a_long_pool_takes_openvino_as_a_whole(pictures, labels, monkeypatch):
+    # Looked up in blocks of eight, each of which would be short by itself.
+    monkeypatch.setattr(staged, "_BLOCK", 8)
+    monkeypatch.setattr(Preprocessing, "takes_long", lambda self, n: n >= 20)
+    classifier = PretrainedClassifier(**LITE, precision="float32", batch_size=4)
+    classifier.fit(pictures[:12], labels[:12]).predict(pictures)
+    rows = {openvino.version() in n: s for n, s in staged._ROWS._slabs.items()}
+    assert len(rows[False].keys) == 12 and len(rows[True].keys) == 24
+
+
+@needs_openvino
+def test_stages_that_openvino_cannot_compute_stay_with_pytorch(
+    pictures, labels, monkeypatch
+):
+    expected = PretrainedClassifier(**LITE, engine="torch").fit(pictures, labels)
+
+    def fails(*args):
+        raise openvino.ConversionError("there is no rule for it")
+
+    monkeypatch.setattr(openvino, "network", fails)
+    classifier = PretrainedClassifier(**LITE, engine="openvino")
+    with pytest.warns(EngineWarning, match="no rule for it") as seen:
+        classifier.fit(pictures, labels)
+        found = classifier.predict_proba(pictures)
+    assert len(seen) == 1
+    np.testing.assert_array_equal(found, expected.predict_proba(pictures))
+
+
+@needs_openvino
+def test_converted_stages_are_kept_in_the_folder(
+    pictures, labels, tmp_path, monkeypatch
+):
+    def fitted():
+        openvino._NETWORKS.clear()  # as in another process
+        staged._ROWS.clear()
+        params = {**LITE, "precision": "float32", "engine": "openvino"}
+        return PretrainedClassifier(**params, cache=tmp_path).fit(pictures, labels)
+
+    expected = fitted().predict_proba(pictures)
+    (file,) = (tmp_path / "networks").iterdir()
+    convert = openvino._convert
+    monkeypatch.setattr(openvino, "_convert", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CacheWarning)
+        np.testing.assert_array_equal(fitted().predict_proba(pictures), expected)
+    file.write_bytes(file.read_bytes()[:-9])
+    monkeypatch.setattr(openvino, "_convert", convert)
+    with pytest.warns(CacheWarning, match="damaged"):
+        np.testing.assert_array_equal(fitted().predict_proba(pictures), expected)

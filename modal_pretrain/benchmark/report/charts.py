@@ -126,8 +126,9 @@ def enrichment_panel(summary: Summary, model: str) -> Panel:
     records = summary.records[summary.records["round"] > 0]
     asked = records[records.strategy != FULL].sort_values("round")
     run = [asked.model, asked.strategy, asked.seed]
-    n_atypical = asked.acquired_atypical.groupby(run).cumsum()
-    n_asked = asked.acquired.map(len).groupby(run).cumsum()
+    # Where nothing was asked, columns are of no type.
+    n_atypical = asked.acquired_atypical.astype(float).groupby(run).cumsum()
+    n_asked = asked.acquired.map(len).astype(float).groupby(run).cumsum()
     asked = asked.assign(share=n_atypical / n_asked)
     return Panel(
         f"Share of atypical examples among those asked about so far, {model}",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -244,6 +244,8 @@ def _post(handler: Any, state: Any) -> Any:
     async def post(request: Request) -> Response:
         try:
             given = json.loads(await request.body())
+        except ClientDisconnect:  # nobody is there to be told
+            return _error(400, "The request ended before its body.")
         except (ValueError, RecursionError):
             return _error(400, "That is no JSON.")
         if not isinstance(given, dict):

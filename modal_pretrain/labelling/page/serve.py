@@ -120,6 +120,8 @@ def frame(address: str, height: int) -> Any:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not host:  # which sockets take for every address
+        raise OSError("host is empty; '0.0.0.0' listens on all addresses.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:

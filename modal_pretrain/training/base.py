@@ -272,8 +272,10 @@ class BaseClassifier(AugmentedNet):
         device = self._device()
         x = {name: part for name, part in x.items() if name != "sample_weight"}
         x = to_tensor(x, device=device)
-        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
-        reduced = "embedding" not in x and dtype != torch.float32
+        dtype = torch.float32
+        if "embedding" not in x:
+            dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
+        reduced = dtype != torch.float32
         with torch.autocast(device.type, dtype=dtype, enabled=reduced):
             return self.module_(**x, **fit_params).float()
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
-from modal_pretrain.backbones.output import check_embedding, check_rows
+from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.cache.resolve import Cache, resolve_cache
@@ -276,6 +276,7 @@ class Encoder:
         for block in blocks:
             if embeddings is None:
                 embeddings = np.empty((n, block.shape[1]), np.float32)
+            check_width(block.shape[1], embeddings.shape[1], self.backbone)
             embeddings[start : start + len(block)] = block[: n - start]
             start += len(block)
             if self._bar is not None:

@@ -11,6 +11,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from modal_pretrain._checks import ParameterError
+from modal_pretrain._disk import check_replaceable
+
 try:
     import fcntl
 except ImportError:  # Windows: nothing keeps a second process out
@@ -51,8 +54,16 @@ def write_rows(
     ------
     RuntimeError
         If another process is writing the same file.
+    OSError
+        If the file can't be written, or there is something else than a file.
     """
+    if not isinstance(path, str | os.PathLike) or not Path(path).name:
+        raise ParameterError(
+            f"path must be that of a .npy file to write, got {path!r} of type "
+            f"{type(path).__name__}."
+        )
     path = Path(path)
+    check_replaceable(path)
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
     with _exclusive(part) as file:
         done, d = _progress(note, identity, n, file)

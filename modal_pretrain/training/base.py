@@ -390,7 +390,21 @@ class BaseClassifier(AugmentedNet):
         """
         if kwargs.get("checkpoint") is not None and not self.initialized_:
             self.initialize()
-        if self.initialized_ and self.module_.frozen:
-            # Other estimators share it.
-            self.module_.backbone = deepcopy(self.module_.backbone)
-        super().load_params(f_params, f_optimizer, **kwargs)
+        with all_or_nothing(self, trains_on=self.initialized_):
+            if self.initialized_ and self.module_.frozen:
+                # Other estimators share it.
+                self.module_.backbone = deepcopy(self.module_.backbone)
+            super().load_params(f_params, f_optimizer, **kwargs)
+            self._check_head()
+
+    def _check_head(self) -> None:
+        """Raise ValueError if the head that was loaded tells other classes apart."""
+        head = getattr(getattr(self, "module_", None), "head", None)
+        classes = getattr(self, "classes_", None)
+        if head is None or classes is None or head.out_features == len(classes):
+            return
+        raise ValueError(
+            f"The parameters that were loaded tell {head.out_features} classes apart, "
+            f"but this {type(self).__name__} has {len(classes)}: {classes.tolist()}. "
+            "Name those that the file's net was fitted with: classes=[...]."
+        )

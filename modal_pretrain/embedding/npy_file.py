@@ -13,6 +13,7 @@ import numpy as np
 
 from modal_pretrain._checks import ParameterError
 from modal_pretrain._disk import check_replaceable
+from modal_pretrain._identity import read_whole
 
 try:
     import fcntl
@@ -113,7 +114,7 @@ def _progress(
 ) -> tuple[int, int | None]:
     """Read how many rows an earlier pass has left, and of what length."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(note.read_text())
+        known = json.loads(read_whole(note))
         rows, d = int(known["rows"]), int(known["d"])
         size = os.fstat(file.fileno()).st_size
         same = identity is not None and known["identity"] == identity

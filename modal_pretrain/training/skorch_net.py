@@ -193,7 +193,7 @@ iterator_valid, train_split, **kwargs
         kwargs.setdefault("batch_size", self._rows_a_batch(training))
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
-        return getattr(self, name)(dataset, **kwargs)
+        return self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
 
     def _rows_a_batch(self, training: bool) -> int:
         return self.batch_size

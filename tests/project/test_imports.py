@@ -44,7 +44,7 @@ BELOW = {
     "benchmark": ["classifier", "datasets", "compat", "stopping"],
     "labelling": ["classifier", "encoder", "text", "datasets", "stopping"],
     "cli": ["benchmark", "comparison", "encoder", "labelling"],
-    "__init__": ["compat", "classifier", "encoder", "text", "_lazy"],
+    "__init__": ["cli", "compat", "classifier", "encoder", "text", "_lazy"],
     "__main__": ["cli"],
     "benchmark.__main__": ["cli"],
 }

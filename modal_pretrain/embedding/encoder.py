@@ -271,10 +271,10 @@ class Encoder:
             return self._gather(self._blocks(source), len(source))
 
     def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:
-        embeddings: np.ndarray | None = None
+        embeddings = np.empty((n, 0), np.float32)
         start = 0
         for block in blocks:
-            if embeddings is None:
+            if not start:
                 embeddings = np.empty((n, block.shape[1]), np.float32)
             check_width(block.shape[1], embeddings.shape[1], self.backbone)
             embeddings[start : start + len(block)] = block[: n - start]
@@ -282,7 +282,6 @@ class Encoder:
             if self._bar is not None:
                 self._bar.advance(len(block))
         check_rows(start, n, self.backbone)
-        assert embeddings is not None  # sources are never empty
         return embeddings
 
     def _blocks(self, source: Source) -> Iterator[np.ndarray]:

@@ -30,6 +30,7 @@ from modal_pretrain.training.depthwise import QuickDepthwise
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
 from modal_pretrain.training.labels import (
     all_classes,
+    check_head,
     check_labels,
     columns_of,
     sorted_classes,
@@ -395,16 +396,4 @@ class BaseClassifier(AugmentedNet):
                 # Other estimators share it.
                 self.module_.backbone = deepcopy(self.module_.backbone)
             super().load_params(f_params, f_optimizer, **kwargs)
-            self._check_head()
-
-    def _check_head(self) -> None:
-        """Raise ValueError if the head that was loaded tells other classes apart."""
-        head = getattr(getattr(self, "module_", None), "head", None)
-        classes = getattr(self, "classes_", None)
-        if head is None or classes is None or head.out_features == len(classes):
-            return
-        raise ValueError(
-            f"The parameters that were loaded tell {head.out_features} classes apart, "
-            f"but this {type(self).__name__} has {len(classes)}: {classes.tolist()}. "
-            "Name those that the file's net was fitted with: classes=[...]."
-        )
+            check_head(self)

@@ -1,4 +1,4 @@
-"""The recommended strategy: half of the batch spread, half at odds with its cluster."""
+"""The recommended strategy: half of the batch uncertain, half at odds with its cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain._checks import Number, Whole
+from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.classifier import base_estimator, is_committee
 from modal_pretrain.query._engine.coordinates import (
@@ -33,7 +33,7 @@ def disambiguation_sampling(
     random_state: RandomState = None,
     X_labelled: Any = None,
     y_labelled: Any = None,
-    shortlist: float = 0.1,
+    shortlist: int = 1,
     cluster_size: int = 25,
     n_levels: int = 4,
     n_components: int = 64,
@@ -42,11 +42,11 @@ def disambiguation_sampling(
 
     Two experts take turns, row by row.
 
-    - *Spread*: of the most uncertain tenth of the pool, among the rows predicted as
-      the class with the fewest labels, the row farthest from all that is labelled or
-      already chosen. Uncertainty on its own [1]_ keeps asking about rows in which
-      class and attribute contradict each other. Most of them turn out to be labelled
-      as the attribute says, and teach the model to trust it.
+    - *Uncertain and spread*: of the most uncertain rows, as many as the batch has, the
+      one farthest from all that is labelled or already chosen. Uncertainty on its own
+      [1]_ asks about rows in which class and attribute contradict each other, and in a
+      large batch many times about the same contradiction. Most of these rows turn out
+      to be labelled as the attribute says, and teach the model to trust it.
     - *At odds*: the row that leans furthest to another class than the one that
       dominates the clusters around it, over 1 + the number of labels there and the
       square root of 1 + the number of labels of that class where that other class
@@ -67,12 +67,10 @@ def disambiguation_sampling(
     X_labelled, y_labelled : array-like or list, optional
         Labelled rows, of the same kind as X, and their labels. By default, what a
         modAL learner remembers. Where no rows are known, the first row is the most
-        uncertain one. Where no labels are known, classes are counted by the
-        probabilities of what the batch has chosen so far.
-    shortlist : float, default=0.1
-        Share of the pool that the first expert chooses from, in (0, 1]; never less
-        than `n_instances` rows. It does not depend on the batch, so batches of 1 and
-        of 50 ask for the same kind of row.
+        uncertain one.
+    shortlist : int, default=1
+        Rows that the first expert chooses from, for each row of the batch. More of them
+        spread further and are less uncertain.
     cluster_size : int, default=25
         Mean rows per cluster of the finest clustering, which has 2 to 256 clusters.
     n_levels : int, default=4
@@ -102,9 +100,8 @@ def disambiguation_sampling(
 
     Notes
     -----
-    On 31 data sets it was above least confidence on 18 and below on none (worst group,
-    seed sets of 10, 95 % intervals). Where least confidence is nearly right from the
-    start it can cost a little: ``docs/disambiguation.md``.
+    What it gains on least confidence, and where it gains nothing, on which backbones
+    and sizes: ``docs/disambiguation.md``.
 
     Nothing is remembered between calls: whose turn it is follows from the number of
     labelled rows.
@@ -126,11 +123,11 @@ def disambiguation_sampling(
     >>> X = np.array([[-3.0], [-0.2], [0.1], [2.0]])
     >>> seed, y = np.array([[-1.0], [-0.9], [-0.8], [1.0]]), [0, 0, 0, 1]
     >>> model = LogisticRegression(class_weight="balanced").fit(seed, y)
-    >>> disambiguation_sampling(model, X, random_state=0, shortlist=0.5,
+    >>> disambiguation_sampling(model, X, random_state=0,
     ...     X_labelled=seed, y_labelled=y)[0].tolist()
     [2]
     """
-    Number(above=0, most=1).check("shortlist", shortlist)
+    Whole(least=1).check("shortlist", shortlist)
     Whole(least=1).check("cluster_size", cluster_size)
     Whole(least=1).check("n_levels", n_levels)
     Whole(least=1).check("n_components", n_components)
@@ -147,16 +144,9 @@ def disambiguation_sampling(
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     around = surroundings(coords, base, pool.proba, cluster_size, n_levels, pool.rng)
     uncertainty = steady(1 - pool.proba.max(axis=1))
-    size = max(int(np.ceil(shortlist * pool.n)), pool.k)
-    candidates = np.argsort(-uncertainty, kind="stable")[:size]
+    candidates = np.argsort(-uncertainty, kind="stable")[: shortlist * pool.k]
     labels = one_hot(classifier, pool.labelled.y, pool.proba.shape[1])
-    far = SpreadExpert(
-        coords[candidates],
-        candidates,
-        steady(pool.proba[candidates]).argmax(axis=1),
-        base,
-        labels.sum(axis=0),
-    )
+    far = SpreadExpert(coords[candidates], candidates, base)
     odds = at_odds(pool.proba, around.mean)
     other = AtOddsExpert(odds, around, labels)
     chosen, scores = [], []
@@ -165,7 +155,7 @@ def disambiguation_sampling(
     for turn in range(len(base), len(base) + pool.k):
         row, score = (other if both and turn % 2 else far).best(free)
         free[row] = False
-        far.add(row, coords[row], pool.proba[row])
+        far.add(coords[row])
         other.add(row, pool.proba[row])
         chosen.append(row)
         scores.append(score)
@@ -196,30 +186,25 @@ def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
 
 
 class SpreadExpert:
-    """The first expert: far from what is labelled, of the class with fewest labels.
+    """The first expert: the uncertain row that is far from what is labelled.
 
     Parameters
     ----------
     points : numpy.ndarray of shape (m, q), float32
         Coordinates of the candidates.
     candidates : numpy.ndarray of shape (m,)
-        Their rows in the pool, best first.
-    predicted : numpy.ndarray of shape (m,)
-        Their predicted classes.
+        Their rows in the pool, best first; at least as many as are asked for.
     base : numpy.ndarray of shape (b, q)
         The labelled rows.
-    count : numpy.ndarray of shape (n_classes,), float64
-        Labels of each class.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
-    >>> predicted, count = np.array([0, 0, 1, 1]), np.array([2.0, 1.0])
-    >>> expert = SpreadExpert(x, np.arange(4), predicted, x[:1], count)
+    >>> expert = SpreadExpert(x, np.arange(4), x[:1])
     >>> expert.best(np.ones(4, dtype=bool))
     (3, 36.0)
-    >>> expert.add(3, x[3], np.array([0.0, 1.0]))
+    >>> expert.add(x[3])
     >>> expert.best(np.array([True, True, True, False]))
     (1, 1.0)
     """
@@ -228,34 +213,23 @@ class SpreadExpert:
         self,
         points: NDArray[np.float32],
         candidates: NDArray[np.intp],
-        predicted: NDArray[np.intp],
         base: NDArray[np.floating],
-        count: NDArray[np.float64],
     ) -> None:
         self.points = points.astype(np.float64)
         self.candidates = candidates
-        self.predicted = predicted
-        self.count = count.astype(np.float64)
         self.distance = squared_distance(self.points, base)
 
     def best(self, free: NDArray[np.bool_]) -> tuple[int, float]:
         """Choose a row of the pool among the free ones, (n,) bool; give its score."""
         left = free[self.candidates]
-        count = np.full(len(self.count), np.inf)
-        there = np.unique(self.predicted[left])
-        count[there] = steady(self.count[there], 9)
-        wanted = left & (count == count.min())[self.predicted]
-        best = int(np.where(wanted, steady(self.distance, 9), -1.0).argmax())
+        best = int(np.where(left, steady(self.distance, 9), -1.0).argmax())
         score = float(self.distance[best])
         return int(self.candidates[best]), score if np.isfinite(score) else 0.0
 
-    def add(
-        self, row: int, point: NDArray[np.floating], proba: NDArray[np.float64]
-    ) -> None:
-        """Take note of a chosen row: its coordinates and probabilities."""
+    def add(self, point: NDArray[np.floating]) -> None:
+        """Take note of the coordinates (q,) of a chosen row."""
         gap = self.points - point
         self.distance = np.minimum(self.distance, np.einsum("ij,ij->i", gap, gap))
-        self.count += proba
 
 
 class AtOddsExpert:

@@ -130,39 +130,13 @@ def test_surroundings_by_hand():
 def test_spread_expert_by_hand():
     x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
     free = np.ones(4, dtype=bool)
-    # One class: 6 is farthest from 0 and 1. Then 5 and 1 are 1 from a chosen row, and
-    # 0, the first of the candidates, is 0 from one.
-    expert = SpreadExpert(
-        x[::-1], np.arange(4)[::-1], np.zeros(4, int), x[:2], np.zeros(1)
-    )
+    # 6 is farthest from 0 and 1. Then 5 and 1 are 1 from a chosen row, and 0, the first
+    # of the candidates, is 0 from one.
+    expert = SpreadExpert(x[::-1], np.arange(4)[::-1], x[:2])
     assert expert.best(free) == (3, 25.0)
-    expert.add(3, x[3], np.ones(1))
+    expert.add(x[3])
     free[3] = False
     assert expert.best(free) == (2, 1.0)
-
-
-def test_spread_expert_balances_classes():
-    x = np.array([[0.0], [1.0], [5.0], [6.0]], dtype=np.float32)
-    predicted, free = np.array([0, 0, 1, 1]), np.ones(4, dtype=bool)
-    expert = SpreadExpert(x, np.arange(4), predicted, x[:1], np.array([1.0, 2.0]))
-    assert expert.best(free) == (1, 1.0)  # class 0 has fewer labels
-    expert.add(1, x[1], np.array([0.25, 0.75]))
-    free[1] = False
-    # 1.25 against 2.75: class 0 again, though row 3 is farther.
-    assert expert.best(free)[0] == 0
-    expert.add(0, x[0], np.array([1.0, 0.0]))
-    expert.add(0, x[0], np.array([1.0, 0.0]))
-    free[0] = False
-    # Class 1 has fewer now, and it is all that is left.
-    assert expert.best(free) == (3, 25.0)
-
-
-def test_spread_expert_does_not_prefer_a_class_where_labels_are_equal():
-    x = np.array([[0.0], [1.0], [5.0]], dtype=np.float32)
-    expert = SpreadExpert(
-        x, np.arange(3), np.array([0, 0, 1]), x[:1], np.full(3, 1 / 3)
-    )
-    assert expert.best(np.ones(3, dtype=bool)) == (2, 25.0)
 
 
 def at_odds_expert(score, cluster, known, labels=None, leaning=None, dominant=None):
@@ -235,18 +209,35 @@ def test_labels_in_the_order_of_the_classes():
 
 
 def test_disambiguation_by_hand():
-    table = {-2.0: 0.1, -1.0: 0.4, 1.0: 0.6, 2.0: 0.9}
+    table = {-2.0: 0.1, -1.0: 0.4, 1.0: 0.55, 2.0: 0.9}
     X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
-    kwargs = {"random_state": 0, "shortlist": 0.5}
-    # Shortlist: -1 and 1. With -1.5 labelled twice, 1 is the farther one.
+
+    def first(labelled, **kwargs):
+        known = np.array([[labelled], [labelled]])  # two: it is the first one's turn
+        idx, _ = disambiguation_sampling(
+            Fixed(table), X, X_labelled=known, random_state=0, **kwargs
+        )
+        return idx.tolist()
+
+    # Batches of one: the most uncertain row, wherever the labelled ones are.
+    assert first(1.5) == first(-1.5) == [2]
+    # Of the two most uncertain ones, the farther one.
+    assert first(1.5, shortlist=2) == [1]
+    assert first(-1.5, shortlist=2) == [2]
+    # Of all four.
+    assert first(1.5, shortlist=9) == [0]
+
+
+def test_uncertain_rows_of_a_batch_are_spread():
+    # The four most uncertain rows are three in a heap and one apart.
+    X = np.array([[0.0], [0.01], [0.02], [5.0], [9.0], [9.1]])
+    table = {0.0: 0.5, 0.01: 0.5, 0.02: 0.5, 5.0: 0.45, 9.0: 0.1, 9.1: 0.8}
+    known = np.array([[9.0], [9.0]])
     idx, _ = disambiguation_sampling(
-        Fixed(table), X, X_labelled=np.array([[-1.5], [-1.5]]), **kwargs
+        Fixed(table), X, 4, X_labelled=known, random_state=0
     )
-    assert idx.tolist() == [2]
-    idx, _ = disambiguation_sampling(
-        Fixed(table), X, X_labelled=np.array([[1.5], [1.5]]), **kwargs
-    )
-    assert idx.tolist() == [1]
+    first, second = idx[::2]  # the turns of the first expert
+    assert (first, second) == (0, 3)
 
 
 def test_at_odds_finds_a_confident_exception():
@@ -270,27 +261,6 @@ def test_batches_of_one_take_turns_like_one_batch():
         learner.estimator, X[10:], X_labelled=X[:9], random_state=0
     )
     assert batch[1] == odd[0]
-
-
-def test_classes_with_few_labels_are_asked_about():
-    # The first expert's turns: all labels are of class 0, so rows of class 1 are due.
-    X, y, _ = composite(300, seed=1)
-    known = np.r_[np.flatnonzero(y == 0)[:18], np.flatnonzero(y == 1)[:2]]
-    rest = np.setdiff1d(np.arange(300), known)
-    learner = ActiveLearner(
-        LogisticRegression(class_weight="balanced"),
-        X_training=X[known],
-        y_training=y[known],
-    )
-    idx, _ = disambiguation_sampling(learner, X[rest], 10, random_state=0)
-    predicted = learner.predict(X[rest][idx[::2]])
-    assert (predicted == 1).all()
-    # Without labels there is no class to prefer.
-    idx, _ = disambiguation_sampling(
-        learner.estimator, X[rest], 10, random_state=0, X_labelled=X[known]
-    )
-    predicted = learner.predict(X[rest][idx[::2]])
-    assert 0 < predicted.mean() < 1
 
 
 def test_exceptions_are_found():

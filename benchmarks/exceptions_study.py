@@ -8,7 +8,8 @@ The loop, the sets and the strategies of disambiguation_study.py; the head that 
 fitted each round, and asks, differs. Every run appends a line to OUT, a CSV file; runs
 that are there are not repeated. At the end it prints the areas for the worst group and
 for accuracy, with paired differences from least confidence with the plain head on the
-same seeds and their 95 % bootstrap intervals.
+same seeds and their 95 % bootstrap intervals, and a summary over the sets: the gain
+pooled over them, and the share closed of the gap to the oracle with the plain head.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from modal_pretrain.reweighting import error_weights, tag_weights
 
 COLUMNS = ("data", "strategy", "head", "seed", "accuracy", "worst", "atypical")
 BASE = ("least confidence", "plain")
+ORACLE = ("oracle", "plain")
 
 
 def weighted(X, y, weight):
@@ -73,7 +75,8 @@ def tags(sample, n_tagged=None):
 
 HEADS = {
     "plain": plain,
-    "errors": errors,
+    "errors:2": partial(errors, strength=2.0),
+    "errors:4": errors,
     "tags:30": partial(tags, n_tagged=30),
     "tags:all": tags,
 }
@@ -100,36 +103,74 @@ def append(path, record):
         writer.writerow([record[key] for key in COLUMNS[:4]] + numbers)
 
 
-def report(records, metric):
-    """Print the table of a metric in Markdown: set by set, strategy and head by row."""
-    sets = list(dict.fromkeys(r["data"] for r in records))
-    kinds = list(dict.fromkeys((r["strategy"], r["head"]) for r in records))
-
-    def of(data, kind):
-        return {
+def paired(records, data, kind, metric):
+    """Return a kind's areas and those of `BASE` on the seeds that both have."""
+    value, base = (
+        {
             r["seed"]: r[metric]
             for r in records
-            if r["data"] == data and (r["strategy"], r["head"]) == kind
+            if r["data"] == data and (r["strategy"], r["head"]) == of
         }
+        for of in (kind, BASE)
+    )
+    both = sorted(value.keys() & base.keys())
+    return np.array([[value[seed], base[seed]] for seed in both]).reshape(-1, 2).T
 
+
+def report(records, metric):
+    """Print the table of a metric in Markdown: kinds set by set."""
+    sets = list(dict.fromkeys(r["data"] for r in records))
+    kinds = list(dict.fromkeys((r["strategy"], r["head"]) for r in records))
     print(f"\nArea under the curve: {metric}\n")
-    print("| strategy, head | " + " | ".join(sets) + " |\n" + "|---" * (len(sets) + 1))
-    for kind in kinds:
+    titles = [", ".join(kind) for kind in kinds]
+    print("| data set | " + " | ".join(titles) + " |\n" + "|---" * (len(kinds) + 1))
+    for data in sets:
         cells = []
-        for data in sets:
-            value, base = of(data, kind), of(data, BASE)
-            both = sorted(value.keys() & base.keys())
-            if not both:
+        for kind in kinds:
+            value, base = paired(records, data, kind, metric)
+            if not len(base):
                 cells.append("")
-                continue
-            difference = np.array([value[s] - base[s] for s in both])
-            if kind == BASE:
-                cells.append(f"{np.mean([base[s] for s in both]):.3f}")
-                continue
-            low, high = interval(difference)
-            mean = difference.mean()
-            cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] ({len(both)})")
-        print(f"| {kind[0]}, {kind[1]} | " + " | ".join(cells) + " |")
+            elif kind == BASE:
+                cells.append(f"{base.mean():.3f}")
+            else:
+                low, high = interval(value - base)
+                mean = (value - base).mean()
+                cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
+        print(f"| {data} | " + " | ".join(cells) + " |")
+
+
+def summary(records):
+    """Print in Markdown what each kind gains over all sets that it was run on."""
+    kinds = list(dict.fromkeys((r["strategy"], r["head"]) for r in records))
+    sets = list(dict.fromkeys(r["data"] for r in records))
+    print("\nAgainst least confidence with the plain head\n")
+    print("| strategy, head | sets, seeds | worst group: gain | gap closed | below / "
+          "above | accuracy | below / above |\n" + "|---" * 7 + "|")  # fmt: skip
+    for kind in kinds:
+        if kind == BASE:
+            continue
+        leads, bases, rooms, seeds = [], [], [], set()
+        counts = np.zeros((2, 2), dtype=int)
+        for data in sets:
+            for i, metric in enumerate(("worst", "accuracy")):
+                value, base = paired(records, data, kind, metric)
+                if not len(base):
+                    break
+                low, high = interval(value - base)
+                counts[i] += high < 0, low > 0
+                leads.append((value - base).mean())
+                bases.append(base.mean())
+                seeds.add(len(base))
+                top = paired(records, data, ORACLE, metric)
+                rooms.append((top[0] - top[1]).mean() if top.size else np.nan)
+        lead, base, room = (np.array(x).reshape(-1, 2).T for x in (leads, bases, rooms))
+        print(
+            f"| {', '.join(kind)} | {len(lead[0])}, {min(seeds)} | "
+            f"{100 * lead[0].sum() / base[0].sum():+.1f} % | "
+            f"{100 * lead[0].sum() / room[0].sum():+.0f} % | "
+            f"{counts[0, 0]} / {counts[0, 1]} | {lead[1].mean():+.4f} | "
+            f"{counts[1, 0]} / {counts[1, 1]} |"
+        )
 
 
 def main():
@@ -172,6 +213,7 @@ def main():
         print(data, "done", flush=True)
     for metric in ("worst", "accuracy"):
         report(records, metric)
+    summary(records)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from modal_pretrain.images.decode import (
     ImageFileNotFoundError,
     ImageLoadError,
     decode_file,
-    quiet_pillow,
 )
+from modal_pretrain.images.quiet import quiet_pillow
 
 
 def photo(height=40, width=60, seed=0):
@@ -491,9 +491,9 @@ def test_importing_changes_no_settings():
         "def state():\n"
         "    return PIL.Image.MAX_IMAGE_PIXELS, PIL.ImageFile.LOAD_TRUNCATED_IMAGES\n"
         "before = state()\n"
-        "from modal_pretrain.images import decode as files\n"
+        "from modal_pretrain.images import decode, quiet\n"
         "assert state() == before\n"
-        "assert files._FILTER not in warnings.filters\n"
+        "assert quiet._FILTER not in warnings.filters\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from modal_pretrain._lazy import attach
 from modal_pretrain._modalities import register_module
+from modal_pretrain.cli import stop  # noqa: F401, watches for Ctrl-C in the command
 from modal_pretrain.compat import _watch
 
 # Without a usable modAL and skorch nothing can work; one that is usable is repaired

@@ -219,6 +219,14 @@ class Made(Rule):
         return self.called or _or([kind.__name__ for kind in self.types])
 
 
+SEED = Made(
+    (np.random.RandomState,),
+    "a whole number from 0 to 4294967295 or a numpy.random.RandomState",
+    test=lambda value: value is np.random or Whole(least=0, most=2**32 - 1).fits(value),
+    also=(None,),
+)
+
+
 def check_parameters(params: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     """Check every parameter that has a rule.
 

@@ -13,10 +13,14 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tqdm.auto import tqdm
 
-from modal_pretrain._checks import is_whole, take_rows
+from modal_pretrain._checks import SEED, Whole, check_parameters, take_rows
+from modal_pretrain._inputs.labels import as_labels
+from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.cache.memory import EmbeddingCache
 from modal_pretrain.classifier import PretrainedClassifier
+from modal_pretrain.embedding.parameters import VERBOSE
+from modal_pretrain.training.base import BaseClassifier
 
 # 224 pixels for the transformer too: its own 518 cost five times the time.
 _SIZES: dict[str, Sequence[int | None]] = {
@@ -175,9 +179,10 @@ def compare(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If there are fewer than two classes, a class has one label only, lengths
-        differ, no candidate is given, or `cv` is not a whole number from 2.
+        differ, a label or group is missing, a parameter is out of range, or the
+        candidates are no mapping of names to estimators of this package.
 
     Notes
     -----
@@ -197,14 +202,12 @@ def compare(
     >>> sorted(candidate.name for candidate in found.candidates)
     ['32 px', '64 px']
     """
-    labels, kinds = _check(X, y, groups, cv)
-    if candidates is None:
-        candidates = packaged_candidates()
-    if not candidates:
-        raise ValueError(
-            "candidates is empty: give a mapping of names to estimators, or None for "
-            "the backbones whose weights are installed as packages."
-        )
+    rules = {"cv": Whole(least=2), "random_state": SEED, "verbose": VERBOSE}
+    given = {"cv": cv, "random_state": random_state, "verbose": verbose}
+    check_parameters(given, rules)
+    labels, kinds = _check(X, y, groups)
+    candidates = packaged_candidates() if candidates is None else candidates
+    _check_candidates(candidates)
     _, counts = np.unique(labels, return_counts=True)
     folds = StratifiedKFold(
         min(cv, int(counts.min())), shuffle=True, random_state=random_state
@@ -212,7 +215,7 @@ def compare(
     bar = tqdm(candidates.items(), disable=not verbose, unit=" candidate", leave=False)
     right, seconds = {}, {}
     for name, estimator in bar:
-        bar.set_description(name)
+        bar.set_description(str(name))
         # A cache of its own: what others embedded would make it look fast. Its folds
         # share one pass.
         own = clone(estimator).set_params(cache=EmbeddingCache())
@@ -221,7 +224,7 @@ def compare(
     best = max(right, key=lambda name: right[name].mean())
     found = [
         Candidate(
-            name=name,
+            name=str(name),
             accuracy=float(hits.mean()),
             interval=_wilson(hits),
             worst_class=_lowest(hits, labels),
@@ -231,22 +234,27 @@ def compare(
         )
         for name, hits in right.items()
     ]
-    found.sort(key=lambda c: (-c.accuracy, c.name != best, c.seconds))
+    found.sort(key=lambda c: (-c.accuracy, c.name != str(best), c.seconds))
     return Comparison(found, len(labels))
 
 
-def _check(X: Any, y: Any, groups: Any, cv: Any) -> tuple[np.ndarray, Any]:
-    if not is_whole(cv) or cv < 2:
-        raise ValueError(f"cv must be a whole number of at least 2, got {cv!r}.")
-    labels = np.asarray(y)
+def _check(X: Any, y: Any, groups: Any) -> tuple[np.ndarray, Any]:
+    if not hasattr(X, "shape") and not isinstance(X, Sequence):
+        raise TypeError(
+            f"X must be rows with a length, as the estimators take them, got "
+            f"{type(X).__name__}."
+        )
     n = X.shape[0] if hasattr(X, "shape") else len(X)
-    kinds = None if groups is None else np.asarray(groups)
+    labels = as_labels(y, "y")
+    kinds = None if groups is None else as_labels(groups, "groups")
     for name, values in (("y", labels), ("groups", kinds)):
         if values is not None and values.shape != (n,):
             raise ValueError(
                 f"{name} must hold one value for each of the {n} rows of X, got shape "
                 f"{values.shape}."
             )
+        if values is not None and values.dtype.kind in "fc":
+            as_numbers(values, name)  # NaN equals nothing, not even itself
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
@@ -259,6 +267,26 @@ def _check(X: Any, y: Any, groups: Any, cv: Any) -> tuple[np.ndarray, Any]:
             "class at least. Label more of them, or leave these rows out."
         )
     return labels, kinds
+
+
+def _check_candidates(candidates: Any) -> None:
+    if not isinstance(candidates, Mapping):
+        raise TypeError(
+            "candidates must be a mapping of names to estimators, such as {'small': "
+            f"PretrainedClassifier(image_size=96)}}, got {type(candidates).__name__}."
+        )
+    if not candidates:
+        raise ValueError(
+            "candidates is empty: give a mapping of names to estimators, or None for "
+            "the backbones whose weights are installed as packages."
+        )
+    for name, estimator in candidates.items():
+        if not isinstance(estimator, BaseClassifier):
+            raise TypeError(
+                f"candidates[{name!r}] must be a PretrainedClassifier or a "
+                f"PretrainedTextClassifier, got {estimator!r:.80} of type "
+                f"{type(estimator).__name__}."
+            )
 
 
 def _seconds_per_thousand(estimator: Any, X: Any, labels: np.ndarray) -> float:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
 
-from modal_pretrain import PretrainedClassifier
+from modal_pretrain import PretrainedClassifier, TimmEncoder
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.comparison import (
     Candidate,
@@ -115,9 +117,40 @@ def test_estimators_are_left_as_they_are(shapes):
         ({"candidates": {}}, "candidates is empty"),
         ({"cv": 1}, "cv must be a whole number of at least 2, got 1"),
         ({"cv": True}, "cv must be a whole number of at least 2, got True"),
+        ({"y": ["a", 1] * 3}, "y mixes kinds of labels"),
+        ({"y": ["a", None] * 3}, "y contains missing labels"),
+        ({"y": [0.0, np.nan] * 3}, r"y\[1\] is NaN"),
+        ({"groups": ["a", None] * 3}, "groups contains missing labels"),
+        ({"groups": [0.0, np.nan] * 3}, r"groups\[1\] is NaN"),
+        ({"random_state": "a"}, "random_state must be"),
+        ({"verbose": "a"}, "verbose must be"),
     ],
 )
 def test_bad_input(change, message):
     arguments = {"X": np.zeros((6, 8, 8, 3), np.uint8), "y": ["a", "b"] * 3} | change
     with pytest.raises(ValueError, match=message):
         compare(**arguments)
+
+
+@pytest.mark.parametrize(
+    "candidates",
+    [
+        [PretrainedClassifier()],
+        PretrainedClassifier(),
+        {"a": "resnet18"},
+        {"a": PretrainedClassifier},
+        {"a": make_pipeline(TimmEncoder(), LogisticRegression())},
+    ],
+)
+def test_candidates_that_are_none(candidates):
+    X, y = np.zeros((6, 8, 8, 3), np.uint8), ["a", "b"] * 3
+    with pytest.raises(TypeError, match="candidates"):
+        compare(X, y, candidates)
+
+
+def test_names_may_be_numbers(shapes):
+    X, y, _ = shapes
+    candidates = {size: PretrainedClassifier(image_size=size) for size in (32, 40)}
+    found = compare(X[:20], y[:20], candidates)
+    assert sorted(candidate.name for candidate in found.candidates) == ["32", "40"]
+    assert "32" in str(found)

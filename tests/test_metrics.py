@@ -1,12 +1,15 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from modal_pretrain.metrics import (
     area_under_curve,
     atypical_accuracy,
+    calibration_error,
     enrichment,
     group_accuracies,
     label_efficiency,
+    labels_needed,
     paired_bootstrap,
     probe_separability,
     worst_group_accuracy,
@@ -195,3 +198,144 @@ def test_probe_refuses():
         probe_separability(X[:10], y)
     with pytest.raises(ValueError, match="fewer than the cv=5"):
         probe_separability(X, np.arange(20) < 3)
+
+
+NAN = float("nan")
+CURVE = [0.5, 0.8, 0.9]
+ROUNDS = [10, 20, 30]
+RNG = np.random.default_rng(0)
+TARGET = np.repeat([0, 1], 30)
+EMBEDDINGS = RNG.normal(size=(60, 5)) + 4 * TARGET[:, None]
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "groups", "message"),
+    [
+        (["0", "1"], [0, 1], [0, 0], "y_true and y_pred hold labels of different"),
+        ([0, 1], [0, 1], [0, NAN], r"groups\[1\] is NaN"),
+        ([0, 1], [0, 1], ["a", None], "groups contains missing labels"),
+        ([0, 1], [0, 1], [0, "a"], "groups mixes kinds of labels"),
+        (pd.array([0, None], dtype="Int64"), [0, 1], [0, 0], "y_true contains missing"),
+        ([0, NAN], [0, NAN], [0, 0], r"y_true\[1\] is NaN"),
+        (np.ma.array([0, 1], mask=[0, 1]), [0, 1], [0, 0], "y_true contains missing"),
+        (["a"], [b"a"], [0], "y_pred.*bytes"),
+    ],
+)
+def test_labels_that_tell_nothing_are_no_accuracy(y_true, y_pred, groups, message):
+    for metric in (group_accuracies, worst_group_accuracy):
+        with pytest.raises(ValueError, match=message):
+            metric(y_true, y_pred, groups)
+
+
+def test_atypical_accuracy_of_labels_of_two_kinds():
+    with pytest.raises(ValueError, match="y_true and y_pred hold labels of different"):
+        atypical_accuracy(["0"], [0], [True])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pd.array([True, None], dtype="boolean"),
+        np.ma.array([True, False], mask=[0, 1]),
+        [True, None],
+        [1, NAN],
+    ],
+)
+def test_flags_that_are_missing(flags):
+    with pytest.raises(ValueError, match="disambiguating"):
+        atypical_accuracy([0, 1], [0, 1], flags)
+    with pytest.raises(ValueError, match="acquired"):
+        enrichment(flags, [True, False])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"proba": [[NAN, NAN]]}, r"proba\[0, 0\] is NaN"),
+        ({"proba": [[5.0, 0.0]]}, "proba must hold probabilities.*softmax"),
+        ({"proba": [[-0.5, 1.5]]}, "proba must hold probabilities.*row 0"),
+        ({"proba": [[0.3, 0.3]]}, "proba must hold probabilities"),
+        ({"proba": [["x", "y"]]}, "proba must be an array of numbers"),
+        ({"bins": 0}, "bins must be a whole number"),
+        ({"bins": 1.5}, "bins must be a whole number"),
+        ({"bins": "10"}, "bins must be a whole number.*without quotes"),
+        ({"bins": 10**9}, "bins must be a whole number"),
+        ({"y_true": [0]}, "y_true and classes hold labels of different kinds"),
+        ({"classes": ["a", "a"]}, "classes must name each column of proba once"),
+    ],
+)
+def test_calibration_of_what_are_no_probabilities(change, message):
+    given = {"y_true": ["a"], "proba": [[0.9, 0.1]], "classes": ["a", "b"]} | change
+    with pytest.raises(ValueError, match=message):
+        calibration_error(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"a": [NAN, 1.0]}, r"a\[0\] is NaN"),
+        ({"b": ["x", "y"]}, "b must be an array of numbers"),
+        ({"n_resamples": 0}, "n_resamples must be"),
+        ({"n_resamples": 1.5}, "n_resamples must be"),
+        ({"confidence": 95}, "confidence must be"),
+        ({"confidence": "0.9"}, "confidence must be.*without quotes"),
+        ({"random_state": "a"}, "random_state must be"),
+        ({"statistic": 3}, "statistic must be"),
+        ({"statistic": np.subtract}, "statistic must return one number"),
+        ({"statistic": lambda a, b: None}, "statistic must return one number"),
+    ],
+)
+def test_bootstrap_refuses(change, message):
+    given = {"a": [1.0, 2.0], "b": [0.0, 1.0]} | change
+    with pytest.raises(ValueError, match=message):
+        paired_bootstrap(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"level": NAN}, "level must be a finite number"),
+        ({"level": "0.8"}, "level must be a finite number.*without quotes"),
+        ({"level": True}, "level must be a finite number"),
+        ({"min_gain": NAN}, "min_gain must be a finite number"),
+        ({"labels": [10, 20, np.inf]}, r"labels\[2\] is NaN or infinite"),
+        ({"labels": ["10", "20", "30"]}, "labels must be an array of numbers"),
+        ({"strategy": np.ma.array(CURVE, mask=[0, 1, 0])}, "strategy has masked"),
+        ({"random": [[1, 2, 3], [1, 2]]}, "random holds rows of different lengths"),
+        ({"random": [1j, 2, 3]}, "random must be an array of numbers"),
+    ],
+)
+def test_efficiency_of_what_is_no_curve(change, message):
+    given = {"labels": ROUNDS, "strategy": CURVE, "random": CURVE} | change
+    with pytest.raises(ValueError, match=message):
+        label_efficiency(**given)
+
+
+def test_labels_needed_for_no_level():
+    for level in (NAN, None, "a"):
+        with pytest.raises(ValueError, match="level must be a finite number"):
+            labels_needed(ROUNDS, CURVE, level)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"embeddings": EMBEDDINGS * np.nan}, r"embeddings\[0, 0\] is NaN"),
+        ({"embeddings": EMBEDDINGS.astype(str)}, "embeddings must be an array of num"),
+        ({"embeddings": EMBEDDINGS[:, :0]}, "embeddings must have shape"),
+        ({"embeddings": EMBEDDINGS * 1e300}, "embeddings hold values up to"),
+        ({"target": np.where(TARGET, 1.0, NAN)}, r"target\[0\] is NaN"),
+        ({"target": np.where(TARGET, "a", None)}, "target contains missing"),
+        ({"groups": [NAN] * 60}, r"groups\[0\] is NaN"),
+        ({"groups": [None] * 60}, "groups contains missing"),
+        ({"C": 0}, "C must be"),
+        ({"C": "a"}, "C must be"),
+        ({"cv": 1}, "cv must be"),
+        ({"cv": "5"}, "cv must be.*without quotes"),
+        ({"random_state": "a"}, "random_state must be"),
+    ],
+)
+def test_probe_of_what_is_no_number(change, message):
+    given = {"embeddings": EMBEDDINGS, "target": TARGET} | change
+    with pytest.raises(ValueError, match=message):
+        probe_separability(**given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         see `modal_pretrain.cli.status`, 130 after Ctrl-C.
     """
     STOP.asked = False
+    _open_streams()
     with STOP.watching():
         try:
             args = parser().parse_args(arguments)
@@ -74,6 +76,14 @@ def main(arguments: list[str] | None = None) -> int:
                 raise
             sys.stderr.write(f"error: {message}\n")
             return 2
+
+
+def _open_streams() -> None:
+    """Write to nowhere where a shell has closed what is written to (``>&-``)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for good
+            setattr(sys, name, nowhere)
 
 
 def _check_not_empty(given: dict[str, Any]) -> None:

@@ -25,13 +25,22 @@ class Stop:
         self.asked = False
         self._importing = False
 
+    def watch_imports(self) -> None:
+        """Take Ctrl-C from here on, if this process is the command line and no other.
+
+        For the imports of the package itself, which come before any command.
+        """
+        if _is_command() and _is_usual():
+            self._importing = True
+            signal.signal(signal.SIGINT, self._handle)
+
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Take Ctrl-C while the block runs, where the process has not changed it."""
-        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if not usual or threading.current_thread() is not threading.main_thread():
+        if not _is_usual() and signal.getsignal(signal.SIGINT) != self._handle:
             yield
             return
+        self._importing = False
         signal.signal(signal.SIGINT, self._handle)
         try:
             yield
@@ -55,4 +64,27 @@ class Stop:
         raise KeyboardInterrupt
 
 
+def _is_usual() -> bool:
+    """Say whether Ctrl-C does here what Python makes it do."""
+    return (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def _is_command() -> bool:
+    """Say whether Python was started for the command line, not by or for others.
+
+    Workers get the arguments of their parent, but were started with others.
+    """
+    script = (getattr(sys, "argv", None) or [""])[0]
+    started = sys.orig_argv
+    if script == "-m" and script in started[:-1]:
+        module = started[started.index("-m") + 1]
+        return module in ("modal_pretrain", "modal_pretrain.benchmark")
+    name = os.path.basename(script).removesuffix(".exe")
+    return script in started and name == "modal-pretrain"
+
+
 STOP = Stop()
+STOP.watch_imports()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 
 def check_whole(key: str, value: Any, low: int, high: int | None = None) -> None:
@@ -13,6 +14,24 @@ def check_whole(key: str, value: Any, low: int, high: int | None = None) -> None
     if not whole or value < low or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{key} must be a whole number, {limits}, got {value!r}")
+
+
+def check_random(random_state: Any) -> np.random.RandomState:
+    """Return the generator of a data set's draws.
+
+    Raises
+    ------
+    ValueError
+        If `random_state` is neither None, a seed nor a generator.
+    """
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(
+            "random_state must be None, a whole number from 0 to 4294967295 or a "
+            f"numpy.random.RandomState, got {random_state!r} of type "
+            f"{type(random_state).__name__}."
+        ) from error
 
 
 def even(total: int, parts: int) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
+
+from modal_pretrain._checks import Whole
+from modal_pretrain.datasets._draws import check_random
 
 
 def draw_seed_set(
@@ -22,10 +24,12 @@ def draw_seed_set(
 
     `train` and `disambiguating` are flags of the rows, `labels` their classes' numbers.
     """
-    rng = check_random_state(random_state)
+    rng = check_random(random_state)
     if not balanced:
         labels = np.zeros_like(labels)
     present = rng.permutation(np.unique(labels[train]))
+    Whole(least=0).check("n", n)
+    Whole(least=0, also=(None,)).check("atypical", atypical)
     if not 1 <= n <= train.sum() or (balanced and n < len(present)):
         least = f"{len(present)} (one per class)" if balanced else "1"
         raise ValueError(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from modal_pretrain._checks import Number
+from modal_pretrain.datasets._draws import check_random
 from modal_pretrain.datasets.grouped import SPLITS
 
 # What is not a number has one meaning everywhere; 0, 1 and 2 have not.
@@ -109,7 +109,7 @@ def draw_splits(
             "test_size and validation_size must be at least 0 and together less than "
             f"1, got {test_size} and {validation_size}"
         )
-    rng = check_random_state(random_state)
+    rng = check_random(random_state)
     split = np.full(len(y), "train", dtype="<U10")
     for label in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == label))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,10 @@ def read_table(
         "encoding": "utf-8-sig",
         **(options or {}),
     }
+    try:
+        codecs.lookup(settings["encoding"])
+    except LookupError as error:
+        raise ValueError(f"read_options: {error}; utf-8 is one") from error
     try:
         known = _header(path, settings)
         twice = [column for column in columns if known.count(column) > 1]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.utils import check_random_state
 
 from modal_pretrain.datasets._draws import (
+    check_random,
     check_whole,
     even,
     matching_counts,
@@ -119,7 +119,7 @@ def make_composites(
         raise ValueError(f"held_out must be in [0, 1), got {held_out}")
     if not 0 < size[0] <= size[1] <= 1:
         raise ValueError(f"size must be two numbers in (0, 1], rising, got {size}")
-    rng = check_random_state(random_state)
+    rng = check_random(random_state)
     counts = [matching_counts(n_train, k, match_rate), even(n_test, k**2)]
     cells = [shuffled(rng, some) for some in counts]
     things = [_parts(rng, key, foregrounds[key], held_out) for key in foregrounds]

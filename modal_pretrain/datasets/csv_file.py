@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ def load_csv(
     labels : {"auto", "text"}, default="auto"
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
-        spellings of one number, such as 1 and 1.0. "text": they are texts as they
+        spellings of one number, such as 1 and 1.0, and texts that differ in spaces
+        around them. "text": they are texts as they
         stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
@@ -169,7 +171,7 @@ def load_csv(
         base = path.parent if root is None else Path(root).expanduser()
         X, keep = image_paths(base, table[column], missing, path)
         X, table = X[keep], table[keep].reset_index(drop=True)
-    inputs = X if image is None else [os.path.normpath(name) for name in X]
+    inputs = X if image is None else _places(X)
     keep = _first_of_each(table, inputs, column, duplicates, path)
     X, table = X[keep], table[keep].reset_index(drop=True)
     y = _labels(table, target, labels, path)
@@ -197,6 +199,18 @@ def load_csv(
         modality="image" if text is None else "text",
         extra={key: _labels(table, key, labels, path) for key in extra},
     )
+
+
+def _places(paths: Sequence[str]) -> list[str]:
+    """Return one spelling of each path; each folder is looked up once."""
+    known: dict[str, str] = {}
+    found = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in known:
+            known[folder] = os.path.realpath(folder)
+        found.append(os.path.join(known[folder], name))
+    return found
 
 
 def _read_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -282,7 +296,22 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
                 f"{known[numeric].iloc[0]!r} and {known[~numeric].iloc[0]!r}. Correct "
                 "the column, or take all for texts: labels='text'."
             )
+    if labels == "auto":
+        _check_spaces(cells, column, path)
     return cells.to_numpy(dtype=str)
+
+
+def _check_spaces(cells: pd.Series, column: str, path: Path) -> None:
+    """Refuse labels that differ in what cannot be seen, spaces or kinds of accents."""
+    first: dict[str, str] = {}
+    for cell in cells.unique():
+        other = first.setdefault(unicodedata.normalize("NFC", cell.strip()), cell)
+        if other != cell:
+            raise ValueError(
+                f"column {column!r} of {path} spells one label {other!a} and "
+                f"{cell!a}. Correct the column, or take them for two labels: "
+                "labels='text'"
+            )
 
 
 def _check_one_spelling(known: pd.Series, column: str, path: Path) -> None:

@@ -93,6 +93,8 @@ def load_folder(
     their names, pictures outside class folders, links to what is listed already or to
     nothing, FIFOs and the like are left out with a warning that counts them.
     """
+    if not os.fspath(root):
+        raise ValueError("root is empty; write '.' for the present folder")
     root = Path(root).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root}")
@@ -205,4 +207,9 @@ def _attribute(path: Path, inner: Path, rule: Any) -> Any:
                 f"{path.as_posix()!r}"
             )
         return match.group(1)
+    if not callable(rule):
+        raise TypeError(
+            "attribute must be 'folder', a compiled regular expression, a callable or "
+            f"None, got {rule!r} of type {type(rule).__name__}"
+        )
     return rule(path.as_posix())

@@ -312,6 +312,12 @@ class GroupedDataset:
                 "a selection is the name of a split, a boolean mask or a 1-D array of "
                 f"row numbers, got an array of {rows.dtype} with shape {rows.shape}"
             )
+        outside = rows[(rows < 0) | (rows >= len(self))]
+        if len(outside):
+            raise ValueError(
+                f"{self.name} has the rows 0 to {len(self) - 1}; the selection names "
+                f"{outside[0]}"
+            )
         return rows
 
     def summary(self) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from modal_pretrain.datasets._draws import check_random
 from modal_pretrain.datasets.grouped import GroupedDataset
 from modal_pretrain.datasets.torchvision_data import from_torchvision
 
@@ -96,7 +96,7 @@ def make_rare_subclasses(
         )
     rare_labels = {known[value] for value in rare}
     _check_classes(classes, rare_labels)
-    rng = check_random_state(random_state)
+    rng = check_random(random_state)
     chosen = []
     for label in labels:
         if classes[label] is None:

@@ -10,9 +10,9 @@ novel is bad, a predictable kettle is good.
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils import check_random_state
 
-from modal_pretrain.datasets._draws import check_whole, even
+from modal_pretrain._checks import is_number
+from modal_pretrain.datasets._draws import check_random, check_whole, even
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._review_words import (
     BAD,
@@ -112,10 +112,10 @@ def make_reviews(
         ("specific", specific),
         ("verdicts", verdicts),
     ):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{key} must be in [0, 1], got {value}")
+        if not is_number(value) or not 0 <= value <= 1:
+            raise ValueError(f"{key} must be in [0, 1], got {value!r}")
     # A RandomState, not a Generator: its stream is frozen for good.
-    rng = check_random_state(random_state)
+    rng = check_random(random_state)
     names = [*_COMMON, *RARE]
     n_rare = round(rare_share * n_train)
     # Class changes fastest, so that a remainder does not go to one class.

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
+from modal_pretrain._checks import is_number
 from modal_pretrain.datasets._draws import (
+    check_random,
     check_whole,
     even,
     matching_counts,
@@ -131,13 +132,13 @@ def make_shapes(
         ("difficulty", difficulty),
         ("noise", noise),
     ):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{key} must be in [0, 1], got {value}")
-    if not 0 < size <= _MAX_SIZE:
-        raise ValueError(f"size must be in (0, {_MAX_SIZE}], got {size}")
+        if not is_number(value) or not 0 <= value <= 1:
+            raise ValueError(f"{key} must be in [0, 1], got {value!r}")
+    if not is_number(size) or not 0 < size <= _MAX_SIZE:
+        raise ValueError(f"size must be in (0, {_MAX_SIZE}], got {size!r}")
 
     # A RandomState, not a Generator: its stream is frozen for good.
-    rng = check_random_state(random_state)
+    rng = check_random(random_state)
     cells = [
         shuffled(rng, matching_counts(n_train, n_classes, match_rate)),
         shuffled(rng, even(n_test, n_classes**2)),

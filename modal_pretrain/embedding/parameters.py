@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from modal_pretrain._checks import (
+    SEED,
     Made,
     OneOf,
     Rule,
@@ -20,12 +19,6 @@ from modal_pretrain._checks import (
 from modal_pretrain.backbones.device import PRECISIONS, resolve_device
 from modal_pretrain.cache.base import RowCache
 
-SEED = Made(
-    (np.random.RandomState,),
-    "a whole number from 0 to 4294967295 or a numpy.random.RandomState",
-    test=lambda value: value is np.random or Whole(least=0, most=2**32 - 1).fits(value),
-    also=(None,),
-)
 BATCH_SIZE = Whole(also=("auto",))
 VERBOSE = Whole(least=0, also=(False, True))
 # Wider than any display or scan that a backbone could be adapted to.

@@ -33,7 +33,6 @@ class Pictures(Modality):
     """Pictures for any backbone; 2-D tables of numbers for a factory's module."""
 
     name = "image"
-    command_line = MappingProxyType({"image_size": 96})
     rules = MappingProxyType(
         {
             "image_size": Pixels(),

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._inputs.labels import as_labels, comparable
+from modal_pretrain._inputs.numbers import as_numbers
+
 
 def as_columns(**arrays: Any) -> list[np.ndarray]:
-    """Return the arguments as 1-D arrays of one length."""
-    columns = {key: np.asarray(values) for key, values in arrays.items()}
+    """Return labels as 1-D arrays of one length; none is missing."""
+    columns = {key: _labels(values, key) for key, values in arrays.items()}
     shapes = {column.shape for column in columns.values()}
     if len(shapes) != 1 or len(shapes.pop()) != 1:
         got = ", ".join(f"{key} {column.shape}" for key, column in columns.items())
@@ -17,8 +20,28 @@ def as_columns(**arrays: Any) -> list[np.ndarray]:
     return list(columns.values())
 
 
-def as_flags(values: np.ndarray, key: str) -> np.ndarray:
+def check_comparable(**arrays: np.ndarray) -> None:
+    """Raise if labels of two arrays can never be equal, such as 1 and "1"."""
+    (one, first), (other, second) = arrays.items()
+    if not comparable(first, second):
+        raise ValueError(
+            f"{one} and {other} hold labels of different kinds, such as "
+            f"{first.flat[0]!r} and {second.flat[0]!r}: no two would be equal. Use one "
+            "kind for both."
+        )
+
+
+def as_flags(values: Any, key: str) -> np.ndarray:
     """Boolean flags; 0 and 1 pass, row numbers given by mistake do not."""
-    if values.ndim != 1 or not np.isin(values, (0, 1)).all():
-        raise ValueError(f"{key} must be 1-D boolean flags")
-    return values.astype(bool)
+    flags = _labels(values, key)
+    if flags.ndim != 1 or not np.isin(flags, (0, 1)).all():
+        raise ValueError(
+            f"{key} must be 1-D boolean flags, True where an example counts; got "
+            f"{flags.dtype} of shape {flags.shape}"
+        )
+    return flags.astype(bool)
+
+
+def _labels(values: Any, key: str) -> np.ndarray:
+    labels = as_labels(values, key)
+    return as_numbers(labels, key) if labels.dtype.kind in "fc" else labels

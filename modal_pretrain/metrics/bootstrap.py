@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from modal_pretrain._checks import SEED, Made, Number, ParameterError, Whole
+from modal_pretrain._inputs.numbers import as_numbers
+
 
 class Interval(NamedTuple):
     """An estimate and the bounds of its confidence interval.
@@ -59,6 +62,12 @@ def paired_bootstrap(
         Resamples where it is nan are left out; if all are, low and high are nan. With
         fewer than about eight seeds such intervals are too narrow.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If a and b are no finite numbers of the same seeds, a parameter is out of range,
+        or the statistic is no number.
+
     References
     ----------
     .. [1] B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993,
@@ -69,25 +78,39 @@ def paired_bootstrap(
     >>> paired_bootstrap([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], random_state=0).low > 0.09
     True
     """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    Number(above=0, below=1).check("confidence", confidence)
+    Whole().check("n_resamples", n_resamples)
+    SEED.check("random_state", random_state)
+    Made((), "a function of a and b", test=callable, also=(None,)).check(
+        "statistic", statistic
+    )
+    a, b = (as_numbers(v, name).astype(float) for v, name in ((a, "a"), (b, "b")))
     if a.ndim == 0 or b.ndim == 0 or len(a) != len(b) or len(a) == 0:
         raise ValueError(
             "a and b must hold the same seeds, at least one, along their first axis; "
             f"got shapes {a.shape} and {b.shape}"
         )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence}")
     if statistic is None:
         statistic = _mean_difference
     rng = check_random_state(random_state)
     draws = rng.randint(len(a), size=(n_resamples, len(a)))
-    values = np.array([statistic(a[seeds], b[seeds]) for seeds in draws])
+    estimate = _number(statistic(a, b))
+    values = np.array([_number(statistic(a[seeds], b[seeds])) for seeds in draws])
     values = values[~np.isnan(values)]
     tail = (1 - confidence) / 2
     low, high = (
         np.quantile(values, [tail, 1 - tail]) if len(values) else (np.nan, np.nan)
     )
-    return Interval(float(statistic(a, b)), float(low), float(high))
+    return Interval(estimate, float(low), float(high))
+
+
+def _number(value: Any) -> float:
+    if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
+        raise ParameterError(
+            f"statistic must return one number, got {value!r:.80} of type "
+            f"{type(value).__name__}."
+        )
+    return float(value)
 
 
 def _mean_difference(a: np.ndarray, b: np.ndarray) -> float:

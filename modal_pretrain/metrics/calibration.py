@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.metrics._arrays import as_columns
+from modal_pretrain._checks import Whole
+from modal_pretrain._inputs.numbers import as_numbers
+from modal_pretrain.metrics._arrays import as_columns, check_comparable
+
+_TOLERANCE = 1e-3  # half precision leaves sums of 1 so far off
 
 
 def calibration_error(
@@ -23,7 +27,7 @@ def calibration_error(
     y_true : array-like of shape (n,)
         Labels.
     proba : array-like of shape (n, n_classes)
-        Predicted probabilities, in [0, 1].
+        Predicted probabilities; rows sum to one.
     classes : array-like of shape (n_classes,)
         The label of each column.
     bins : int, default=10
@@ -37,7 +41,8 @@ def calibration_error(
     Raises
     ------
     ValueError
-        If the shapes disagree, or there are no examples.
+        If the shapes disagree, there are no examples, rows are no distributions, or
+        labels are missing or of another kind than the classes.
 
     References
     ----------
@@ -51,14 +56,27 @@ def calibration_error(
     >>> calibration_error(["a", "b"], [[0.9, 0.1], [0.9, 0.1]], ["a", "b"])
     0.4
     """
-    proba, classes = np.asarray(proba, dtype=float), np.asarray(classes)
-    (y_true,) = as_columns(y_true=y_true)
+    Whole(most=1_000_000).check("bins", bins)
+    proba = as_numbers(proba, "proba").astype(float)
+    (y_true,), (classes,) = as_columns(y_true=y_true), as_columns(classes=classes)
+    check_comparable(y_true=y_true, classes=classes)
     if proba.shape != (len(y_true), len(classes)) or proba.size == 0:
         raise ValueError(
             f"proba must have shape ({len(y_true)}, {len(classes)}), a row for each "
             f"label and a column for each class, and not be empty, got {proba.shape}"
         )
-    confidence = proba.max(axis=1)
+    off = np.abs(proba.sum(axis=1) - 1)
+    if proba.min() < -_TOLERANCE or off.max() > _TOLERANCE:
+        row = int(max(off.argmax(), proba.min(axis=1).argmin()))
+        raise ValueError(
+            "proba must hold probabilities, at least 0 and of sum 1 in each row, but "
+            f"row {row} is {proba[row].tolist()}. Pass logits through a softmax."
+        )
+    if len(np.unique(classes)) < len(classes):
+        raise ValueError(
+            f"classes must name each column of proba once, got {classes.tolist()}."
+        )
+    confidence = proba.max(axis=1).clip(0, 1)
     correct = classes[proba.argmax(axis=1)] == y_true
     # 1.0 belongs to the last bin.
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)

@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._checks import Number
+from modal_pretrain._inputs.numbers import as_numbers
+
+_LEVEL = Number()
+
 
 def label_efficiency(
     labels: Any,
@@ -61,6 +66,9 @@ def label_efficiency(
     >>> label_efficiency([10, 20, 30, 40], [0.5, 0.8, 0.9, 0.9], [0.5, 0.6, 0.7, 0.8])
     2.0
     """
+    if level is not None:
+        _LEVEL.check("level", level)
+    Number(least=0).check("min_gain", min_gain)
     labels = _labels(labels)
     best, gain, last = [], [], []
     for key, values in (("strategy", strategy), ("random", random)):
@@ -100,6 +108,7 @@ def labels_needed(labels: Any, values: Any, level: float) -> float:
     >>> round(labels_needed([10, 20, 30], [0.5, 0.6, 0.8], 0.7), 6)
     25.0
     """
+    _LEVEL.check("level", level)
     labels = _labels(labels)
     curve = _curves(values, labels, "values")
     mean = curve.mean(axis=0) if curve.ndim == 2 else curve
@@ -150,7 +159,7 @@ def area_under_curve(labels: Any, values: Any) -> Any:
 
 
 def _labels(labels: Any) -> np.ndarray:
-    labels = np.asarray(labels, dtype=float)
+    labels = as_numbers(labels, "labels").astype(float)
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels must be 1-D and not empty, got shape {labels.shape}")
     if not (labels[0] > 0 and (np.diff(labels) > 0).all()):
@@ -159,12 +168,10 @@ def _labels(labels: Any) -> np.ndarray:
 
 
 def _curves(values: Any, labels: np.ndarray, key: str) -> np.ndarray:
-    curve = np.asarray(values, dtype=float)
+    curve = as_numbers(values, key).astype(float)
     if curve.ndim not in (1, 2) or curve.size == 0 or curve.shape[-1] != len(labels):
         raise ValueError(
             f"{key} must have shape ({len(labels)},) or (n_seeds, {len(labels)}) like "
             f"labels, got {curve.shape}"
         )
-    if not np.isfinite(curve).all():
-        raise ValueError(f"{key} holds a value that is not finite")
     return curve

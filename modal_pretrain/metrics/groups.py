@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.metrics._arrays import as_columns, as_flags
+from modal_pretrain.metrics._arrays import as_columns, as_flags, check_comparable
 
 
 def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
@@ -26,7 +26,8 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
     Raises
     ------
     ValueError
-        If the lengths differ or there are no examples.
+        If the lengths differ, there are no examples, a label or a group is missing, or
+        labels are of several kinds (strings and numbers, say).
 
     Examples
     --------
@@ -34,6 +35,7 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
     {'a': 0.6666666666666666, 'b': 1.0}
     """
     y_true, y_pred, groups = as_columns(y_true=y_true, y_pred=y_pred, groups=groups)
+    check_comparable(y_true=y_true, y_pred=y_pred)
     if len(y_true) == 0:
         raise ValueError("there are no examples to compute an accuracy of")
     names, index = np.unique(groups, return_inverse=True)
@@ -91,6 +93,7 @@ def atypical_accuracy(y_true: Any, y_pred: Any, disambiguating: Any) -> float:
     y_true, y_pred, flags = as_columns(
         y_true=y_true, y_pred=y_pred, disambiguating=disambiguating
     )
+    check_comparable(y_true=y_true, y_pred=y_pred)
     flags = as_flags(flags, "disambiguating")
     return float(np.mean(y_true[flags] == y_pred[flags])) if flags.any() else np.nan
 
@@ -119,8 +122,8 @@ def enrichment(acquired: Any, pool: Any) -> float:
     >>> enrichment([True, False, False, False], [True] * 5 + [False] * 95)
     5.0
     """
-    acquired = as_flags(np.asarray(acquired), "acquired")
-    pool = as_flags(np.asarray(pool), "pool")
+    acquired = as_flags(acquired, "acquired")
+    pool = as_flags(pool, "pool")
     if len(acquired) == 0 or not pool.any():
         return np.nan
     return float(acquired.mean() / pool.mean())

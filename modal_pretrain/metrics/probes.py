@@ -12,7 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
+from modal_pretrain._checks import SEED, Number, Whole
+from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.metrics._arrays import as_columns
+
+_LARGEST = 1e15
 
 
 def probe_separability(
@@ -55,8 +59,9 @@ def probe_separability(
     Raises
     ------
     ValueError
-        If the lengths differ, the target has one value only, or one of its values has
-        fewer than `cv` examples left in the balanced sample.
+        If the lengths differ, a value is missing or not finite, the target has one
+        value only, or one of its values has fewer than `cv` examples left in the
+        balanced sample.
 
     References
     ----------
@@ -73,14 +78,22 @@ def probe_separability(
     >>> probe_separability(X, target, random_state=0) > 0.95
     True
     """
-    X = np.asarray(embeddings)
+    Number(above=0).check("C", C)
+    Whole(least=2).check("cv", cv)
+    SEED.check("random_state", random_state)
+    X = as_numbers(embeddings, "embeddings")
     (target,) = as_columns(target=target)
     cells = np.zeros(len(target), dtype=int) if groups is None else groups
     target, cells = as_columns(target=target, groups=cells)
-    if X.ndim != 2 or len(X) != len(target):
+    if X.ndim != 2 or len(X) != len(target) or not X.shape[1]:
         raise ValueError(
             f"embeddings must have shape ({len(target)}, d) like the target, got "
             f"{X.shape}"
+        )
+    if np.abs(X).max() > _LARGEST:
+        raise ValueError(
+            f"embeddings hold values up to {np.abs(X).max():g}, whose squares no float "
+            f"holds; at most {_LARGEST:g} are expected. Divide them."
         )
     rng = check_random_state(random_state)
     values, target = np.unique(target, return_inverse=True)

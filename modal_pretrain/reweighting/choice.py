@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modal_pretrain.reweighting.errors import STRENGTH, equal_mass
+from modal_pretrain._checks import OneOf
+from modal_pretrain.reweighting._inputs import STRENGTH, check_rows
+from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 from modal_pretrain.reweighting.tags import (
@@ -65,9 +67,9 @@ def tag_weights(
         Of the weights by errors.
     C : float, default=0.005
         Of the heads.
-    sample_weight : array-like of shape (n,) or None, default=None
+    sample_weight : array-like of shape (n,), number or None, default=None
         What rows weigh anyway.
-    offset : numpy.ndarray of shape (n, n_classes) or None, default=None
+    offset : array-like of shape (n, n_classes) or None, default=None
         Logits that training starts from; y are column numbers then.
     otherwise : {"nothing", "errors"}, default="nothing"
         What to do where no attribute misleads: tags that are constant, all unknown, the
@@ -83,8 +85,8 @@ def tag_weights(
 
     Raises
     ------
-    ValueError
-        If lengths differ, or the tags of an attribute are of several kinds.
+    ValueError, TypeError
+        As `error_weights`; and if the tags of an attribute are of several kinds.
 
     References
     ----------
@@ -107,13 +109,9 @@ def tag_weights(
     True
     """
     STRENGTH.check("strength", strength)
-    X, y = np.asarray(X), np.asarray(y)
+    OneOf(("nothing", "errors")).check("otherwise", otherwise)
+    X, y, given, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
     codes = tag_codes(tag_table(ignore, len(y)))
-    if offset is None:
-        y = np.unique(y, return_inverse=True)[1].ravel()
-    given = np.ones(len(y))
-    if sample_weight is not None:
-        given = np.asarray(sample_weight, dtype=np.float64)
     fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
     misleading = []
     for tags in codes.T:

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modal_pretrain._checks import Number, Whole
+from modal_pretrain.reweighting._inputs import STRENGTH, check_rows
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
-
-STRENGTH = Number(least=0, most=100)
 
 
 def error_weights(
@@ -42,9 +40,9 @@ def error_weights(
         0 leaves classes of equal mass and nothing more.
     C : float, default=0.005
         Of the out-of-fold heads, see `PretrainedClassifier`.
-    sample_weight : array-like of shape (n,) or None, default=None
+    sample_weight : array-like of shape (n,), number or None, default=None
         What rows weigh anyway. A row of weight k is k copies.
-    offset : numpy.ndarray of shape (n, n_classes) or None, default=None
+    offset : array-like of shape (n, n_classes) or None, default=None
         Logits that training starts from; y are column numbers then.
     n_folds : int, default=5
 
@@ -56,8 +54,9 @@ def error_weights(
 
     Raises
     ------
-    ValueError
-        If `strength` or `n_folds` is out of range, or lengths differ.
+    ValueError, TypeError
+        If `strength`, `C` or `n_folds` is out of range, lengths differ, X or a weight
+        is no finite number, a label is missing, or labels are of several kinds.
 
     References
     ----------
@@ -82,23 +81,7 @@ def error_weights(
     True
     """
     STRENGTH.check("strength", strength)
-    Whole(least=2).check("n_folds", n_folds)
-    X, y = np.asarray(X), np.asarray(y)
-    if X.ndim != 2 or y.shape != X.shape[:1]:
-        raise ValueError(
-            "X must have shape (n, d) and y (n,), one label for each row, got "
-            f"{X.shape} and {y.shape}."
-        )
-    weight = np.ones(len(y))
-    if sample_weight is not None:
-        weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != y.shape:
-        raise ValueError(
-            f"sample_weight must have shape {y.shape}, one for each row, got "
-            f"{weight.shape}."
-        )
-    if offset is None:
-        y = np.unique(y, return_inverse=True)[1].ravel()
+    X, y, weight, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
     logits = out_of_fold_logits(
         X, y, C=C, weight=weight, offset=offset, n_folds=n_folds
     )

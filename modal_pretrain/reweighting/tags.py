@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
+
+from modal_pretrain._inputs.labels import as_labels
+from modal_pretrain._inputs.numbers import of_tensor
 
 # Chance that tags look associated with the class when they are not.
 _LEVEL = 0.05
@@ -31,17 +35,16 @@ def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
     Raises
     ------
     ValueError
-        If shapes differ, or one attribute has values of several kinds.
+        If shapes differ, or one attribute has tags of several kinds.
     """
-    if isinstance(ignore, str | dict | set | frozenset) or not hasattr(
-        ignore, "__len__"
-    ):
+    strange = isinstance(ignore, str | bytes | Mapping | Set)
+    if strange or not hasattr(ignore, "__len__"):
         raise ValueError(
             "ignore must be a list or an array with a tag for each row of X (None "
             f"where nobody said), or a table with a column for each attribute, got "
             f"{ignore!r:.80}."
         )
-    table = np.array(pd.DataFrame(ignore).astype(object), dtype=object)
+    table = _as_objects(ignore)
     if len(table) != n:
         raise ValueError(
             f"ignore has {len(table)} rows of tags for {n} rows of X; give one for "
@@ -49,9 +52,38 @@ def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
             "classifier.tag(X, tags): it remembers them by the rows' content."
         )
     table[pd.isna(table)] = None
+    check_kinds(table)
+    return table
+
+
+def _as_objects(ignore: Any) -> NDArray[np.object_]:
+    """Return tags as objects (n, k): on their way through floats integers round."""
+    if isinstance(ignore, Sequence) and not isinstance(ignore, memoryview):
+        lengths = {len(row) for row in ignore if isinstance(row, list | tuple)}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"ignore has rows of {' and of '.join(map(str, sorted(lengths)))} "
+                "tags; give all attributes for each row, None where nobody said."
+            )
+        table = np.array(list(ignore), dtype=object)
+    elif isinstance(ignore, np.ma.MaskedArray):
+        table = np.ma.filled(ignore.astype(object), None)
+    elif isinstance(ignore, pd.DataFrame | pd.Series):
+        table = ignore.astype(object).to_numpy(dtype=object, copy=True)
+    else:
+        table = np.array(of_tensor(ignore), dtype=object)
+    if table.ndim not in (1, 2):
+        raise ValueError(
+            "ignore must have shape (n,) or (n, k), a tag for each row of X and "
+            f"attribute, got {table.shape}."
+        )
+    return table[:, None] if table.ndim == 1 else table
+
+
+def check_kinds(table: NDArray[np.object_]) -> None:
+    """Raise ValueError if the tags of one attribute are of several kinds."""
     for column in range(table.shape[1]):
         _check_kind(table[:, column], column)
-    return table
 
 
 def _check_kind(tags: NDArray[np.object_], column: int) -> None:
@@ -77,7 +109,7 @@ def _kind(tag: Any) -> str:
         return "a string"
     if isinstance(tag, bool | np.bool_):
         return "a truth value"
-    if isinstance(tag, Real) and float(tag).is_integer():
+    if isinstance(tag, Integral) or (isinstance(tag, Real) and tag == tag // 1):
         return "a number"
     return ""
 
@@ -99,7 +131,7 @@ def tag_codes(table: NDArray[np.object_]) -> NDArray[np.int64]:
     for column, tags in enumerate(table.T):
         said = np.array([tag is not None for tag in tags], dtype=bool)
         if said.any():
-            values = np.array(tags[said].tolist())
+            values = as_labels(tags[said].tolist(), "ignore")
             codes[said, column] = np.unique(values, return_inverse=True)[1].ravel()
     return codes
 

@@ -15,6 +15,7 @@ from modal_pretrain.query._engine.classifier import (
     is_committee,
 )
 from modal_pretrain.query._engine.mapped import by_blocks
+from modal_pretrain.stopping._intervals import Estimate
 
 _TOLERANCE = 1e-3  # half precision leaves sums of 1 so far off
 
@@ -145,7 +146,9 @@ def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
             "same X, whose rows stay where they are."
         )
     if len(np.unique(found)) != len(found):
-        raise ValueError(f"{name} has a row twice.")
+        mask = len(found) == n and set(found.tolist()) <= {0, 1}
+        hint = " Give a mask as booleans: astype(bool)." if mask else ""
+        raise ValueError(f"{name} has a row twice.{hint}")
     return found.astype(np.intp)
 
 
@@ -160,6 +163,8 @@ def check_labels(
         If there are not n labels, or one is unknown and `unknown` is "error".
     """
     labels = np.asarray(y)
+    if np.ma.is_masked(y):
+        raise ValueError(f"{name} has masked labels; leave these rows out.")
     if labels.shape != (n,):
         raise ValueError(
             f"{name} must hold one label for each of the {n} rows, in their order, got "
@@ -176,6 +181,23 @@ def check_labels(
             "wrong there."
         )
     return columns
+
+
+def as_estimate(name: str, result: Any) -> Estimate:
+    """Return the accuracy of an audit's result, or the estimate that was given.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    found = getattr(result, "accuracy", result)
+    if not isinstance(found, Estimate):
+        raise TypeError(
+            f"{name} must be what Audit.estimate returns or one of its estimates, got "
+            f"{result!r} of type {type(result).__name__}."
+        )
+    return found
 
 
 def check_bounds(bounds: Any) -> tuple[float, float]:
@@ -195,7 +217,10 @@ def in_bounds(
     ValueError
         If there are not n finite ones, or one is out of bounds.
     """
-    found = np.asarray(values, dtype=np.float64)
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers: {error}.") from error
     if found.shape != (n,) or not np.isfinite(found).all():
         raise ValueError(
             f"{name} must hold one finite number for each of {n} rows, got shape "

@@ -11,6 +11,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from modal_pretrain._checks import Number
+
 Floats = NDArray[np.float64]
 
 # Means that the score interval tries; between them it interpolates.
@@ -25,6 +27,7 @@ _USUAL, _SPREAD = 1.4, 0.7  # a priori, on the log scale
 _SHIFTED = 1.0  # a priori spread of what is left to explain by a shift
 BLIND = 0.05  # share of the errors that confidence says nothing about
 _BINS = 256
+_ROUNDING = 1e-9
 
 
 class Estimate(NamedTuple):
@@ -68,14 +71,23 @@ def wilson(hits: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     tuple of float
         Low and high, in [0, 1].
 
+    Raises
+    ------
+    ValueError
+        If `n` is not above 0, or `hits` is not from 0 to `n`.
+
     Examples
     --------
     >>> low, high = wilson(19, 20)
     >>> round(low, 3), round(high, 3)
     (0.764, 0.991)
     """
+    Number(above=0).check("n", n)
+    # Sums of weights end some roundings beyond their bounds.
+    Number(least=-_ROUNDING * n, most=(1 + _ROUNDING) * n).check("hits", hits)
+    Number(above=0, below=1).check("confidence", confidence)
     z = float(norm.ppf(0.5 + confidence / 2))
-    share = hits / n
+    share = min(max(hits / n, 0.0), 1.0)
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from modal_pretrain._checks import Number, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping._estimators import AuditResult
+from modal_pretrain.stopping._inputs import as_estimate
 from modal_pretrain.stopping._intervals import Estimate
 
 Floats = NDArray[np.float64]
@@ -119,15 +120,17 @@ def forecast_labels(
     True
     """
     check_parameters({"target": target, "confidence": confidence}, _RULES)
-    found = [e.accuracy if isinstance(e, AuditResult) else e for e in estimates]
+    found = [as_estimate(f"estimates[{i}]", e) for i, e in enumerate(estimates)]
     n = np.asarray(labels, dtype=np.float64)
     if n.shape != (len(found),) or len(n) < _LEAST:
         raise ValueError(
             f"labels and estimates must hold one entry for each of at least {_LEAST} "
             f"rounds, got {n.shape} and {len(found)}."
         )
-    if (np.diff(n) <= 0).any() or n[0] < 1:
-        raise ValueError(f"labels must grow from round to round, got {n.tolist()}.")
+    if not (np.diff(n) > 0).all() or not n[0] >= 1 or np.isinf(n[-1]):
+        raise ValueError(
+            f"labels must grow from round to round, from 1 on, got {n.tolist()}."
+        )
     value = np.array([e.value for e in found])
     spread = np.array([(e.high - e.low) / (2 * norm.ppf(0.975)) for e in found])
     rng = as_generator(random_state)

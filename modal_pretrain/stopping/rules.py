@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain.query._engine.arguments import check_groups
 from modal_pretrain.stopping._estimators import AuditResult
-from modal_pretrain.stopping._inputs import as_predictions
+from modal_pretrain.stopping._inputs import as_estimate, as_predictions
 from modal_pretrain.stopping._intervals import Estimate
 
 _RULES = {
@@ -82,7 +83,10 @@ def stable_predictions(
     stop: the last 4 models agree (kappa 1.000, wanted 0.990)
     """
     check_parameters({"threshold": threshold, "window": window}, _RULES)
-    rounds = [np.asarray(labels) for labels in history]
+    rounds = [
+        check_groups(labels, f"history[{i}]", noun="label")
+        for i, labels in enumerate(_rounds(history))
+    ]
     if any(r.ndim != 1 or not r.size or r.shape != rounds[0].shape for r in rounds):
         raise ValueError(
             "history must hold, for each round, the predicted labels of the same rows, "
@@ -212,7 +216,7 @@ def good_enough(
     go on: accuracy is 93 % (85 to 97 %), not surely 90 %
     """
     check_parameters({"target": target}, _RULES)
-    found = result.accuracy if isinstance(result, AuditResult) else result
+    found = as_estimate("result", result)
     stop = bool(found.low >= target)
     seen = f"{name} is {_percent(found.value)} ({_whole(found.low)} to "
     seen += f"{_percent(found.high)})"
@@ -221,6 +225,15 @@ def good_enough(
     return Decision(
         stop, f"{seen}, {end} {_percent(target)}", {**figures, "target": float(target)}
     )
+
+
+def _rounds(history: Any) -> list[Any]:
+    if not isinstance(history, Iterable) or isinstance(history, str | Mapping | Set):
+        raise TypeError(
+            f"history must be a list with one entry a round, got {history!r} of type "
+            f"{type(history).__name__}."
+        )
+    return list(history)
 
 
 def agreement(a: Any, b: Any) -> float:

@@ -12,6 +12,7 @@ from modal_pretrain._checks import Whole, take_rows
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     as_generator,
+    check_groups,
     n_rows,
 )
 from modal_pretrain.query._engine.classifier import base_estimator
@@ -74,7 +75,7 @@ def out_of_fold(
         If there is one class only, fewer rows than two, or lengths differ.
     """
     Whole(least=2).check("n_folds", n_folds)
-    labels, n = np.asarray(y), n_rows(X, "X")
+    labels, n = check_groups(y, "y", noun="label"), n_rows(X, "X")
     if labels.shape != (n,):
         raise ValueError(
             f"y must hold one label for each of the {n} rows of X, got shape "

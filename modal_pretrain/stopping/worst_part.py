@@ -21,6 +21,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
+_ROWS = 65_536  # looked at at a time
 _FITTED_ON = 4000  # rows of the pool that the components are found on
 
 
@@ -113,13 +114,14 @@ def worst_part(
     weights, there = audit.weights, audit.left(taught)
     guess = audit.current(proba).error
     rng = as_generator(random_state)
+    table = None if embeddings is None else _checked(embeddings, len(guess))
     inside = np.zeros(len(wrong), dtype=bool)
-    if embeddings is None or wrong.sum() < _LEAST_WRONG or wrong.all():
+    if table is None or wrong.sum() < _LEAST_WRONG or wrong.all():
         order = there[np.argsort(-guess[there], kind="stable")]
         inside = np.isin(audit.rows, order[: _size(there, share)])
         found_by = "confidence"
     else:
-        features = _features(embeddings, guess, there, rng)
+        features = _features(table, guess, there, rng)
         fold = balanced_folds(wrong.astype(np.intp), min(_FOLDS, int(wrong.sum())), rng)
         place, size = np.searchsorted(there, audit.rows), _size(there, share)
         for k in np.unique(fold):
@@ -191,19 +193,31 @@ def _size(there: NDArray[np.intp], share: float) -> int:
     return max(1, round(share * len(there)))
 
 
+def _checked(embeddings: Any, n: int) -> NDArray[np.floating]:
+    """Return embeddings; raise ValueError unless they are n rows of finite numbers."""
+    E = np.asarray(embeddings)
+    if E.ndim != 2 or len(E) != n or not E.shape[1]:
+        raise ValueError(
+            f"embeddings must be of shape ({n}, d), one row for each row of the "
+            f"audit's probabilities, got {E.shape}."
+        )
+    if E.dtype.kind not in "fiub":
+        raise ValueError(f"embeddings must be numbers, got dtype {E.dtype}.")
+    for start in range(0, n, _ROWS):  # a pool may be larger than memory
+        bad = ~np.isfinite(E[start : start + _ROWS]).all(axis=1)
+        if bad.any():
+            row = start + int(bad.argmax())
+            raise ValueError(f"embeddings must be finite; row {row} is not.")
+    return E
+
+
 def _features(
-    embeddings: Any,
+    E: NDArray[np.floating],
     guess: NDArray[np.float64],
     there: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Put the model's log-odds to be wrong beside the embedding's main components."""
-    E = np.asarray(embeddings)
-    if E.ndim != 2 or len(E) != len(guess):
-        raise ValueError(
-            f"embeddings must be of shape ({len(guess)}, d), one row for each row of "
-            f"the audit's probabilities, got {E.shape}."
-        )
     some = there
     if len(there) > _FITTED_ON:
         some = np.sort(rng.choice(there, _FITTED_ON, replace=False))

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, Whole
-from modal_pretrain.query._engine.arguments import RandomState, as_generator, n_rows
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    as_generator,
+    check_groups,
+    n_rows,
+)
 from modal_pretrain.stopping._inputs import check_rows
 from modal_pretrain.stopping.suspicious import balanced_folds, predict_with
 
@@ -122,7 +127,7 @@ def worth_of_labels(
         If lengths differ, or `random_rows` are no rows of X.
     """
     Number(above=0, below=1).check("confidence", confidence)
-    labels, n = np.asarray(y), n_rows(X, "X")
+    labels, n = check_groups(y, "y", noun="label"), n_rows(X, "X")
     if labels.shape != (n,):
         raise ValueError(
             f"y must hold one label for each of the {n} rows of X, got shape "

@@ -16,6 +16,7 @@ from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
 from modal_pretrain._checks import Rule
+from modal_pretrain._inputs.weights import check_sample_weight
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.shared import own
 from modal_pretrain.cache.resolve import Cache
@@ -38,7 +39,6 @@ from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
 from modal_pretrain.training.staged import StagedEncoder, staged
 from modal_pretrain.training.weights import (
     check_criterion,
-    check_sample_weight,
     merged,
     with_weight,
 )

@@ -12,7 +12,7 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, Modality
 from modal_pretrain.reweighting.choice import tag_weights
 from modal_pretrain.reweighting.errors import error_weights
-from modal_pretrain.reweighting.tags import tag_table
+from modal_pretrain.reweighting.tags import check_kinds, tag_table
 from modal_pretrain.training.examples import EmbeddedSet
 from modal_pretrain.training.network import centre_and_scale
 from modal_pretrain.training.weighted_net import WeightedNet
@@ -54,6 +54,8 @@ class ExceptionsNet(WeightedNet):
             if any(tag is not None for tag in tags):
                 known[key] = tuple(tags)
         _check_width({len(tags) for tags in known.values()})
+        if known:
+            check_kinds(np.array(list(known.values()), dtype=object))
         self.remembered_tags_ = known
         return self
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Number
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.utils import (
-    assert_all_finite,
-    check_consistent_length,
-    column_or_1d,
-)
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from modal_pretrain._inputs.labels import as_labels
 
-def check_labels(y: Any, source: Any, owner: str) -> np.ndarray:
+
+def check_labels(y: Any, source: Sized, owner: str) -> np.ndarray:
     """Return y as an array of one label per row of a source, or raise.
 
     Labels keep their kind: pandas' nullable integers are integers, its booleans
@@ -27,96 +23,23 @@ def check_labels(y: Any, source: Any, owner: str) -> np.ndarray:
             f"This {owner} estimator requires y to be passed, but the target y is None."
         )
     y = column_or_1d(as_labels(y, "y"), warn=True)
-    check_consistent_length(source, y)
+    if len(y) != len(source):
+        raise ValueError(
+            f"y has {len(y)} labels for {len(source)} rows of X; give one for each. "
+            "(Found input variables with inconsistent numbers of samples: "
+            f"[{len(source)}, {len(y)}])"
+        )
     if y.dtype.kind in "fc":
         assert_all_finite(y, input_name="y")
+    if y.dtype.kind == "f" and (y != np.floor(y)).any():
+        row = int((y != np.floor(y)).argmax())
+        raise ValueError(
+            f"y[{row}]={y[row]} is no whole number (Unknown label type: continuous). "
+            "Labels name classes: strings, whole numbers or truth values. Of what was "
+            "measured make classes first, with pandas.cut, say."
+        )
     check_classification_targets(y)
     return y
-
-
-def as_labels(values: Any, name: str) -> np.ndarray:
-    """Return labels as an array of their own kind.
-
-    Parameters
-    ----------
-    values : array-like
-    name : str
-        Of the argument, for errors.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of the shape of `values`.
-
-    Raises
-    ------
-    ValueError
-        If a label is missing, or if they are of several kinds, such as numbers and
-        strings, which NumPy would make strings of.
-    """
-    if isinstance(values, set | frozenset | Mapping):
-        raise ValueError(
-            f"{name} must be a list or an array of labels, got a "
-            f"{type(values).__name__}, which has no order. Write list(...)."
-        )
-    if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
-        return as_labels(values.iloc[:, 0], name)[:, None]
-    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
-        raise ValueError(f"{name} contains missing labels (masked). {_ONE_EACH}")
-    dtype = getattr(values, "dtype", None)
-    if pd.api.types.is_extension_array_dtype(dtype):
-        if pd.isna(values).any():
-            raise ValueError(f"{name} contains missing labels (NA). {_ONE_EACH}")
-        if isinstance(dtype, pd.CategoricalDtype):
-            categories = as_labels(dtype.categories, f"the categories of {name}")
-            return categories[np.asarray(getattr(values, "cat", values).codes)]
-        kind = getattr(dtype, "numpy_dtype", None)
-        return np.asarray(values) if kind is None else np.asarray(values, dtype=kind)
-    objects = isinstance(values, list | tuple) or (
-        dtype == np.dtype(object) and np.ndim(values) == 1
-    )
-    # Looked at one by one: NumPy can't even compare a string with bytes.
-    if objects and not any(np.ndim(value) for value in values):
-        _check_kinds(list(values), name)
-    array = np.asarray(values)
-    if array.dtype.kind not in "fc" and array.ndim and pd.isna(array).any():
-        raise ValueError(f"{name} contains missing labels (None or NaN). {_ONE_EACH}")
-    return array
-
-
-_ONE_EACH = "Expected one label per row; leave rows without one out."
-
-
-def _check_kinds(values: list, name: str) -> None:
-    first: dict[str, int] = {}
-    for row, value in enumerate(values):
-        if value is None or value is pd.NA or value is pd.NaT:
-            raise ValueError(f"{name} contains missing labels ({value}). {_ONE_EACH}")
-        first.setdefault(_kind(value), row)
-    if "a string" in first and "a number" in first:
-        for row, value in enumerate(values):
-            if value != value:  # NaN, as pandas has it among strings
-                raise ValueError(
-                    f"{name} contains missing labels ({name}[{row}] is NaN). "
-                    f"{_ONE_EACH}"
-                )
-    if len(first) > 1:
-        (one, i), (other, j), *_ = first.items()
-        raise ValueError(
-            f"{name} mixes kinds of labels: {name}[{i}]={values[i]!r} is {one}, "
-            f"{name}[{j}]={values[j]!r} is {other} (Unknown label type: mixed). Use "
-            "one kind for all."
-        )
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, str):
-        return "a string"
-    if isinstance(value, bool | np.bool_):
-        return "a truth value"
-    if isinstance(value, Number | np.number) or hasattr(value, "item"):
-        return "a number"
-    return f"a {type(value).__name__}"
 
 
 def sorted_classes(classes: Any) -> np.ndarray | None:

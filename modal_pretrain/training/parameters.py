@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from modal_pretrain._checks import (
+    SEED,
     Made,
     Number,
     OneOf,
@@ -21,8 +22,8 @@ from modal_pretrain._checks import (
     did_you_mean,
     is_number,
 )
-from modal_pretrain.embedding.parameters import SEED, VERBOSE
-from modal_pretrain.reweighting.errors import STRENGTH
+from modal_pretrain.embedding.parameters import VERBOSE
+from modal_pretrain.reweighting._inputs import PENALTY, STRENGTH
 
 SWITCH = OneOf((True, False))
 
@@ -148,8 +149,7 @@ NET_RULES: Mapping[str, Rule] = {
 
 # What `BaseClassifier` adds; the rest is at `modal_pretrain.embedding.parameters`.
 HEAD_RULES: Mapping[str, Rule] = {
-    # In float32 its inverse must not be infinite.
-    "C": Number(least=1e-20),
+    "C": PENALTY,
     "class_weight": Made(
         (Mapping,), "a dict of label to weight", also=("balanced", None)
     ),

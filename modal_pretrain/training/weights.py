@@ -11,62 +11,9 @@ from torch import nn
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._checks import is_number
+from modal_pretrain._inputs.weights import LARGEST
 from modal_pretrain.modality import Examples
 from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
-
-# Beyond it, and below its inverse, the solver's squares leave float32's range.
-_LARGEST = 1e9
-
-
-def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray | None:
-    """Return the weights of n rows, float64 (n,), or raise ValueError.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n,), number or None
-        None, and weights that all are one, stand for no weights.
-    n : int
-
-    Returns
-    -------
-    numpy.ndarray or None
-    """
-    if sample_weight is None:
-        return None
-    try:
-        given = np.asarray(sample_weight)
-        if given.dtype.kind == "c":
-            raise TypeError
-        weight = given.astype(np.float64)  # a copy
-    except (TypeError, ValueError):
-        raise ValueError(
-            "sample_weight must be an array of numbers, one for each row of X, got "
-            f"{type(sample_weight).__name__}: {sample_weight!r:.80}."
-        ) from None
-    if weight.ndim == 0:
-        weight = np.full(n, weight)
-    if weight.shape != (n,):
-        raise ValueError(
-            f"sample_weight must have shape ({n},), one weight for each row of X, got "
-            f"{weight.shape}. (Sample weights must be 1D array or scalar.)"
-        )
-    for wrong, what in (
-        (~np.isfinite(weight), "NaN or infinite"),
-        (weight < 0, "negative"),
-        (weight > _LARGEST, f"above {_LARGEST:g}"),
-    ):
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ValueError(
-                f"sample_weight[{row}] is {what} ({weight[row]}); weights must be from "
-                f"0, which leaves a row out, to {_LARGEST:g}."
-            )
-    if weight.max(initial=0) < 1 / _LARGEST:
-        raise ValueError(
-            "sample_weight is zero, or below 1e-9, for all rows; at least one must "
-            "weigh something."
-        )
-    return None if (weight == 1).all() else weight
 
 
 def class_weights(
@@ -107,16 +54,16 @@ def class_weights(
                 f"class_weight has the label {label!r}, which is not among the classes "
                 f"{classes.tolist()}."
             )
-        if not is_number(value) or value < 0:
+        if not is_number(value) or not 0 <= value <= LARGEST:
             raise ValueError(
-                f"class_weight[{label!r}] must be a finite number of at least 0, got "
-                f"{value!r}."
+                f"class_weight[{label!r}] must be a finite number from 0 to "
+                f"{LARGEST:g}, got {value!r}."
             )
         weights[columns[label]] = value
-    if not weights[targets].any():
+    if weights[targets].max(initial=0) < 1 / LARGEST:
         raise ValueError(
             f"class_weight={dict(class_weight)!r} leaves no row any weight: the "
-            "classes in y all weigh 0."
+            "classes in y all weigh 0, or below 1e-9."
         )
     return weights
 

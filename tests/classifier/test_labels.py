@@ -1,5 +1,6 @@
 """Labels, classes and class weights."""
 
+import enum
 from functools import partial
 
 import numpy as np
@@ -149,7 +150,13 @@ def test_class_weight_of_a_class_that_is_missing(make, pictures, labels):
 
 
 @pytest.mark.parametrize(
-    "class_weight, match", [("heavy", "class_weight"), ({5: 1.0}, "class_weight")]
+    "class_weight, match",
+    [
+        ("heavy", "class_weight"),
+        ({5: 1.0}, "class_weight"),
+        ({0: 1e300}, r"class_weight\[0\] must be a finite number from 0 to 1e\+09"),
+        ({0: 1e-300, 1: 1e-300}, "leaves no row any weight"),
+    ],
 )
 def test_bad_class_weight(make, pictures, labels, class_weight, match):
     with pytest.raises(ValueError, match=match):
@@ -221,3 +228,27 @@ def test_labels_that_are_missing_or_mixed(make, pictures, y, message, method):
 def test_numbers_of_several_kinds_are_one_kind(make, pictures):
     y = [np.int64(0), 1.0, 0, np.float32(1)] * 6
     assert make().fit(pictures, y).classes_.tolist() == [0.0, 1.0]
+
+
+class Answer(str, enum.Enum):
+    NO = "no"
+    YES = "yes"
+
+
+def test_enumerations_of_strings(make, pictures, labels):
+    """NumPy cut what they print, "Answer.NO", to the width of "yes": one class."""
+    y = [list(Answer)[label] for label in labels]
+    classifier = make().fit(pictures, y)
+    assert classifier.classes_.tolist() == ["no", "yes"]
+    right = classifier.predict(pictures) == np.array(["no", "yes"])[labels]
+    assert right.mean() > 0.9
+
+
+def test_a_measured_value_is_no_label(make, pictures, labels):
+    with pytest.raises(ValueError, match=r"y\[\d+\]=0.5 is no whole number.*pandas"):
+        make().fit(pictures, labels / 2)
+
+
+def test_one_label_for_each_row(make, pictures, labels):
+    with pytest.raises(ValueError, match="y has 23 labels for 24 rows of X"):
+        make().fit(pictures, labels[1:])

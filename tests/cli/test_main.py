@@ -207,6 +207,52 @@ def test_ctrl_c_while_importing_and_after(tmp_path, after):
     assert error.rstrip().splitlines()[-1].startswith("Stopped.")
 
 
+INTERRUPTS = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "modal_pretrain.compat":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("module", ["modal_pretrain", "modal_pretrain.benchmark"])
+def test_ctrl_c_while_the_package_itself_is_imported(tmp_path, module):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
+    places = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": places}
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "\nStopped.\n")
+    # Who imports the package keeps what Ctrl-C does.
+    code = "try: import modal_pretrain\nexcept KeyboardInterrupt: print('raised')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-m", "modal_pretrain"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("raised\n", "")
+
+
+def test_a_closed_standard_output():
+    code = "sys.stdout = None; sys.exit(main(['list']))"
+    code = f"import sys; from modal_pretrain.cli.main import main; {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_interrupt_that_became_another_error(monkeypatch, capsys, tmp_path):
     def broken(*args, **kwargs):
         try:

@@ -234,6 +234,11 @@ def test_unseen_attributes():
     seeds = np.flatnonzero(data.attribute == "red")[:3]
     np.testing.assert_array_equal(data.unseen(seeds), data.attribute == "blue")
     assert data.unseen([]).all()
+    for odd in (-1, len(data)):
+        with pytest.raises(ValueError, match=f"the selection names {odd}"):
+            data.unseen([odd])
+    with pytest.raises(ValueError, match="n must be a whole number"):
+        data.seed_set(4.5)
     assert not data.unseen(np.full(200, True)).any()
     # In a subset the known values are those of the rows, whatever the numbering.
     part = data.subset(data.attribute == "blue")

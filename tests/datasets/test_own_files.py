@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain.datasets import load_csv, load_folder
+from modal_pretrain.datasets import load_csv, load_folder, make_reviews, make_shapes
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -510,3 +510,54 @@ def test_folder_refuses(tmp_path):
         FileNotFoundError, match="has no class folders; with split='rand"
     ):
         load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("spelt", ["{folder}/a.png", "../pets/a.png", "link/a.png"])
+def test_csv_one_picture_by_another_path(table, spelt):
+    (table.parent / "link").symlink_to(".")
+    row = spelt.format(folder=table.parent) + ",cat,in,test,7,0\n"
+    table.write_text(CSV + row)
+    with pytest.raises(ValueError, match="repeat the 'file' of an earlier row"):
+        load_csv(table, **COLUMNS)
+
+
+@pytest.mark.parametrize("other", [" cat", "cat ", "café|cafe\u0301"])
+def test_csv_labels_that_look_alike(table, other):
+    first, _, second = other.partition("|")
+    text = CSV.replace("f.png,cat", f"f.png,{first}")
+    table.write_text(text.replace(",cat,", f",{second},") if second else text)
+    with pytest.raises(ValueError, match=r"'kind' of .* spells one label"):
+        load_csv(table, **COLUMNS)
+    assert len(load_csv(table, **COLUMNS, labels="text").classes) == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda path: load_folder(""), "root is empty"),
+        (lambda path: load_folder(path, attribute=5), "attribute must be 'folder'"),
+        (lambda path: load_folder(path, random_state="a"), "random_state must be"),
+        (lambda path: load_folder(path, random_state=-1), "random_state must be"),
+        (lambda path: make_shapes(difficulty="x"), "difficulty must be in"),
+        (lambda path: make_shapes(size="x"), "size must be in"),
+        (lambda path: make_shapes(random_state="x"), "random_state must be"),
+        (lambda path: make_reviews(specific="x"), "specific must be in"),
+        (lambda path: make_reviews(random_state=-1), "random_state must be"),
+    ],
+)
+def test_arguments_of_loaders_are_named(tmp_path, call, message):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(tmp_path)
+
+
+def test_csv_encodings_and_files_that_are_none(table):
+    with pytest.raises(ValueError, match="read_options: unknown encoding: nix"):
+        load_csv(table, **COLUMNS, read_options={"encoding": "nix"})
+    with pytest.raises(ValueError, match="is a directory, not a file"):
+        load_csv(table.parent, **COLUMNS)
+    os.mkfifo(table.parent / "fifo.csv")
+    with pytest.raises(ValueError, match=r"is a FIFO \(named pipe\), not a file"):
+        load_csv(table.parent / "fifo.csv", **COLUMNS)

@@ -172,6 +172,8 @@ def test_bad_tags(make, pictures, labels, method):
     tagged = make().tag(pictures[:3], [["a", 1]] * 3)
     with pytest.raises(ValueError, match="tags of 1 and of 2 attributes"):
         tagged.tag(pictures[3:6], ["a"] * 3)
+    with pytest.raises(ValueError, match="ignore mixes kinds of tags in column 1"):
+        tagged.tag(pictures[3:6], [["a", "1"]] * 3)  # not the 1 of the others
     with pytest.raises(ValueError, match="tags of 1 and of 2 attributes"):
         getattr(tagged, method)(pictures, labels, ignore=["a"] * 24)
 

@@ -1,5 +1,7 @@
 """Tags: what they may be, which mislead, what balancing makes of them."""
 
+from collections import deque
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +37,10 @@ NAN = float("nan")
             [[0, 0], [1, -1], [-1, 1], [0, 0]],
         ),
         (np.empty((4, 0)), np.empty((4, 0))),
+        (deque(["b", None, "a", "b"]), [[1], [-1], [0], [1]]),
+        # Integers that floats, and so NaN's neighbours in a table, would round.
+        ([2**53, None, 2**53 + 1, 2**53], [[0], [-1], [1], [0]]),
+        ([10**18, None, 10**18 + 1, 10**18], [[0], [-1], [1], [0]]),
     ],
     ids=str,
 )
@@ -47,6 +53,9 @@ def test_kinds_of_tags(ignore, expected):
     [
         (["a"] * 3, r"ignore has 3 rows of tags for 4 rows of X.*classifier\.tag\(X"),
         ([], "ignore has 0 rows"),
+        (b"abcd", "ignore must be a list or an array"),
+        ([["a"], ["a", "b"], ["a"], ["a"]], "ignore has rows of 1 and of 2 tags"),
+        (np.zeros((4, 1, 1)), r"ignore must have shape \(n,\) or \(n, k\)"),
         (
             ["a", 1, None, None],
             "kinds of tags in column 0: 'a' is a string, 1 is",

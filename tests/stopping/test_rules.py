@@ -10,6 +10,7 @@ from modal_pretrain.stopping import (
     good_enough,
     stable_error,
     stable_predictions,
+    wilson,
 )
 
 
@@ -105,3 +106,30 @@ def test_bad_rules():
         good_enough(Estimate(0.9, 0.8, 1.0, 9, ""), 90)
     with pytest.raises(ValueError, match="window must be"):
         stable_error([], window=0)
+
+
+SEEN = Estimate(0.9, 0.8, 0.95, 40, "Wilson")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        # Rounds without predictions agree in nothing.
+        (lambda: stable_predictions([[np.nan] * 9] * 4), "history.0. has nan in row 0"),
+        (lambda: stable_predictions([["a", None]] * 4), "history.0. has None in row 1"),
+        (lambda: stable_predictions(None), "history must be a list"),
+        (lambda: good_enough(0.95, 0.9), "result must be what Audit.estimate returns"),
+        (lambda: forecast_labels([1, 2, 3], [0.5] * 3, 0.9), r"estimates\[0\] must be"),
+        (lambda: forecast_labels([np.nan, 2, 3], [SEEN] * 3, 0.9), "labels must grow"),
+        (lambda: forecast_labels([1, np.nan, 3], [SEEN] * 3, 0.9), "labels must grow"),
+        (lambda: forecast_labels([1, 2, np.inf], [SEEN] * 3, 0.9), "labels must grow"),
+        (lambda: wilson(0, 0), "n must be a finite number above 0"),
+        (lambda: wilson(11, 10), "hits must be a finite number"),
+        (lambda: wilson(-1, 10), "hits must be a finite number"),
+        (lambda: wilson(np.nan, 10), "hits must be a finite number"),
+        (lambda: wilson(1, 10, confidence=95), "confidence must be a finite number"),
+    ],
+)
+def test_what_cannot_be_told_from_is_refused(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
-from modal_pretrain.stopping import out_of_fold, suspicious_labels
+from modal_pretrain.stopping import out_of_fold, suspicious_labels, worth_of_labels
 
 
 @pytest.fixture
@@ -68,3 +69,15 @@ def test_bad_input(labelled):
         out_of_fold(LogisticRegression(), X, y[1:])
     with pytest.raises(ValueError, match="label 'up', which the model does not know"):
         suspicious_labels(np.full((2, 2), 0.5), ["down", "up"], classes=["down", "x"])
+
+
+def test_labels_that_are_missing():
+    X = np.arange(8.0)[:, None]
+    for function in (
+        lambda y: out_of_fold(GaussianNB(), X, y),
+        lambda y: worth_of_labels(GaussianNB(), X, y, [0, 1]),
+    ):
+        with pytest.raises(ValueError, match="y has None in row 0"):
+            function([None, *"abababa"])
+        with pytest.raises(ValueError, match="y has nan in row 2"):
+            function([0, 1, np.nan, 0, 1, 0, 1, 0])

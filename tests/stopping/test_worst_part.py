@@ -69,3 +69,19 @@ def test_bad_input(blind_spot):
         worst_part(audit, y[audit.rows], share=1)
     with pytest.raises(ValueError, match=r"embeddings must be of shape \(1000, d\)"):
         worst_part(audit, y[audit.rows], E[:5])
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (lambda E: E[:5], r"embeddings must be of shape \(1000, d\)"),
+        (lambda E: E[:, 0], r"embeddings must be of shape \(1000, d\)"),
+        (lambda E: np.where(E[7, 3] == E, np.nan, E), "must be finite; row 7 is not"),
+        (lambda E: E.astype(str), "embeddings must be numbers"),
+    ],
+)
+def test_embeddings_are_checked_where_they_are_not_needed(blind_spot, odd, message):
+    proba, _, E, _ = blind_spot
+    audit = draw_audit(proba, 30, random_state=0)
+    with pytest.raises(ValueError, match=message):
+        worst_part(audit, np.zeros(30, int), odd(E))

@@ -86,8 +86,10 @@ def n_rows(X: Any, name: str) -> int:
     return len(X)
 
 
-def check_groups(values: ArrayLike, name: str, n: int | None = None) -> NDArray[Any]:
-    """Check one group a row: all numbers or all text, and none missing.
+def check_groups(
+    values: ArrayLike, name: str, n: int | None = None, *, noun: str = "group"
+) -> NDArray[Any]:
+    """Check one group or label a row: all numbers or all text, and none missing.
 
     Parameters
     ----------
@@ -96,6 +98,8 @@ def check_groups(values: ArrayLike, name: str, n: int | None = None) -> NDArray[
         What to call it in errors.
     n : int, optional
         Rows that there must be.
+    noun : str, default="group"
+        What one value is, for errors.
 
     Raises
     ------
@@ -109,8 +113,8 @@ def check_groups(values: ArrayLike, name: str, n: int | None = None) -> NDArray[
     if column.ndim != 1 or (n is not None and len(column) != n):
         rows = "row" if n is None else f"of the {n} rows of X"
         raise ValueError(
-            f"{name} has shape {column.shape}; expected one group for each {rows}. "
-            "Remove queried rows from it as you do from the pool."
+            f"{name} has shape {column.shape}; expected one {noun} for each {rows}."
+            + (" Remove queried rows from it as you do from the pool." if n else "")
         )
     for row, value in enumerate(column.tolist()):
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -119,13 +123,13 @@ def check_groups(values: ArrayLike, name: str, n: int | None = None) -> NDArray[
             missing = value != value
         if missing:
             raise ValueError(
-                f"{name} has {value} in row {row}; every row needs a group. Give rows "
-                'without one a name of their own, such as "unknown".'
+                f"{name} has {value} in row {row}; every row needs a {noun}. Give rows "
+                'without one a name of their own, such as "unknown", or leave them out.'
             )
     text = {isinstance(value, str) for value in column.tolist()}
     if len(text) > 1:
         raise TypeError(
-            f"{name} mixes numbers and text, which would be other groups than meant. "
+            f"{name} mixes numbers and text, which would be other {noun}s than meant. "
             "Use one kind."
         )
     plain = np.array(column.tolist())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from modal_pretrain.query._engine.arguments import n_rows
+from modal_pretrain.query._engine.arguments import check_groups, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     is_committee,
@@ -72,7 +72,7 @@ def _embed_one(
 ) -> NDArray[np.floating]:
     if hasattr(estimator, "embed"):
         return check_embeddings(estimator.embed(X), n, f"classifier.embed({name})")
-    plain = _as_numeric_table(X)
+    plain = _as_numeric_table(X, name)
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         if transformed or plain is None:
             return _through_pipeline(estimator, X, n, name)
@@ -103,7 +103,7 @@ def _through_pipeline(
     except Exception as error:
         if not is_unfitted(error):
             raise
-        plain = _as_numeric_table(X)
+        plain = _as_numeric_table(X, name)
         if plain is not None:
             return check_embeddings(plain, n, name)
         raise NotFittedError(
@@ -115,8 +115,13 @@ def _through_pipeline(
     return check_embeddings(features, n, f"the pipeline's transform of {name}")
 
 
-def _as_numeric_table(X: Any) -> NDArray[Any] | None:
+def _as_numeric_table(X: Any, name: str) -> NDArray[Any] | None:
     """Give X as an array if it is a 2-D table of numbers, else None."""
+    if np.ma.is_masked(X):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be ignored. Fill what is "
+            "masked, as with .filled(0), or leave these rows out."
+        )
     if hasattr(X, "toarray") or isinstance(X, Mapping):
         return None
     if isinstance(X, (list, tuple)):
@@ -204,7 +209,7 @@ def predictor_on_embeddings(classifier: Any, X: Any) -> Any:
         return None
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         flag = getattr(classifier, "on_transformed", True)
-        if flag or _as_numeric_table(X) is None:
+        if flag or _as_numeric_table(X, "X") is None:
             head = estimator.steps[-1][1]
             return None if hasattr(head, "embed") else head.predict_proba
     if getattr(classifier, "on_transformed", False) and _holds_pipelines(estimator):
@@ -234,11 +239,13 @@ def labelled_set(
     Raises
     ------
     ValueError
-        If `X_labelled` and `y_labelled` differ in length.
+        If `X_labelled` and `y_labelled` differ in length, or a label is missing.
     TypeError, ValueError
         As in `embeddings`.
     """
     parts: list[tuple[Any, Any]] = []
+    if y_labelled is not None:
+        y_labelled = check_groups(y_labelled, "y_labelled", noun="label")
     if X_labelled is not None:
         parts = [(X_labelled, y_labelled)]
     elif is_committee(classifier):

@@ -177,6 +177,14 @@ def test_labelled_set():
     assert labelled_set(None, X[:0]) == (None, None)
     with pytest.raises(ValueError, match="y_labelled has 2"):
         labelled_set(None, X, y[:2])
+    for odd, message in [
+        ([None, *y[1:]], "y_labelled has None in row 0; every row needs a label"),
+        ([np.nan, *y[1:].astype(float)], "y_labelled has nan in row 0"),
+        (y[:, None], "expected one label for each row"),
+        (["a", *y[1:]], "mixes numbers and text, which would be other labels"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=message):
+            labelled_set(None, X, odd)
     with pytest.raises(ValueError, match="same encoder"):
         query.core_set_sampling(None, pool(), 1, X_labelled=X[:, :4])
 
@@ -360,3 +368,11 @@ def test_dropout_of_a_network():
     ).initialize()
     with pytest.raises(TypeError, match="no dropout layer"):
         query.bald_sampling(still, X, 3)
+
+
+def test_a_mask_is_not_passed_over():
+    masked = np.ma.array(pool(), mask=pool() > 1)
+    assert masked.mask.any()
+    with pytest.raises(TypeError, match="X is a masked array"):
+        query.core_set_sampling(None, masked, 1)
+    query.core_set_sampling(None, np.ma.array(pool()), 1)

@@ -1,0 +1,1 @@
+"""What arrays that come in must be: labels, numbers, weights of rows."""

@@ -1,0 +1,98 @@
+"""Arrays of finite numbers: what came is named where it is something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MappingView, Set
+from typing import Any
+
+import numpy as np
+
+from modal_pretrain._checks import ParameterError
+
+
+def of_tensor(values: Any) -> Any:
+    """Return a PyTorch tensor as a NumPy array, and anything else as it is.
+
+    It may need a gradient, be on a device, or of a type that NumPy lacks.
+    """
+    if not (hasattr(values, "detach") and hasattr(values, "cpu")):
+        return values
+    tensor = values.detach().cpu()
+    try:
+        return np.asarray(tensor)
+    except TypeError:  # bfloat16
+        return np.asarray(tensor.float())
+
+
+def as_numbers(values: Any, name: str) -> np.ndarray:
+    """Return finite numbers as float64, or as float32 where they are half or single.
+
+    Parameters
+    ----------
+    values : array-like of any shape
+        Truth values are 0 and 1.
+    name : str
+        Of the argument, for errors.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the machine's byte order; may be `values` itself.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it holds strings, dates, complex numbers or objects, rows of different
+        lengths, masked values, NaN or infinity. The message says where.
+    """
+    if isinstance(values, str | bytes | Set | Mapping | Iterator | MappingView):
+        raise ParameterError(
+            f"{name} must be an array of numbers, got {type(values).__name__}: "
+            f"{values!r:.80}."
+        )
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise ValueError(
+            f"{name} has masked values. Fill them ({name}.filled(...)), or leave their "
+            "rows out."
+        )
+    try:
+        array = np.asarray(of_tensor(values))
+    except ValueError:
+        raise ValueError(f"{name} holds rows of different lengths.") from None
+    if array.dtype.kind == "O":
+        array = _of_objects(array, name)
+    if array.dtype.kind not in "biuf":
+        example = f": {array.ravel()[0]!r:.40}" if array.size else ""
+        raise ParameterError(
+            f"{name} must be an array of numbers, got one of {array.dtype}{example}."
+        )
+    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    with np.errstate(over="ignore"):  # of long doubles
+        array = array.astype(np.float32 if narrow else np.float64, copy=False)
+    fits = np.isfinite(array)
+    if not fits.all():
+        place = np.argwhere(~fits)[0]
+        where = f"[{', '.join(map(str, place))}]" if array.ndim else ""
+        raise ValueError(
+            f"{name}{where} is NaN or infinite, not finite ({array[tuple(place)]}). "
+            "Leave such rows out, or replace the value."
+        )
+    return array
+
+
+def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
+    """Return an object array of numbers, as pandas makes them, as floats."""
+    for place, value in enumerate(array.ravel()):
+        strange = isinstance(value, str | bytes | complex) or np.ndim(value)
+        try:
+            if strange:
+                raise TypeError
+            float(value if value is not None else np.nan)
+        except (TypeError, ValueError, OverflowError):
+            at = ", ".join(map(str, np.unravel_index(place, array.shape)))
+            where = f"{name}[{at}]={value!r:.80}" if at else f"{value!r:.80}"
+            raise ParameterError(
+                f"{name} must be an array of numbers, but {where} of type "
+                f"{type(value).__name__} is none that a float can hold."
+            ) from None
+    return array.astype(np.float64)

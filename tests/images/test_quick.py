@@ -24,9 +24,15 @@ PHOTOGRAPHS = [Image.fromarray(picture) for picture in load_sample_images().imag
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("mode", ["cover", "squash", "fit"])
-@pytest.mark.parametrize("size, picture_size", [
-    ((48, 48), (500, 333)), ((48, 60), (97, 31)), ((64, 64), (33, 40)), ((40, 36), (90, 70))
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, picture_size",
+    [
+        ((48, 48), (500, 333)),
+        ((48, 60), (97, 31)),
+        ((64, 64), (33, 40)),
+        ((40, 36), (90, 70)),
+    ],
+)
 def test_the_same_but_for_the_rounding(interpolation, mode, size, picture_size):
     plain = dataclasses.replace(
         PLAIN,

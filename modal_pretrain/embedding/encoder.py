@@ -16,7 +16,7 @@ from torch import nn
 
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
-from modal_pretrain.backbones.output import check_embedding, check_rows
+from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.cache.resolve import Cache, resolve_cache
@@ -272,17 +272,17 @@ class Encoder:
             return self._gather(self._blocks(source), len(source))
 
     def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:
-        embeddings: np.ndarray | None = None
+        embeddings = np.empty((n, 0), np.float32)
         start = 0
         for block in blocks:
-            if embeddings is None:
+            if not start:
                 embeddings = np.empty((n, block.shape[1]), np.float32)
+            check_width(block.shape[1], embeddings.shape[1], self.backbone)
             embeddings[start : start + len(block)] = block[: n - start]
             start += len(block)
             if self._bar is not None:
                 self._bar.advance(len(block))
         check_rows(start, n, self.backbone)
-        assert embeddings is not None  # sources are never empty
         return embeddings
 
     def _blocks(self, source: Source) -> Iterator[np.ndarray]:

@@ -11,6 +11,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from modal_pretrain._checks import ParameterError
+from modal_pretrain._disk import check_replaceable
+from modal_pretrain._identity import read_whole
+
 try:
     import fcntl
 except ImportError:  # Windows: nothing keeps a second process out
@@ -51,8 +55,16 @@ def write_rows(
     ------
     RuntimeError
         If another process is writing the same file.
+    OSError
+        If the file can't be written, or there is something else than a file.
     """
+    if not isinstance(path, str | os.PathLike) or not Path(path).name:
+        raise ParameterError(
+            f"path must be that of a .npy file to write, got {path!r} of type "
+            f"{type(path).__name__}."
+        )
     path = Path(path)
+    check_replaceable(path)
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
     with _exclusive(part) as file:
         done, d = _progress(note, identity, n, file)
@@ -102,7 +114,7 @@ def _progress(
 ) -> tuple[int, int | None]:
     """Read how many rows an earlier pass has left, and of what length."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(note.read_text())
+        known = json.loads(read_whole(note))
         rows, d = int(known["rows"]), int(known["d"])
         size = os.fstat(file.fileno()).st_size
         same = identity is not None and known["identity"] == identity

@@ -30,6 +30,7 @@ from modal_pretrain.training.depthwise import QuickDepthwise
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
 from modal_pretrain.training.labels import (
     all_classes,
+    check_head,
     check_labels,
     columns_of,
     sorted_classes,
@@ -390,7 +391,9 @@ class BaseClassifier(AugmentedNet):
         """
         if kwargs.get("checkpoint") is not None and not self.initialized_:
             self.initialize()
-        if self.initialized_ and self.module_.frozen:
-            # Other estimators share it.
-            self.module_.backbone = deepcopy(self.module_.backbone)
-        super().load_params(f_params, f_optimizer, **kwargs)
+        with all_or_nothing(self, trains_on=self.initialized_):
+            if self.initialized_ and self.module_.frozen:
+                # Other estimators share it.
+                self.module_.backbone = deepcopy(self.module_.backbone)
+            super().load_params(f_params, f_optimizer, **kwargs)
+            check_head(self)

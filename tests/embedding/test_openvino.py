@@ -239,6 +239,12 @@ def test_a_full_disk_is_one_warning(pictures, tmp_path, monkeypatch):
     assert encoder.transform(pictures).shape == (24, 256)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a FIFO")
+def test_a_kept_network_that_would_wait_for_ever(tmp_path):
+    os.mkfifo(tmp_path / "network.bin")
+    assert kept_model.read_model(tmp_path / "network.bin") is None
+
+
 def test_a_worker_finds_the_kept_network(pictures, tmp_path):
     one = make(cache=tmp_path).fit(pictures)._encoder()
     other = pickle.loads(pickle.dumps(one))

@@ -88,11 +88,17 @@ def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
     # Whoever holds it may hand it to another thread.
     lock = FileLock(path, timeout=timeout, thread_local=False)
     try:
-        with lock:
-            yield lock
+        lock.acquire()
     except Timeout:
         if not os.path.lexists(path):  # nobody holds what is not there
             raise FileNotFoundError(
                 errno.ENOENT, "no lock can be made", os.fspath(path)
             ) from None
         raise TimeoutError(f"Another process holds {path}.") from None
+    except NotImplementedError:  # a file system without locks: nobody is kept out
+        yield lock
+        return
+    try:
+        yield lock
+    finally:
+        lock.release()

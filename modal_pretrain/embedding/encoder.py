@@ -226,7 +226,8 @@ class Encoder:
         """Return where rows are looked up, if they are."""
         if self.cache is None or not source.cacheable:
             return None
-        return self.cache if self.is_portable() else self.cache.in_process()
+        here = self.cache.in_process()
+        return self.cache if self.cache is here or self.is_portable() else here
 
     def _encode(self, source: Source, first: int, cache: RowCache | None) -> np.ndarray:
         if cache is None:
@@ -378,10 +379,8 @@ class Encoder:
             return check_embedding(network(batch), self.backbone, len(batch))
 
     def _compiled(self) -> nn.Module:
-        def make() -> Any:
-            return torch.compile(self.backbone)
-
-        return share(("compiled", id(self.backbone)), make)
+        network, key = self.backbone, ("compiled", id(self.backbone))
+        return share(key, lambda: cast(nn.Module, torch.compile(network)))
 
     def __getstate__(self) -> dict[str, Any]:
         # For workers. A shared backbone is loaded once in each of them.

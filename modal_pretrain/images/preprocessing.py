@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+import joblib
 import numpy as np
 import torch
 from PIL import Image
@@ -287,7 +287,7 @@ def load_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     if n_threads is None:
-        n_threads = min(_MAX_THREADS, _available_cpus())
+        n_threads = min(_MAX_THREADS, joblib.cpu_count())
     elif n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
     if indices is not None:
@@ -372,9 +372,3 @@ def _middle(picture: Image.Image) -> Image.Image:
     width, height = (min(side, 16 * min(picture.size)) for side in picture.size)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     return picture.crop((left, top, left + width, top + height))
-
-
-def _available_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):  # respects containers and taskset
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

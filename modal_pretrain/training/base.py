@@ -273,9 +273,9 @@ class BaseClassifier(AugmentedNet):
         device = self._device()
         x = {name: part for name, part in x.items() if name != "sample_weight"}
         x = to_tensor(x, device=device)
-        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
-        reduced = "embedding" not in x and dtype != torch.float32
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+        training = self.module_.training and torch.is_grad_enabled()
+        dtype = torch.float32 if "embedding" in x else self._dtype(training)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             return self.module_(**x, **fit_params).float()
 
     def _dtype(self, training: bool) -> torch.dtype:

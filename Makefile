@@ -28,8 +28,9 @@ demo-small: install
 	$(BIN)/modal-pretrain bench --config configs/shapes.toml --out demo/small \
 		--seeds 1 --rounds 4 --quiet
 
+# The examples are run by `make docs`.
 test: install
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not pages" $(ARGS)
 
 # For tests/labelling/test_browser.py, which is skipped where no browser can be had.
 browser:
@@ -82,7 +83,8 @@ $(VENV)/docs: pyproject.toml | install
 
 SPHINX := OMP_NUM_THREADS=1 MPLBACKEND=Agg HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx
 
-# Runs every example. DOCS_ONLINE=1 links to the pages of NumPy and others.
+# Runs every example, and fails where one fails, warns or leaves files behind.
+# DOCS_ONLINE=1 links to the pages of NumPy and others.
 docs: $(VENV)/docs
 	$(SPHINX) -W --keep-going -q -b html docs docs/_build/html
 

@@ -1,9 +1,13 @@
 """Sphinx: `make docs` builds the pages and runs every example."""
 
+import gc
 import logging
 import os
 import re
 import runpy
+import shutil
+import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -75,14 +79,29 @@ def setup(app):
 # It would tell of every packaged file that it loads.
 logging.getLogger("timm").setLevel(logging.WARNING)
 
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 FILTERS = list(warnings.filters)
+FILES: set[Path] = set()
+SWALLOWED: list[str] = []
 
 
-def warnings_are_errors(gallery_conf, path, when):
-    """Run an example as its test does; Sphinx itself as ever."""
+def strictly(gallery_conf, path, when):
+    """Fail where an example warns, swallows an error or leaves files behind."""
     if when == "after":
         warnings.filters[:] = FILTERS
+        gc.collect()
+        sys.unraisablehook = sys.__unraisablehook__
+        found = [*SWALLOWED, *({*EXAMPLES.rglob("*")} - FILES)]
+        temporary = Path(tempfile.gettempdir())
+        found += [p for p in temporary.rglob("*") if p.suffix in (".png", ".csv")]
+        tempfile.tempdir = None
+        shutil.rmtree(temporary)
+        if found:
+            raise RuntimeError(f"{path} leaves behind {', '.join(map(str, found))}")
         return
+    FILES.update(EXAMPLES.rglob("*"))
+    tempfile.tempdir = tempfile.mkdtemp()
+    sys.unraisablehook = lambda error: SWALLOWED.append(repr(error.exc_value))
     warnings.simplefilter("error")
     # PyTorch and what it imports announce removals of their own.
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -96,7 +115,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": "plot_",
     "within_subsection_order": "FileNameSortKey",
-    "reset_modules": ("matplotlib", warnings_are_errors),
+    "reset_modules": ("matplotlib", strictly),
     "reset_modules_order": "both",
     "abort_on_example_error": True,
     "download_all_examples": False,

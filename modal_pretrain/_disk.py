@@ -33,9 +33,7 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
         stays; `filename` says which.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        problem = "it is no regular file, and none is put in its place"
-        raise OSError(errno.EINVAL, problem, os.fspath(path))
+    check_replaceable(path)
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -48,6 +46,13 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise OSError if there is something else than a file, such as a device."""
+    if path.exists() and not path.is_file():
+        problem = "it is no regular file, and none is put in its place"
+        raise OSError(errno.EINVAL, problem, os.fspath(path))
 
 
 def replace(source: Path, target: Path, attempts: int = 10) -> None:
@@ -83,11 +88,17 @@ def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
     # Whoever holds it may hand it to another thread.
     lock = FileLock(path, timeout=timeout, thread_local=False)
     try:
-        with lock:
-            yield lock
+        lock.acquire()
     except Timeout:
         if not os.path.lexists(path):  # nobody holds what is not there
             raise FileNotFoundError(
                 errno.ENOENT, "no lock can be made", os.fspath(path)
             ) from None
         raise TimeoutError(f"Another process holds {path}.") from None
+    except NotImplementedError:  # a file system without locks: nobody is kept out
+        yield lock
+        return
+    try:
+        yield lock
+    finally:
+        lock.release()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -13,6 +11,7 @@ import pytest
 
 from modal_pretrain._fork import Lock
 from modal_pretrain.cache.memory import EmbeddingCache
+from tests import processes
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 SECONDS = 20
@@ -160,11 +159,4 @@ sys.exit(0 if all(ends) else str(ends))
 
 
 def test_forks_while_threads_predict():
-    done = subprocess.run(
-        [sys.executable, "-c", PREDICTING],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
-    )
-    assert done.returncode == 0, done.stderr
+    processes.run(PREDICTING)

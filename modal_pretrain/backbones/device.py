@@ -35,11 +35,8 @@ def _named_device(device: str | torch.device) -> torch.device:
             "device must be 'auto' or one of PyTorch's devices, such as 'cpu', "
             f"'cuda', 'cuda:1' or 'mps', got {device!r}."
         ) from None
-    missing = {
-        "cuda": not torch.cuda.is_available(),
-        "mps": not torch.backends.mps.is_available(),
-    }
-    if missing.get(named.type, False):
+    known = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    if named.type in known and not known[named.type].is_available():
         raise ValueError(
             f"device={device!r}, but PyTorch finds no such device here. device='auto' "
             "takes what there is."

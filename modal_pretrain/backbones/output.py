@@ -29,22 +29,31 @@ def check_embedding(
     Raises
     ------
     ValueError
-        If shape or number of rows are others.
+        If shape, kind or number of rows are others.
     """
-    if isinstance(output, torch.Tensor) and output.ndim == 2:
+    tensor = isinstance(output, torch.Tensor)
+    real = tensor and not output.is_complex()
+    if real and output.ndim == 2 and output.shape[1]:
         if rows is not None:
             check_rows(len(output), rows, backbone)
         return output
-    came = (
-        f"shape {tuple(output.shape)}"
-        if isinstance(output, torch.Tensor)
-        else f"type {type(output).__name__}"
-    )
+    came = f"type {type(output).__name__}"
+    if tensor:
+        came = f"shape {tuple(output.shape)}" if real else f"numbers of {output.dtype}"
     raise ValueError(
         f"The backbone {type(backbone).__name__} must return embeddings of shape "
         f"(n, d), got {came}. Pool it to one vector a row; timm's networks do with "
         "global_pool='avg'."
     )
+
+
+def check_width(got: int, width: int, backbone: nn.Module) -> None:
+    """Raise ValueError unless embeddings are as long as those of other rows."""
+    if got != width:
+        raise ValueError(
+            f"The backbone {type(backbone).__name__} returned embeddings of {got} "
+            f"numbers for one batch and of {width} for another; expected is one length."
+        )
 
 
 def check_rows(got: int, rows: int, backbone: nn.Module) -> None:

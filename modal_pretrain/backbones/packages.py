@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from modal_pretrain._identity import read_whole
 from modal_pretrain.backbones.onnx_file import read_onnx
 from modal_pretrain.backbones.renames import State, dinov2_to_timm, in_order
 
@@ -89,7 +90,7 @@ class PackagedWeights:
         path = self.path()
         repair = self.install.replace("install", "install --force-reinstall", 1)
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(read_whole(path)).hexdigest()
         except OSError as error:
             raise BackboneWeightsError(
                 f"{path.name} of the package {self.distribution!r} cannot be read: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +132,44 @@ def verify(loads, where: str, head: Container[str] = ()) -> None:
         )
 
 
+def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Raise BackboneWeightsError if what was loaded are no weights to compute with.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        After it loaded.
+    state : mapping of str to torch.Tensor
+        What it loaded. PyTorch casts integers, such as quantised weights, and complex
+        numbers without a word.
+    """
+    for key, here in module.state_dict().items():
+        tensor = state.get(key)
+        if tensor is None or not here.is_floating_point():
+            continue
+        if not tensor.is_floating_point():
+            raise BackboneWeightsError(
+                f"{key} holds numbers of {tensor.dtype}, expected are floats. Are the "
+                "weights quantised? Save those of before."
+            )
+        if not here.isfinite().all():
+            raise BackboneWeightsError(
+                f"{key} holds NaN or infinity. Was the checkpoint saved after training "
+                "diverged? Take an earlier one."
+            )
+
+
 @contextlib.contextmanager
 def recorded_loads() -> Iterator[list]:
-    """Record what load_state_dict reports: timm logs missing keys at most."""
+    """Record and check what load_state_dict does: timm logs missing keys at most."""
     results: list = []
     original = nn.Module.load_state_dict
     here = threading.get_ident()
 
-    def recording(self, *args, **kwargs):
-        result = original(self, *args, **kwargs)
+    def recording(self, state_dict, *args, **kwargs):
+        result = original(self, state_dict, *args, **kwargs)
         if threading.get_ident() == here:
+            check_values(self, state_dict)
             results.append(result)
         return result
 

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
 
+import joblib
 import torch
 
 PACKAGES = (
@@ -35,7 +36,7 @@ def describe_environment() -> dict[str, Any]:
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
-            "cores": _cores(),
+            "cores": joblib.cpu_count(),
             "torch_threads": torch.get_num_threads(),
             "gpus": [
                 torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
@@ -56,12 +57,6 @@ def command_line() -> str:
 def _versions() -> dict[str, str]:
     installed = {name: list(metadata.distributions(name=name)) for name in PACKAGES}
     return {name: found[0].version for name, found in installed.items() if found}
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
     add("--rounds", type=int, metavar="N", help="acquisitions (20)")
     add("--budget", type=int, metavar="N", help="labels to acquire, instead of rounds")
     add("--pool-sample", type=int, metavar="N", help="pool examples seen per round")
-    add("--image-size", type=int, metavar="PX", help="pixels (shapes 64, others 96)")
+    add("--image-size", type=int, metavar="PX", help="pixels (own; shapes 64)")
     add("--backbone", nargs="+", metavar="NAME", help="timm models")
     add("--tune", nargs="+", metavar="HOW", help="head (default), all, or a number")
     add(

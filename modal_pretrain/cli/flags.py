@@ -50,8 +50,8 @@ def _set_estimator(settings: dict[str, Any], given: dict[str, Any]) -> None:
         modalities = {registry.modality_of(table["name"], table) for table in tables}
         if len(modalities) == 1:
             estimator.update(lookup(modalities.pop()).command_line)
-        if "image_size" in estimator and {t["name"] for t in tables} == {"shapes"}:
-            estimator["image_size"] = 64
+        if {table["name"] for table in tables} == {"shapes"}:
+            estimator["image_size"] = 64  # with more, no shape is ambiguous
 
 
 def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:

@@ -15,7 +15,15 @@ __all__ = ["Repair", "apply", "repairs", "require_modal"]
 
 # In this order: modAL's broken modules must be importable before anything inside
 # them can be replaced, and the data helpers are what the rest is built on.
-_GROUPS = ("_imports", "_rows", "_inputs", "_learners", "_committees", "_strategies")
+_GROUPS = (
+    "_imports",
+    "_rows",
+    "_inputs",
+    "_learners",
+    "_teaching",
+    "_committees",
+    "_strategies",
+)
 
 
 def _load() -> None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
-from modal_pretrain.backbones.output import check_embedding, check_rows
+from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.cache.resolve import Cache, resolve_cache
@@ -32,6 +32,7 @@ from modal_pretrain.embedding.engine import (
     check_engine,
     choose_engine,
     network_key,
+    preparation,
 )
 from modal_pretrain.embedding.npy_file import write_rows
 from modal_pretrain.embedding.progress import Progress
@@ -162,7 +163,7 @@ class Encoder:
             [
                 type(self.backbone).__qualname__,
                 self._weights or fingerprint(self.backbone),
-                self.preprocessing.fingerprint(),
+                preparation(self, engine).fingerprint(),
                 str(self.dtype),
                 self.device.type,
                 _VERSIONS,
@@ -226,7 +227,8 @@ class Encoder:
         """Return where rows are looked up, if they are."""
         if self.cache is None or not source.cacheable:
             return None
-        return self.cache if self.is_portable() else self.cache.in_process()
+        here = self.cache.in_process()
+        return self.cache if self.cache is here or self.is_portable() else here
 
     def _encode(self, source: Source, first: int, cache: RowCache | None) -> np.ndarray:
         if cache is None:
@@ -271,24 +273,24 @@ class Encoder:
             return self._gather(self._blocks(source), len(source))
 
     def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:
-        embeddings: np.ndarray | None = None
+        embeddings = np.empty((n, 0), np.float32)
         start = 0
         for block in blocks:
-            if embeddings is None:
+            if not start:
                 embeddings = np.empty((n, block.shape[1]), np.float32)
+            check_width(block.shape[1], embeddings.shape[1], self.backbone)
             embeddings[start : start + len(block)] = block[: n - start]
             start += len(block)
             if self._bar is not None:
                 self._bar.advance(len(block))
         check_rows(start, n, self.backbone)
-        assert embeddings is not None  # sources are never empty
         return embeddings
 
     def _blocks(self, source: Source) -> Iterator[np.ndarray]:
         # Not earlier: modAL's dropout strategies set modes before they call `infer`.
         self.backbone.eval()
         batches = source.batches(
-            self.preprocessing,
+            preparation(self, self._chosen or "torch"),
             self._rows_a_batch(source),
             self.n_threads,
             pin_memory=self.device.type == "cuda",
@@ -314,9 +316,8 @@ class Encoder:
     def network(self) -> openvino.Network:
         """Return the backbone as OpenVINO computes it, see `openvino.network`."""
         self.backbone.eval()
-        key, folder = self.network_key(), self._networks_folder()
         args = self.backbone, cast(Traceable, self.preprocessing), self.dtype
-        return openvino.network(key, *args, folder)
+        return openvino.network(self.network_key(), *args, self._networks_folder())
 
     def network_key(self) -> str:
         """Name the backbone as OpenVINO computes it, in any precision."""
@@ -378,10 +379,8 @@ class Encoder:
             return check_embedding(network(batch), self.backbone, len(batch))
 
     def _compiled(self) -> nn.Module:
-        def make() -> Any:
-            return torch.compile(self.backbone)
-
-        return share(("compiled", id(self.backbone)), make)
+        network, key = self.backbone, ("compiled", id(self.backbone))
+        return share(key, lambda: cast(nn.Module, torch.compile(network)))
 
     def __getstate__(self) -> dict[str, Any]:
         # For workers. A shared backbone is loaded once in each of them.

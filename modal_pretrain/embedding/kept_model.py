@@ -8,6 +8,7 @@ from pathlib import Path
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import read_whole
 from modal_pretrain.cache.sqlite import CacheWarning
 
 # The number goes up when the layout of the file changes.
@@ -39,7 +40,7 @@ def read_model(file: Path) -> Parts | None:
         If the file is damaged.
     """
     try:
-        data = file.read_bytes()
+        data = read_whole(file)
     except OSError:
         return None
     head = len(_MAGIC)

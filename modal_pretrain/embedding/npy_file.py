@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-try:
-    import fcntl
-except ImportError:  # Windows: nothing keeps a second process out
-    fcntl = None  # type: ignore[assignment]
+from modal_pretrain._checks import ParameterError
+from modal_pretrain._disk import check_replaceable, locked, replace, write_whole
+from modal_pretrain._identity import read_whole
 
 
 def write_rows(
@@ -29,7 +28,8 @@ def write_rows(
 
     Rows are written to ``path + ".part"``, which takes the place of `path` at the end:
     what is found under `path` is complete. A pass that was killed goes on where its
-    last block ended, if it has the same identity.
+    last block ended, if it has the same identity. An empty lock file, hidden beside it,
+    is left behind.
 
     Parameters
     ----------
@@ -51,10 +51,18 @@ def write_rows(
     ------
     RuntimeError
         If another process is writing the same file.
+    OSError
+        If the file can't be written, or there is something else than a file.
     """
+    if not isinstance(path, str | os.PathLike) or not Path(path).name:
+        raise ParameterError(
+            f"path must be that of a .npy file to write, got {path!r} of type "
+            f"{type(path).__name__}."
+        )
     path = Path(path)
+    check_replaceable(path)
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
-    with _exclusive(part) as file:
+    with _exclusive(path, part) as file:
         done, d = _progress(note, identity, n, file)
         for start in range(done, n, block_rows):
             stop = min(start + block_rows, n)
@@ -66,28 +74,26 @@ def write_rows(
             file.write(rows.data)
             file.flush()
             os.fsync(file.fileno())  # the note must not promise what a crash takes
-            fresh = note.with_name(note.name + ".new")
-            fresh.write_text(json.dumps({"identity": identity, "rows": stop, "d": d}))
-            os.replace(fresh, note)
-        os.replace(part, path)
+            progress = json.dumps({"identity": identity, "rows": stop, "d": d})
+            write_whole(note, progress, sync=False)
+        file.close()  # or Windows would not rename it
+        replace(part, path)
         note.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
 
 
 @contextmanager
-def _exclusive(part: Path) -> Iterator[BinaryIO]:
-    with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RuntimeError(
-                    f"Another process is writing {part}. Wait for it, or give another "
-                    "path."
-                ) from None
-            except OSError:
-                pass  # a file system without locks
-        yield file
+def _exclusive(path: Path, part: Path) -> Iterator[BinaryIO]:
+    """Open the part file, which no other process may have open so."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.with_name(f".{path.name}.lock"), timeout=0))
+        except TimeoutError:
+            raise RuntimeError(
+                f"Another process is writing {path}. Wait for it, or give another path."
+            ) from None
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        yield stack.enter_context(open(descriptor, "r+b"))
 
 
 def _write_header(file: BinaryIO, n: int, d: int) -> int:
@@ -102,7 +108,7 @@ def _progress(
 ) -> tuple[int, int | None]:
     """Read how many rows an earlier pass has left, and of what length."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(note.read_text())
+        known = json.loads(read_whole(note))
         rows, d = int(known["rows"]), int(known["d"])
         size = os.fstat(file.fileno()).st_size
         same = identity is not None and known["identity"] == identity

@@ -47,8 +47,9 @@ class ConversionError(RuntimeError):
     """A backbone that OpenVINO cannot compute, or computes wrongly."""
 
 
+@functools.cache
 def is_installed() -> bool:
-    """Whether OpenVINO can be imported; it is not imported to find out."""
+    """Whether OpenVINO can be imported; asked once, and not imported to find out."""
     return "openvino" in sys.modules or importlib.util.find_spec("openvino") is not None
 
 

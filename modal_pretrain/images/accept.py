@@ -100,6 +100,8 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
         X = X.iloc[:, 0]
     if isinstance(X, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         X = X.to_numpy(dtype=object)
+    if isinstance(X, memoryview):
+        X = np.asarray(X)
     if isinstance(X, np.ndarray):
         return _from_array(_unmasked(X, name), name)
     if isinstance(X, (str, os.PathLike, Image.Image)):

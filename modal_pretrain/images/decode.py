@@ -13,6 +13,7 @@ The rules, applied to files and to Pillow images alike:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from modal_pretrain._checks import is_whole
 from modal_pretrain._fork import Lock
 from modal_pretrain._identity import NotAFileError, file_identity
 from modal_pretrain.images.pixels import from_16_bit, over_white
@@ -43,6 +45,8 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
         return type(self), self.args
 
 
+# Errors that are the path's, not the content's.
+_OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -145,6 +149,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 def _deep_grey(image: Image.Image) -> np.ndarray:
     values = np.asarray(image)
+    grey = _scaled_grey(image, values)
+    clear = image.info.get("transparency")  # the value that stands for it
+    return np.where(values == clear, np.uint8(255), grey) if is_whole(clear) else grey
+
+
+def _scaled_grey(image: Image.Image, values: np.ndarray) -> np.ndarray:
     if image.mode.startswith("I;16"):
         return from_16_bit(values)
     low, high = values.min(), values.max()
@@ -306,6 +316,21 @@ def load_error(
     if isinstance(error, Image.UnidentifiedImageError):
         return ImageLoadError(
             f"{where} is not a picture that Pillow can read. Convert it to PNG or "
+            "JPEG, or drop the row."
+        )
+    if isinstance(error, UnicodeError):
+        return ImageLoadError(
+            f"{where}: the path holds half a character (a lone surrogate), which no "
+            "file's name can. Were the paths read with the right encoding?"
+        )
+    if isinstance(error, OSError) and error.errno in _OF_THE_PATH:
+        return ImageLoadError(
+            f"{where} can't be opened: {error.strerror}. Correct the path or drop the "
+            "row."
+        )
+    if "Ghostscript" in str(error):
+        return ImageLoadError(
+            f"{where} is an EPS file, which is not decoded here. Convert it to PNG or "
             "JPEG, or drop the row."
         )
     return ImageLoadError(

@@ -33,7 +33,6 @@ class Pictures(Modality):
     """Pictures for any backbone; 2-D tables of numbers for a factory's module."""
 
     name = "image"
-    command_line = MappingProxyType({"image_size": 96})
     rules = MappingProxyType(
         {
             "image_size": Pixels(),
@@ -54,6 +53,11 @@ class Pictures(Modality):
     def read(self, X: Any, estimator: Any, *, reset: bool = False) -> Source:
         """Check pictures, or a table, whose columns the estimator remembers."""
         if callable(estimator.backbone) and is_table(X):
+            if np.ma.is_masked(X):
+                raise ValueError(
+                    "X is a masked array with masked values. Fill them (X.filled(0)), "
+                    "or drop the rows."
+                )
             X = validate_data(estimator, X, dtype=np.float32, reset=reset)
             return TableSource(X)
         return as_images(X).scaled(estimator.scaled_decoding)

@@ -158,7 +158,8 @@ def _checked(item: Any, where: str) -> str:
                     f"{error.start}). Read the file again with the right encoding, or "
                     f"write {where}.encode('utf-8', 'replace').decode()."
                 ) from None
-        return str(item)  # not NumPy's subclass
+        # Of a subclass, NumPy's or an enumeration, the text and not what it prints.
+        return str.__str__(item)
     if isinstance(item, (bytes, bytearray)):
         raise TypeError(f"{where} is bytes. Decode it: {where}.decode('utf-8').")
     missing = item is None or item is pd.NA or item is pd.NaT

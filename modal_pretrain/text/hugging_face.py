@@ -23,6 +23,7 @@ from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
+    check_values,
     checkpoint_path,
     read_checkpoint,
     verify,
@@ -64,6 +65,11 @@ def load_text_model(
     """
     file = None if isinstance(pretrained, bool) else checkpoint_file(pretrained)
     wanted = (pretrained, file, random_state)
+    if not name.strip():
+        raise ValueError(
+            f"backbone={name!r} is no name. Give one of the Hugging Face hub or a "
+            f"folder; the default is {DEFAULT_TEXT_BACKBONE!r}."
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _load(folder, f"folder {folder}", *wanted)
@@ -151,13 +157,15 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
 def _from_state(config, state: dict[str, torch.Tensor]):
     with torch.device("meta"):
         kind = type(AutoModel.from_config(config, trust_remote_code=False))
-    return kind.from_pretrained(
+    model, info = kind.from_pretrained(
         None,
         config=config,
         state_dict=state,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # check_keys names them
     )
+    check_values(model, state)
+    return model, info
 
 
 def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:

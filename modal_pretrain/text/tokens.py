@@ -76,6 +76,13 @@ class Tokenization:
     def tokenise(self, texts: Sequence[str]) -> tuple[list[np.ndarray], int]:
         """Return the tokens of each text, int64 (length,), and how many were cut."""
         rows = self._numbers(list(texts))
+        for text, row in zip(texts, rows, strict=True):
+            if not row:
+                raise ValueError(
+                    f"X has the text {text!r:.60}, of which the backbone's tokenizer "
+                    "makes no token. Drop the row, or have the tokenizer add special "
+                    "tokens."
+                )
         long = [i for i, row in enumerate(rows) if len(row) > self.max_length]
         if long:
             cut = self._numbers(
@@ -138,6 +145,10 @@ class Tokenization:
     def traced(self, batch: torch.Tensor) -> torch.Tensor:
         """Return tokens as they are."""
         return batch
+
+    def quicker(self) -> Tokenization:
+        """Return itself: tokens are what they are."""
+        return self
 
     def takes_long(self, n: int) -> bool:
         """Say whether n texts of a usual length take longer than a conversion."""

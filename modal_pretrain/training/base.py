@@ -30,6 +30,7 @@ from modal_pretrain.training.depthwise import QuickDepthwise
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
 from modal_pretrain.training.labels import (
     all_classes,
+    check_head,
     check_labels,
     columns_of,
     sorted_classes,
@@ -247,6 +248,7 @@ class BaseClassifier(AugmentedNet):
 
     def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
         """Yield the network's outputs batch by batch, always in the order of X."""
+        self._check_trained()
         for batch in self.get_iterator(self.get_dataset(X), training=False):
             yield to_device(self.evaluation_step(batch, training=training), device)
 
@@ -272,9 +274,9 @@ class BaseClassifier(AugmentedNet):
         device = self._device()
         x = {name: part for name, part in x.items() if name != "sample_weight"}
         x = to_tensor(x, device=device)
-        dtype = self._dtype(self.module_.training and torch.is_grad_enabled())
-        reduced = "embedding" not in x and dtype != torch.float32
-        with torch.autocast(device.type, dtype=dtype, enabled=reduced):
+        training = self.module_.training and torch.is_grad_enabled()
+        dtype = torch.float32 if "embedding" in x else self._dtype(training)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             return self.module_(**x, **fit_params).float()
 
     def _dtype(self, training: bool) -> torch.dtype:
@@ -390,7 +392,9 @@ class BaseClassifier(AugmentedNet):
         """
         if kwargs.get("checkpoint") is not None and not self.initialized_:
             self.initialize()
-        if self.initialized_ and self.module_.frozen:
-            # Other estimators share it.
-            self.module_.backbone = deepcopy(self.module_.backbone)
-        super().load_params(f_params, f_optimizer, **kwargs)
+        with all_or_nothing(self, trains_on=self.initialized_):
+            if self.initialized_ and self.module_.frozen:
+                # Other estimators share it.
+                self.module_.backbone = deepcopy(self.module_.backbone)
+            super().load_params(f_params, f_optimizer, **kwargs)
+            check_head(self)

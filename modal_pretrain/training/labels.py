@@ -102,3 +102,16 @@ def columns_of(y: np.ndarray, classes: np.ndarray, owner: str) -> np.ndarray:
             f"{owner}(classes=[...])."
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def check_head(net: Any) -> None:
+    """Raise ValueError if the head that a net has loaded tells other classes apart."""
+    head = getattr(getattr(net, "module_", None), "head", None)
+    classes = getattr(net, "classes_", None)
+    if head is None or classes is None or head.out_features == len(classes):
+        return
+    raise ValueError(
+        f"The parameters that were loaded tell {head.out_features} classes apart, but "
+        f"this {type(net).__name__} has {len(classes)}: {classes.tolist()}. Name those "
+        "that the file's net was fitted with: classes=[...]."
+    )

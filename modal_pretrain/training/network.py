@@ -196,6 +196,12 @@ def centre_and_scale(
         share = torch.from_numpy(weight / n).to(embedding)
         mean = share @ embedding
         variance = share @ (embedding - mean).square()
+    if not torch.isfinite(variance).all():
+        raise ValueError(
+            "The backbone's embeddings are as large as "
+            f"{float(embedding.abs().max()):.3g}: float32 cannot hold their squares. "
+            "Divide its output, or normalise it."
+        )
     shrunk = (n * variance + _PRIOR_EXAMPLES * variance.mean()) / (n + _PRIOR_EXAMPLES)
     return mean, torch.where(shrunk > 0, shrunk, 1.0).rsqrt()
 

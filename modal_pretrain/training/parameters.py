@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Iterable, Mapping
@@ -157,6 +158,13 @@ HEAD_RULES: Mapping[str, Rule] = {
     "module__dropout": Number(least=0, below=1),
     "module__train_batch_norm": SWITCH,
 }
+
+
+def snapshot(value: Any) -> Any:
+    """Return a value of a parameter that stays if the caller's is changed in place."""
+    if isinstance(value, list | dict | np.ndarray) or hasattr(value, "iloc"):
+        return copy.copy(value)
+    return value
 
 
 def same(value: Any, other: Any) -> bool:

@@ -26,7 +26,7 @@ from modal_pretrain.training.callbacks import (
 )
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
-from modal_pretrain.training.parameters import check_keywords
+from modal_pretrain.training.parameters import check_keywords, snapshot
 
 
 class FewLabelsNet(CheckedNet):
@@ -137,8 +137,20 @@ iterator_valid, train_split, **kwargs
         self.notify("on_train_begin", X=X, y=y)
         with contextlib.suppress(_EndTraining):
             self.fit_loop(X, y, **fit_params)
+        self._check_finite()
         self.notify("on_train_end", X=X, y=y)
         return self
+
+    def _check_finite(self) -> None:
+        """Raise ValueError if training went astray: such a net predicts nothing."""
+        for name, parameter in self.get_all_learnable_params():
+            if not torch.isfinite(parameter).all():
+                lr = self.optimizer_.param_groups[0]["lr"]
+                raise ValueError(
+                    f"Training diverged: {name} is NaN or infinite after epoch "
+                    f"{len(self.history_)}, with {type(self.optimizer_).__name__} at "
+                    f"lr={lr:g}. Give a smaller lr."
+                )
 
     def _seed(self) -> int:
         # One seed for the life of the estimator: every fit starts from the same
@@ -181,7 +193,7 @@ iterator_valid, train_split, **kwargs
         kwargs.setdefault("batch_size", self._rows_a_batch(training))
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
-        return getattr(self, name)(dataset, **kwargs)
+        return self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
 
     def _rows_a_batch(self, training: bool) -> int:
         return self.batch_size
@@ -212,7 +224,7 @@ iterator_valid, train_split, **kwargs
         """Build network, criterion and callbacks anew, from the initial weights."""
         # skorch announces every re-initialisation of an initialized net.
         self.initialized_ = False
-        self.learnt_with_ = self._decisive()
+        self.learnt_with_ = {n: snapshot(v) for n, v in self._decisive().items()}
         return super().initialize()
 
     def initialize_module(self):

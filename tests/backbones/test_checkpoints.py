@@ -236,3 +236,32 @@ def test_missing_file_is_named(tmp_path, name):
 def test_pretrained_of_another_type(pretrained):
     with pytest.raises(TypeError, match="pretrained must be True, False or the path"):
         create_backbone(SMALL, pretrained=pretrained)
+
+
+CHANGES = {
+    "integers": (
+        lambda t: t.int(),
+        "holds numbers of torch.int32, expected",
+    ),
+    "complex": (lambda t: t.to(torch.complex64), "holds numbers of torch.complex64"),
+    "NaN": (lambda t: t * float("nan"), "holds NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("name", [SMALL, small_factory], ids=["timm", "factory"])
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_values_that_are_no_weights(tmp_path, name, what):
+    """PyTorch casts them to floats without a word."""
+    change, message = CHANGES[what]
+    state = small().state_dict()
+    state["conv_stem.weight"] = change(state["conv_stem.weight"])
+    path = save(state, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=f"w.pth.*conv_stem.w.* {message}"):
+        create_backbone(name, pretrained=path)
+
+
+@pytest.mark.parametrize("random_state", ["a", 1.5, True])
+def test_seeds_that_are_none(random_state):
+    with pytest.raises(ValueError, match="random_state must be None or a whole number"):
+        create_backbone(SMALL, False, random_state=random_state)

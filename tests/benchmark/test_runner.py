@@ -19,6 +19,7 @@ from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.lock import claim, is_abandoned
 from modal_pretrain.benchmark.loop import run_unit
 from modal_pretrain.datasets import make_shapes
+from tests.processes import start_module
 
 # A strategy that writes down every query, and kills its process at the one it is told.
 ASKING = """
@@ -54,39 +55,49 @@ image_size = 32
 device = "cpu"
 """
 N_QUERIES = 2 * 3  # of ask, in a whole run
+ROOT = str(Path(__file__).parents[2])
 
 
-@pytest.fixture
-def start(tmp_path):
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
     """Start ``bench`` in a process of its own, on the same settings."""
-    (tmp_path / "asking.py").write_text(ASKING)
-    (tmp_path / "settings.toml").write_text(SETTINGS)
-    command = [sys.executable, "-m", "modal_pretrain.benchmark", "--quiet"]
-    command += ["--config", str(tmp_path / "settings.toml")]
+    code = tmp_path_factory.mktemp("asking")
+    (code / "asking.py").write_text(ASKING)
+    (code / "settings.toml").write_text(SETTINGS)
 
     def start(out, *arguments, **environment):
-        path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
-        return subprocess.Popen(
-            [*command, "--out", str(tmp_path / out), *arguments],
+        return start_module(
+            "modal_pretrain.benchmark",
+            *("--quiet", "--config", code / "settings.toml"),
+            *("--out", out, *arguments),
             env={
-                **os.environ,
-                "PYTHONPATH": path,
-                "ASKED": str(tmp_path / f"asked-{out}"),
+                "PYTHONPATH": os.pathsep.join([str(code), ROOT]),
+                "ASKED": str(asked(out)),
                 "OMP_NUM_THREADS": "1",
                 **environment,
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
         )
 
     return start
 
 
+@pytest.fixture(scope="module")
+def alone(start, tmp_path_factory):
+    """What one process writes that nobody disturbs, by file."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    finish(start(out))
+    assert len(lines(asked(out))) == N_QUERIES
+    assert len(contents(out)) == 4
+    return contents(out)
+
+
+def asked(out):
+    return out.with_name(f"asked-{out.name}")
+
+
 def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
 
 
 def contents(folder):
@@ -102,59 +113,53 @@ def left_over(folder):
 
 
 @pytest.mark.slow
-def test_killed_anywhere_and_run_again(start, tmp_path):
-    finish(start("whole"))
-    assert len(lines(tmp_path / "asked-whole")) == N_QUERIES
+def test_killed_anywhere_and_run_again(start, alone, tmp_path):
     # In the first unit, at its last round, and in the third unit.
-    kills = (2, 3, 5)
+    kills, out = (2, 3, 5), tmp_path / "cut"
     for at in kills:
-        process = start("cut", KILL_AT=str(at))
-        process.communicate(timeout=300)
+        process = start(out, KILL_AT=str(at))
+        process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert len(lines(tmp_path / "asked-cut")) == at
-        (tmp_path / "asked-cut").write_text(
-            "".join("1\n" for _ in range(at - 1))  # this query was not answered
-        )
-    finish(start("cut"))
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
-    assert len(contents(tmp_path / "whole")) == 4
+        assert len(lines(asked(out))) == at
+        # This query was not answered.
+        asked(out).write_text("".join("1\n" for _ in range(at - 1)))
+    finish(start(out))
+    assert contents(out) == alone
     # Answered queries were not asked again.
-    assert len(lines(tmp_path / "asked-cut")) == N_QUERIES
-    assert left_over(tmp_path / "cut") == []
+    assert len(lines(asked(out))) == N_QUERIES
+    assert left_over(out) == []
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_folder(start, tmp_path):
-    finish(start("alone"))
-    both = [start("shared", SLEEP="0.3") for _ in range(2)]
+def test_two_processes_on_one_folder(start, alone, tmp_path):
+    out = tmp_path / "shared"
+    both = [start(out, SLEEP="0.3") for _ in range(2)]
     for process in both:
         finish(process)  # both wait until all of it is there
-    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
-    assert len(lines(tmp_path / "asked-shared")) == N_QUERIES  # nothing twice
-    assert left_over(tmp_path / "shared") == []
+    assert contents(out) == alone
+    assert len(lines(asked(out))) == N_QUERIES  # nothing twice
+    assert left_over(out) == []
 
 
 @pytest.mark.slow
-def test_one_of_two_processes_is_killed(start, tmp_path):
-    finish(start("alone"))
-    asked = tmp_path / "asked-shared"
-    first, second = (start("shared", SLEEP="0.5") for _ in range(2))
+def test_one_of_two_processes_is_killed(start, alone, tmp_path):
+    out = tmp_path / "shared"
+    first, second = (start(out, SLEEP="0.5") for _ in range(2))
     for _ in range(600):
-        if asked.exists() and str(first.pid) in lines(asked):
+        if asked(out).exists() and str(first.pid) in lines(asked(out)):
             break
         time.sleep(0.1)
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate()
     finish(second)
-    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+    assert contents(out) == alone
 
 
 @pytest.mark.slow
-def test_jobs_give_the_same_records(start, tmp_path):
-    finish(start("alone"))
-    finish(start("spread", "--jobs", "2"))
-    assert contents(tmp_path / "spread") == contents(tmp_path / "alone")
-    assert len(set(lines(tmp_path / "asked-spread"))) == 2  # both workers worked
+def test_jobs_give_the_same_records(start, alone, tmp_path):
+    finish(start(tmp_path / "spread", "--jobs", "2"))
+    assert contents(tmp_path / "spread") == alone
+    assert len({*lines(asked(tmp_path / "spread"))}) == 2  # both workers worked
 
 
 @pytest.mark.slow
@@ -163,7 +168,7 @@ def test_on_dask(small, tmp_path):
     config = small(models=("pretrained",), rounds=1)
     expected = run(config, tmp_path / "alone", verbose=0)
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=1, threads_per_worker=1, dashboard_address=None
     )
     with (
         cluster,

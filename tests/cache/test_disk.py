@@ -5,7 +5,6 @@ import pickle
 import shutil
 import sqlite3
 import subprocess
-import sys
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +26,7 @@ from modal_pretrain.cache import sqlite as disk_store
 from modal_pretrain.cache.disk import disk_cache
 from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.cache.sqlite import DiskStore
+from tests import processes
 
 D = 40
 ENCODERS = ("a", "b")
@@ -72,12 +72,6 @@ def look_up(cache, encoder, numbers):
 def file_of(path):
     (file,) = Path(path).glob("embeddings-*.sqlite")
     return file
-
-
-def run(code, *args):
-    command = [sys.executable, "-c", WORK + code, *map(str, args)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
 
 
 look_ups = st.lists(
@@ -237,9 +231,7 @@ for delay in map(float, sys.argv[2:]):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 """
-    process = run(code, tmp_path, *DELAYS)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    processes.run(WORK + code, tmp_path, *DELAYS)
     n_computed = []
     for delay in DELAYS:
         store = DiskStore(tmp_path / str(delay))
@@ -264,9 +256,7 @@ for _ in range(3):
     pids.append(pid)
 sys.exit(any(os.waitpid(pid, 0)[1] for pid in pids))
 """
-    process = run(code, tmp_path)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    processes.run(WORK + code, tmp_path)
     store = DiskStore(tmp_path)
     for encoder in ENCODERS:
         assert look_up(store, encoder, range(4000)) == []
@@ -451,8 +441,7 @@ np.save(sys.argv[3], classifier.predict_proba(X))
 print(disk_cache(sys.argv[1]).info()["misses"])
 """
     out = tmp_path / "out.npy"
-    process = run(code, folder, X, out)
-    assert process.communicate(timeout=60)[0].split() == [b"0"]
+    assert processes.run(WORK + code, folder, X, out).split() == ["0"]
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
-from modal_pretrain import ImageLoadError
+from modal_pretrain import ImageLoadError, PretrainedClassifier
 from tests.classifier.cases import (
     KINDS,
     pixels_of,
@@ -161,7 +163,7 @@ def test_misspelt_parameters(make, pictures, labels, params):
 
 
 def test_errors_before_fit(make, pictures, labels):
-    for method in ("predict", "predict_proba", "infer"):
+    for method in ("predict", "predict_proba", "infer", "forward"):
         for classifier in (make(), make().initialize()):
             with pytest.raises(NotFittedError, match="is not fitted yet"):
                 getattr(classifier, method)(pictures)
@@ -177,3 +179,68 @@ def test_failed_fit_leaves_the_estimator_as_it_was(make, paths, labels):
     np.testing.assert_array_equal(
         classifier.predict_proba(paths[5:]), expected.predict_proba(paths[5:])
     )
+
+
+def test_training_that_diverges_is_an_error(make, pictures, labels):
+    classifier = make().fit(pictures, labels)
+    expected = classifier.predict_proba(pictures)
+    classifier.set_params(optimizer=torch.optim.SGD, lr=1e30, max_epochs=3)
+    with pytest.raises(ValueError, match=r"Training diverged: .*SGD at lr=1e\+30"):
+        classifier.fit(pictures, labels)
+    np.testing.assert_array_equal(classifier.predict_proba(pictures), expected)
+
+
+def test_values_that_the_caller_changes_in_place(make, pictures, labels):
+    size, names = [32, 32], [0, 1]
+    classifier = make(image_size=size, classes=names).fit(pictures, labels)
+    size[0] = 64
+    with pytest.raises(ValueError, match=r"image_size is \[64, 32\] now"):
+        classifier.predict(pictures)
+    size[0] = 32
+    names.append(2)
+    with pytest.raises(ValueError, match=r"classes is \[0, 1, 2\] now"):
+        classifier.predict(pictures)
+    del names[2]
+    assert (classifier.predict(pictures) == labels).mean() > 0.9
+
+
+def test_masked_tables():
+    table = np.ma.array(np.arange(8.0).reshape(4, 2), mask=[[1, 0]] * 4)
+    with pytest.raises(ValueError, match="X is a masked array"):
+        PretrainedClassifier(nn.Flatten, pretrained=False).fit(table, [0, 1, 0, 1])
+
+
+ODD = {
+    "complex": (lambda x: x.flatten(1).to(torch.complex64), "numbers of torch.complex"),
+    "empty": (lambda x: x.flatten(1)[:, :0], r"got shape \(24, 0\)"),
+    "huge": (lambda x: x.flatten(1) * 1e38, "float32 cannot hold their squares"),
+    "uneven": (lambda x: x.flatten(1)[:, : 1 + len(x)], "of 9 numbers for one batch"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_embeddings_that_are_none(pictures, labels, what):
+    function, message = ODD[what]
+
+    class Odd(nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    classifier = PretrainedClassifier(
+        Odd, pretrained=False, image_size=8, cache=None, batch_size=8
+    )
+    if what == "empty":
+        classifier.batch_size = 24
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(pictures, labels)
+
+
+def test_a_loader_that_is_none(make, pictures, labels):
+    classifier = make().fit(pictures, labels).set_params(iterator_valid=None)
+    with pytest.raises(ValueError, match="iterator_valid must be a class of loaders"):
+        classifier.predict(pictures)
+
+
+def test_factories_that_want_arguments(pictures, labels):
+    with pytest.raises(TypeError, match=r"backbone=Linear can't be .*'in_features'"):
+        PretrainedClassifier(nn.Linear, pretrained=False).fit(pictures, labels)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Checkpoint
 
 from modal_pretrain import EmbeddingCache
@@ -122,3 +123,19 @@ def test_checkpoint(make, pictures, labels, tmp_path):
             other.predict_proba(pictures), classifier.predict_proba(pictures)
         )
         assert len(other.history) == 3
+
+
+def test_parameters_of_other_classes(make, pictures, labels, tmp_path):
+    three = np.arange(24) % 3
+    two = make().fit(pictures, labels)
+    expected = two.predict_proba(pictures)
+    two.save_params(f_params=tmp_path / "two")
+    make().fit(pictures, three).save_params(f_params=tmp_path / "three")
+    other = make(classes=[0, 1, 2]).initialize()
+    with pytest.raises(ValueError, match=r"tell 2 classes apart.*has 3: \[0, 1, 2\]"):
+        other.load_params(f_params=tmp_path / "two")
+    with pytest.raises(NotFittedError):
+        other.predict(pictures)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        two.load_params(f_params=tmp_path / "three")
+    np.testing.assert_array_equal(two.predict_proba(pictures), expected)

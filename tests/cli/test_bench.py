@@ -48,9 +48,14 @@ def test_root_is_what_the_loader_needs(name, key):
     assert table == {"name": name, key: "DIR"}
 
 
-def test_texts_get_no_pixels():
-    pytest.importorskip("transformers")
-    for name in ("civilcomments", "modal_pretrain.datasets:load_civilcomments"):
-        settings = given("--dataset", name, "--root", "DIR")
-        assert "image_size" not in settings["estimator"]
-    assert given("--dataset", "waterbirds")["estimator"] == {"image_size": 96}
+def test_pictures_have_the_backbones_own_size_and_shapes_theirs():
+    for name in ("waterbirds", "csv", "civilcomments"):
+        assert given("--dataset", name, "--root", "DIR")["estimator"] == {}
+    assert given()["estimator"] == {"image_size": 64}
+    assert given("--dataset", "shapes", "waterbirds")["estimator"] == {}
+    assert given("--image-size", "96")["estimator"] == {"image_size": 96}
+
+
+def test_augment_is_said_where_it_is_wanted():
+    chosen = given("--tune", "all", "--augment")["estimator"]
+    assert chosen == {"tune": ["all"], "augment": True, "image_size": 64}

@@ -190,7 +190,10 @@ def test_status_of_a_run_under_way(capsys, tmp_path):
 def interrupted(process, after):
     time.sleep(after)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     return process.returncode, error
 
 

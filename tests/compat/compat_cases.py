@@ -5,6 +5,7 @@ run on an untouched modAL: ``python compat_cases.py`` prints, as JSON, the error
 every case that fails there (null for one that passes).
 """
 
+import contextlib
 import importlib
 import json
 import sys
@@ -240,6 +241,31 @@ def bootstrap_rows():
     deep.partial_fit = deep.fit
     DeepActiveLearner(deep).teach(FRAME, FRAME[0], bootstrap=True)
     np.testing.assert_array_equal(deep.seen_[0][0], deep.seen_[1])
+
+
+def failed_teaching():
+    def refused(learner, rows, labels):
+        with contextlib.suppress(ValueError):
+            learner.teach(rows, labels)
+            raise AssertionError("taught")
+        for each in getattr(learner, "learner_list", [learner]):
+            assert len(each.X_training) == len(each.y_training) == 4
+
+    def learner(labels=y):
+        return ActiveLearner(LogisticRegression(), X_training=X, y_training=labels)
+
+    for model in (learner(), Committee([learner(), learner()])):
+        refused(model, X[:1], [np.nan])
+        model.teach(X[:1], [1])
+        assert model.predict(X).shape == (4,)
+    words = np.array(["a", "b", "a", "b"])
+    refused(learner(words), X[:1], [1])
+    refused(learner(), X[:1], ["1"])
+    mended = learner(words)
+    mended.teach(X[:1], ["b"])
+    assert mended.y_training.tolist() == ["a", "b", "a", "b", "b"]
+    maxima = BayesianOptimizer(LinearRegression(), X_training=X, y_training=X[:, 0])
+    refused(maxima, X[:1], ["far"])
 
 
 def single_query():

@@ -48,7 +48,7 @@ def test_blocks_fill_the_file(tmp_path):
     np.testing.assert_array_equal(rows, EXPECTED)
     np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), EXPECTED)
     assert compute.asked == [(0, 20), (20, 40), (40, 50)]
-    assert os.listdir(tmp_path) == ["X.npy"]
+    assert {*os.listdir(tmp_path)} == {"X.npy", ".X.npy.lock"}
 
 
 def interrupted(path, **params):
@@ -97,7 +97,6 @@ def test_an_older_file_stays_until_the_new_one_is_complete(tmp_path):
     np.testing.assert_array_equal(write(path, Counter()), EXPECTED)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fcntl")
 def test_two_writers(tmp_path):
     def compute(start, stop):
         with pytest.raises(RuntimeError, match="Another process is writing"):
@@ -206,3 +205,23 @@ def test_classifiers_and_tables(make, pictures, tmp_path):
     table = np.arange(12.0).reshape(6, 2)
     encoder = TimmEncoder(torch.nn.Identity, pretrained=False).fit(table)
     np.testing.assert_array_equal(encoder.embed_to(table, tmp_path / "t.npy"), table)
+
+
+def test_only_files_are_replaced(tmp_path):
+    """The null device of a machine was, by a file."""
+    (tmp_path / "folder").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "fifo")
+    there = sorted(os.listdir(tmp_path))
+    for name in there:
+        compute = Counter()
+        with pytest.raises(OSError, match="no regular file, and none is put.*" + name):
+            write(tmp_path / name, compute)
+        assert not compute.asked
+    assert sorted(os.listdir(tmp_path)) == there
+
+
+@pytest.mark.parametrize("path", [None, 3, "", ".", "/"])
+def test_what_is_no_path(path):
+    with pytest.raises(ValueError, match=r"path must be that of a \.npy file to write"):
+        write(path, Counter())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import EpsImagePlugin, Image, ImageFile, ImageOps
 
 from modal_pretrain.images.accept import as_images
 from modal_pretrain.images.decode import (
@@ -138,6 +138,17 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
     got = load(tmp_path / f"a.{suffix}")[0]
     assert got[:, 0].tolist() == [0, 1, 128, 255, 1, 0]
     assert (got == got[:, :1]).all()
+
+
+def test_16_bit_grey_with_a_transparent_value(tmp_path):
+    values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    chunk = b"tRNS" + struct.pack(">H", 257)
+    chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    at = content.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(content[:at] + chunk + content[at:])
+    assert load(tmp_path / "a.png")[0, :, 0].tolist() == [0, 255, 128, 255]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +291,12 @@ def test_unreadable_file(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "match"),
-    [("a\0b.jpg", r"X\[0\] .*the path holds a NUL"), ("x" * 5000, "name too long")],
+    [
+        ("a\0b.jpg", r"X\[0\] .*the path holds a NUL"),
+        ("x" * 5000, "can't be opened: File name too long. Correct the path"),
+        (f"{__file__}/a.jpg", "can't be opened: Not a directory. Correct the path"),
+        ("\ud800.jpg", "the path holds half a character"),
+    ],
 )
 def test_impossible_path(path, match):
     with pytest.raises(ImageLoadError, match=match):
@@ -505,3 +521,17 @@ def test_in_memory_file():
     buffer = io.BytesIO()
     Image.fromarray(photo()).save(buffer, "PNG")
     np.testing.assert_array_equal(as_images([Image.open(buffer)]).load(0), photo())
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+def test_links_in_a_circle(tmp_path):
+    os.symlink("a.jpg", tmp_path / "a.jpg")
+    with pytest.raises(ImageLoadError, match="can't be opened: Too many levels"):
+        load(tmp_path / "a.jpg")
+
+
+def test_eps(tmp_path, monkeypatch):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
+    monkeypatch.setattr(EpsImagePlugin, "has_ghostscript", lambda: False)
+    with pytest.raises(ImageLoadError, match=r"is an EPS file.*Convert it to PNG"):
+        load(tmp_path / "a.eps")

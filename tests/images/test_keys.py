@@ -1,7 +1,5 @@
 """Keys of rows by content."""
 
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -9,6 +7,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.images.accept import ImageLoadError, as_images
+from tests import processes
 from tests.images.cases import (
     KINDS,
     N,
@@ -105,14 +104,12 @@ def test_keys_are_the_same_in_another_process():
         "pil = [Image.fromarray(x) for x in X]\n"
         "print([k.hex() for k in as_images(X).row_keys() + as_images(pil).row_keys()])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    said = processes.run(code)
     X = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)
     keys = (
         as_images(X).row_keys() + as_images([Image.fromarray(x) for x in X]).row_keys()
     )
-    assert done.stdout.strip() == str([key.hex() for key in keys])
+    assert said.strip() == str([key.hex() for key in keys])
 
 
 def test_hashing_is_fast():

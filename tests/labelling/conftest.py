@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -15,6 +13,7 @@ from PIL import Image
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.datasets import make_shapes
 from modal_pretrain.labelling import LabelSession
+from tests.processes import start_module
 
 
 @pytest.fixture(scope="session")
@@ -148,13 +147,7 @@ def command():
     started = []
 
     def run(*arguments):
-        python = [sys.executable, "-W", "ignore", "-m", "modal_pretrain"]
-        process = subprocess.Popen(
-            [*python, "label", *map(str, arguments), "--no-browser"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = start_module("modal_pretrain", "label", *arguments, "--no-browser")
         started.append(process)
         return process
 

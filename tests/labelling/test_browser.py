@@ -197,7 +197,7 @@ def test_killed_and_resumed(folder, person, truth, command):
     person.open(until_address(process)[1]).label(25)
     person.settled()
     process.kill()
-    process.wait()
+    process.communicate()
     process = command(*arguments)
     person.open(until_address(process)[1])
     person.page.wait_for_function(

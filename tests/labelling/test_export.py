@@ -1,13 +1,11 @@
 """What a session leaves behind."""
 
-import subprocess
-import sys
-
 import joblib
 import numpy as np
 import pandas as pd
 
 from modal_pretrain.query import margin_sampling
+from tests import processes
 from tests.labelling.conftest import accuracy, label
 
 
@@ -60,11 +58,11 @@ def test_kill_loses_nothing(folder, start):
         "    session.answer(row, 'circle')\n"
         "    print(row, flush=True)\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        reported = [int(process.stdout.readline()) for _ in range(15)]
-        process.kill()
-        reported += [int(line) for line in process.stdout.read().split("\n")[:-1]]
+    process = processes.start(code, folder)
+    reported = [int(process.stdout.readline()) for _ in range(15)]
+    process.kill()
+    said, _ = process.communicate()
+    reported += [int(line) for line in said.split("\n")[:-1]]
     session = start(folder)
     found = session.labels()["row"].tolist()
     assert found[: len(reported)] == reported

@@ -1,14 +1,13 @@
 """The label file: nothing lost, torn lines, other people's files, one process."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from modal_pretrain.labelling.label_file import FIELDS, LabelFile, Record, label_path
+from tests import processes
 
 RECORDS = [
     Record(1, "a.png", "cat", "grass", asked="first", content="10:ab"),
@@ -131,12 +130,9 @@ def test_a_second_process_is_refused(path):
         "try:\n    LabelFile(sys.argv[1])\n"
         "except TimeoutError as error:\n    print(error)\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code, str(path)]
-    refused = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "another process is labelling with" in refused.stdout
+    assert "another process is labelling with" in processes.run(code, path)
     file.close()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == ""
+    assert processes.run(code, path) == ""
 
 
 def test_where_it_lies(tmp_path):

@@ -1,8 +1,6 @@
 """Embeddings of texts that are kept."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -16,6 +14,7 @@ from modal_pretrain.backbones.fingerprint import is_portable
 from modal_pretrain.text.backbone import (
     shared_text_backbone,
 )
+from tests import processes
 
 
 def test_cache(text_classifier, texts, names, cache):
@@ -95,10 +94,4 @@ def test_disk_cache_serves_the_next_process(folder, texts, tmp_path):
     TextEncoder(str(folder), device="cpu", cache=cache).fit(texts).transform(texts)
     assert cache.info()["misses"] == len(texts)
     argument = json.dumps([str(folder), str(tmp_path), texts.tolist()])
-    done = subprocess.run(
-        [sys.executable, "-c", code, argument],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "0"
+    assert processes.run(code, argument).strip() == "0"

@@ -1,7 +1,10 @@
 """Tokens."""
 
+import enum
+
 import numpy as np
 import pytest
+import tokenizers
 import transformers
 
 from modal_pretrain import TextEncoder
@@ -62,3 +65,34 @@ def test_positions_that_count_from_the_padding_on(tmp_path):
     encoder = TextEncoder(tmp_path, device="cpu", cache=None)
     with pytest.warns(TruncatedTextWarning, match="max_length=39"):
         assert np.isfinite(encoder.fit_transform([" ".join(["film"] * 60)])).all()
+
+
+class Film(str, enum.Enum):
+    GOOD = "a lovely film"
+
+
+def test_enumerations_are_their_texts(text_classifier):
+    classifier = text_classifier()
+    np.testing.assert_array_equal(
+        classifier.embed([Film.GOOD]), classifier.embed(["a lovely film"])
+    )
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_texts_without_a_token(pooling):
+    tokenizer = tiny_tokenizer()
+    backend = tokenizer.backend_tokenizer
+    backend.post_processor = tokenizers.processors.TemplateProcessing("$A", None, [])
+    backend.normalizer = tokenizers.normalizers.Replace("?", "")
+
+    def factory():
+        return transformers.BertModel(transformers.BertConfig(**SIZES)), tokenizer
+
+    encoder = TextEncoder(factory, pretrained=False, pooling=pooling, cache=None)
+    with pytest.raises(ValueError, match=r"the text '\?\?', of which.*makes no token"):
+        encoder.fit_transform(["a lovely film", "??"])
+
+
+def test_no_name_is_no_folder():
+    with pytest.raises(ValueError, match="backbone='' is no name"):
+        TextEncoder("").fit(["a film"])

@@ -92,6 +92,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     ):
         if mode == "La":
             image = image.convert("LA")  # the only conversion that Pillow has
+        clear = image.info.get("transparency")
+        if mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
+            # Pillow keeps 8 of 16 bits a channel, but not of the transparent colour.
+            image = image.copy()
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
         rgb = Image.fromarray(over_white(np.asarray(image.convert("RGBA"))))
     elif mode.startswith("I") or mode == "F":
         rgb = Image.fromarray(_deep_grey(image)).convert("RGB")

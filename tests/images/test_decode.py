@@ -140,6 +140,22 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
     assert (got == got[:, :1]).all()
 
 
+def test_16_bit_colours_with_a_transparent_one(tmp_path):
+    def chunk(kind, data):
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    row = struct.pack(">9H", *[0x12C8] * 3, *[0xC800] * 3, *[0x34FF] * 3)
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">3H", *[0x12C8] * 3))
+        + chunk(b"IDAT", zlib.compress(b"\0" + row))
+        + chunk(b"IEND", b"")
+    )
+    assert load(tmp_path / "a.png")[0, :, 0].tolist() == [255, 0xC8, 0x34]
+
+
 def test_16_bit_grey_with_a_transparent_value(tmp_path):
     values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")

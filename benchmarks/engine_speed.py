@@ -38,7 +38,10 @@ CPU = torch.device("cpu")
 
 
 def race(title, n, ways, repeat):
-    """Print rows a second of each way, and their ratio to the first."""
+    """Print rows a second of each way, and their ratio to the first.
+
+    Returns the seconds of a row, by the clock and of the processor, of each way.
+    """
     for way in ways.values():
         way()
     clock = {name: [] for name in ways}
@@ -60,6 +63,7 @@ def race(title, n, ways, repeat):
         print(
             f"| {name} | {n / wall:,.0f} | {ratios} | {min(spent[first]) / cpu:.2f} |"
         )
+    return {name: (min(clock[name]) / n, min(spent[name]) / n) for name in ways}
 
 
 def encoder(size, kind, precision, **params):
@@ -111,13 +115,31 @@ def files(args):
             title = (
                 f"{n} JPEG files, {long_side} pixels wide, at {size} px, {default()}"
             )
-            race(title, n, ways_with_files(paths, size), args.repeat)
+            overlap(race(title, n, ways_with_files(paths, size), args.repeat))
+
+
+def overlap(taken):
+    """Print what decoding and the engine reach together, and what they could.
+
+    Work adds up: with d and e seconds of the processor a file, c cores do no more than
+    c / (d + e) files a second, and the engine alone t / e on its t threads.
+    """
+    (decoding, d), (network, e) = taken["decoding alone"], taken["OpenVINO alone"]
+    together, both = taken["OpenVINO, scaled"]
+    cores, threads = len(os.sched_getaffinity(0)), torch.get_num_threads()
+    at_best = min(1, cores / (d + e) / min(cores / d, threads / e))
+    reached = max(decoding, network) / together
+    print(
+        f"\nOf the slower alone: {reached:.2f} by the clock; at best {at_best:.2f}, "
+        f"on {cores} cores with {threads} threads of the engine. "
+        f"Processor's time, of that of both alone: {both / (d + e):.2f}."
+    )
 
 
 def ways_with_files(paths, size):
     whole = encoder(size, "torch", default(), scaled_decoding=False)
     quick = encoder(size, "openvino", default())
-    preparation = quick._encoder().preprocessing
+    preparation = engine.preparation(quick._encoder(), "openvino")
     source = as_images(paths).scaled(True)
     X = np.concatenate([b.numpy() for b in load_batches(source, preparation, 64)])
     return {

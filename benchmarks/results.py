@@ -22,9 +22,10 @@ from modal_pretrain.benchmark.report.charts import (
 from modal_pretrain.benchmark.report.markdown import markdown_table, to_markdown
 from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH
 from modal_pretrain.benchmark.report.shapes import Drawing, Text, placed
-from modal_pretrain.benchmark.report.summary import Summary, summary
+from modal_pretrain.benchmark.report.summary import Summary, strategy_title, summary
 from modal_pretrain.benchmark.report.svg import to_svg
 from modal_pretrain.benchmark.report.tables import saved
+from modal_pretrain.metrics import paired_bootstrap
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results.md"
@@ -43,7 +44,54 @@ def summaries() -> dict[str, Summary]:
 
 def tables(s: Summary) -> str:
     """Return a study's tables in Markdown."""
-    return f"{s.title}.\n\n{to_markdown(s.table)}\n\n{markdown_table(saved(s))}"
+    found = f"{s.title}.\n\n{to_markdown(s.table)}\n\n{markdown_table(saved(s))}"
+    if s.store.config.estimator_params.get("tune", "head") != "head":
+        found += f"\n\n{differences(s)}"
+    return found
+
+
+MEASURES = {
+    "accuracy": "accuracy",
+    "worst_group_accuracy": "worst group",
+    "atypical_accuracy": "atypical",
+}
+
+
+def differences(s: Summary) -> str:
+    """Return how far strategies are ahead of random, seed by seed, in Markdown."""
+    lines = [
+        "| model | strategy minus random | seeds | mean over the rounds | last round |",
+        "| --- | --- | ---: | --- | --- |",
+    ]
+    records = s.records[s.records["round"] > 0]
+    for model in s.store.config.models:
+        of = records[records.model == model]
+        for strategy in of.strategy.unique():
+            if strategy == "random":
+                continue
+            for measure, name in MEASURES.items():
+                ours, base = (
+                    of[of.strategy == one].pivot(
+                        index="seed", columns="round", values=measure
+                    )
+                    for one in (strategy, "random")
+                )
+                seeds = ours.index.intersection(base.index)
+                ours, base = ours.loc[seeds].to_numpy(), base.loc[seeds].to_numpy()
+                cells = [
+                    paired_bootstrap(a, b, random_state=0)
+                    for a, b in (
+                        (ours.mean(axis=1), base.mean(axis=1)),
+                        (ours[:, -1], base[:, -1]),
+                    )
+                ]
+                what = f"{model} | {strategy_title(strategy)}: {name} | {len(seeds)}"
+                values = " | ".join(
+                    f"{cell.estimate:+.3f} ({cell.low:+.3f} to {cell.high:+.3f})"
+                    for cell in cells
+                )
+                lines.append(f"| {what} | {values} |")
+    return "\n".join(lines)
 
 
 def figure(s: Summary) -> str:

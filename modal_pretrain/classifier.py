@@ -306,7 +306,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         The tags stay with the rows' content, whatever fit gets them in which order, so
         that under modAL one line tags what was just labelled:
         ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
-        gets as ``ignore`` goes first. Clones start without.
+        gets as ``ignore`` goes first; of equal rows the last tag counts. Clones start
+        without.
 
         Parameters
         ----------

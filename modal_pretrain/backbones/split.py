@@ -97,7 +97,7 @@ class Split:
         return cut
 
 
-class Flat(nn.Module):
+class FrozenStages(nn.Module):
     """A front whose rows are flat, as caches of embeddings take them."""
 
     def __init__(self, front: nn.Module) -> None:

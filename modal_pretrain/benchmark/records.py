@@ -6,6 +6,7 @@ through this module, so that nothing else has to check again.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from modal_pretrain._checks import is_number, is_whole
+from modal_pretrain._identity import read_whole
 
 _AGAIN = "Delete it and run the same command again: that run is done anew."
 _REMAKE = "Delete it and run the same command again, which writes it anew."
@@ -130,7 +132,7 @@ def read_timings(path: Path, n_rounds: int) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(io.BytesIO(read_whole(path)))
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise DamagedRecords(path, f"is no table ({error})", _SECONDS) from error
     numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
@@ -147,7 +149,7 @@ def read_timings(path: Path, n_rounds: int) -> list[dict[str, float]]:
 def read_run(
     path: Path, key: Mapping[str, Any], data: Mapping[str, Any] | None, n_rounds: int
 ) -> list[dict[str, Any]]:
-    """Return the records of a finished run.
+    """Return the records of a finished run, a dict for each round.
 
     Parameters
     ----------
@@ -158,11 +160,6 @@ def read_run(
         What `read_description` returned; None checks no row numbers against it.
     n_rounds : int
         Rounds of the whole run; a pool that runs out ends it earlier.
-
-    Returns
-    -------
-    list of dict
-        One a round.
 
     Raises
     ------
@@ -177,7 +174,7 @@ def read_run(
         try:
             record = json.loads(line)
             problem = check.problem(record)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problem = f"is no JSON ({error})"
         if problem:
             raise DamagedRecords(path, f"is damaged: line {number} {problem}", _AGAIN)
@@ -246,7 +243,9 @@ class RunCheck:
             self._n_apart = len(audit["rows"])
         before, self._n_labels = self._n_labels, record["n_labels"]
         if self._n_labels <= before:
-            return f"has n_labels={self._n_labels} after {before}"
+            return f"has n_labels={_short(self._n_labels)} after {before}"
+        if self._next and not record["acquired"]:
+            return "has acquired no row"
         return None
 
 
@@ -267,7 +266,7 @@ def whole_rounds(
     for line in text.splitlines(keepends=True):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
         if not line.endswith("\n") or check.problem(record):
             break
@@ -280,19 +279,20 @@ def whole_rounds(
 
 def _text(path: Path, fix: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_whole(path).decode()
     except FileNotFoundError as error:
         raise DamagedRecords(path, "is missing", _REMAKE) from error
     except UnicodeDecodeError as error:
         raise DamagedRecords(path, f"is no text ({error})", fix) from error
     except OSError as error:
-        raise DamagedRecords(path, f"cannot be read ({error.strerror})", fix) from error
+        problem = f"cannot be read ({error.strerror or error})"
+        raise DamagedRecords(path, problem, fix) from error
 
 
 def _mapping(path: Path, fix: str) -> dict[str, Any]:
     try:
         found = json.loads(_text(path, fix))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise DamagedRecords(path, f"is no JSON ({error})", fix) from error
     if not isinstance(found, dict):
         raise DamagedRecords(path, "holds no names and values", fix)

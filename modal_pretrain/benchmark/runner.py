@@ -161,7 +161,7 @@ def open_stores(out: str | Path) -> list[RecordStore]:
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or two are of the same settings, such as a copy.
     DamagedRecords
         If a ``config.json`` is no configuration; it is a ValueError.
     """
@@ -169,7 +169,16 @@ def open_stores(out: str | Path) -> list[RecordStore]:
     paths = sorted([*out.glob("config.json"), *out.glob("*/config.json")])
     if not paths:
         raise ValueError(f"{out} holds no benchmark records (no config.json).")
-    return [RecordStore.open(path.parent) for path in paths]
+    stores = [RecordStore.open(path.parent) for path in paths]
+    folders: dict[str, Path] = {}
+    for store in stores:
+        other = folders.setdefault(store.config.digest(), store.folder)
+        if other != store.folder:
+            raise ValueError(
+                f"{other} and {store.folder} hold runs of the same settings, which "
+                "would count twice. Move one of them out of the folder."
+            )
+    return stores
 
 
 def _configs(settings: Settings) -> list[BenchmarkConfig]:

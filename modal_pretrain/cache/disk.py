@@ -89,6 +89,9 @@ class DiskCache(RowCache):
             float32 (n, d), a copy: the caller may change it.
         """
         keys = list(keys)
+        if not all(isinstance(key, bytes) for key in keys):
+            odd = next(key for key in keys if not isinstance(key, bytes))
+            raise TypeError(f"keys must be bytes, got {odd!r} of {type(odd).__name__}.")
 
         def from_disk(missing: np.ndarray) -> np.ndarray:
             return self.store.get(

@@ -32,6 +32,7 @@ from modal_pretrain.embedding.engine import (
     check_engine,
     choose_engine,
     network_key,
+    preparation,
 )
 from modal_pretrain.embedding.npy_file import write_rows
 from modal_pretrain.embedding.progress import Progress
@@ -162,7 +163,7 @@ class Encoder:
             [
                 type(self.backbone).__qualname__,
                 self._weights or fingerprint(self.backbone),
-                self.preprocessing.fingerprint(),
+                preparation(self, engine).fingerprint(),
                 str(self.dtype),
                 self.device.type,
                 _VERSIONS,
@@ -289,7 +290,7 @@ class Encoder:
         # Not earlier: modAL's dropout strategies set modes before they call `infer`.
         self.backbone.eval()
         batches = source.batches(
-            self.preprocessing,
+            preparation(self, self._chosen or "torch"),
             self._rows_a_batch(source),
             self.n_threads,
             pin_memory=self.device.type == "cuda",
@@ -315,9 +316,8 @@ class Encoder:
     def network(self) -> openvino.Network:
         """Return the backbone as OpenVINO computes it, see `openvino.network`."""
         self.backbone.eval()
-        key, folder = self.network_key(), self._networks_folder()
         args = self.backbone, cast(Traceable, self.preprocessing), self.dtype
-        return openvino.network(key, *args, folder)
+        return openvino.network(self.network_key(), *args, self._networks_folder())
 
     def network_key(self) -> str:
         """Name the backbone as OpenVINO computes it, in any precision."""

@@ -12,7 +12,7 @@ import xxhash
 from modal_pretrain._checks import OneOf
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.embedding import openvino
-from modal_pretrain.embedding.source import Source, Traceable
+from modal_pretrain.embedding.source import Preparation, Source, Traceable
 
 if TYPE_CHECKING:
     from modal_pretrain.embedding.encoder import Encoder
@@ -129,6 +129,13 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
             return "torch"
         settled = _convert(encoder, key)
     return settled
+
+
+def preparation(encoder: Encoder, engine: Engine) -> Preparation:
+    """Return how an engine's rows are loaded: where it rounds, so may they."""
+    if engine == "openvino" and encoder.dtype != torch.float32:
+        return cast(Traceable, encoder.preprocessing).quicker()
+    return encoder.preprocessing
 
 
 def choose_afresh() -> None:

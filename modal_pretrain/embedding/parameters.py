@@ -55,6 +55,8 @@ def _is_cache(value: Any) -> bool:
     if not isinstance(value, str | os.PathLike):
         return False
     path = os.path.expanduser(value)
+    if not path or "\0" in path:
+        return False
     return os.path.isdir(path) or not os.path.exists(path)
 
 

@@ -80,5 +80,12 @@ class Traceable(Preparation, Protocol):
     def traced(self, batch: torch.Tensor) -> torch.Tensor:
         """Do what `prepare` does, in operations that can be traced and translated."""
 
+    def quicker(self) -> Preparation:
+        """Return how rows are loaded for a network that rounds, or itself.
+
+        What it changes must be far below what bfloat16 changes; its fingerprint says
+        that it is another.
+        """
+
     def takes_long(self, n: int) -> bool:
         """Say whether n rows take a usual backbone longer than its conversion."""

@@ -40,7 +40,7 @@ _INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"
 class Preprocessing:
     """How pictures become a backbone's input.
 
-    Resizing is Pillow's, with antialiasing, as in timm.
+    Resizing is Pillow's, with antialiasing, as in timm; see also `quicker`.
 
     Parameters
     ----------
@@ -155,11 +155,14 @@ class Preprocessing:
             picture = _middle(picture)
             height, width = self._resized(picture.height, picture.width)
         if (height, width) != (picture.height, picture.width):
-            resampling = Image.Resampling[self.interpolation.upper()]
-            picture = picture.resize((width, height), resampling)
+            picture = self._resize(picture, height, width)
         if (height, width) != self.size:
             picture = self._crop_or_pad(picture)
         return np.array(picture)
+
+    def _resize(self, picture: Image.Image, height: int, width: int) -> Image.Image:
+        resampling = Image.Resampling[self.interpolation.upper()]
+        return picture.resize((width, height), resampling)
 
     def prepare(self, batch: torch.Tensor) -> torch.Tensor:
         """Normalise loaded pictures; the rows of a table are ready as they are."""
@@ -211,6 +214,15 @@ class Preprocessing:
         """Normalise, in the plainest operations."""
         mean, std = (255 * torch.tensor(value) for value in (self.mean, self.std))
         return ((batch.float() - mean) / std).permute(0, 3, 1, 2)
+
+    def quicker(self) -> Preprocessing:
+        """Return a preparation that resizes several times faster, where there is one.
+
+        It rounds some pixels the other way, see `modal_pretrain.images.quick`.
+        """
+        from modal_pretrain.images.quick import quick
+
+        return quick(self)
 
     def takes_long(self, n: int) -> bool:
         """Say whether n pictures take longer than a conversion."""

@@ -91,6 +91,15 @@ def predict_pool(classifier: Any, X: Any) -> Predictions:
     return as_predictions(proba, classes, "classifier.predict_proba")
 
 
+def as_array(values: Any, name: str, dtype: Any = None) -> NDArray[Any]:
+    """Return values as an array; raise ValueError, with the name, if that can't be."""
+    try:
+        return np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        kind = "numbers" if dtype is np.float64 else "values of one kind"
+        raise ValueError(f"{name} must hold {kind}: {error}.") from error
+
+
 def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Predictions:
     """Check probabilities and their labels; without labels, the columns' numbers.
 
@@ -101,7 +110,7 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
     """
     if isinstance(proba, Predictions) and classes is None:
         proba, classes = proba
-    shape = np.shape(proba)
+    shape = as_array(proba, name).shape
     values = check_probabilities(proba, shape[0] if shape else 0, name)
     if not len(values):
         raise ValueError(f"{name} has no rows: there is no pool to speak of.")
@@ -129,7 +138,7 @@ def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
     ValueError
         If they are no row numbers of a pool of n rows, or one stands twice.
     """
-    found = np.asarray([] if rows is None else rows)
+    found = as_array([] if rows is None else rows, name)
     if found.dtype == bool and found.shape == (n,):
         return np.flatnonzero(found)
     if found.size == 0:
@@ -162,7 +171,7 @@ def check_labels(
     ValueError
         If there are not n labels, or one is unknown and `unknown` is "error".
     """
-    labels = np.asarray(y)
+    labels = as_array(y, name)
     if np.ma.is_masked(y):
         raise ValueError(f"{name} has masked labels; leave these rows out.")
     if labels.shape != (n,):
@@ -217,10 +226,7 @@ def in_bounds(
     ValueError
         If there are not n finite ones, or one is out of bounds.
     """
-    try:
-        found = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers: {error}.") from error
+    found = as_array(values, name, np.float64)
     if found.shape != (n,) or not np.isfinite(found).all():
         raise ValueError(
             f"{name} must hold one finite number for each of {n} rows, got shape "

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from modal_pretrain._checks import Number
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping._estimators import share_of
+from modal_pretrain.stopping._inputs import as_array
 from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
 from modal_pretrain.stopping.audit import Audit
 from modal_pretrain.stopping.suspicious import balanced_folds
@@ -195,7 +196,7 @@ def _size(there: NDArray[np.intp], share: float) -> int:
 
 def _checked(embeddings: Any, n: int) -> NDArray[np.floating]:
     """Return embeddings; raise ValueError unless they are n rows of finite numbers."""
-    E = np.asarray(embeddings)
+    E = as_array(embeddings, "embeddings")
     if E.ndim != 2 or len(E) != n or not E.shape[1]:
         raise ValueError(
             f"embeddings must be of shape ({n}, d), one row for each row of the "

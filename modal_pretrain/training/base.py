@@ -248,6 +248,7 @@ class BaseClassifier(AugmentedNet):
 
     def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
         """Yield the network's outputs batch by batch, always in the order of X."""
+        self._check_trained()
         for batch in self.get_iterator(self.get_dataset(X), training=False):
             yield to_device(self.evaluation_step(batch, training=training), device)
 

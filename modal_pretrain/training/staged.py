@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from modal_pretrain.backbones.split import Flat, Split, split, twin_of
+from modal_pretrain.backbones.split import FrozenStages, Split, split, twin_of
 from modal_pretrain.cache.memory import EmbeddingCache
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
@@ -61,7 +61,7 @@ class _FrontEncoder(Encoder):
     def __init__(self, encoder: StagedEncoder, cut: Split, dtype: torch.dtype) -> None:
         engine, keep, folder = encoder.front
         super().__init__(
-            Flat(cut.front),
+            FrozenStages(cut.front),
             encoder.preprocessing,
             device=encoder.device,
             dtype=dtype,

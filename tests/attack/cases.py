@@ -1,5 +1,6 @@
 """Odd values, and what an error must be like."""
 
+import enum
 import re
 
 import numpy as np
@@ -52,6 +53,33 @@ odd_values = st.one_of(
             pd.Series([1, 2]),
         ]
     ),
+)
+
+
+class Word(str, enum.Enum):
+    ONE = "one"
+    TWO = "two"
+
+
+labels_of_one_kind = st.one_of(
+    st.lists(st.text(max_size=3), max_size=9),
+    st.lists(st.sampled_from(Word), max_size=9),
+    st.lists(st.integers(-(2**65), 2**65), max_size=9),
+    st.lists(st.integers(2**53 - 2, 2**53 + 2) | st.sampled_from([1.0]), max_size=9),
+    st.lists(st.booleans(), max_size=9),
+    st.lists(st.binary(max_size=2), max_size=9),
+    st.lists(st.dates(), max_size=9),
+    st.lists(st.decimals(allow_nan=False, places=1), max_size=9),
+    st.lists(st.tuples(st.integers(0, 1)), max_size=9),
+)
+odd_labels = st.one_of(
+    labels_of_one_kind,
+    st.builds(
+        lambda labels, wrap: wrap(labels),
+        labels_of_one_kind,
+        st.sampled_from([pd.Series, pd.Categorical, pd.Index, iter, tuple]),
+    ),
+    st.lists(odd_scalars, max_size=9),
 )
 # Where a function is asked for, ours call it: what it does then is its own affair, so
 # that these are tried elsewhere.

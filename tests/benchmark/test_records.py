@@ -1,6 +1,7 @@
 """Results folders that are damaged, edited or somebody else's: named, never misread."""
 
 import json
+import os
 import pickle
 import shutil
 
@@ -113,6 +114,7 @@ def test_a_finished_run_that_is_damaged(out, store, content, match):
         (1, {"acquired": ["../../../secret"]}, "instead of a list of row numbers"),
         (1, {"acquired": [-1, 2, 3, 4]}, "instead of a list of row numbers"),
         (1, {"acquired": [2.0]}, "instead of a list of row numbers"),
+        (1, {"acquired": []}, "line 2 has acquired no row"),
         (1, {"acquired": [59, 59]}, "names row 59, which is labelled already"),
         (1, {"group_accuracy": {"a": "b"}}, "instead of shares by group"),
         (1, {"acquired_groups": [1]}, "instead of counts by group"),
@@ -152,6 +154,7 @@ def test_what_the_error_says_works(out, store):
         ("config.json", '{"batsch": 3}', "no setting 'batsch'. Did you mean 'batch'"),
         ("config.json", '{"seeds": [1.5]}', "each of seeds must be a whole number"),
         ("data.json", "no", "is no JSON"),
+        ("data.json", "[" * 100_000, "is no JSON"),
         ("data.json", "[]", "holds no names and values"),
         ("data.json", '{"name": 3}', "has 3 under 'name' instead of a text"),
         ("probes.json", '{"pretrained": 3}', "has 3 under 'pretrained'"),
@@ -185,6 +188,24 @@ def test_a_stray_folder_is_named(out):
     (out / "zzz" / "config.json").write_text("{")
     with pytest.raises(DamagedRecords, match=r"zzz.config.json is no configuration"):
         open_stores(out)
+
+
+def test_lines_nested_without_end(out, store):
+    store.path(UNIT).write_text("[" * 100_000)
+    refused(out, store.path(UNIT), "line 1 is no JSON")
+
+
+@pytest.mark.parametrize("name", ["records", "timings", "data.json", "config.json"])
+def test_fifos_in_the_place_of_files(out, store, name):
+    path = {
+        "records": store.path(UNIT),
+        "timings": store.timings_path(UNIT),
+    }.get(name, store.folder / name)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DamagedRecords, match="FIFO") as caught:
+        load(out)
+    assert caught.value.path == path
 
 
 def test_directories_in_the_place_of_files(out, store):
@@ -245,3 +266,9 @@ def test_a_one_round_run_that_was_killed_before_its_name(tmp_path):
     write(store.folder / "partial" / f"{unit}.01234567.jsonl", [record])
     run(config, tmp_path, verbose=0)
     assert store.path(unit).read_bytes() == before
+
+
+def test_a_copy_does_not_count_twice(out, store):
+    shutil.copytree(store.folder, out / "copy")
+    with pytest.raises(ValueError, match="of the same settings, which would count"):
+        load(out)

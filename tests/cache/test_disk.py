@@ -456,3 +456,10 @@ def test_own_classes_stay_in_memory(tmp_path, pictures):
     encoder.fit(pictures).transform(pictures)
     info = disk_cache(tmp_path).info()
     assert (info["rows"], info["memory_rows"]) == (0, len(pictures))
+
+
+def test_keys_of_another_type_do_not_cost_the_store(tmp_path):
+    look_up(DiskCache(tmp_path), "a", range(9))
+    with pytest.raises(TypeError, match="keys must be bytes, got 'x' of str"):
+        DiskCache(tmp_path).get("a", ["x"], lambda rows: np.zeros((1, D), np.float32))
+    assert look_up(DiskCache(tmp_path), "a", range(9)) == []

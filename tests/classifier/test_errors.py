@@ -163,7 +163,7 @@ def test_misspelt_parameters(make, pictures, labels, params):
 
 
 def test_errors_before_fit(make, pictures, labels):
-    for method in ("predict", "predict_proba", "infer"):
+    for method in ("predict", "predict_proba", "infer", "forward"):
         for classifier in (make(), make().initialize()):
             with pytest.raises(NotFittedError, match="is not fitted yet"):
                 getattr(classifier, method)(pictures)
@@ -233,6 +233,12 @@ def test_embeddings_that_are_none(pictures, labels, what):
         classifier.batch_size = 24
     with pytest.raises(ValueError, match=message):
         classifier.fit(pictures, labels)
+
+
+def test_a_loader_that_is_none(make, pictures, labels):
+    classifier = make().fit(pictures, labels).set_params(iterator_valid=None)
+    with pytest.raises(ValueError, match="iterator_valid must be a class of loaders"):
+        classifier.predict(pictures)
 
 
 def test_factories_that_want_arguments(pictures, labels):

@@ -125,7 +125,8 @@ def test_wrong_values_for_a_fitted_one(make, pictures, labels, name):
 def test_a_file_is_no_cache(make, pictures, labels, tmp_path):
     file = tmp_path / "a1.py"
     file.write_text("")
-    for estimator in (make(cache=str(file)), make(TimmEncoder, cache=file)):
+    odd = [make(cache=str(file)), make(TimmEncoder, cache=file), make(cache="\0")]
+    for estimator in [*odd, make(TimmEncoder, cache="")]:
         with pytest.raises(ValueError, match=r"cache must be 'memory', None or a dir"):
             estimator.fit(pictures, labels)
 

@@ -15,20 +15,16 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from modal_pretrain._checks import is_whole
-from modal_pretrain._fork import Lock
 from modal_pretrain._identity import NotAFileError, file_identity
 from modal_pretrain.images.pixels import from_16_bit, over_white
+from modal_pretrain.images.quiet import quiet_pillow
 
 __all__ = ["ImageFileNotFoundError", "ImageLoadError"]
 
@@ -61,47 +57,6 @@ _UPRIGHT = {
 
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 Enough = Callable[[int, int], tuple[int, int]]
-
-
-class _PillowInThisThread(threading.local):
-    """Module pattern of a warning filter: Pillow's, inside `quiet_pillow` only.
-
-    ``warnings.catch_warnings`` swaps the filters of the whole process, which is not
-    safe in decoding threads. A filter that matches in one thread alone is.
-    """
-
-    active = False
-
-    # scikit-learn copies the process's filters to its workers, by pattern or pickled.
-    # There, a pattern that never matches stands in.
-    pattern = "(?!)"
-
-    def match(self, module: str) -> bool:
-        return self.active and module.startswith("PIL")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return re.compile, (self.pattern,)
-
-
-_IN_PILLOW = _PillowInThisThread()
-_FILTER: Any = ("ignore", None, Warning, _IN_PILLOW, 0)
-_FILTER_LOCK = Lock()
-
-
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Drop Pillow's warnings raised in this thread, here only."""
-    filters: Any = warnings.filters
-    with _FILTER_LOCK:
-        if not filters or filters[0] is not _FILTER:
-            if _FILTER in filters:
-                filters.remove(_FILTER)
-            filters.insert(0, _FILTER)
-    before, _IN_PILLOW.active = _IN_PILLOW.active, True
-    try:
-        yield
-    finally:
-        _IN_PILLOW.active = before
 
 
 def orientation(image: Image.Image) -> int:
@@ -137,6 +92,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     ):
         if mode == "La":
             image = image.convert("LA")  # the only conversion that Pillow has
+        clear = image.info.get("transparency")
+        if mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
+            # Pillow keeps 8 of 16 bits a channel, but not of the transparent colour.
+            image = image.copy()
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
         rgb = Image.fromarray(over_white(np.asarray(image.convert("RGBA"))))
     elif mode.startswith("I") or mode == "F":
         rgb = Image.fromarray(_deep_grey(image)).convert("RGB")

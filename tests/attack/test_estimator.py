@@ -77,6 +77,8 @@ ENCODER_PARAMETERS = sorted(TimmEncoder().get_params(deep=False))
 def test_any_value_of_a_parameter_of_the_transformer(name, value):
     if isinstance(value, int) and abs(value) > 10_000:
         return
+    if name == "compile" and value is True:
+        return  # takes seconds, and tests/embedding does it
     encoder = TimmEncoder(**{"image_size": 32, name: value})
     try:
         found = encoder.fit_transform(X)

@@ -22,8 +22,8 @@ from modal_pretrain.images.decode import (
     ImageFileNotFoundError,
     ImageLoadError,
     decode_file,
-    quiet_pillow,
 )
+from modal_pretrain.images.quiet import quiet_pillow
 
 
 def photo(height=40, width=60, seed=0):
@@ -138,6 +138,22 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
     got = load(tmp_path / f"a.{suffix}")[0]
     assert got[:, 0].tolist() == [0, 1, 128, 255, 1, 0]
     assert (got == got[:, :1]).all()
+
+
+def test_16_bit_colours_with_a_transparent_one(tmp_path):
+    def chunk(kind, data):
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    row = struct.pack(">9H", *[0x12C8] * 3, *[0xC800] * 3, *[0x34FF] * 3)
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">3H", *[0x12C8] * 3))
+        + chunk(b"IDAT", zlib.compress(b"\0" + row))
+        + chunk(b"IEND", b"")
+    )
+    assert load(tmp_path / "a.png")[0, :, 0].tolist() == [255, 0xC8, 0x34]
 
 
 def test_16_bit_grey_with_a_transparent_value(tmp_path):
@@ -491,9 +507,9 @@ def test_importing_changes_no_settings():
         "def state():\n"
         "    return PIL.Image.MAX_IMAGE_PIXELS, PIL.ImageFile.LOAD_TRUNCATED_IMAGES\n"
         "before = state()\n"
-        "from modal_pretrain.images import decode as files\n"
+        "from modal_pretrain.images import decode, quiet\n"
         "assert state() == before\n"
-        "assert files._FILTER not in warnings.filters\n"
+        "assert quiet._FILTER not in warnings.filters\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from modal_pretrain._lazy import attach
 from modal_pretrain._modalities import register_module
-from modal_pretrain.cli import stop  # noqa: F401, watches for Ctrl-C in the command
+from modal_pretrain.cli.stop import in_one_line  # first: it watches for Ctrl-C
 from modal_pretrain.compat import _watch
 
 # Without a usable modAL and skorch nothing can work; one that is usable is repaired
 # when it is imported, whoever does that.
-_watch.start()
+with in_one_line(ImportError):
+    _watch.start()
 
 # Whatever takes seconds to import waits until it is asked for.
 if TYPE_CHECKING:

@@ -79,11 +79,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Write to nowhere where a shell has closed what is written to (``>&-``)."""
+    """Make everything writable: letters, and what a shell has closed (``>&-``)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for good
             setattr(sys, name, nowhere)
+        elif hasattr(getattr(sys, name), "reconfigure"):
+            # A terminal that has no letter for a file's name is no reason to fail.
+            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def _check_not_empty(given: dict[str, Any]) -> None:

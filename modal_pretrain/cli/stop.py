@@ -86,5 +86,20 @@ def _is_command() -> bool:
     return script in started and name == "modal-pretrain"
 
 
+@contextlib.contextmanager
+def in_one_line(kind: type[Exception]) -> Iterator[None]:
+    """Let errors of the block end the command with a message; others see them raised.
+
+    For what is wrong before a command is known, such as modAL that is not installed.
+    """
+    try:
+        yield
+    except kind as error:
+        if not _is_command():
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+
+
 STOP = Stop()
 STOP.watch_imports()

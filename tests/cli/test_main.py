@@ -247,6 +247,33 @@ def test_ctrl_c_while_the_package_itself_is_imported(tmp_path, module):
     assert (done.stdout, done.stderr) == ("raised\n", "")
 
 
+def test_a_module_in_the_way_of_modal_is_one_line(tmp_path):
+    (tmp_path / "modAL.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "modal_pretrain", "list"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_names_that_a_terminal_has_no_letters_for(tmp_path):
+    code = "import sys; from modal_pretrain.cli.main import main; main(['status', '☃'])"
+    code += "; print('☃')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "\\u2603\n")
+
+
 def test_a_closed_standard_output():
     code = "sys.stdout = None; sys.exit(main(['list']))"
     code = f"import sys; from modal_pretrain.cli.main import main; {code}"

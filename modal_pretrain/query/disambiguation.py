@@ -1,4 +1,4 @@
-"""The recommended strategy: half of the batch uncertain, half at odds with its cluster."""
+"""The recommended strategy: half of it uncertain, half at odds with its cluster."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def figure(records, path):
             axes.plot(difference.mean(), i, "o", color=colours[name], markersize=5)
         axes.axvline(0, color="#78716c", linewidth=0.8)
         axes.set_yticks(range(len(names)), names, fontsize=7.5)
-        axes.invert_yaxis()
+        axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_title(data, loc="left", fontsize=9)
         axes.tick_params(axis="x", labelsize=7.5)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -50,7 +50,7 @@ class PretrainedClassifier(BaseClassifier):
     error_weighting : float, default=0.0
         How much more a labelled row weighs that heads trained on the others get wrong:
         ``exp(-error_weighting * p)``, with p the out-of-fold probability of its label,
-        and all classes of equal mass (AFR [2]_; 4 is a good value). So the head learns
+        and all classes of equal mass (AFR [2]_; try 2). So the head learns
         from the exceptions that selection found instead of drowning them among the
         typical rows. See `modal_pretrain.reweighting.error_weights`. 0 turns it off.
     augment : bool, "crop-flip" or callable, default=False

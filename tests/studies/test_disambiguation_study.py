@@ -74,12 +74,35 @@ def test_the_page_says_what_the_summary_says(study, capsys):
         and r["data"] in sets
     ]
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
-    for metric, title in (("worst", "worst group"), ("atypical", "atypical groups")):
+    titles = {
+        "worst": "worst group",
+        "atypical": "atypical groups",
+        "accuracy": "accuracy",
+    }
+    for metric, title in titles.items():
         study.report(some, metric, "disambiguation")
         printed = capsys.readouterr().out.splitlines()
         row = next(line for line in printed if line.startswith("| disambiguation |"))
         gain, pooled, counts, mean = row.strip("| ").split(" | ")[1:]
         assert f"| all, 31 | {title} | {gain} | {pooled} | {mean} | {counts} |" in page
+
+
+@pytest.mark.parametrize("name, batch", [("-96px", 10), ("", 50)])
+def test_the_page_holds_the_other_summaries(study, capsys, name, batch):
+    path = ROOT / "benchmarks" / "results" / f"disambiguation{name}.csv"
+    named = study.SETS["named"]
+    some = [
+        r
+        for r in study.read(path)
+        if (r["n_seed"], r["batch"]) == (10, batch) and r["data"] in named
+    ]
+    assert len(some) >= 8 * 4 * 10
+    study.report(some, "worst", "disambiguation")
+    page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
+    printed = capsys.readouterr().out
+    rows = printed[printed.index("| strategy |") :].splitlines()
+    assert len(rows) >= 5
+    assert all(line in page for line in rows)
 
 
 def test_data_sets_without_a_folder(study):

@@ -62,7 +62,9 @@ def jitter(picture):
     return (picture.float() * (0.5 + torch.rand(()) / 2)).to(torch.uint8)
 
 
-@pytest.mark.parametrize("change", [CropFlip((5, 6)), EachPicture(jitter)], ids=repr)
+@pytest.mark.parametrize(
+    "change", [CropFlip((5, 6)), EachPicture(jitter)], ids=["crop-flip", "function"]
+)
 def test_a_picture_is_changed_by_its_seed_alone(numbered, change):
     whole = change(numbered, SEEDS)
     chosen = torch.tensor([150, 3, 77])

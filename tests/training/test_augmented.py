@@ -47,7 +47,9 @@ def brighter(picture):
     return (picture // 2) + torch.randint(100, (), dtype=torch.uint8)
 
 
-both = pytest.mark.parametrize("augment", ["crop-flip", brighter], ids=str)
+both = pytest.mark.parametrize(
+    "augment", ["crop-flip", brighter], ids=["crop-flip", "function"]
+)
 
 
 @both
@@ -135,7 +137,7 @@ def test_validation_is_scored_as_it_is(pictures, labels):
         ({"error_weighting": 4.0}, None),
         ({"error_weighting": 4.0, "train_split": ValidSplit(4)}, np.arange(24) + 1.0),
     ],
-    ids=str,
+    ids=["rows", "rows and classes", "errors", "errors and a split"],
 )
 def test_with_weights(pictures, labels, params, weights):
     classifier = make(**params).fit(pictures, labels, sample_weight=weights)

@@ -96,6 +96,9 @@ def _work(work, args, environment, cwd, writes, errors):
     writes.close()
     with open(errors, "w") as file:
         os.dup2(file.fileno(), 2)
+    # The server's own streams know the files that these numbers stood for before.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115, to the end
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
     folders = environment.get("PYTHONPATH", "").split(os.pathsep)

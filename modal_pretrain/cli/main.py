@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from modal_pretrain.cli.stop import STATUS, STOP
@@ -85,8 +86,10 @@ def _open_streams() -> None:
             nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for good
             setattr(sys, name, nowhere)
         elif hasattr(getattr(sys, name), "reconfigure"):
-            # A terminal that has no letter for a file's name is no reason to fail.
-            getattr(sys, name).reconfigure(errors="backslashreplace")
+            # A terminal that has no letter for a file's name is no reason to fail, nor
+            # is a stream that cannot be changed any more.
+            with suppress(OSError):
+                getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def _check_not_empty(given: dict[str, Any]) -> None:

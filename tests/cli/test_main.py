@@ -1,5 +1,7 @@
 """What all commands have in common: a quick start, one line for an error, Ctrl-C."""
 
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -326,3 +328,13 @@ def test_progress_in_a_file_is_lines(monkeypatch, capsys, tmp_path):
     assert error.splitlines()[-1].startswith("shapes: random-init, random, 0: 3 of 3 r")
     run(config, tmp_path, verbose=0)
     assert capsys.readouterr().err == ""
+
+
+def test_a_stream_that_cannot_be_changed(monkeypatch):
+    class Fixed(io.StringIO):
+        def reconfigure(self, **kwargs):
+            raise OSError(errno.ESPIPE, "Illegal seek")
+
+    monkeypatch.setattr(sys, "stdout", Fixed())
+    assert main(["list"]) == 0
+    assert "Strategies" in sys.stdout.getvalue()

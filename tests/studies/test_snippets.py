@@ -25,7 +25,8 @@ from modal_pretrain.query import random_sampling
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "snippets"
 SEEDS = range(4)
-LABELS = np.arange(20, 321, 20)
+BATCH = 60
+LABELS = np.arange(20, 321, BATCH)
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,7 +82,7 @@ def run(data, pretrained, uncertain, seed):
         if n_labels == LABELS[-1]:
             return accuracy, rare, enrichment(acquired, flags)
         params = {} if uncertain else {"random_state": 1000 * seed + n_labels}
-        chosen, texts = learner.query(data.X[pool], n_instances=20, **params)
+        chosen, texts = learner.query(data.X[pool], n_instances=BATCH, **params)
         learner.teach(texts, data.y[pool[chosen]])
         acquired += data.disambiguating[pool[chosen]].tolist()
         pool = np.delete(pool, chosen)
@@ -113,16 +114,17 @@ def multiple(outcomes, pretrained):
 def test_pretraining_matters_more_than_what_is_asked(outcomes):
     # How much least confidence gains over random depends on the processor's rounding:
     # with 4 seeds multiples of 1.21 and 1.00 were measured, with 8 seeds 0.89 and 0.92
-    # (float32, bfloat16), in batches of 20. docs/text.md has the whole study.
+    # (float32, bfloat16) in batches of 20, and 1.58 in those of 60 here. docs/text.md
+    # has the whole study.
     assert 0.7 < multiple(outcomes, True) < 3
     for uncertain in (True, False):
-        assert outcomes[True, uncertain].accuracy[:, -1].mean() > 0.75  # 0.77 to 0.78
+        assert outcomes[True, uncertain].accuracy[:, -1].mean() > 0.73  # 0.77 and 0.76
         assert outcomes[False, uncertain].accuracy[:, -1].mean() < 0.60  # 0.56 to 0.57
 
 
 def test_the_gain_is_not_one_of_rare_domains(outcomes):
     # The paper finds that rare categories are queried more; here they are not.
-    assert outcomes[True, True].enrichment.mean() < 1  # 0.78
+    assert outcomes[True, True].enrichment.mean() < 1  # 0.73
 
 
 def test_pretraining_separates_class_and_domain(data):

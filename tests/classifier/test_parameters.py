@@ -17,7 +17,7 @@ TRAINS = {**TRAINED, "tune": 1}
 WRONG = [
     ("image_size", "32", "Write 32 without quotes|whole number of pixels"),
     ("image_size", True, "got True of type bool"),
-    ("image_size", 1_000_000, "at most 16384 pixels"),
+    ("image_size", 1_000_000, "at most 2048 pixels"),
     ("image_size", (32, 0), r"got \(32, 0\)"),
     ("image_size", NAN, "got nan"),
     ("augment", "crop", "'crop-flip' or a function of a picture, got 'crop'"),

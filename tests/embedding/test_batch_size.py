@@ -121,3 +121,9 @@ def test_bad_batch_size(pictures, value):
     encoder = TimmEncoder(batch_size=value, image_size=32, cache=None)
     with pytest.raises(ValueError, match="batch_size must be 'auto' or a whole number"):
         encoder.transform(pictures)
+
+
+@pytest.mark.parametrize("size", [4096, (32, 10_000)])
+def test_a_size_that_takes_the_machines_memory_is_refused(size):
+    with pytest.raises(ValueError, match="image_size must be of at most 2048 pixels"):
+        TimmEncoder(image_size=size).fit([np.zeros((8, 8, 3), np.uint8)])

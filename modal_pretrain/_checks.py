@@ -258,7 +258,7 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
     if (
         not isinstance(pair, Sequence | np.ndarray)
         or isinstance(pair, str | bytes)
-        or np.shape(pair) != (2,)
+        or (pair.shape != (2,) if isinstance(pair, np.ndarray) else len(pair) != 2)
         or not all(is_whole(side) and side >= 1 for side in pair)
     ):
         raise ValueError(

@@ -85,7 +85,12 @@ def test_size(value):
 
 
 @pytest.mark.parametrize(
-    "value", ["64", b"64", True, 64.0, 0, -1, (64,), (1, 2, 3), (64, 0), (64, "64"), {}]
+    "value",
+    [
+        *("64", b"64", True, 64.0, 0, -1, {}, ("", b"\x80"), np.ones((2, 2), int)),
+        *((64,), (1, 2, 3), (64, 0), (64, "64"), [[1, 2], [3, 4]]),
+    ],
+    ids=repr,
 )
 def test_no_size(value):
     with pytest.raises(ValueError, match=r"image_size must be .*pixels"):

@@ -18,6 +18,7 @@ import argparse
 import csv
 import warnings
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -196,20 +197,19 @@ def main():
     names = [name for key in args.sets for name in SETS.get(key, [key])]
     folder = args.data if args.data.exists() else None
     for data, make in samples(folder, list(dict.fromkeys(names))):
-        sample = make()
-        E = embed(sample, args.backbone, args.image_size, args.cache)
-        Z = standardise(E, sample.train)
-        for seed in range(args.seeds):
-            for strategy in args.strategies:
-                for name in args.heads:
-                    key = (data, strategy, name, seed)
-                    if key in done:
-                        continue
-                    fit = HEADS[name](sample)
-                    areas = run(strategy, Z, sample, None, fit, seed=seed, **setting)
-                    record = dict(zip(COLUMNS, key, strict=False)) | areas
-                    records.append(record)
-                    append(args.out, record)
+        every = product([data], args.strategies, args.heads, range(args.seeds))
+        left = [key for key in every if key not in done]
+        if left:
+            sample = make()
+            E = embed(sample, args.backbone, args.image_size, args.cache)
+            Z = standardise(E, sample.train)
+        for key in left:
+            _, strategy, name, seed = key
+            fit = HEADS[name](sample)
+            areas = run(strategy, Z, sample, None, fit, seed=seed, **setting)
+            record = dict(zip(COLUMNS, key, strict=False)) | areas
+            records.append(record)
+            append(args.out, record)
         print(data, "done", flush=True)
     for metric in ("worst", "accuracy"):
         report(records, metric)

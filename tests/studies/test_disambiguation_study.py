@@ -85,6 +85,11 @@ def test_the_page_says_what_the_summary_says(study, capsys):
         row = next(line for line in printed if line.startswith("| disambiguation |"))
         gain, pooled, counts, mean = row.strip("| ").split(" | ")[1:]
         assert f"| all, 31 | {title} | {gain} | {pooled} | {mean} | {counts} |" in page
+        if metric == "worst":
+            below, above = counts.split(" / ")
+            readme = (ROOT / "README.md").read_text(encoding="utf-8")
+            assert f"above least confidence on {above} of" in readme
+            assert f"and below it on {below}, by" in readme
 
 
 @pytest.mark.parametrize("name, batch", [("-96px", 10), ("", 50)])

@@ -51,3 +51,13 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
     assert len(rows) >= 31 + 5
     for line in rows:
         assert line in page
+
+
+def test_the_readme_says_what_the_summary_says(study, capsys):
+    study.summary(study.read(RECORDS))
+    printed = capsys.readouterr().out.splitlines()
+    row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
+    _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert sets == "31, 10" and f"{gain.lstrip('+')} more worst-group area" in readme
+    assert counts.startswith("0 /")  # less than without on none

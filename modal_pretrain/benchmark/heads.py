@@ -1,13 +1,15 @@
 """What the head does with the exceptions: part of a strategy's name, after a plus.
 
-``disambiguation`` asks with the plain head, ``disambiguation+errors`` with one whose
-rows weigh by errors, and ``disambiguation+tags:30`` with one that is told the attribute
-of the first 30 labelled rows (``tags:all``: of all). So records, folders and reports
-know heads without knowing of them, and those of plain ones stay as they are.
+``disambiguation`` asks with the plain head, ``disambiguation+errors:2`` with one whose
+rows weigh by errors (``error_weighting=2``), ``disambiguation+tags:30`` with one that
+is told the attribute of the first 30 labelled rows (``tags:all``: of all). So records,
+folders and reports know heads without knowing of them, and those of plain ones stay as
+they are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:  # settings are checked, and help is shown, without data sets
     from modal_pretrain.datasets import GroupedDataset
 
 PLAIN = "plain"
-_STRENGTH = 4.0
+_STRENGTH = 4.0  # of "errors", which names none
+_HEAD = re.compile(r"errors(:\d+(\.\d+)?)?|tags:(all|0*[1-9]\d*)")
 
 
 def join(strategy: str, head: str) -> str:
@@ -38,26 +41,23 @@ def split(name: str) -> tuple[str, str]:
 
 
 def check_head(head: Any) -> None:
-    """Raise ValueError unless it is plain, errors, tags:all or tags:N."""
-    kind, _, number = str(head).partition(":")
-    if head in (PLAIN, "errors", "tags:all"):
+    """Raise ValueError unless it is plain, errors, errors:S, tags:all or tags:N."""
+    if head == PLAIN or (isinstance(head, str) and _HEAD.fullmatch(head)):
         return
-    if kind == "tags" and number.isdecimal() and int(number) > 0:
-        return
-    hint = did_you_mean(head, (PLAIN, "errors", "tags:all", "tags:30"))
+    hint = did_you_mean(head, (PLAIN, "errors", "errors:2", "tags:all", "tags:30"))
     raise ValueError(
-        f"heads may be 'plain', 'errors', 'tags:all' or 'tags:N', with N the number of "
-        f"labelled rows that are tagged, got {head!r}.{hint}"
+        "heads may be 'plain', 'errors', 'errors:S' with S for error_weighting=S, "
+        "'tags:all' or 'tags:N' with N the number of labelled rows that are tagged, "
+        f"got {head!r}.{hint}"
     )
 
 
 def prepared(estimator: Any, head: str) -> Any:
     """Return the classifier with the parameters of a head."""
-    return (
-        estimator.set_params(error_weighting=_STRENGTH)
-        if head == "errors"
-        else (estimator)
-    )
+    kind, _, strength = head.partition(":")
+    if kind != "errors":
+        return estimator
+    return estimator.set_params(error_weighting=float(strength or _STRENGTH))
 
 
 def tag(

@@ -160,7 +160,8 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
         lists. ``budget``: labels to acquire, instead of ``rounds``; the last round may
         not exceed it. ``seeds``: a number of seeds, or a list. ``heads``: what the
         classifier does with the exceptions, each with every strategy; a list of
-        "plain", "errors", "tags:all" and "tags:N". The rest as in `BenchmarkConfig`.
+        "plain", "errors", "errors:S", "tags:all" and "tags:N". The rest as in
+        `BenchmarkConfig`.
 
     Returns
     -------

@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         nargs="+",
         metavar="HEAD",
         help="what the classifier does with the exceptions: plain (default), errors, "
-        "tags:all, or tags:N for N tagged labels",
+        "errors:S for error_weighting=S, tags:all, or tags:N for N tagged labels",
     )
     add("--seeds", type=int, metavar="N", help="how many (5)")
     add("--seed-set", type=int, nargs="+", metavar="N", help="labels at the start (10)")

@@ -13,14 +13,29 @@ from modal_pretrain.cli.main import main
 from modal_pretrain.query import margin_sampling
 
 
-@pytest.mark.parametrize("head", ["plain", "errors", "tags:all", "tags:30"])
+@pytest.mark.parametrize(
+    "head", ["plain", "errors", "errors:2", "errors:0.5", "tags:all", "tags:30"]
+)
 @pytest.mark.parametrize("name", ["uncertainty", "my.module:function"])
 def test_names(name, head):
     assert split(join(name, head)) == (name, head)
     assert (join(name, head) == name) == (head == "plain")
 
 
-@pytest.mark.parametrize("head", ["error", "tags", "tags:0", "tags:-1", "tags:x", 3])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "error",
+        "errors:",
+        "errors:x",
+        "errors:-1",
+        "tags",
+        "tags:0",
+        "tags:-1",
+        "tags:x",
+        3,
+    ],
+)
 def test_no_head(head):
     with pytest.raises(ValueError, match=r"heads may be 'plain', 'errors'"):
         expand({"heads": [head]})
@@ -63,6 +78,8 @@ def test_heads_do_what_they_say(tabular):
     assert every["plain"] == records(tabular, "plain")
     assert every["errors"][-1]["log_loss"] != every["plain"][-1]["log_loss"]
     assert every["tags:all"][-1]["log_loss"] != every["plain"][-1]["log_loss"]
+    assert records(tabular, "errors:4") == every["errors"]
+    assert records(tabular, "errors:2") not in every.values()
     # Three tags are too few to say that an attribute misleads.
     assert records(tabular, "tags:3") == every["plain"]
     assert records(tabular, "tags:999") == every["tags:all"]

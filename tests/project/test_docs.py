@@ -2,7 +2,6 @@
 
 import importlib
 import re
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -61,11 +60,14 @@ def person(monkeypatch):
 
 @pytest.fixture
 def own_modalities():
-    # Pages add to what is known; other tests may have done so before.
-    with mock.patch.dict(KNOWN):
-        for name in KNOWN.keys() - {"image", "text"}:
-            del KNOWN[name]
-        yield
+    # Pages add to what is known; other tests may have done so before. Our own stay as
+    # they are: a module that a page imports registers what it has once.
+    ours = {"image", "text"}
+    others = {name: KNOWN.pop(name) for name in KNOWN.keys() - ours}
+    yield
+    for name in KNOWN.keys() - ours:
+        del KNOWN[name]
+    KNOWN.update(others)
 
 
 @pytest.mark.slow

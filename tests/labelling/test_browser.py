@@ -176,6 +176,34 @@ def test_two_tabs(folder, start, serve, browser, truth):
     assert session.progress().labelled == 3
 
 
+def test_what_the_server_said_before_a_label_asks_nothing_twice(
+    folder, start, serve, person
+):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    session.wait(60)
+    held = []
+
+    def hold(route):
+        held.append((route, route.fetch()))
+
+    page.route("**/api/state*", hold, times=1)  # the page asks every two seconds
+    while not held:
+        page.wait_for_timeout(50)
+    first = person.row()
+    person.label(1)
+    person.settled()
+    route, response = held[0]
+    assert first in [question["row"] for question in response.json()["questions"]]
+    with page.expect_response("**/api/state*"):
+        route.fulfill(response=response)
+    page.wait_for_timeout(100)
+    person.label(1)
+    assert person.row() != first
+    person.settled()
+    assert session.progress().labelled == 2
+
+
 def test_a_picture_that_cannot_be_read(folder, start, serve, browser, truth):
     session = start(folder)
     bad = session.ask()[0].row

@@ -14,6 +14,7 @@ let looked = 0; // which of the queue is shown
 let many = false;
 let tag = "";
 const sent = new Set(); // rows whose answers are on their way
+let told = 0; // grows when something is told and when it has arrived
 const grid = new Grid($("grid"), unreadable);
 const show = { guess: false, why: false };
 
@@ -37,8 +38,12 @@ function take(found, first = []) {
 }
 
 async function refresh() {
+  const before = told;
   try {
-    take(await get("state", { n: wanted() }));
+    const found = await get("state", { n: wanted() });
+    // Else it may be from before an answer, and ask for that row again.
+    if (told === before) take(found);
+    else if (!sent.size) await refresh();
   } catch (error) {
     notice(error.message);
   }
@@ -46,14 +51,19 @@ async function refresh() {
 
 async function tell(name, said, rows = [], apart = false) {
   for (const number of rows) sent.add(number);
+  if (!apart) told += 1;
+  const before = told;
   try {
     const found = await post(name, { ...said, n: wanted() }, apart);
+    const late = apart && told !== before;
+    if (!apart) told += 1;
     for (const number of rows) sent.delete(number);
     const back = found.undone ?? [];
     for (const question of back) sent.delete(question.row);
-    take(found, back);
+    if (!late) take(found, back);
     return found;
   } catch (error) {
+    if (!apart) told += 1;
     for (const number of rows) sent.delete(number);
     notice(error.message);
     await refresh();

@@ -266,10 +266,7 @@ except AttributeError as error:
 
 
 def test_without_the_extra():
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True
-    )
-    missing, unknown = done.stdout.splitlines()
+    missing, unknown = processes.run(IMPORTS).splitlines()
     assert 'pip install "modal_pretrain[text]"' in missing
     assert unknown == "module 'modal_pretrain' has no attribute 'TextEnkoder'"
 

@@ -155,6 +155,13 @@ def cell(differences):
     return " | ".join(parts)
 
 
+def overall(found):
+    """Return the mean over sets of differences, and how many are below and above 0."""
+    ends = np.array([[interval(column) for column in d.T] for d in found])
+    mean = np.mean([d.mean(axis=0) for d in found], axis=0)
+    return mean, (ends[:, :, 1] < 0).sum(axis=0), (ends[:, :, 0] > 0).sum(axis=0)
+
+
 def report(records):
     """Print the tables in Markdown."""
     for backbone in dict.fromkeys(r["backbone"] for r in records):
@@ -171,9 +178,7 @@ def report(records):
         for balance in BALANCES[1:]:
             found = [difference(rows, (1, balance, ""), (1, 0, ""))
                      for rows in by_set.values()]  # fmt: skip
-            mean = np.array([d.mean(axis=0) for d in found]).mean(axis=0)
-            ends = np.array([[interval(c) for c in d.T] for d in found])
-            below, above = (ends[:, :, 1] < 0).sum(0), (ends[:, :, 0] > 0).sum(0)
+            mean, below, above = overall(found)
             print(f"| {balance:g} | {mean[0]:+.4f} | {below[0]} | {mean[1]:+.4f} | "
                   f"{below[1]} | {above[1]} |")  # fmt: skip
         print("\n| data set | plain: pool, worst | balance 0.5: pool | worst | "
@@ -185,14 +190,15 @@ def report(records):
             print(f"| {data} | {pool:.3f}, {worst:.3f} | {' | '.join(cells)} |")
         print("\n| data set | 120 labels: pool, worst | 60 labels + 60 tags: pool | "
               "worst |\n" + "|---" * 4 + "|")  # fmt: skip
+        every = []
         for data, rows in by_set.items():
             base = [r for r in rows if (r["asks"], r["balance"]) == (0, 0)]
-            if base:
-                pool, worst = (
-                    np.mean([r[f"{key} at 120"] for r in base]) for key in KINDS
-                )
-                found = difference(rows, (1, 1, " at 60"), (0, 0, " at 120"))
-                print(f"| {data} | {pool:.3f}, {worst:.3f} | {cell(found)} |")
+            pool, worst = (np.mean([r[f"{key} at 120"] for r in base]) for key in KINDS)
+            every.append(difference(rows, (1, 1, " at 60"), (0, 0, " at 120")))
+            print(f"| {data} | {pool:.3f}, {worst:.3f} | {cell(every[-1])} |")
+        mean, below, above = overall(every)
+        print(f"| mean; below / above | | {mean[0]:+.3f}; {below[0]} / {above[0]} | "
+              f"{mean[1]:+.3f}; {below[1]} / {above[1]} |")  # fmt: skip
 
 
 def main():

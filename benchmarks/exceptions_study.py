@@ -177,6 +177,8 @@ def summary(records):
                 seeds.add(len(base))
                 top = paired(records, data, ORACLE, metric)
                 rooms.append((top[0] - top[1]).mean() if top.size else np.nan)
+        if not leads:  # records of another file have the base
+            continue
         lead, base, room = (np.array(x).reshape(-1, 2).T for x in (leads, bases, rooms))
         print(
             f"| {', '.join(kind)} | {len(lead[0])}, {min(seeds)} | "

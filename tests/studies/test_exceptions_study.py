@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
+WRONG = RECORDS.with_name("tags.csv")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,31 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
     assert len(rows) >= 31 + 5
     for line in rows:
         assert line in page
+
+
+def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
+    wrong = study.read(WRONG)
+    study.summary(wrong)  # nothing to compare with: no row
+    assert "%" not in capsys.readouterr().out.replace("95 %", "")
+    sets = {r["data"] for r in wrong}
+    kinds = [("oracle", "plain"), ("least confidence", "tags:all"), study.BASE]
+    records = [
+        r
+        for r in study.read(RECORDS)
+        if r["data"] in sets and (r["strategy"], r["head"]) in kinds
+    ]
+    study.summary(records + wrong)
+    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("| least confidence, tags:all")]
+    assert len(rows) == 2 and " | 0 / " in rows[1]  # with wrong tags below on none
+    for row in rows:
+        assert row in page
+    study.report(wrong + records, "worst")
+    for line in capsys.readouterr().out.splitlines():
+        if line.split(" | ")[0].lstrip("| ") in sets:
+            data, wrongly, base, *_ = line.strip("| ").split(" | ")
+            assert f"| {data} | {base} | {wrongly} |" in page
 
 
 def test_the_readme_says_what_the_summary_says(study, capsys):

@@ -28,8 +28,9 @@ N, SIZE = 24, 32
 
 
 def pytest_collection_modifyitems(items):
-    """Studies first: where two processes share the files, nobody waits for the last."""
-    items.sort(key=lambda item: "/studies/" not in item.nodeid)
+    """Long files first: where two processes share them, nobody waits for the last."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in long, "/studies/" not in item.nodeid))
 
 
 @pytest.fixture(scope="session")

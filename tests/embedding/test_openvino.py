@@ -18,9 +18,10 @@ from modal_pretrain.embedding import kept_model, openvino
 from modal_pretrain.embedding.engine import EngineWarning
 from tests import processes
 
-pytestmark = pytest.mark.skipif(
-    not openvino.is_installed(), reason="OpenVINO is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not openvino.is_installed(), reason="OpenVINO is not installed"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,7 @@ pytest.importorskip("distributed")
 
 # What dask's and joblib's own threads and sockets leave behind is not ours.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

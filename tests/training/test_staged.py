@@ -25,6 +25,7 @@ from modal_pretrain.training.staged import StagedSet
 
 FIT = {"image_size": 32, "tune": 1, "max_steps": 4, "random_state": 0}
 LITE = {**FIT, "backbone": "test_efficientnet", "pretrained": False}
+pytestmark = pytest.mark.slow
 needs_openvino = pytest.mark.skipif(
     not openvino.is_installed(), reason="OpenVINO is not installed"
 )

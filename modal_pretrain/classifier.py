@@ -53,6 +53,9 @@ class PretrainedClassifier(BaseClassifier):
         and all classes of equal mass (AFR [2]_; try 2). So the head learns
         from the exceptions that selection found instead of drowning them among the
         typical rows. See `modal_pretrain.reweighting.error_weights`. 0 turns it off.
+    group_balance : float, default=1.0
+        How far tags (``ignore``) move what rows weigh: 0 is the head without tags, 1
+        best for the worst group, between them accuracy on all rows counts as well.
     augment : bool, "crop-flip" or callable, default=False
         What training does to pictures at random where the backbone trains; scoring
         never does. "crop-flip", or True, is the paper's: resized with a margin (to
@@ -168,6 +171,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         class_weight=None,
         C: float = 0.005,
         error_weighting: float = 0.0,
+        group_balance: float = 1.0,
         augment: bool | str | Callable = False,
         image_size: int | tuple[int, int] | None = None,
         scaled_decoding: bool = True,
@@ -206,6 +210,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             class_weight=class_weight,
             C=C,
             error_weighting=error_weighting,
+            group_balance=group_balance,
             precision=precision,
             device=device,
             cache=cache,

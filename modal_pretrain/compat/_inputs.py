@@ -11,6 +11,7 @@ import modAL.models.learners as learners
 import modAL.uncertainty as uncertainty
 import modAL.utils.data as data
 import numpy as np
+import pandas as pd
 from sklearn.exceptions import NotFittedError
 
 from ._registry import repair, replace, works
@@ -127,6 +128,60 @@ def object_lists() -> bool:
     return True
 
 
+def _usual(X: Any) -> Any:
+    """Return tuples as lists, and columns of pandas or of texts as a Series."""
+    if isinstance(X, tuple):
+        return list(X)
+    texts = isinstance(X, np.ndarray) and X.dtype.kind == "T"
+    if texts or isinstance(X, pd.Index | pd.api.extensions.ExtensionArray):
+        return pd.Series(X, dtype=object if texts else None)
+    return X
+
+
+@repair
+def other_sequences() -> bool:
+    """Let rows and labels be tuples, an Index, a Categorical or NumPy's StringDType.
+
+    Estimators learn from them, and so does a learner that begins with them. Then
+    `teach` and `query` fail: "<class 'tuple'> datatype is not supported".
+    """
+    originals = (
+        data.retrieve_rows,
+        data.drop_rows,
+        data.add_row,
+        data.enumerate_data,
+        data.data_shape,
+    )
+    original_stack, original_check = data.data_vstack, learners.check_X_y
+
+    def probe() -> bool:
+        learner, reader = (learners.ActiveLearner(Stub()) for _ in range(2))
+        for _ in range(2):
+            learner.teach(("a", "b"), pd.Categorical(["c", "d"]))
+        texts = np.array(["a"], dtype=np.dtypes.StringDType())
+        for _ in range(2):
+            reader.teach(texts, [1])
+        return len(learner.X_training) == len(learner.y_training) == 4
+
+    if works(probe):
+        return False
+
+    def usual(original: Any) -> Any:
+        return lambda X, *args: original(_usual(X), *args)
+
+    def data_vstack(blocks: Any) -> Any:
+        return original_stack([_usual(block) for block in blocks])
+
+    def check_X_y(X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        return original_check(_usual(X), _usual(y), *args, **kwargs)
+
+    for original in originals:
+        replace(original, usual(original))
+    replace(original_stack, data_vstack)
+    replace(original_check, check_X_y)
+    return True
+
+
 class _Answering:
     """A learner or committee that answers about one pool, whatever it is asked about.
 
@@ -181,9 +236,9 @@ def _accept_lists(module: Any, name: str, model: Any) -> bool:
     def measure(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         X = bound.arguments["X"]
-        if isinstance(X, list):
+        if isinstance(X, list | tuple):
             model = next(iter(bound.arguments))
-            bound.arguments[model] = _Answering(bound.arguments[model], X)
+            bound.arguments[model] = _Answering(bound.arguments[model], list(X))
             # The measure itself looks at the number of rows only.
             bound.arguments["X"] = np.empty((len(X), 0))
         return original(*bound.args, **bound.kwargs)

@@ -31,11 +31,25 @@ class _StrictStub(Stub):
         return np.zeros(len(X))
 
 
+class _Weighted(Stub):
+    """An estimator that keeps labels and weights, for probes."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any) -> "_Weighted":
+        self.weighted = y, sample_weight
+        return self
+
+
 def _n_rows(X: Any) -> int:
     """Count the rows of anything that modAL accepts."""
     if isinstance(X, dict):
         X = next(iter(X.values()))
     return X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def _by_row(value: Any, n_rows: int) -> bool:
+    """Whether an argument of `fit` has a value for each row, as scikit-learn judges."""
+    sized = hasattr(value, "__len__") and not isinstance(value, str | bytes | dict)
+    return sized and np.ndim(value) > 0 and len(value) == n_rows
 
 
 @repair
@@ -89,36 +103,48 @@ def bootstrap_rows() -> bool:
 
     modAL indexes X and y by position with plain brackets, which reads columns of a
     frame and labels of a Series, and asks lists for their shape. `_fit_on_new` drops
-    the arguments meant for the estimator's `fit`, too.
+    the arguments meant for the estimator's `fit`, and elsewhere those with a value for
+    each row, such as `sample_weight`, are not drawn along and weigh other rows.
     """
     fit_known = vars(ActiveLearner)["_fit_to_known"]
     fit_new = vars(base.BaseLearner)["_fit_on_new"]
     teach_deep = vars(DeepActiveLearner)["teach"]
     frame = pd.DataFrame({"a": [1.0, 2.0]}, index=[7, 8])
 
-    def probe() -> Any:
-        return ActiveLearner(
+    def probe() -> bool:
+        ActiveLearner(
             _StrictStub(), X_training=frame, y_training=frame["a"], bootstrap_init=True
         )
+        weighted = ActiveLearner(_Weighted())
+        y = np.arange(9.0)
+        weighted.fit(y[:, None], y, bootstrap=True, sample_weight=y)
+        seen, weight = weighted.estimator.weighted
+        return np.array_equal(seen, weight)
 
     if works(probe):
         return False
 
-    def resample(X: Any, y: Any) -> tuple[Any, Any]:
-        rows = np.random.choice(range(_n_rows(X)), _n_rows(X), replace=True)  # noqa: NPY002
-        return data.retrieve_rows(X, rows), data.retrieve_rows(y, rows)
+    def resample(X: Any, y: Any, fit_kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+        n_rows = _n_rows(X)
+        rows = np.random.choice(range(n_rows), n_rows, replace=True)  # noqa: NPY002
+        drawn = {
+            name: data.retrieve_rows(value, rows) if _by_row(value, n_rows) else value
+            for name, value in fit_kwargs.items()
+        }
+        return data.retrieve_rows(X, rows), data.retrieve_rows(y, rows), drawn
 
     def _fit_to_known(self: Any, bootstrap: bool = False, **fit_kwargs: Any) -> Any:
         if not bootstrap:
             return fit_known(self, **fit_kwargs)
-        self.estimator.fit(*resample(self.X_training, self.y_training), **fit_kwargs)
+        X, y, drawn = resample(self.X_training, self.y_training, fit_kwargs)
+        self.estimator.fit(X, y, **drawn)
         return self
 
     def _fit_on_new(
         self: Any, X: Any, y: Any, bootstrap: bool = False, **fit_kwargs: Any
     ) -> Any:
         if bootstrap:
-            X, y = resample(X, y)
+            X, y, fit_kwargs = resample(X, y, fit_kwargs)
         return fit_new(self, X, y, **fit_kwargs)
 
     def teach(
@@ -130,7 +156,7 @@ def bootstrap_rows() -> bool:
         **fit_kwargs: Any,
     ) -> None:
         if bootstrap:
-            X, y = resample(X, y)
+            X, y, fit_kwargs = resample(X, y, fit_kwargs)
         teach_deep(self, X, y, warm_start=warm_start, **fit_kwargs)
 
     replace_method(ActiveLearner, "_fit_to_known", _fit_to_known)
@@ -153,6 +179,7 @@ def _answer(model: Any, X_pool: Any, args: Any, kwargs: Any, metrics: bool) -> A
             answer, scores = answer
     # NumPy takes a tensor of one index for a scalar, and would return a bare row.
     picked = answer.cpu().numpy() if torch.is_tensor(answer) else answer
+    _check_picked(model.query_strategy, picked, _n_rows(X_pool))
     rows = data.retrieve_rows(X_pool, picked)
     if not metrics:
         return answer, rows
@@ -161,6 +188,26 @@ def _answer(model: Any, X_pool: Any, args: Any, kwargs: Any, metrics: bool) -> A
             "The selected query strategy doesn't support return_metrics", stacklevel=3
         )
     return answer, rows, scores
+
+
+def _check_picked(strategy: Any, picked: Any, n_rows: int) -> None:
+    """Raise if a strategy returned what is no index of rows."""
+    if isinstance(picked, slice | tuple):
+        return
+    array = np.asarray(picked, dtype=None if picked is None or np.size(picked) else int)
+    said = f"{picked!r:.60}"
+    if array.dtype.kind == "b" and array.shape == (n_rows,):
+        return
+    if array.dtype.kind in "iu":
+        outside = array[(array < -n_rows) | (array >= n_rows)]
+        if not outside.size:
+            return
+        said = f"row {outside.flat[0]}"
+    name = getattr(strategy, "__qualname__", type(strategy).__name__)
+    raise ValueError(
+        f"The query strategy {name} must return numbers of rows of X_pool, which has "
+        f"{n_rows}, or one truth value for each row; it returned {said}."
+    )
 
 
 @repair

@@ -24,6 +24,12 @@ def _table(X: Any) -> Any:
     if sp.issparse(X):
         return X.tocsr() if X.format in ("coo", "dia", "bsr") else X
     X = np.asarray(X)
+    if X.dtype.kind in "OUST" and isinstance(X.flat[0] if X.size else 0, str):
+        raise TypeError(
+            "X holds texts, such as paths, which have no distances. Put the encoder "
+            "into a pipeline and set on_transformed=True, or take "
+            "modal_pretrain.query.ranked_batch_sampling."
+        )
     return X.reshape(len(X), -1) if X.ndim > 2 else X
 
 

@@ -1,11 +1,13 @@
-"""Repairs of teaching: what fails changes nothing; labels are of one kind."""
+"""Repairs of teaching: what fails changes nothing; what is joined stays what it is."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import modAL.models.base as base
 import numpy as np
+import scipy.sparse as sp
 import torch
-from modAL.models import ActiveLearner, BayesianOptimizer
+from modAL.models import ActiveLearner, BayesianOptimizer, Committee
 
 from ._inputs import Stub
 from ._registry import repair, replace_method, works
@@ -15,18 +17,72 @@ class _Refusing(Stub):
     """An estimator that learns the label 0 and no other, for probes."""
 
     def fit(self, X: Any, y: Any) -> "_Refusing":
+        self.seen = X
         if any(label != 0 for label in y):
             raise ValueError("no")
         return self
 
 
-def _refused(learner: ActiveLearner, y: Any) -> bool:
+def _refused(learner: ActiveLearner, X: Any, y: Any) -> bool:
     """Whether a learner refuses to be taught and knows no more than before."""
+    before = dict(vars(learner.estimator))
     try:
-        learner.teach(np.ones((1, 1)), y)
+        learner.teach(X, y)
     except ValueError:
-        return len(learner.X_training) == len(learner.y_training) == 1
+        known = len(learner.X_training) == len(learner.y_training) == 1
+        now = vars(learner.estimator)
+        same = all(now[name] is before.get(name, X) for name in now)
+        return known and same
     return False
+
+
+def _attributes(model: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Note what a learner or committee and its parts are, to be put back."""
+    learners = getattr(model, "learner_list", [])
+    parts = [model, *learners, *(part.estimator for part in learners or [model])]
+    return [
+        (vars(part), dict(vars(part))) for part in parts if hasattr(part, "__dict__")
+    ]
+
+
+@repair
+def failed_teaching() -> bool:
+    """Leave a learner as it was if it cannot be taught.
+
+    `fit` and `teach` keep the new rows before the estimator has seen them: after one
+    label that it refuses, every later call fails on it. Of a committee, the first
+    learners have learnt what the last one refuses.
+    """
+
+    def probe() -> bool:
+        learner = ActiveLearner(
+            _Refusing(), X_training=np.zeros((1, 1)), y_training=np.zeros(1)
+        )
+        return _refused(learner, np.ones((1, 1)), [1])
+
+    if works(probe):
+        return False
+
+    def whole(method: Any) -> Any:
+        def all_or_nothing(self: Any, X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+            before = _attributes(self)
+            try:
+                return method(self, X, y, *args, **kwargs)
+            except BaseException:
+                # What was set is put back; what `fit` changed in place is not.
+                for now, then in before:
+                    for name in now.keys() - then.keys():
+                        del now[name]
+                    now.update(then)
+                raise
+
+        return all_or_nothing
+
+    for cls in (ActiveLearner, BayesianOptimizer, base.BaseCommittee):
+        for name in ("fit", "teach"):
+            if name in vars(cls):
+                replace_method(cls, name, whole(vars(cls)[name]))
+    return True
 
 
 def _kind(labels: Any) -> str:
@@ -36,52 +92,118 @@ def _kind(labels: Any) -> str:
     first = array.flat[0] if array.dtype.kind == "O" and array.size else None
     if array.dtype.kind in "UT" or isinstance(first, str):
         return "strings"
+    if array.dtype.kind == "S" or isinstance(first, bytes):
+        return "bytes"
     return "numbers" if array.dtype.kind in "biuf" else ""
 
 
-@repair
-def failed_teaching() -> bool:
-    """Leave a learner as it was if it cannot be taught, and refuse labels that mix.
+def _each(values: Any) -> list[Any]:
+    """All labels as objects of Python, which compares integers and floats exactly."""
+    if sp.issparse(values):
+        return values.toarray().ravel().tolist()
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values).ravel().tolist()
 
-    `teach` keeps the new rows before the estimator has seen them: after one label that
-    it refuses, every later call fails on it. And NumPy makes strings of numbers that
-    are joined to strings, so that the label 1 becomes "1", another class.
+
+def _check_forms(**given: Any) -> None:
+    """Raise for what cannot be rows, by name."""
+    for name, value in given.items():
+        kind = type(value).__name__
+        if isinstance(value, Iterator | set | frozenset):
+            raise TypeError(
+                f"{name} is of type {kind}, which has no order or can be read but once."
+                f" Write list({name})."
+            )
+        sized = hasattr(value, "__len__") or hasattr(value, "shape")
+        single = not sized or isinstance(value, str | bytes | dict)
+        if single or getattr(value, "ndim", 1) == 0:
+            raise TypeError(
+                f"{name} must have one entry for each row, got {value!r:.60} of type "
+                f"{kind}. Write [{name}] for a single row."
+            )
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"{name} is masked in places, and its mask would be lost. Leave those "
+                "rows out."
+            )
+
+
+def _check_pictures(known: Any, new: Any) -> None:
+    """Raise if arrays of pictures have values of different meaning."""
+    if not all(getattr(X, "ndim", 0) > 2 for X in (known, new)):
+        return
+    one, other = (str(X.dtype).removeprefix("torch.") for X in (known, new))
+    if one != other and {one, other} & {"uint8", "uint16"}:
+        raise ValueError(
+            f"X has dtype {other}, but the rows so far have {one}: joined, some would "
+            "be pictures of another brightness. Use one dtype for all."
+        )
+
+
+@repair
+def exact_joins() -> bool:
+    """Refuse rows that would change when they are joined to those that are known.
+
+    NumPy makes the label "1" of 1 among strings and rounds large integers among
+    floats, PyTorch cuts 0.5 off to 0 among integers, masks are dropped, and 8-bit
+    pictures become black among 16-bit ones.
     """
-    X, y = np.zeros((1, 1)), np.zeros(1)
+    X, pictures = np.zeros((1, 1)), np.zeros((1, 2, 2), np.uint8)
 
     def probe() -> bool:
-        learner = ActiveLearner(_Refusing(), X_training=X, y_training=y)
         words = ActiveLearner(Stub(), X_training=X, y_training=np.array(["a"]))
-        return _refused(learner, [1]) and _refused(words, [1])
+        tensor = ActiveLearner(Stub(), X_training=X, y_training=torch.tensor([0]))
+        deep = ActiveLearner(Stub(), X_training=pictures, y_training=np.zeros(1))
+        return (
+            _refused(words, X, [1])
+            and _refused(tensor, X, np.array([0.5]))
+            and _refused(deep, pictures.astype(np.uint16), np.zeros(1))
+            and _refused(words, X, np.ma.array(["b"], mask=True))
+        )
 
     if works(probe):
         return False
     add = vars(ActiveLearner)["_add_training_data"]
 
     def _add_training_data(self: Any, X: Any, y: Any) -> None:
-        if self.y_training is not None:
-            known, new = _kind(self.y_training), _kind(y)
-            if known and new and known != new:
+        _check_forms(X=X, y=y)
+        known = self.y_training
+        if known is not None:
+            kinds = [_kind(known), _kind(y)]
+            if all(kinds) and kinds[0] != kinds[1]:
+                first = np.asarray(y).ravel()[0]
                 raise ValueError(
-                    f"y holds {new}, such as {y[0]!r}, but the labels so far are "
-                    f"{known}: joined, all would be strings. Use one kind for all."
+                    f"y holds {kinds[1]}, such as {first!r}, but the labels so far are "
+                    f"{kinds[0]}: joined, all would be strings. Use one kind for all."
                 )
+            _check_pictures(self.X_training, X)
         add(self, X, y)
+        if known is None:
+            return
+        n_known = len(_each(known))
+        joined = _each(self.y_training)
+        for labels, part in ((known, joined[:n_known]), (y, joined[n_known:])):
+            for old, new in zip(_each(labels), part, strict=True):
+                if old is not new and old == old and bool(old != new):
+                    raise ValueError(
+                        f"y joined to the labels so far would make {new!r} of {old!r}. "
+                        "Use one type for all labels that holds each of them."
+                    )
 
-    def whole(teach: Any) -> Any:
-        def teach_or_nothing(self: Any, X: Any, y: Any, *args: Any, **kwargs: Any):
-            learners = getattr(self, "learner_list", [self])
-            before = [(each, each.X_training, each.y_training) for each in learners]
-            try:
-                teach(self, X, y, *args, **kwargs)
-            except BaseException:
-                for each, rows, labels in before:
-                    each.X_training, each.y_training = rows, labels
-                raise
+    set_classes = vars(Committee)["_set_classes"]
 
-        return teach_or_nothing
+    def _set_classes(self: Any) -> None:
+        estimators = [learner.estimator for learner in self.learner_list]
+        known = [_kind(e.classes_) for e in estimators if hasattr(e, "classes_")]
+        if len(set(known)) > 1:
+            raise ValueError(
+                f"Of learner_list, one has labels that are {known[0]}, another "
+                f"{next(kind for kind in known if kind != known[0]) or 'objects'}: "
+                "joined, all would be strings. Use one kind for all."
+            )
+        set_classes(self)
 
     replace_method(ActiveLearner, "_add_training_data", _add_training_data)
-    for cls in (ActiveLearner, BayesianOptimizer, base.BaseCommittee):
-        replace_method(cls, "teach", whole(vars(cls)["teach"]))
+    replace_method(Committee, "_set_classes", _set_classes)
     return True

@@ -184,7 +184,7 @@ def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
     if isinstance(X[0], (list, tuple)):
         return _from_nested(X, name)
     first = _item_kind(X[0], f"{name}[0]")
-    for row, item in enumerate(X):
+    for row, item in enumerate([] if _are_names(X) else X):
         kind = _item_kind(item, f"{name}[{row}]")
         if kind != first:
             raise TypeError(
@@ -200,6 +200,13 @@ def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
     items = [_check_item(item, f"{name}[{row}]") for row, item in enumerate(X)]
     warn_of_8_bits_in_16(items, name)
     return ArrayListSource(items, range(len(X)), name)
+
+
+def _are_names(X: Sequence[Any] | np.ndarray) -> bool:
+    """Whether all are str, none empty; quick, as every query asks it of its pool."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "U":
+        return bool((X != "").all())
+    return set(map(type, X)) == {str} and all(X)
 
 
 def _item_kind(item: Any, where: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
+from itertools import chain
 
 import numpy as np
 from PIL import Image
@@ -17,6 +20,7 @@ from modal_pretrain.images.sources import ImageSource
 # Files of fewer bytes are decoded whole: they gain little, and have the keys that they
 # had before there was anything else.
 _LARGE_FILE = 256 * 1024
+_SOME = 4096  # rows at a time
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
@@ -48,15 +52,34 @@ class PathSource(ImageSource):
     def _pil(self, row: int) -> Image.Image:
         return decode_file(self._data[row], self._where(row))
 
-    def _key(self, row: int) -> bytes:
-        path = self._data[row]
-        try:
-            identity = file_identity(path)
-        except (OSError, ValueError) as error:
-            raise load_error(path, self._where(row), error) from error
-        kind = "scaled file" if self._is_scaled(path, identity[0]) else "file"
-        name = os.fsencode(os.path.abspath(path))
-        return xxh3_128_digest(f"{kind}{identity}\0".encode() + name)
+    def _keys(self, rows: range | np.ndarray) -> list[bytes]:
+        # A query makes the keys of its whole pool, so this loop is kept short.
+        here = cache(os.getcwd)
+        encode, normal, separator = os.fsencode, os.path.normpath, os.sep
+        keys: list[bytes] = []
+        for path in self._paths(rows):
+            if type(path) is not str:
+                path = os.fsdecode(path)
+            try:
+                size, changed, touched, inode = file_identity(path)
+            except (OSError, ValueError) as error:
+                where = self._where(int(rows[len(keys)]))
+                raise load_error(path, where, error) from error
+            scaled = self._scaled and self._is_scaled(path, size)
+            kind = "scaled file" if scaled else "file"
+            # What `os.path.abspath` does, but for its question where we are.
+            whole = path if path[:1] == separator else os.path.join(here(), path)
+            text = f"{kind}({size}, {changed}, {touched}, {inode})\0{normal(whole)}"
+            keys.append(xxh3_128_digest(encode(text)))
+        return keys
+
+    def _paths(self, rows: range | np.ndarray) -> Iterator[str | os.PathLike[str]]:
+        if not isinstance(self._data, np.ndarray):
+            return map(self._data.__getitem__, rows)
+        # As Python's own str, some at a time: an array's are slower to work with.
+        starts = range(0, len(rows), _SOME)
+        parts = (self._data[rows[start : start + _SOME]].tolist() for start in starts)
+        return chain.from_iterable(parts)
 
     def _detail(self, row: int) -> str:
         return repr(str(os.fsdecode(self._data[row])))

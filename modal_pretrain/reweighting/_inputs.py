@@ -13,6 +13,7 @@ from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain._inputs.weights import check_sample_weight
 
 STRENGTH = Number(least=0, most=100)
+BALANCE = Number(least=0, most=1)
 # In float32 its inverse must not be infinite.
 PENALTY = Number(least=1e-20)
 # Beyond it, squares leave float32's range.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain._checks import OneOf
-from modal_pretrain.reweighting._inputs import STRENGTH, check_rows
+from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows
 from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
@@ -36,6 +36,7 @@ def tag_weights(
     ignore: Any,
     *,
     strength: float = 4.0,
+    balance: float = 1.0,
     C: float = 0.005,
     sample_weight: ArrayLike | None = None,
     offset: NDArray[Any] | None = None,
@@ -65,6 +66,10 @@ def tag_weights(
         only. Of several misleading attributes the weights are averaged.
     strength : float, default=4.0
         Of the weights by errors.
+    balance : float, default=1.0
+        How far the weights go from those that rows have without tags (0) to those that
+        the tags ask for (1): the loss is this mixture of the two losses. Less than 1
+        where accuracy on the mixture that the rows come from matters, too.
     C : float, default=0.005
         Of the heads.
     sample_weight : array-like of shape (n,), number or None, default=None
@@ -109,12 +114,13 @@ def tag_weights(
     True
     """
     STRENGTH.check("strength", strength)
+    BALANCE.check("balance", balance)
     OneOf(("nothing", "errors")).check("otherwise", otherwise)
     X, y, given, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
     codes = tag_codes(tag_table(ignore, len(y)))
     fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
     misleading = []
-    for tags in codes.T:
+    for tags in codes.T if balance else ():
         filled = with_guesses(X, tags, y, C=C)
         if is_confounded(filled, y):
             misleading.append((tags, filled))
@@ -139,7 +145,8 @@ def tag_weights(
         p = own_proba(logits, y)
         scores[name] = np.mean([_by_cell(p, tags, y) for tags, _ in misleading])
     best = max(scores, key=lambda name: scores[name])  # the first of equals
-    return Weighing(weights[best], best)
+    mixed = (1 - balance) * weights[otherwise] + balance * weights[best]
+    return Weighing(mixed, best)
 
 
 def _by_cell(

@@ -58,6 +58,8 @@ class PretrainedTextClassifier(BaseClassifier):
     error_weighting : float, default=0.0
         How much more a labelled row weighs that heads trained on the others get wrong,
         see `PretrainedClassifier`.
+    group_balance : float, default=1.0
+        How far tags move what rows weigh, see `PretrainedClassifier`.
     pooling : {"mean", "cls"}, default="mean"
         The embedding of a text: the mean over its tokens, or its first token's.
     max_length : int or None, default=None
@@ -143,6 +145,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         class_weight=None,
         C: float = 0.005,
         error_weighting: float = 0.0,
+        group_balance: float = 1.0,
         pooling: str = "mean",
         max_length: int | None = None,
         precision: str = "auto",
@@ -179,6 +182,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             class_weight=class_weight,
             C=C,
             error_weighting=error_weighting,
+            group_balance=group_balance,
             precision=precision,
             device=device,
             cache=cache,

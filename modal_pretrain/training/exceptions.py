@@ -29,6 +29,7 @@ class ExceptionsNet(WeightedNet):
     module, **params
         See `WeightedNet`.
     error_weighting : float, default=0.0
+    group_balance : float, default=1.0
         See `modal_pretrain.PretrainedClassifier`.
 
     Attributes
@@ -40,9 +41,17 @@ class ExceptionsNet(WeightedNet):
 
     modality: ClassVar[Modality]
 
-    def __init__(self, module, *, error_weighting: float = 0.0, **params) -> None:
+    def __init__(
+        self,
+        module,
+        *,
+        error_weighting: float = 0.0,
+        group_balance: float = 1.0,
+        **params,
+    ) -> None:
         super().__init__(module, **params)
         self.error_weighting = error_weighting
+        self.group_balance = group_balance
 
     def tag(self, X, ignore):
         """Remember what may be ignored about rows, for every later training."""
@@ -101,6 +110,7 @@ class ExceptionsNet(WeightedNet):
             dataset.y,
             tags,
             strength=self.error_weighting or _STRENGTH,
+            balance=self.group_balance,
             otherwise=self.weighting_,
             **judging,
         )

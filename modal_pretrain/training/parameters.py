@@ -24,7 +24,7 @@ from modal_pretrain._checks import (
     is_number,
 )
 from modal_pretrain.embedding.parameters import VERBOSE
-from modal_pretrain.reweighting._inputs import PENALTY, STRENGTH
+from modal_pretrain.reweighting._inputs import BALANCE, PENALTY, STRENGTH
 
 SWITCH = OneOf((True, False))
 
@@ -155,6 +155,7 @@ HEAD_RULES: Mapping[str, Rule] = {
         (Mapping,), "a dict of label to weight", also=("balanced", None)
     ),
     "error_weighting": STRENGTH,
+    "group_balance": BALANCE,
     "module__dropout": Number(least=0, below=1),
     "module__train_batch_norm": SWITCH,
 }

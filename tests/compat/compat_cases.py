@@ -236,6 +236,15 @@ def bootstrap_rows():
                 learner._fit_to_known(bootstrap=True)
             rows, first_column, _ = learner.estimator.seen_
             np.testing.assert_array_equal(np.asarray(rows)[:, 0], first_column)
+    numbers = np.arange(9.0)
+    learner = ActiveLearner(Recorder(), X_training=numbers[:, None], y_training=numbers)
+    for only_new in (False, True):
+        weight = np.arange(9.0 if only_new else 18.0) % 9
+        learner.teach(
+            numbers[:, None], numbers, bootstrap=True, only_new=only_new, weight=weight
+        )
+        _, labels, weights = learner.estimator.seen_
+        np.testing.assert_array_equal(labels, weights)
     deep = Recorder()
     deep.initialize = lambda: None
     deep.partial_fit = deep.fit
@@ -243,29 +252,111 @@ def bootstrap_rows():
     np.testing.assert_array_equal(deep.seen_[0][0], deep.seen_[1])
 
 
+class Refusing(Recorder):
+    """Learns the labels 0 and 1, and notices too late that there are others."""
+
+    def fit(self, X, y, weight=None):
+        super().fit(X, y, weight)
+        if set(y) - {0, 1}:
+            raise ValueError("no")
+        return self
+
+
 def failed_teaching():
-    def refused(learner, rows, labels):
-        with contextlib.suppress(ValueError):
-            learner.teach(rows, labels)
-            raise AssertionError("taught")
-        for each in getattr(learner, "learner_list", [learner]):
-            assert len(each.X_training) == len(each.y_training) == 4
+    def learner():
+        return ActiveLearner(LogisticRegression(), X_training=X, y_training=y)
 
-    def learner(labels=y):
-        return ActiveLearner(LogisticRegression(), X_training=X, y_training=labels)
-
-    for model in (learner(), Committee([learner(), learner()])):
-        refused(model, X[:1], [np.nan])
+    late = ActiveLearner(Refusing(), X_training=X, y_training=y)
+    for model in (learner(), Committee([learner(), learner()]), late):
+        for method in (model.teach, model.fit):
+            with contextlib.suppress(ValueError):
+                method(X[:1], [np.nan])
+                raise AssertionError("taught")
+            for each in getattr(model, "learner_list", [model]):
+                assert len(each.X_training) == len(each.y_training) == 4
         model.teach(X[:1], [1])
         assert model.predict(X).shape == (4,)
-    words = np.array(["a", "b", "a", "b"])
-    refused(learner(words), X[:1], [1])
-    refused(learner(), X[:1], ["1"])
-    mended = learner(words)
-    mended.teach(X[:1], ["b"])
-    assert mended.y_training.tolist() == ["a", "b", "a", "b", "b"]
+    seen = late.estimator.seen_
+    with contextlib.suppress(ValueError):
+        late.teach(X[:1], [2])
+    assert late.estimator.seen_ is seen
+    # The first learner of a committee has learnt when the second one refuses.
+    first = ActiveLearner(Recorder(), X_training=X, y_training=y)
+    committee = CommitteeRegressor([first, late])
+    seen = first.estimator.seen_
+    with contextlib.suppress(ValueError):
+        committee.teach(X[:1], [2])
+    assert first.estimator.seen_ is seen and len(first.X_training) == 4
     maxima = BayesianOptimizer(LinearRegression(), X_training=X, y_training=X[:, 0])
-    refused(maxima, X[:1], ["far"])
+    with contextlib.suppress(ValueError):
+        maxima.teach(X[:1], ["far"])
+        raise AssertionError("taught")
+    assert len(maxima.X_training) == 4
+
+
+def exact_joins():
+    def refused(labels, new, rows=X, row=None, words=""):
+        learner = ActiveLearner(Recorder(), X_training=rows, y_training=labels)
+        try:
+            learner.teach(rows[: len(new)] if row is None else row, new)
+        except (ValueError, TypeError) as error:
+            assert words in str(error), error
+            assert len(learner.X_training) == len(learner.y_training) == 4
+            return
+        raise AssertionError(f"{learner.y_training} of {new}")
+
+    words = np.array(["a", "b", "a", "b"])
+    refused(words, [1], words="y holds numbers")
+    refused(words, pd.Series([1], index=[7]), words="y holds numbers")
+    refused(words, np.array([b"a"]), words="y holds bytes")
+    refused(y, ["1"], words="y holds strings")
+    refused(torch.tensor(y), np.array([0.5]), words="make 0 of 0.5")
+    refused(torch.tensor(y, dtype=torch.uint8), [256], words="make 0 of 256")
+    refused(y / 1, [2**53 + 1], words="of 9007199254740993")
+    refused(y, np.ma.array([1], mask=[True]), words="y is masked")
+    refused(y, {0: 1}, words="Write [y] for a single row")
+    refused(y, [1], row="a.png", words="Write [X] for a single row")
+    refused(y, [1], row=iter([X[0]]), words="Write list(X)")
+    pictures = np.zeros((4, 3, 3), np.uint8)
+    for rows in (pictures, torch.tensor(pictures)):
+        other = pictures[:1].astype(np.uint16)
+        refused(y, [1], rows=rows, row=other, words="X has dtype uint16")
+    refused(y, [1], rows=pictures / 255, row=pictures[:1], words="another brightness")
+    mended = ActiveLearner(Recorder(), X_training=X, y_training=words)
+    mended.teach(X[:1], ["longer"])
+    assert mended.y_training.tolist() == ["a", "b", "a", "b", "longer"]
+    series = ActiveLearner(Recorder(), X_training=X, y_training=pd.Series(words))
+    series.teach(X[:1], ["c"])
+    assert series.y_training.tolist() == ["a", "b", "a", "b", "c"]
+    several = ActiveLearner(Recorder(), X_training=X, y_training=X)
+    several.teach(X[:1], np.array([[0.5, 2]]))
+    assert several.y_training.shape == (5, 2)
+    numbers = ActiveLearner(LogisticRegression(), X_training=X, y_training=y)
+    strings = ActiveLearner(LogisticRegression(), X_training=X, y_training=words)
+    with contextlib.suppress(ValueError):
+        Committee([numbers, strings])
+        raise AssertionError("labels became strings")
+
+
+def other_sequences():
+    rows, labels = ("a", "b", "c"), pd.Categorical(["x", "y", "x"])
+    learner = ActiveLearner(
+        Recorder(),
+        query_strategy=lambda learner, pool: [2],
+        X_training=rows,
+        y_training=labels,
+    )
+    learner.teach(rows, labels)
+    assert list(learner.X_training) == [*rows, *rows]
+    assert list(learner.y_training) == [*labels, *labels]
+    learner.teach(rows, labels, bootstrap=True)
+    assert set(learner.estimator.seen_[0]) <= set(rows)
+    assert learner.query(rows)[1] == ["c"]
+    assert uncertainty.classifier_uncertainty(Unfitted(), rows).shape == (3,)
+    texts = np.array(rows, dtype=np.dtypes.StringDType())
+    learner = ActiveLearner(Recorder(), X_training=texts, y_training=pd.Index(rows))
+    learner.teach(texts, pd.Index(rows))
+    assert list(learner.X_training) == list(learner.y_training) == [*rows, *rows]
 
 
 def single_query():

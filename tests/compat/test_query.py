@@ -95,6 +95,33 @@ def test_longer_tuple_is_refused(ask):
         ask((1, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "None"),
+        ([0, 6], "row 6"),
+        (np.array([-7]), "row -7"),
+        ([1.0], r"\[1.0\]"),
+        (["0"], "'0'"),
+        (np.array([True, False]), "True"),
+        ((np.array([9]), np.array([1.0])), "row 9"),
+    ],
+    ids=str,
+)
+def test_what_is_no_row_is_refused(ask, answer, said):
+    # None gave the whole pool with an axis more, all others a datatype error.
+    with pytest.raises(
+        ValueError, match=f"Strategy must return.* 6,.*returned.*{said}"
+    ):
+        ask(answer)
+
+
+@pytest.mark.parametrize("answer", [[-1], slice(5, 6), np.arange(6) == 5, []], ids=str)
+def test_other_indices_are_rows(ask, answer):
+    _, rows = ask(answer)
+    np.testing.assert_array_equal(rows, X[5:6] if np.size(answer) else X[:0])
+
+
 @pytest.mark.parametrize("answer", [[1, 2], (np.array([1, 2]), None)])
 def test_missing_metrics_warn(ask, answer):
     with pytest.warns(UserWarning, match="doesn't support return_metrics") as caught:

@@ -1,10 +1,13 @@
 """Keys of rows by content."""
 
+import os
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
+from xxhash import xxh3_128_digest
 
 from modal_pretrain.images.accept import ImageLoadError, as_images
 from tests import processes
@@ -13,6 +16,8 @@ from tests.images.cases import (
     N,
     as_paths,
 )
+
+TIME = 10**18
 
 
 def test_keys_are_16_bytes_and_differ(X, kind, tmp_path):
@@ -89,6 +94,106 @@ def test_path_keys_follow_the_file(tmp_path, monkeypatch):
     assert as_images(["b.png"]).row_keys() != key
     Image.new("RGB", (4, 4), "red").save(path)
     assert source.row_keys() != key
+
+
+def rewritten(path):
+    time.sleep(0.05)  # within one tick of the clock nothing tells them apart
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def moved_over(path):
+    other = path.with_name("other.png")
+    other.write_bytes(path.read_bytes()[::-1])
+    os.utime(other, ns=(TIME, TIME))
+    os.replace(other, path)
+
+
+def led_elsewhere(path):
+    other = path.with_name("other.png")
+    other.write_bytes(path.read_bytes()[::-1])
+    os.utime(other, ns=(TIME, TIME))
+    path.unlink()
+    path.symlink_to(other)
+
+
+@pytest.mark.parametrize("change", [rewritten, moved_over, led_elsewhere])
+@pytest.mark.parametrize("container", [list, np.array])
+def test_path_keys_notice_a_file_of_equal_size_and_time(tmp_path, change, container):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+    os.utime(path, ns=(TIME, TIME))
+    source = as_images(container([str(path)]))
+    before = source.row_keys(), path.stat().st_size
+    change(path)
+    os.utime(path, ns=(TIME, TIME))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before[1], TIME)
+    assert source.row_keys() != before[0]
+
+
+def test_path_keys_are_those_that_caches_on_disk_hold(tmp_path, monkeypatch):
+    path = tmp_path / "sub" / "a.png"
+    path.parent.mkdir()
+    Image.new("RGB", (4, 4)).save(path)
+    status = os.stat(path)
+    fields = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    key = xxh3_128_digest(f"file{fields}\0{path}".encode())
+    monkeypatch.chdir(path.parent)
+    for spelling in (
+        path, str(path), "a.png", "./a.png", "../sub/a.png", f"{tmp_path}//sub/./a.png",
+    ):  # fmt: skip
+        assert as_images([spelling]).row_keys() == [key], spelling
+        assert as_images(np.array([spelling], object)).row_keys() == [key], spelling
+        assert as_images(np.array([str(spelling)])).row_keys() == [key], spelling
+
+
+def test_relative_paths_follow_the_working_directory(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "a.png")
+    source = as_images(["a.png"])
+    for name in ("one", "two", "one"):
+        monkeypatch.chdir(tmp_path / name)
+        expected = as_images([str(tmp_path / name / "a.png")]).row_keys()
+        assert source.row_keys() == expected
+
+
+def test_a_file_is_looked_at_once_and_the_working_directory_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{i}.png" for i in range(20)]
+    for name in names:
+        Image.new("RGB", (4, 4)).save(name)
+    source = as_images(names)
+    calls = Counter()
+
+    def counted(name):
+        function = getattr(os, name)
+
+        def call(*args, **keywords):
+            calls[name] += 1
+            return function(*args, **keywords)
+
+        monkeypatch.setattr(os, name, call)
+
+    counted("stat")
+    counted("getcwd")
+    source.row_keys()
+    monkeypatch.undo()
+    assert calls == {"stat": 20, "getcwd": 1}
+
+
+def test_many_paths_keep_their_order_and_their_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr("modal_pretrain.images.files._SOME", 3)
+    paths = [str(tmp_path / f"{i}.png") for i in range(8)]
+    for path in paths:
+        Image.new("RGB", (4, 4)).save(path)
+    keys = [as_images([path]).row_keys()[0] for path in paths]
+    source = as_images(np.array(paths))
+    assert source.row_keys() == as_images(paths).row_keys() == keys
+    order = [7, 0, 0, 5, 3, 1, 2]
+    assert source.take(order).row_keys() == [keys[i] for i in order]
+    os.remove(paths[5])
+    with pytest.raises(ImageLoadError, match=r"X\[5\] \('.*5\.png'\): no such file"):
+        source.take(order).row_keys()
 
 
 def test_key_of_a_missing_file(tmp_path):

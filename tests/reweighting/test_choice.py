@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from modAL.models import ActiveLearner, Committee
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from modal_pretrain.reweighting import tag_weights
 from modal_pretrain.reweighting.choice import CHOICES
@@ -67,6 +68,59 @@ def test_useless_tags_change_nothing(useless, otherwise):
     other = table(**weighing).fit(X, y)
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
     assert one.weighting_ == otherwise
+
+
+@pytest.mark.parametrize("otherwise", ["nothing", "errors"])
+def test_balance_mixes_weights_with_and_without_tags(otherwise):
+    X, y, exception = spurious(400, share=0.05)
+    judging = {"C": 0.05, "otherwise": otherwise, "strength": 3.0}
+
+    def weigh(**params):
+        return tag_weights(X, y, place_of(y, exception), **judging, **params)
+
+    without = tag_weights(X, y, [None] * 400, **judging)
+    none, some, whole = (weigh(balance=b) for b in (0, 0.25, 1))
+    np.testing.assert_array_equal(none.weight, without.weight)
+    assert none.choice == without.choice == otherwise
+    assert some.choice == whole.choice == weigh().choice != otherwise
+    np.testing.assert_array_equal(whole.weight, weigh().weight)
+    mixed = 0.75 * without.weight + 0.25 * whole.weight
+    np.testing.assert_allclose(some.weight, mixed)
+
+
+def test_group_balance_of_the_classifier():
+    def hard(n, seed):  # where what is intended says little, the two disagree
+        X, y, exception = spurious(n, seed, share=0.05)
+        X[:, 1] += np.random.default_rng(seed).normal(0, 1, n)
+        return X, y, exception
+
+    X, y, exception = hard(400, 0)
+    tags = place_of(y, exception)
+    test = hard(2000, 1)
+    found = []
+    for balance in (0.0, 0.5, 1.0):
+        one = table(group_balance=balance).fit(X, y, ignore=tags)
+        right = one.predict(test[0]) == test[1]
+        found.append((right[test[2]].mean(), right.mean()))
+    worst, every = np.transpose(found)
+    assert worst[0] + 0.05 < worst[1] < worst[2] - 0.05
+    assert every[0] > every[1] > every[2]
+    plain = table().fit(X, y).predict_proba(X)
+    none = table(group_balance=0.0).fit(X, y, ignore=tags)
+    np.testing.assert_array_equal(none.predict_proba(X), plain)
+    assert none.weighting_ == "nothing"
+    search = GridSearchCV(table(), {"group_balance": [0.0, 1.0]}, cv=2)
+    search.fit(X, y, ignore=tags)
+    assert search.best_params_ == {"group_balance": 0.0}  # accuracy on all rows
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, "1", None, float("nan")])
+def test_bad_balance(value):
+    X, y, exception = spurious(20)
+    with pytest.raises(ValueError, match="group_balance must be a finite number"):
+        table(group_balance=value).fit(X, y)
+    with pytest.raises(ValueError, match="balance must be a finite number"):
+        tag_weights(X, y, place_of(y, exception), balance=value)
 
 
 def test_the_classifier_learns_from_tags():

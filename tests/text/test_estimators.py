@@ -312,6 +312,7 @@ def test_weights_and_tags(text_classifier, texts, names, kind):
         ("max_length", "9", "Write 9 without quotes"),
         ("max_length", 0, "max_length must be None or a whole number"),
         ("error_weighting", -1, "error_weighting must be a finite number"),
+        ("group_balance", 2, "group_balance must be a finite number"),
         ("cache", 3, "cache must be 'memory', None or a directory"),
     ],
 )

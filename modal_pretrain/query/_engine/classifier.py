@@ -141,6 +141,8 @@ def check_members(raw: Any, n: int | None, name: str) -> NDArray[np.float64]:
 
 
 def _numbers(raw: Any, name: str) -> NDArray[np.float64]:
+    if np.ma.is_masked(raw):
+        raise TypeError(f"{name} is masked in places, which would count as numbers.")
     try:
         return np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -19,6 +18,7 @@ from modal_pretrain.query._engine.mapped import Pages, by_blocks, is_mapped
 from modal_pretrain.query._engine.order import canonical_order
 from modal_pretrain.query._engine.pool import Rows
 from modal_pretrain.query._engine.select import top_k
+from tests import processes
 
 # The probes train networks, which amplify a difference in the last bit of the mean.
 TRAINED = {"divdis_sampling", "orthogonal_probe_sampling"}
@@ -232,7 +232,8 @@ def test_ties_of_a_mapped_pool(pool, tmp_path):
 
 N, D = 120_000, 1024  # 492 MB
 MEMORY = """
-import json, sys
+import json, sys, warnings
+warnings.simplefilter("ignore")
 from pathlib import Path
 import numpy as np
 from modAL.models import ActiveLearner
@@ -270,11 +271,6 @@ def test_the_pool_is_never_in_memory(tmp_path):
     for start in range(0, N, 10_000):
         disk[start : start + 10_000] = rng.standard_normal((10_000, D), np.float32)
     del disk
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", MEMORY, str(path), *STREAMED],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    grown = json.loads(processes.run(MEMORY, path, *STREAMED))
     # Blocks, pages not yet given back and a few numbers a row.
-    assert json.loads(done.stdout) < 0.6 * 4 * N * D
+    assert grown < 0.6 * 4 * N * D

@@ -102,7 +102,9 @@ class LabelFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # What a link leads to, which is locked and replaced, not the link.
-        self.path = Path(path).expanduser().resolve()
+        self.path = Path(os.path.realpath(Path(path).expanduser()))
+        if self.path.is_symlink():  # Path.resolve raises something else for each Python
+            raise OSError(errno.ELOOP, "the link leads to itself", str(self.path))
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
                 f"labels: there is no folder {self.path.parent} for {self.path.name}."
@@ -123,25 +125,23 @@ class LabelFile:
             self._held.close()
             raise
         self._held.callback(self._file.close)
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def _open(self) -> list[Record]:
         if not self.path.exists() or not file_identity(self.path)[0]:
             write_whole(self.path, _encoded(_MARK + _lines([FIELDS])))
             return []
         data = read_whole(self.path)
-        whole = data[: data.rfind(b"\n") + 1]
-        if data.removeprefix(_MARK.encode()).startswith(",".join(FIELDS).encode()):
-            header, records = _parse(whole or data, self.path)
-        else:
-            # Made by hand or by a spreadsheet, which may not end its last line.
-            header, records = _parse(data, self.path)
+        header, records = _parse(data[: len(data) - _torn(data)], self.path)
         if header != FIELDS:
             # From now on with all columns.
             write_whole(self.path, _encoded(_MARK + _lines([FIELDS, *records])))
-        elif len(whole) < len(data):
-            # A line that was being written when the machine went down.
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole))
+            return records
+        with self.path.open("r+b") as file:
+            file.truncate(len(data) - _torn(data))
+            file.seek(0, os.SEEK_END)
+            if _end_of_lines(data) < file.tell():  # as many editors leave it
+                file.write(b"\n")
         return records
 
     def append(self, records: Iterable[Record]) -> None:
@@ -159,28 +159,32 @@ class LabelFile:
         self._check_in_place()
         now = time.strftime(_TIME)
         data = _encoded(_lines(record._replace(time=now) for record in records))
-        before = os.fstat(self._file.fileno()).st_size
         try:
             written = self._file.write(data)
             if written != len(data):
                 raise OSError(f"{self.path}: only {written} of {len(data)} bytes fit")
             os.fsync(self._file.fileno())
         except OSError:
-            os.ftruncate(self._file.fileno(), before)  # all or nothing
+            os.ftruncate(self._file.fileno(), self._size)  # all or nothing
             raise
+        self._size += len(data)
 
     def _check_in_place(self) -> None:
-        """Raise where lines would go to a file that nobody finds any more."""
+        """Raise where lines would go to a file that nobody finds, or would not fit."""
         own = os.fstat(self._file.fileno())
         try:
             there = os.stat(self.path)
         except OSError:
             there = None
+        problem = ""
         if there is None or not os.path.samestat(own, there):
-            raise FileNotFoundError(
+            problem = "it was moved, deleted or replaced while it was in use. Put it "
+        elif own.st_size != self._size:
+            problem = "another program has changed it while it was in use. Put it "
+        if problem:
+            raise OSError(
                 errno.ENOENT,
-                "it was moved, deleted or replaced while it was in use. Put it back, "
-                "or end here and start again",
+                f"{problem}back, or end here and start again",
                 os.fspath(self.path),
             )
 
@@ -200,6 +204,8 @@ def label_path(pool: Any, labels: str | os.PathLike[str] | None) -> Path:
     if labels is not None:
         if not isinstance(labels, str | os.PathLike) or not os.fspath(labels):
             raise ValueError(f"labels must be the path of a file, got {labels!r}.")
+        if "\0" in os.fsdecode(labels):
+            raise ValueError(f"labels has a NUL character, as no path has: {labels!r}.")
         return Path(labels)
     if not isinstance(pool, str | os.PathLike):
         raise ValueError("labels must name the file for the labels of such a pool.")
@@ -218,6 +224,27 @@ def _lines(rows: Iterable[Iterable[object]]) -> str:
 def _encoded(text: str) -> bytes:
     # Names of files need not be UTF-8 everywhere; they come back as they were.
     return text.encode("utf-8", "surrogateescape")
+
+
+def _end_of_lines(data: bytes) -> int:
+    """Return where the last line begins that does not end."""
+    return max(data.rfind(end) for end in (b"\n", b"\r")) + 1
+
+
+def _torn(data: bytes) -> int:
+    """Count the bytes of a line that was being written when the machine went down.
+
+    Its time comes last, so that one with all cells is as good as whole. Files without
+    all columns are written by hand or a spreadsheet and never torn.
+    """
+    if not data.removeprefix(_MARK.encode()).startswith(",".join(FIELDS).encode()):
+        return 0
+    last = data[_end_of_lines(data) :]
+    try:
+        cells = next(csv.reader([last.decode("utf-8", "replace")]), [])
+    except csv.Error:  # which reading it tells of
+        return 0
+    return len(last) if len(cells) < len(FIELDS) else 0
 
 
 def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:

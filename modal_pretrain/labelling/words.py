@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+
 from modal_pretrain._checks import did_you_mean
 from modal_pretrain.labelling.pool import FORMULA
 
@@ -66,6 +68,14 @@ def _is_hidden(letter: str) -> bool:
         unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
         and letter not in "\u200c\u200d"
     )
+
+
+def _as_text(word: Any) -> Any:
+    """Return whole numbers and truth values, also NumPy's, as text.
+
+    Not NaN, which is what pandas has where there is no label, nor bytes.
+    """
+    return str(word) if isinstance(word, str | int | np.integer | np.bool_) else word
 
 
 class Words:
@@ -153,11 +163,10 @@ class Words:
         listed = [given] * n if one else list(given)
         if len(listed) != n:
             raise ValueError(f"{self.said} has {len(listed)} entries for {n} rows.")
-        # Labels of an array are of NumPy's types.
         words = [
             ""
-            if self.optional and word in (None, "")
-            else check_word(self.said, word if word is None else str(word))
+            if self.optional and (word is None or word == "")
+            else check_word(self.said, _as_text(word))
             for word in listed
         ]
         for word in words:

@@ -1,5 +1,6 @@
 """``modal-pretrain label``: starts, serves, ends with Ctrl-C, goes on."""
 
+import os
 import re
 import sys
 
@@ -68,12 +69,17 @@ def test_texts(tmp_path, command):
         (("pictures", "--text", "a.csv", "--column", "b"), "name a folder"),
         (("pictures", "--classes", "a", "a"), "there is 'a' already"),
         (("pictures", "--port", "99999"), "port"),
-        (("pictures", "--host", "192.0.2.1"), "can't listen on 192.0.2.1"),
+        (("pictures", "--host", "192.0.2.1"), "can't listen on '192.0.2.1'"),
+        (("pictures", "--host", "a\0b"), "can't listen on 'a"),
+        (("pictures", "--host", 70 * "\u00fc"), "can't listen on"),
+        (("pictures", "--labels", "loop"), "loop: "),
+        (("pictures", "--labels", "a\0b"), "labels has a NUL character"),
         (("pictures", "--labels", "nowhere/l.csv"), "there is no folder"),
     ],
 )
 def test_what_is_not_possible(folder, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(folder.parent)
+    os.symlink("loop", "loop")
     assert main(["label", *arguments, "--no-browser"]) == 2
     assert words in capsys.readouterr().err
 

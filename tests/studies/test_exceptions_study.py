@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
+WRONG = RECORDS.with_name("tags.csv")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_heads_and_records(study, tmp_path):
     setting = {"n_seed": 20, "batch": 20, "labels": 80}
     path = tmp_path / "records.csv"
     for name, head in study.HEADS.items():
-        fit = head(rows)
+        fit = head(rows, 0)
         found = study.run("least confidence", Z, rows, None, fit, seed=0, **setting)
         names = {"data": "a", "strategy": "least confidence", "head": name, "seed": 0}
         study.append(path, names | found)
@@ -40,6 +41,20 @@ def test_heads_and_records(study, tmp_path):
     worst = {r["head"]: r["worst"] for r in records}
     assert list(worst) == list(study.HEADS)
     assert worst["errors:4"] > worst["plain"] and worst["tags:all"] > worst["plain"]
+
+
+def test_wrong_tags(study):
+    right = np.random.default_rng(0).choice([3, 5, 9], 2000)
+    wrong = study.some_wrong(right, 0.2, seed=1)
+    assert set(wrong) == {3, 5, 9}
+    assert 0.17 < (wrong != right).mean() < 0.23
+    for value in (3, 5, 9):  # each of the others alike
+        others = wrong[(right == value) & (wrong != value)]
+        assert np.ptp(np.unique(others, return_counts=True)[1]) < 40
+    fewer = study.some_wrong(right, 0.1, seed=1) != right
+    assert (wrong != right)[fewer].all() and 0.07 < fewer.mean() < 0.13
+    assert (study.some_wrong(right, 0.0, seed=1) == right).all()
+    assert (study.some_wrong(right, 0.2, seed=2) != wrong).any()
 
 
 def test_the_page_holds_the_table_of_the_records(study, capsys):
@@ -51,6 +66,31 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
     assert len(rows) >= 31 + 5
     for line in rows:
         assert line in page
+
+
+def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
+    wrong = study.read(WRONG)
+    study.summary(wrong)  # nothing to compare with: no row
+    assert "%" not in capsys.readouterr().out.replace("95 %", "")
+    sets = {r["data"] for r in wrong}
+    kinds = [("oracle", "plain"), ("least confidence", "tags:all"), study.BASE]
+    records = [
+        r
+        for r in study.read(RECORDS)
+        if r["data"] in sets and (r["strategy"], r["head"]) in kinds
+    ]
+    study.summary(records + wrong)
+    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("| least confidence, tags:all")]
+    assert len(rows) == 2 and " | 0 / " in rows[1]  # with wrong tags below on none
+    for row in rows:
+        assert row in page
+    study.report(wrong + records, "worst")
+    for line in capsys.readouterr().out.splitlines():
+        if line.split(" | ")[0].lstrip("| ") in sets:
+            data, wrongly, base, *_ = line.strip("| ").split(" | ")
+            assert f"| {data} | {base} | {wrongly} |" in page
 
 
 def test_the_readme_says_what_the_summary_says(study, capsys):

@@ -216,7 +216,10 @@ def _static(content: bytes, kind: str) -> Callable[[Request], Response]:
 def _get(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
     def get(request: Request) -> Response:
         try:
-            given = {key: int(value) for key, value in request.query_params.items()}
+            given = {
+                name: int(value) if value.isdecimal() and len(value) < 20 else value
+                for name, value in request.query_params.items()
+            }
             return JSONResponse(handler(given))
         except (TypeError, ValueError) as error:
             return _error(400, str(error))

@@ -1,0 +1,247 @@
+"""What tags gain for the worst group, and what that costs elsewhere and in answers.
+
+    python benchmarks/balance_study.py OUT [--data DIR] [--seeds N]
+        [--sets NAME ...] [--backbone NAME] [--image-size PX] [--cache DIR]
+
+The loop of disambiguation_study.py. Least confidence asks with the head that knows the
+tags of all labelled rows; each round, heads of every `group_balance` are fitted to the
+rows labelled so far, so that they differ in nothing else. A second loop asks with the
+plain head. Scores: accuracy on the pool's own mixture (test rows weigh so that the
+groups have the pool's shares) and for the worst group; areas under the curves, and
+what 60 and 120 labels give. Runs that are in OUT, a CSV file, are not repeated. Prints
+differences from the plain head on the same rows, with 95 % bootstrap intervals over the
+seeds; and 60 labels with 60 tags next to 120 labels, each with rows of its own asking.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+from disambiguation_sets import BLIND, FIRST, SECOND, samples
+from disambiguation_study import (
+    SETS,
+    embed,
+    groups_of,
+    interval,
+    run,
+    standardise,
+)
+from scipy.special import softmax
+
+from modal_pretrain.reweighting import tag_weights
+from modal_pretrain.reweighting.logistic import fit_head, one_thread
+
+BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
+AT = (60, 120)
+KINDS = ("pool", "worst")
+SCORES = (*KINDS, *(f"{kind} at {n}" for n in AT for kind in KINDS))
+COLUMNS = ("backbone", "data", "asks", "balance", "seed", *SCORES)
+DOZEN = (
+    "roadwater 0.95", "cat/dog on places", "4 classes on places", "deer/horse, grey",
+    "car/truck, blurred", "4 classes, 4 frames", "digits, colour", "shapes 3 x 3 0.95",
+    "3 classes, 3 tints", "horse/truck, noise", "places, vehicle", "deer/dog, marked",
+)  # fmt: skip
+
+
+class Linear:
+    """The logistic head of rows X, found in their span."""
+
+    def __init__(self, X, y, n_classes, C, weight):
+        X = X.astype(np.float64)
+        values, vectors = np.linalg.eigh(X @ X.T)
+        kept = values > values[-1] * 1e-12
+        root = np.sqrt(values[kept])
+        inner = fit_head(vectors[:, kept] * root, y, n_classes, C=C, weight=weight)
+        self.weights = X.T @ (vectors[:, kept] / root @ inner.weights)
+        self.bias = inner.bias
+
+    def predict_proba(self, X):
+        return softmax(X @ self.weights + self.bias, axis=1)
+
+    def predict(self, X):
+        return self.predict_proba(X).argmax(axis=1)
+
+
+class Scores:
+    """Accuracy on the pool's mixture and for the worst group, of test rows."""
+
+    def __init__(self, Z, sample):
+        groups = groups_of(sample)
+        self.Z, self.y, self.groups = (x[sample.test] for x in (Z, sample.y, groups))
+        share = np.bincount(groups[sample.train], minlength=groups.max() + 1)
+        weight = (share / np.maximum(np.bincount(self.groups), 1))[self.groups]
+        self.weight = weight / weight.sum()
+
+    def __call__(self, model):
+        right = model.predict(self.Z) == self.y
+        worst = min(right[self.groups == g].mean() for g in np.unique(self.groups))
+        return right @ self.weight, worst
+
+
+def curves(Z, sample, asks, *, seed, **setting):
+    """Run a loop; give the curves of each balance, and how many labels they are at."""
+    n_classes = int(sample.y.max()) + 1
+    # scikit-learn's binary head with C is the classifier's with C / 2.
+    C = 0.01 if n_classes > 2 else 0.005
+    scores, at = Scores(Z, sample), []
+    found = {balance: [] for balance in (BALANCES if asks else (0.0,))}
+
+    def fit(X, y, rows):
+        at.append(len(rows))
+        weight = np.ones(len(rows))
+        if asks:
+            asked_for = tag_weights(X, y, sample.attribute[rows], C=C).weight
+        for balance, curve in found.items():
+            if balance:
+                weight = 1 - balance + balance * asked_for
+            model = Linear(X, y, n_classes, C, weight)
+            curve.append(scores(model))
+        return model  # the last one asks
+
+    with one_thread():
+        run("least confidence", Z, sample, None, fit, seed=seed, **setting)
+    return {b: np.array(curve) for b, curve in found.items()}, np.array(at)
+
+
+def points(curve, at):
+    """Return areas under the curves, and their points at `AT`."""
+    which = [curve[np.flatnonzero(at == n)[0]] for n in AT]
+    return np.concatenate([curve.mean(axis=0), *which])
+
+
+def read(path):
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row |= {key: float(row[key]) for key in ("asks", "balance", *SCORES)}
+        row["seed"] = int(row["seed"])
+    return rows
+
+
+def append(path, records):
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        for record in records:
+            numbers = [f"{record[key]:.4f}" for key in SCORES]
+            asks, balance = (f"{record[key]:g}" for key in ("asks", "balance"))
+            where = record["backbone"], record["data"]
+            writer.writerow([*where, asks, balance, record["seed"], *numbers])
+
+
+def difference(records, one, other):
+    """Return two scores' differences between (asks, balance, suffix), by seed."""
+    values = []
+    for asks, balance, suffix in (one, other):
+        rows = [r for r in records if (r["asks"], r["balance"]) == (asks, balance)]
+        values.append({r["seed"]: [r[kind + suffix] for kind in KINDS] for r in rows})
+    both = sorted(values[0].keys() & values[1].keys())
+    return np.array([np.subtract(values[0][k], values[1][k]) for k in both])
+
+
+def cell(differences):
+    """Write the mean of each score's differences, with intervals."""
+    parts = []
+    for column in differences.T:
+        low, high = interval(column)
+        parts.append(f"{column.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
+    return " | ".join(parts)
+
+
+def overall(found):
+    """Return the mean over sets of differences, and how many are below and above 0."""
+    ends = np.array([[interval(column) for column in d.T] for d in found])
+    mean = np.mean([d.mean(axis=0) for d in found], axis=0)
+    return mean, (ends[:, :, 1] < 0).sum(axis=0), (ends[:, :, 0] > 0).sum(axis=0)
+
+
+def report(records):
+    """Print the tables in Markdown."""
+    for backbone in dict.fromkeys(r["backbone"] for r in records):
+        mine = [r for r in records if r["backbone"] == backbone]
+        by_set = {}
+        for r in mine:
+            by_set.setdefault(r["data"], []).append(r)
+        seeds = len({r["seed"] for r in mine})
+        print(f"\n{backbone}, {len(by_set)} sets, {seeds} seeds: areas\n")
+        print(
+            "| group_balance | pool's mixture | below | worst group | below | above |"
+        )
+        print("|---|---|---|---|---|---|")
+        for balance in BALANCES[1:]:
+            found = [difference(rows, (1, balance, ""), (1, 0, ""))
+                     for rows in by_set.values()]  # fmt: skip
+            mean, below, above = overall(found)
+            print(f"| {balance:g} | {mean[0]:+.4f} | {below[0]} | {mean[1]:+.4f} | "
+                  f"{below[1]} | {above[1]} |")  # fmt: skip
+        print("\n| data set | plain: pool, worst | balance 0.5: pool | worst | "
+              "balance 1: pool | worst |\n" + "|---" * 6 + "|")  # fmt: skip
+        for data, rows in by_set.items():
+            base = [r for r in rows if (r["asks"], r["balance"]) == (1, 0)]
+            pool, worst = (np.mean([r[key] for r in base]) for key in KINDS)
+            cells = [cell(difference(rows, (1, b, ""), (1, 0, ""))) for b in (0.5, 1)]
+            print(f"| {data} | {pool:.3f}, {worst:.3f} | {' | '.join(cells)} |")
+        print("\n| data set | 120 labels: pool, worst | 60 labels + 60 tags: pool | "
+              "worst |\n" + "|---" * 4 + "|")  # fmt: skip
+        every = []
+        for data, rows in by_set.items():
+            base = [r for r in rows if (r["asks"], r["balance"]) == (0, 0)]
+            pool, worst = (np.mean([r[f"{key} at 120"] for r in base]) for key in KINDS)
+            every.append(difference(rows, (1, 1, " at 60"), (0, 0, " at 120")))
+            print(f"| {data} | {pool:.3f}, {worst:.3f} | {cell(every[-1])} |")
+        mean, below, above = overall(every)
+        print(f"| mean; below / above | | {mean[0]:+.3f}; {below[0]} / {above[0]} | "
+              f"{mean[1]:+.3f}; {below[1]} / {above[1]} |")  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--sets", nargs="+", default=list(DOZEN),
+                        choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
+    parser.add_argument("--cache", help="folder that keeps the embeddings")
+    args = parser.parse_args()
+    records = read(args.out)
+    done = {(r["backbone"], r["data"], r["asks"], r["seed"]) for r in records}
+    setting = {"n_seed": 10, "batch": 10, "labels": 200}
+    names = [name for key in args.sets for name in SETS.get(key, [key])]
+    folder = args.data if args.data.exists() else None
+    for data, make in samples(folder, list(dict.fromkeys(names))):
+        keys = [(args.backbone, data, asks, seed)
+                for asks in (0, 1) for seed in range(args.seeds)]  # fmt: skip
+        left = [key for key in keys if key not in done]
+        if left:
+            sample = make()
+            E = embed(sample, args.backbone, args.image_size, args.cache)
+            Z = standardise(E, sample.train)
+        for key in left:
+            _, _, asks, seed = key
+            found, at = curves(Z, sample, asks, seed=seed, **setting)
+            fresh = [
+                {
+                    **dict(zip(COLUMNS, (args.backbone, data, asks), strict=False)),
+                    "balance": balance,
+                    "seed": seed,
+                    **dict(zip(SCORES, points(curve, at), strict=True)),
+                }
+                for balance, curve in found.items()
+            ]
+            records += fresh
+            append(args.out, fresh)
+        print(data, "done", flush=True)
+    report(records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The study of what tags gain and cost: its heads, scores, records and tables."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        yield importlib.import_module("balance_study")
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture
+def sample():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=500)
+    a = np.where(rng.random(500) < 0.1, 1 - y, y)
+    a[400:] = np.arange(100) % 2  # test rows are of all groups alike
+    Z = rng.normal(0, 0.5, (500, 6)).astype(np.float32)
+    Z[:, 0] += 2 * y
+    Z[:, 1] += 4 * a
+    Sample = importlib.import_module("disambiguation_sets").Sample
+    return Sample(Z, y, a, y != a, np.arange(400), np.arange(400, 500))
+
+
+def test_the_head_is_scikit_learns(study, sample):
+    Z, y = sample.X[:60], sample.y[:60]
+    weight = np.random.default_rng(0).uniform(0.2, 2, 60)
+    one = study.Linear(Z, y, 2, 0.05, weight)
+    other = LogisticRegression(C=0.1, tol=1e-8).fit(Z, y, sample_weight=weight)
+    expected = other.predict_proba(sample.X)
+    np.testing.assert_allclose(one.predict_proba(sample.X), expected, atol=2e-3)
+
+
+def test_scores_on_the_pools_mixture(study, sample):
+    class Attribute:  # right about typical rows alone
+        def predict(self, Z):
+            return (Z[:, 1] > 2).astype(int)
+
+    pool, worst = study.Scores(sample.X, sample)(Attribute())
+    train = sample.train
+    typical = (sample.y == sample.attribute)[train].mean()
+    assert abs(pool - typical) < 0.03 and worst < 0.05
+
+
+def test_loops_records_and_tables(study, sample, tmp_path, capsys):
+    setting = {"n_seed": 20, "batch": 20, "labels": 120}
+    records = []
+    for seed in (0, 1):
+        for asks in (0, 1):
+            found, at = study.curves(sample.X, sample, asks, seed=seed, **setting)
+            assert at.tolist() == [20, 40, 60, 80, 100, 120, 140]
+            for balance, curve in found.items():
+                scores = study.points(curve, at)
+                np.testing.assert_allclose(scores[2:4], curve[2])
+                record = ("net", "a", asks, balance, seed, *scores)
+                records.append(dict(zip(study.COLUMNS, record, strict=True)))
+    study.append(tmp_path / "records.csv", records)
+    again = study.read(tmp_path / "records.csv")
+    assert len(again) == 2 * (1 + 5)
+    worst = {r["balance"]: r["worst"] for r in again if r["asks"] and not r["seed"]}
+    assert worst[1] > worst[0.5] > worst[0]
+    study.report(again)
+    out = capsys.readouterr().out
+    assert "net, 1 sets, 2 seeds" in out
+    found = study.difference(again, (1, 1, " at 60"), (0, 0, " at 120"))
+    assert f"| {study.cell(found)} |" in out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 
 from modal_pretrain._checks import did_you_mean
 from modal_pretrain.datasets._modality import column, holds
+from modal_pretrain.datasets._spelling import look_alikes
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import (
@@ -303,15 +303,13 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
 
 def _check_spaces(cells: pd.Series, column: str, path: Path) -> None:
     """Refuse labels that differ in what cannot be seen, spaces or kinds of accents."""
-    first: dict[str, str] = {}
-    for cell in cells.unique():
-        other = first.setdefault(unicodedata.normalize("NFC", cell.strip()), cell)
-        if other != cell:
-            raise ValueError(
-                f"column {column!r} of {path} spells one label {other!a} and "
-                f"{cell!a}. Correct the column, or take them for two labels: "
-                "labels='text'"
-            )
+    found = look_alikes(cells.unique())
+    if found is not None:
+        raise ValueError(
+            f"column {column!r} of {path} spells one label {found[0]!a} and "
+            f"{found[1]!a}. Correct the column, or take them for two labels: "
+            "labels='text'"
+        )
 
 
 def _check_one_spelling(known: pd.Series, column: str, path: Path) -> None:

@@ -17,6 +17,7 @@ from modal_pretrain.datasets._folders import (
     subfolders,
 )
 from modal_pretrain.datasets._modality import holds
+from modal_pretrain.datasets._spelling import look_alikes
 from modal_pretrain.datasets._split_folders import are_splits
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
@@ -85,7 +86,8 @@ def load_folder(
         If the folder is not there, or a class has no picture.
     ValueError
         If an attribute or a split can't be read off a path, split folders are misspelt
-        or incomplete, or a picture lies (through links) in two classes or splits.
+        or incomplete, two classes have names that look alike, or a picture lies
+        (through links) in two classes or splits.
 
     Notes
     -----
@@ -108,6 +110,12 @@ def load_folder(
     split = "folder" if are_splits(root, parts, split, split_names) else "random"
     others = _stray(root)
     classes = _classes(parts, split, others)
+    alike = look_alikes(label for _, label in classes)
+    if alike is not None:
+        raise ValueError(
+            f"the class folders {alike[0]!a} and {alike[1]!a} of {root} differ in "
+            "spaces or kinds of accents only; give each class one name"
+        )
     places = [root / part / label for part, label in classes]
     outside = {inode(folder) for folder in (root, *parts, *places)}
     listed: list[tuple[str, str, Path]] = []

@@ -26,6 +26,7 @@ from modal_pretrain.training.callbacks import (
 )
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
+from modal_pretrain.training.files import loading, saving
 from modal_pretrain.training.parameters import check_keywords, snapshot
 
 
@@ -309,8 +310,9 @@ iterator_valid, train_split, **kwargs
 
         A module that has nothing to train before it loads gets its optimizer then.
         """
+        given = {"f_params": f_params, "f_optimizer": f_optimizer, **kwargs}
         checkpoint = kwargs.get("checkpoint")
-        with self._resolved_device():
+        with self._resolved_device(), loading(_files(given)):
             if checkpoint is not None:
                 if not self.initialized_:
                     self.initialize()
@@ -325,6 +327,12 @@ iterator_valid, train_split, **kwargs
                 self._build_optimizer()
             super().load_params(f_params, f_optimizer, **kwargs)
 
+    def save_params(self, f_params=None, f_optimizer=None, **kwargs):
+        """Save parameters for `load_params`, see skorch."""
+        given = {"f_params": f_params, "f_optimizer": f_optimizer, **kwargs}
+        with saving(_files(given)):
+            super().save_params(f_params, f_optimizer, **kwargs)
+
     def __getstate__(self):
         state = super().__getstate__()
         if state.pop("_auto_device", False):  # saved by a callback, say
@@ -337,6 +345,11 @@ iterator_valid, train_split, **kwargs
             return
         super().__setstate__({**state, "device": str(resolve_device("auto"))})
         self.device = "auto"
+
+
+def _files(given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments that are files."""
+    return {name: value for name, value in given.items() if name.startswith("f_")}
 
 
 class _EndTraining(Exception):

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 import pickle
 
 import joblib
@@ -12,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Checkpoint
 
-from modal_pretrain import EmbeddingCache
+from modal_pretrain import BackboneWeightsError, EmbeddingCache, PretrainedClassifier
 from tests.classifier.cases import (
     KINDS,
     kinds,
@@ -139,3 +140,49 @@ def test_parameters_of_other_classes(make, pictures, labels, tmp_path):
     with pytest.raises(RuntimeError, match="size mismatch"):
         two.load_params(f_params=tmp_path / "three")
     np.testing.assert_array_equal(two.predict_proba(pictures), expected)
+
+
+@pytest.fixture(scope="module")
+def data(pictures, labels):
+    """A fitted classifier, and what it was fitted with."""
+    classifier = PretrainedClassifier(image_size=32, device="cpu", precision="float32")
+    return classifier.fit(pictures, labels), pictures
+
+
+def damaged(content, file):
+    """Do to a saved file what disks, editors and people do."""
+    state = torch.load(io.BytesIO(content))
+    changed = {
+        "nan": {k: v * torch.nan if v.ndim else v for k, v in state.items()},
+        "complex": {k: v + 1j if v.ndim else v for k, v in state.items()},
+        "list": [1],
+    }
+    if file in changed:
+        buffer = io.BytesIO()
+        torch.save(changed[file], buffer)
+        return buffer.getvalue()
+    return {"empty": b"", "text": b"hello", "half": content[:5000]}[file]
+
+
+@pytest.mark.parametrize("file", ["empty", "text", "half", "list", "nan", "complex"])
+def test_damaged_parameters_are_named_and_change_nothing(data, file, tmp_path):
+    classifier, pictures = data
+    expected = classifier.predict_proba(pictures)
+    buffer = io.BytesIO()
+    classifier.save_params(f_params=buffer)
+    (tmp_path / "p.pt").write_bytes(damaged(buffer.getvalue(), file))
+    with pytest.raises(BackboneWeightsError, match=r"f_params=.*p\.pt.* can't be"):
+        classifier.load_params(f_params=tmp_path / "p.pt")
+    np.testing.assert_array_equal(classifier.predict_proba(pictures), expected)
+
+
+def test_files_that_are_none(data, tmp_path):
+    classifier, _ = data
+    os.mkfifo(tmp_path / "fifo")  # which kept its reader waiting for ever
+    with pytest.raises(OSError, match="FIFO"):
+        classifier.load_params(f_params=tmp_path / "fifo")
+    (tmp_path / "history.json").write_text("[")
+    with pytest.raises(BackboneWeightsError, match=r"f_history=.*can't be loaded"):
+        classifier.load_params(f_history=tmp_path / "history.json")
+    with pytest.raises(BackboneWeightsError, match=r"f_params=.*can't be saved"):
+        classifier.save_params(f_params=tmp_path)

@@ -531,6 +531,20 @@ def test_csv_labels_that_look_alike(table, other):
     assert len(load_csv(table, **COLUMNS, labels="text").classes) == 3
 
 
+@pytest.mark.parametrize("level", ["", "train"])
+@pytest.mark.parametrize("other", ["cafe\u0301", "caf\u00e9 "])
+def test_folders_that_look_alike(tmp_path, level, other):
+    # Two classes, of which people see one; or a class that only the test split has.
+    for place in (
+        tmp_path / level / "caf\u00e9",
+        tmp_path / (level and "test") / other,
+    ):
+        place.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(place / f"{place.parent.name}.png")
+    with pytest.raises(ValueError, match=r"class folders 'caf.*accents only"):
+        load_folder(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

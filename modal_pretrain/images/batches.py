@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,6 @@ def load_batches(
     preprocessing: Preprocessing,
     batch_size: int,
     n_threads: int | None = None,
-    indices: slice | Sequence[int] | np.ndarray | None = None,
     pin_memory: bool = False,
 ) -> Iterator[torch.Tensor]:
     """Decode, resize and crop pictures, in order, a few batches ahead.
@@ -43,8 +42,6 @@ def load_batches(
         At least 1; the last batch may be smaller.
     n_threads : int or None, default=None
         None means one per available CPU, at most 8.
-    indices : slice or sequence of int, default=None
-        Positions to load. None loads all.
     pin_memory : bool, default=False
         Whether batches lie in memory that a CUDA device copies from while it computes.
 
@@ -66,8 +63,6 @@ def load_batches(
         n_threads = min(_MAX_THREADS, joblib.cpu_count())
     elif n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
-    if indices is not None:
-        source = source.take(indices)
     size = source.uniform_size
     if size is not None and preprocessing.keeps(*size):
         return _sliced(source, batch_size, pin_memory)

@@ -64,7 +64,7 @@ def test_batches_in_order(kind, batch_size, tmp_path):
 @pytest.mark.parametrize("indices", [[7, 0, 7, 3], slice(None, None, -3), [9], []])
 def test_batches_of_chosen_rows(kind, indices, tmp_path):
     make, expected = SOURCES[kind]
-    batches = load_batches(as_images(make(tmp_path)), TO_8, 3, indices=indices)
+    batches = load_batches(as_images(make(tmp_path)).take(indices), TO_8, 3)
     got = [picture for batch in batches for picture in batch.numpy()]
     rows = indices if isinstance(indices, slice) else np.array(indices, int)
     assert len(got) == len(expected[rows])
@@ -181,7 +181,7 @@ def test_a_bad_file_is_named_when_its_batch_comes(tmp_path):
         next(batches)
     assert not threads()
     with pytest.raises(FileNotFoundError, match=r"X\[7\] \('.*7\.png'\): no such file"):
-        list(load_batches(as_images(paths), TO_8, 2, indices=[0, 7, 5]))
+        list(load_batches(as_images(paths).take([0, 7, 5]), TO_8, 2))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from disambiguation_sets import BLIND, FIRST, SECOND, samples
@@ -46,17 +47,28 @@ DOZEN = (
 )  # fmt: skip
 
 
-class Linear:
-    """The logistic head of rows X, found in their span."""
+class Span:
+    """The span of rows X, in which their logistic heads live."""
 
-    def __init__(self, X, y, n_classes, C, weight):
-        X = X.astype(np.float64)
+    def __init__(self, X):
+        self.dtype, X = X.dtype, X.astype(np.float64)
         values, vectors = np.linalg.eigh(X @ X.T)
         kept = values > values[-1] * 1e-12
         root = np.sqrt(values[kept])
-        inner = fit_head(vectors[:, kept] * root, y, n_classes, C=C, weight=weight)
-        self.weights = X.T @ (vectors[:, kept] / root @ inner.weights)
-        self.bias = inner.bias
+        self.coordinates = vectors[:, kept] * root
+        self.back = X.T @ (vectors[:, kept] / root)
+
+    def fit(self, y, n_classes, C, weight):
+        inner = fit_head(self.coordinates, y, n_classes, C=C, weight=weight)
+        weights = self.back @ inner.weights
+        return Linear(weights.astype(self.dtype), inner.bias.astype(self.dtype))
+
+
+class Linear(NamedTuple):
+    """A logistic head."""
+
+    weights: np.ndarray
+    bias: np.ndarray
 
     def predict_proba(self, X):
         return softmax(X @ self.weights + self.bias, axis=1)
@@ -91,13 +103,13 @@ def curves(Z, sample, asks, *, seed, **setting):
 
     def fit(X, y, rows):
         at.append(len(rows))
-        weight = np.ones(len(rows))
+        span, weight = Span(X), np.ones(len(rows))
         if asks:
             asked_for = tag_weights(X, y, sample.attribute[rows], C=C).weight
         for balance, curve in found.items():
             if balance:
                 weight = 1 - balance + balance * asked_for
-            model = Linear(X, y, n_classes, C, weight)
+            model = span.fit(y, n_classes, C, weight)
             curve.append(scores(model))
         return model  # the last one asks
 

@@ -36,7 +36,7 @@ def sample():
 def test_the_head_is_scikit_learns(study, sample):
     Z, y = sample.X[:60], sample.y[:60]
     weight = np.random.default_rng(0).uniform(0.2, 2, 60)
-    one = study.Linear(Z, y, 2, 0.05, weight)
+    one = study.Span(Z).fit(y, 2, 0.05, weight)
     other = LogisticRegression(C=0.1, tol=1e-8).fit(Z, y, sample_weight=weight)
     expected = other.predict_proba(sample.X)
     np.testing.assert_allclose(one.predict_proba(sample.X), expected, atol=2e-3)

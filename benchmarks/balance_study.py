@@ -32,8 +32,9 @@ from disambiguation_study import (
 )
 from scipy.special import softmax
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain.reweighting import tag_weights
-from modal_pretrain.reweighting.logistic import fit_head, one_thread
+from modal_pretrain.reweighting.logistic import fit_head
 
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 AT = (60, 120)

@@ -179,7 +179,7 @@ class Encoder:
 
     def encode(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), from the cache where it has them."""
-        with self._pass(source) as cache, self._progress(len(source)):
+        with self.one_pass(source) as cache, self._progress(len(source)):
             return self._encode(source, 0, cache)
 
     def encode_to(self, source: Source, path: str | Path) -> np.memmap:
@@ -192,7 +192,7 @@ class Encoder:
         def rows(start: int, stop: int) -> np.ndarray:
             return self._encode(source.take(np.arange(start, stop)), start, cache)
 
-        with self._pass(source) as cache, self._progress(len(source)):
+        with self.one_pass(source) as cache, self._progress(len(source)):
             identity = None
             if self.is_portable() and source.cacheable:
                 digest = xxhash.xxh3_128(self.fingerprint().encode())
@@ -201,7 +201,7 @@ class Encoder:
             return write_rows(path, len(source), rows, identity=identity)
 
     @contextmanager
-    def _pass(self, source: Source) -> Iterator[RowCache | None]:
+    def one_pass(self, source: Source) -> Iterator[RowCache | None]:
         """Compute with one engine, chosen for these rows; yield where they are kept."""
         cache = self._row_cache(source)
         if self._chosen is not None:  # a worker's task is part of a pass that has
@@ -266,7 +266,7 @@ class Encoder:
 
     def compute(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), computed here and now."""
-        with self._pass(source):
+        with self.one_pass(source):
             return self._gather(self._blocks(source), len(source))
 
     def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from xxhash import xxh3_128_digest
 
-from modal_pretrain.reweighting.logistic import coordinates, fit_head, one_thread
+from modal_pretrain._blas import one_thread
+from modal_pretrain.reweighting.logistic import coordinates, fit_head
 
 
 def folds(X: NDArray[Any], y: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:

@@ -26,8 +26,8 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.augmented import AugmentedNet
-from modal_pretrain.training.depthwise import QuickDepthwise
 from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
+from modal_pretrain.training.gradients import QuickGradients
 from modal_pretrain.training.labels import (
     all_classes,
     check_head,
@@ -196,7 +196,7 @@ class BaseClassifier(AugmentedNet):
         quick = not network.frozen and not self.compile
         with (
             one_thread_for_few(len(X) * width),
-            QuickDepthwise() if quick else nullcontext(),
+            QuickGradients() if quick else nullcontext(),
         ):
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
 

@@ -167,20 +167,33 @@ class PretrainedNetwork(nn.Module):
             return self
         super().train(mode)
         if mode:
-            self._rest(self.backbone, self.frozen)
+            kinds: dict[nn.Module, set[bool]] = {}
+            _note_weights(self.backbone, kinds)
+            self._rest(self.backbone, self.frozen, kinds)
         return self
 
-    def _rest(self, module: nn.Module, frozen: bool) -> None:
+    def _rest(
+        self, module: nn.Module, frozen: bool, kinds: dict[nn.Module, set[bool]]
+    ) -> None:
         """Set what is frozen to evaluation mode; without weights, as the parent is."""
-        trains = [parameter.requires_grad for parameter in module.parameters()]
-        if trains:
-            frozen = not any(trains)
+        if kinds[module]:
+            frozen = True not in kinds[module]
         is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         if frozen or (is_norm and not self.train_batch_norm):
             module.eval()
             return
         for child in module.children():
-            self._rest(child, frozen)
+            self._rest(child, frozen, kinds)
+
+
+def _note_weights(module: nn.Module, kinds: dict[nn.Module, set[bool]]) -> set[bool]:
+    """Note of a module and all in it whether its weights train; none if it has none."""
+    own = module._parameters.values()
+    found = {weight.requires_grad for weight in own if weight is not None}
+    for child in module.children():
+        found |= _note_weights(child, kinds)
+    kinds[module] = found
+    return found
 
 
 def centre_and_scale(

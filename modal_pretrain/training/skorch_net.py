@@ -179,7 +179,13 @@ iterator_valid, train_split, **kwargs
         """Run skorch's loop for the epochs that "auto" stands for."""
         if epochs is None and self._is("max_epochs", "auto"):
             epochs = self._auto_epochs(len(X))
+        self._set_training(False)  # for all modules to be set before the first step
         return super().fit_loop(X, y, epochs=epochs, **kwargs)
+
+    def _set_training(self, training=True):
+        """Set the mode where it changes: to walk all modules is a tenth of a step."""
+        if not (training and self.module_.training):
+            super()._set_training(training)
 
     def _auto_epochs(self, n_examples: int) -> int:
         per_step = n_examples if self.batch_size == -1 else self.batch_size

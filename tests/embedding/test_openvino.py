@@ -95,6 +95,14 @@ def test_the_default_backbone_and_its_queries(pictures, labels):
     np.testing.assert_array_equal(*orders)
 
 
+def test_weights_that_require_gradients_do_so_afterwards(pictures):
+    whole = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()).eval()
+    preprocessing = make().fit(pictures)._encoder().preprocessing
+    model = openvino._convert(whole, preprocessing)
+    openvino._check(model, whole, preprocessing)
+    assert all(p.requires_grad for p in whole.parameters())
+
+
 def test_bfloat16_is_as_near_as_pytorchs(pictures):
     found, expected = both(pictures, "tf_efficientnet_lite0", pretrained=True)
     for engine in ("torch", "openvino"):

@@ -153,6 +153,34 @@ def test_what_is_frozen_is_left_out(data):
     assert len(group["params"]) == 2
 
 
+def test_modes_are_set_where_they_change(data):
+    class Watched(Plain):
+        walks = 0
+
+        def train(self, mode=True):
+            Watched.walks += mode
+            return super().train(mode)
+
+    seen = []
+
+    class Modes(Callback):
+        def on_batch_begin(self, net, training=False, **kwargs):
+            seen.append(net.module_.training)
+
+        def on_batch_end(self, net, training=False, **kwargs):
+            seen.append(net.module_.layers.training)
+
+        def on_epoch_end(self, net, **kwargs):
+            net.predict(data[0])
+
+    fitted = FewLabelsNet(
+        Watched, random_state=0, lr=0.1, max_epochs=3, batch_size=10, callbacks=[Modes]
+    )
+    fitted.fit(*data)
+    assert len(seen) == 3 * 6 * 2 and all(seen[1::2])
+    assert Watched.walks == 3  # once an epoch, after the predictions of the last one
+
+
 def test_set_params_of_a_trained_net(data, capsys):
     fitted = net(max_epochs=1).fit(*data)
     fitted.set_params(lr=0.5)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 def did_you_mean(name: Any, known: Iterable[Any], n: int = 1) -> str:
     """Return a sentence with the nearest known names, or an empty string."""
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=n)
+    near = difflib.get_close_matches(str(name)[:200], [str(k) for k in known], n=n)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
@@ -37,7 +37,7 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
     if name in table:
         return table[name]
     raise ValueError(
-        f"There is no {kind} {name!r}.{did_you_mean(name, table)} There are "
+        f"There is no {kind} {name!r:.200}.{did_you_mean(name, table)} There are "
         f"{', '.join(sorted(table))}."
     )
 

@@ -73,7 +73,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     elif path.suffix == ".toml":
         try:
             settings = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not valid TOML: {error}") from error
     else:
         raise ValueError(f"{path}: a configuration ends in .toml, .yaml or .yml.")
@@ -92,7 +92,7 @@ def _yaml(text: str, path: Path) -> Any:
         ) from error
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from modal_pretrain.benchmark.config import REFERENCES
 from modal_pretrain.benchmark.registry import MODELS, strategy_names
 from modal_pretrain.cli.flags import settings_of
+from modal_pretrain.cli.report import left_out
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets import registry
 
@@ -120,7 +121,7 @@ def bench(args: argparse.Namespace) -> None:
     for summary in report.summaries:
         sys.stdout.write(f"\n{summary.title}\n\n{to_markdown(summary.table)}\n")
     sys.stdout.write(
-        f"\nRecords: {Path(args.out)}\n"
+        f"\nRecords: {Path(args.out)}\n{left_out(report)}"
         f"Report: {report.html} (open it in a browser), {report.markdown}\n"
         f"Done in {time.perf_counter() - start:.0f} s.\n"
     )

@@ -32,6 +32,12 @@ def write(args: argparse.Namespace) -> None:
         from modal_pretrain.benchmark.report.page import write_report
 
     report = write_report(args.folder, args.out or args.folder)
-    sys.stdout.write(f"{report.html}\n{report.markdown}\n")
+    sys.stdout.write(f"{report.html}\n{report.markdown}\n{left_out(report)}")
     if args.figure:
         sys.stdout.write(f"{draw(report.summaries[0], args.figure)}\n")
+
+
+def left_out(report: Any) -> str:
+    """Return a line for each folder that a report says nothing about."""
+    folders = report.without_runs
+    return "".join(f"Left out: {folder}, no run has finished.\n" for folder in folders)

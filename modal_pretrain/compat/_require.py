@@ -22,8 +22,15 @@ def require_modal() -> None:
     Raises
     ------
     ImportError
-        With the command that puts it right.
+        With the command that puts it right; also where Python removes docstrings.
     """
+    if sys.flags.optimize > 1:
+        raise ImportError(
+            "modal_pretrain can't run under python -OO (or PYTHONOPTIMIZE=2), which "
+            "removes the docstrings that skorch builds its classes from. Leave one O "
+            "out, or set PYTHONOPTIMIZE=1.",
+            name="skorch",
+        )
     # Any distribution will do, hence the module is looked up and not its metadata.
     where = _place("modAL")
     if where is None:

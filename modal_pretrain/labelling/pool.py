@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import take_rows
+from modal_pretrain._identity import read_whole
 from modal_pretrain.datasets._folders import pictures_below
 from modal_pretrain.datasets._table import read_table
 from modal_pretrain.images.accept import as_images
+from modal_pretrain.text.accept import as_texts
 
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA = ("=", "+", "-", "@")
@@ -141,7 +144,7 @@ class FilePool(Pool):
     def content(self, row: int) -> str:
         """Return size and hash of the file; empty where it can't be read."""
         try:
-            data = Path(self.X[row]).read_bytes()
+            data = read_whole(self.X[row])
         except OSError:
             return ""
         return f"{len(data)}:{xxh3_64_hexdigest(data)}"
@@ -179,7 +182,7 @@ class ArrayPool(Pool):
     """Pictures in memory: arrays, tensors or Pillow images, see `as_images`."""
 
     def __init__(self, X: Any) -> None:
-        self._images = as_images(X)
+        self._images = as_images(X, name="pool")
         super().__init__([f"row {row + 1}" for row in range(len(self._images))], X)
 
     def show(self, row: int) -> Image.Image:
@@ -197,6 +200,7 @@ class TextPool(Pool):
     Parameters
     ----------
     texts : sequence of str
+        See `as_texts`: what is missing, blank or no text is refused.
     numbers : sequence of int, optional
         Of the rows in the file they come from, from 1 on.
     """
@@ -204,8 +208,7 @@ class TextPool(Pool):
     kind = "text"
 
     def __init__(self, texts: Sequence[str], numbers: Sequence[int] = ()) -> None:
-        texts = [str(text) for text in texts]
-        _check_some(texts, "texts")
+        texts = as_texts(texts, name="pool").texts()
         numbers = numbers or range(1, len(texts) + 1)
         super().__init__([f"row {number}" for number in numbers], texts)
 
@@ -273,6 +276,13 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
         return FilePool.below(pool)
     if column is not None:
         raise ValueError("column goes with the path of a CSV file as the pool.")
+    if isinstance(pool, pd.DataFrame):
+        if pool.shape[1] != 1:
+            raise TypeError(
+                f"pool is a DataFrame with {pool.shape[1]} columns; one is expected. "
+                "Pass that column: pool[column]."
+            )
+        pool = pool.iloc[:, 0]
     if text:
         return TextPool(pool)
     if isinstance(pool, Mapping | Set):

@@ -112,10 +112,10 @@ class Words:
     ) -> None:
         self.free = free or given is None
         given = () if given is None else given
-        if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        if isinstance(given, str | Mapping | Set) or not isinstance(given, Iterable):
             raise TypeError(
-                f"{name} must be a list of str, got {given!r} of type "
-                f"{type(given).__name__}."
+                f"{name} must be a list of str, whose order is that of the keys, got "
+                f"{given!r} of type {type(given).__name__}."
             )
         self.name = name
         self.said = said or name

@@ -140,6 +140,13 @@ def test_import_is_silent_when_modal_is_compiled_for_the_first_time(tmp_path):
     assert process.returncode == 0, process.stderr
 
 
+def test_docstrings_that_are_removed():
+    # skorch failed: 'NoneType' object has no attribute 'split'.
+    process = run("-OO", "-c", "import modal_pretrain")
+    assert process.returncode != 0
+    assert "can't run under python -OO" in process.stderr.splitlines()[-1]
+
+
 def test_missing_modal():
     script = "import sys; sys.modules['modAL'] = None; import modal_pretrain"
     process = run("-c", script)

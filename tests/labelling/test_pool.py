@@ -27,6 +27,26 @@ def test_a_folder(folder):
     assert list(pool.take(np.array([0]))) == [str(folder / "000.png")]
 
 
+@pytest.mark.parametrize("odd", [None, float("nan"), 5, b"bytes", " "], ids=repr)
+def test_what_is_no_text_is_named(odd):
+    # It was asked about as "None", "nan", "5", ...
+    with pytest.raises((TypeError, ValueError), match=r"pool\[1\] is"):
+        as_pool(["fine", odd], text=True)
+
+
+def test_a_frame_is_its_column():
+    # Its columns' names were taken for paths.
+    pool = as_pool(pd.DataFrame({"file": ["a.png", "b.png"]}, index=[3, 3]))
+    assert pool.names == ["a.png", "b.png"]
+    with pytest.raises(TypeError, match="pool is a DataFrame with 2 columns"):
+        as_pool(pd.DataFrame({"file": ["a.png"], "label": ["x"]}))
+
+
+def test_the_content_of_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    assert as_pool([tmp_path / "a.png"]).content(0) == ""
+
+
 def test_pictures_in_memory(shapes):
     pool = as_pool(shapes.X)
     assert pool.names[:2] == ["row 1", "row 2"]

@@ -319,6 +319,7 @@ def test_two_sessions_on_one_file(folder, start):
         ({"classes": ["a", "a"]}, "there is 'a' already"),
         ({"classes": "ab"}, "classes must be a list of str"),
         ({"classes": 5}, "classes must be a list of str"),
+        ({"classes": {"a", "b"}}, "classes must be a list of str, whose order"),
         ({"classes": ["é", "e\u0301"]}, "there is 'é' already"),
         ({"classes": ["cat", "cat\u200b"]}, "none that can't be seen"),
         ({"estimator": "x"}, "estimator must be a scikit-learn classifier"),

@@ -193,6 +193,7 @@ def test_any_classifier(k):
         ({"proba": np.full((3, 2), 0.4)}, "row 0 sums to 0.8"),
         ({"proba": np.zeros((0, 2))}, "has no rows"),
         ({"proba": np.full((3, 2), np.nan)}, "not finite"),
+        ({"proba": np.ma.array(np.full((3, 2), 0.5), mask=True)}, "is masked"),
     ],
 )
 def test_bad_draws(change, message):

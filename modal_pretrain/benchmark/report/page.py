@@ -49,15 +49,18 @@ _ACCURACIES = {
 
 
 class Report(NamedTuple):
-    """The files of a report, and what they were made from."""
+    """The files of a report, what they were made from, and folders without runs."""
 
     html: Path
     markdown: Path
     summaries: list[Summary]
+    without_runs: list[Path]
 
 
 def write_report(folder: str | Path, out: str | Path) -> Report:
     """Write ``report.html`` and ``report.md`` about all records in a folder.
+
+    A configuration of which no run has finished, such as one that failed, is left out.
 
     Parameters
     ----------
@@ -75,9 +78,13 @@ def write_report(folder: str | Path, out: str | Path) -> Report:
     ValueError
         If there are no records of a finished run, or nothing can be written to `out`.
     """
-    summaries = [summary(store) for store in open_stores(folder)]
+    stores = open_stores(folder)
+    without = [store.folder for store in stores if store.load().empty]
+    # With nothing at all to report, the first says so.
+    chosen = [s for s in stores if s.folder not in without] or stores
+    summaries = [summary(store) for store in chosen]
     out = Path(out)
-    report = Report(out / "report.html", out / "report.md", summaries)
+    report = Report(out / "report.html", out / "report.md", summaries, without)
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(report.html, page(summaries))

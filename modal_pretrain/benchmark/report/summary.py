@@ -133,7 +133,13 @@ def strategies_of(store: RecordStore) -> list[str]:
 
 
 def summary(store: RecordStore) -> Summary:
-    """Return everything that a report of one configuration needs, from its folder."""
+    """Return everything that a report of one configuration needs, from its folder.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to report.
+    """
     records = store.load()
     if records.empty:
         raise ValueError(f"{store.folder} holds no finished run yet.")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from modal_pretrain._checks import ParameterError
 from modal_pretrain.query._engine.mapped import by_blocks
 
 _OFF = 0.01  # from 1, of the sum of a row: networks answer in 16 bits
@@ -141,6 +142,11 @@ def check_members(raw: Any, n: int | None, name: str) -> NDArray[np.float64]:
 
 
 def _numbers(raw: Any, name: str) -> NDArray[np.float64]:
+    if np.ma.is_masked(raw):
+        raise ParameterError(
+            f"{name} is masked in places, which would count as numbers. Leave those "
+            "rows out."
+        )
     try:
         return np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:

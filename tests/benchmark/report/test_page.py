@@ -114,9 +114,17 @@ def test_several_settings_on_one_page(tmp_path):
     records = run(settings, tmp_path, verbose=0, examples=0)
     assert records.groupby("batch").size().to_dict() == {2: 6, 4: 4}
     parsed = Page(write_report(tmp_path, tmp_path).html.read_text())
-    assert {link for link in parsed.links if link[0] == "#"} == {
-        f"#{store.folder.name}" for store in open_stores(tmp_path)
-    }
+    anchors = {f"#{store.folder.name}" for store in open_stores(tmp_path)}
+    assert {link for link in parsed.links if link[0] == "#"} == anchors
+    # A third attempt that failed in its first run took all reports away.
+    with pytest.raises(ValueError, match="tune must be"):
+        run({**settings, "estimator": {"image_size": 32, "tune": "x"}}, tmp_path)
+    report = write_report(tmp_path, tmp_path)
+    parsed = Page(report.html.read_text())
+    assert {link for link in parsed.links if link[0] == "#"} == anchors
+    assert len(report.without_runs) == 2
+    with pytest.raises(ValueError, match="no finished run"):
+        write_report(report.without_runs[0], tmp_path)
 
 
 def test_names_cannot_bring_markup(store):

@@ -4,6 +4,8 @@ import os
 
 # Read when huggingface_hub is imported, which timm does.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Of the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np
@@ -12,9 +14,11 @@ import torch
 from PIL import Image
 
 from modal_pretrain import EmbeddingCache, PretrainedClassifier
+from tests import processes
 
 # Batches here are tiny: threads would cost more than they give.
 torch.set_num_threads(1)
+processes.fork_joblib_workers()
 
 # Times vary under load, and a failure in CI must come again at home.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
@@ -24,8 +28,9 @@ N, SIZE = 24, 32
 
 
 def pytest_collection_modifyitems(items):
-    """Studies first: where two processes share the files, nobody waits for the last."""
-    items.sort(key=lambda item: "/studies/" not in item.nodeid)
+    """Long files first: where two processes share them, nobody waits for the last."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in long, "/studies/" not in item.nodeid))
 
 
 @pytest.fixture(scope="session")

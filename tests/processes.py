@@ -1,10 +1,12 @@
 """Processes that start warm: forks of one that has imported what is slow.
 
 Tests that kill processes, or look on from a second one, start them by the dozen, and
-each would import PyTorch for three seconds. What is told of imports, warnings or
-options of Python needs a Python of its own: `subprocess`.
+each would import PyTorch for three seconds. Neither modAL nor this package is among
+what is there, and skorch is not: they import as in a new Python. What is told of other
+imports, warnings or options of Python needs a Python of its own: `subprocess`.
 """
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -12,16 +14,51 @@ import sys
 import tempfile
 import threading
 
+from joblib.externals.loky.backend.context import set_start_method
+
 _HAS_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT = multiprocessing.get_context("forkserver" if _HAS_FORKS else "spawn")
 _CONTEXT.set_forkserver_preload(
     [
-        "modal_pretrain.benchmark.runner",
-        "modal_pretrain.benchmark.report.page",
-        "modal_pretrain.datasets.shapes",
-        "modal_pretrain.cache.disk",
+        "pandas",
+        "scipy.stats",
+        "sklearn.ensemble",
+        "sklearn.gaussian_process",
+        "sklearn.linear_model",
+        "timm",
+        "torch",
     ]
 )
+
+
+def fork_joblib_workers():
+    """Have joblib's processes start warm, too; they inherit the number of threads."""
+    if _HAS_FORKS:
+        set_start_method("forkserver", force=True)
+
+
+@contextlib.contextmanager
+def dask_client(n_workers):
+    """A cluster of warm processes, with one thread each."""
+    import dask
+    import distributed
+
+    if _HAS_FORKS:  # before dask says what the server shall import
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+    method = {"distributed.worker.multiprocessing-method": _CONTEXT.get_start_method()}
+    with (
+        dask.config.set(method),
+        distributed.LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            dashboard_address=":0",  # any: another cluster may be running
+            memory_limit=None,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
 
 
 class Started:

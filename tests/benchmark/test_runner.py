@@ -19,7 +19,7 @@ from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.lock import claim, is_abandoned
 from modal_pretrain.benchmark.loop import run_unit
 from modal_pretrain.datasets import make_shapes
-from tests.processes import start_module
+from tests import processes
 
 # A strategy that writes down every query, and kills its process at the one it is told.
 ASKING = """
@@ -66,7 +66,7 @@ def start(tmp_path_factory):
     (code / "settings.toml").write_text(SETTINGS)
 
     def start(out, *arguments, **environment):
-        return start_module(
+        return processes.start_module(
             "modal_pretrain.benchmark",
             *("--quiet", "--config", code / "settings.toml"),
             *("--out", out, *arguments),
@@ -133,7 +133,7 @@ def test_killed_anywhere_and_run_again(start, alone, tmp_path):
 @pytest.mark.slow
 def test_two_processes_on_one_folder(start, alone, tmp_path):
     out = tmp_path / "shared"
-    both = [start(out, SLEEP="0.3") for _ in range(2)]
+    both = [start(out, SLEEP="0.1") for _ in range(2)]
     for process in both:
         finish(process)  # both wait until all of it is there
     assert contents(out) == alone
@@ -144,11 +144,11 @@ def test_two_processes_on_one_folder(start, alone, tmp_path):
 @pytest.mark.slow
 def test_one_of_two_processes_is_killed(start, alone, tmp_path):
     out = tmp_path / "shared"
-    first, second = (start(out, SLEEP="0.5") for _ in range(2))
-    for _ in range(600):
+    first, second = (start(out, SLEEP="0.3") for _ in range(2))
+    for _ in range(3000):
         if asked(out).exists() and str(first.pid) in lines(asked(out)):
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     first.kill()
     first.communicate()
     finish(second)
@@ -164,17 +164,10 @@ def test_jobs_give_the_same_records(start, alone, tmp_path):
 
 @pytest.mark.slow
 def test_on_dask(small, tmp_path):
-    distributed = pytest.importorskip("distributed")
+    pytest.importorskip("distributed")
     config = small(models=("pretrained",), rounds=1)
     expected = run(config, tmp_path / "alone", verbose=0)
-    cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None
-    )
-    with (
-        cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
-    ):
+    with processes.dask_client(1), joblib.parallel_config(backend="dask"):
         run(config, tmp_path / "dask", verbose=0)
     assert contents(tmp_path / "dask") == contents(tmp_path / "alone")
     assert len(expected) == 8

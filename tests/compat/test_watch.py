@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from modal_pretrain import compat
+from tests import processes
+
 # The first teach of an unrepaired modAL raises TypeError on scikit-learn 1.8 and later.
 TEACH = """
 import numpy as np
@@ -19,17 +22,9 @@ print(len(compat.apply()), [type(f).__name__ for f in sys.meta_path].count("_Wat
 """
 
 
-def python(code, **options):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, **options
-    )
-
-
-@pytest.fixture(scope="module")
-def needed():
-    done = python("from modal_pretrain import compat; print(len(compat.apply()))")
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def repaired(code):
+    """Tell whether TEACH, at the end of code, finds all that is needed, and once."""
+    return processes.run(code).split() == [str(len(compat.apply())), "0"]
 
 
 @pytest.mark.parametrize(
@@ -41,13 +36,11 @@ def needed():
         "import modal_pretrain.compat as c; c.apply(); from modAL import ActiveLearner",
     ],
 )
-def test_repaired_whatever_the_order(order, needed):
-    done = python(f"import sys; {order}\n{TEACH}")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [needed, "0"]
+def test_repaired_whatever_the_order(order):
+    assert repaired(f"import sys; {order}\n{TEACH}")
 
 
-def test_threads_that_import_together(needed):
+def test_threads_that_import_together():
     code = """
 import sys, threading, modal_pretrain
 def load(name):
@@ -62,9 +55,7 @@ for thread in threads: thread.join()
 assert done == [True] * 4, done
 from modAL import ActiveLearner
 """
-    done = python(code + TEACH)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [needed, "0"]
+    assert repaired(code + TEACH)
 
 
 def test_modal_keeps_its_own_loader():
@@ -74,14 +65,19 @@ assert type(modAL.__spec__.loader) is machinery.SourceFileLoader
 assert "exec_module" not in vars(modAL.__spec__.loader)
 assert "ActiveLearner" in inspect.getsource(modAL)
 """
-    done = python(code)
-    assert done.returncode == 0, done.stderr
+    processes.run(code)
+
+
+def in_folder(code, folder):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder
+    )
 
 
 @pytest.mark.parametrize("first", ["", "import modal_pretrain\n"])
 def test_a_file_called_modal_is_named(tmp_path, first):
     (tmp_path / "modAL.py").write_text("")
-    done = python(f"{first}import modal_pretrain", cwd=tmp_path)
+    done = in_folder(f"{first}import modal_pretrain", tmp_path)
     assert done.returncode == 1
     assert f"finds the file {tmp_path / 'modAL.py'} under that name" in done.stderr
     assert done.stderr.splitlines()[-1].endswith("start Python in another folder.")
@@ -90,5 +86,5 @@ def test_a_file_called_modal_is_named(tmp_path, first):
 def test_a_folder_called_modal_is_named(tmp_path):
     (tmp_path / "modAL").mkdir()
     (tmp_path / "modAL" / "__init__.py").write_text("")
-    done = python("import modal_pretrain", cwd=tmp_path)
+    done = in_folder("import modal_pretrain", tmp_path)
     assert f"the one in {tmp_path / 'modAL'} has no modAL.dropout" in done.stderr

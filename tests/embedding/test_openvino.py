@@ -2,8 +2,6 @@
 
 import os
 import pickle
-import subprocess
-import sys
 import warnings
 
 import joblib
@@ -18,10 +16,12 @@ from modal_pretrain.cache.sqlite import CacheWarning
 from modal_pretrain.embedding import engine as rule
 from modal_pretrain.embedding import kept_model, openvino
 from modal_pretrain.embedding.engine import EngineWarning
+from tests import processes
 
-pytestmark = pytest.mark.skipif(
-    not openvino.is_installed(), reason="OpenVINO is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not openvino.is_installed(), reason="OpenVINO is not installed"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -166,9 +166,7 @@ assert child.exitcode == 0
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_computes_too():
     # Its parent's threads are missing in it.
-    command = [sys.executable, "-W", "ignore", "-c", FORK]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    processes.run(FORK)
 
 
 def test_an_error_of_a_picture_passes_and_the_network_goes_on(pictures, paths):
@@ -344,7 +342,9 @@ def test_embeddings_that_are_not_finite_are_an_error(pictures):
 # What importing does ------------------------------------------------------------------
 
 CODE = """
-import socket, sys
+import socket, sys, warnings
+warnings.simplefilter("error")
+warnings.simplefilter("ignore", DeprecationWarning)
 seen = []
 def refuse(*args, **kwargs):
     seen.append(args)
@@ -365,11 +365,6 @@ assert not seen, seen
 
 
 def test_openvino_comes_late_and_reports_nothing_over_the_network(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", CODE],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == done.stderr == ""
+    process = processes.start(CODE, cwd=tmp_path)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 0

@@ -22,11 +22,13 @@ from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder
 from modal_pretrain.embedding import workers as shards
 from modal_pretrain.embedding.workers import n_workers, shard_rows
 from modal_pretrain.images.accept import as_images
+from tests import processes
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 # What dask's and joblib's own threads and sockets leave behind is not ours.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -38,16 +40,7 @@ def client():
     """Two worker processes, each with one thread."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with (
-            distributed.LocalCluster(
-                n_workers=2,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                memory_limit=None,
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
+        with processes.dask_client(2) as client:
             yield client
 
 

@@ -48,7 +48,8 @@ def test_a_slip_is_found(folder, start, truth):
 
 
 def test_an_estimator_that_is_slow_to_fit_is_measured_only(folder, start, truth, make):
-    estimator = make(tune="all", max_steps=2)
+    small = {"backbone": "test_efficientnet", "pretrained": False}
+    estimator = make(tune="all", max_steps=2, **small)
     session = label(start(folder, estimator=estimator, audit_share=0.5), truth, 22)
     advice = session.advice()
     assert advice.accuracy and advice.worth == "" and advice.doubts == []

@@ -11,6 +11,7 @@ from modal_pretrain.datasets import make_shapes
 from tests.labelling.browser import Person, chromium
 from tests.labelling.conftest import interrupt, label, until_address
 
+pytestmark = pytest.mark.slow
 KEYS = {"circle": "1", "square": "2"}
 
 

@@ -17,7 +17,9 @@ from modAL.uncertainty import uncertainty_sampling
 from modal_pretrain import PretrainedClassifier
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "roadwater"
-SEEDS = range(3)
+# By pretrained: random weights learn as little from less, 0.667 and 0.646 here.
+SEEDS = {True: range(3), False: range(2)}
+SIZE = {True: 96, False: 48}
 ROUNDS, BATCH = 20, 10
 
 pytestmark = [
@@ -67,7 +69,7 @@ def run(data, pretrained, uncertain, seed):
     )
     learner = ActiveLearner(
         estimator=PretrainedClassifier(
-            image_size=96, pretrained=pretrained, random_state=0
+            image_size=SIZE[pretrained], pretrained=pretrained, random_state=0
         ),
         query_strategy=uncertainty_sampling if uncertain else at_random,
         X_training=data.paths[seed_set],
@@ -94,10 +96,12 @@ def run(data, pretrained, uncertain, seed):
 @pytest.fixture(scope="module")
 def outcomes(data):
     """By (pretrained, uncertain)."""
+
+    def mean(*arm):
+        return Outcome(*np.mean([run(data, *arm, s) for s in SEEDS[arm[0]]], axis=0))
+
     return {
-        (pretrained, uncertain): Outcome(
-            *np.mean([run(data, pretrained, uncertain, seed) for seed in SEEDS], axis=0)
-        )
+        (pretrained, uncertain): mean(pretrained, uncertain)
         for pretrained in (True, False)
         for uncertain in (True, False)
     }
@@ -105,7 +109,7 @@ def outcomes(data):
 
 # Measured with five seeds: 0.890 at 60 labels, 0.931 at 210, atypical 0.859, share
 # 0.228; random 0.862, atypical 0.723; random initialisation 0.684 and 0.654. With the
-# three seeds here: 0.894, 0.931, 0.860, 0.228; 0.859, 0.713; 0.675 and 0.659.
+# three seeds here: 0.894, 0.931, 0.860, 0.228; 0.859, 0.713.
 
 
 def test_uncertainty_on_pretrained_features(outcomes):

@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def data():
+def whole():
     return load_csv(
         FOLDER / "metadata.csv",
         text="text",
@@ -56,6 +56,18 @@ def data():
         split="split",
         disambiguating="rare",
     )
+
+
+@pytest.fixture(scope="module")
+def data(whole):
+    """The training set, and every second sentence of the test set."""
+    return whole.subset((whole.split == "train") | (np.arange(len(whole)) % 2 == 0))
+
+
+@pytest.fixture(scope="module")
+def half(whole):
+    """Every second sentence: enough to see that random weights learn little."""
+    return whole.subset(np.arange(0, len(whole), 2))
 
 
 def classifier(pretrained):
@@ -89,18 +101,16 @@ def run(data, pretrained, uncertain, seed):
 
 
 @pytest.fixture(scope="module")
-def outcomes(data):
+def outcomes(data, half):
     """By (pretrained, uncertain)."""
+
+    def of_seeds(pretrained, uncertain):
+        used = data if pretrained else half
+        runs = (run(used, pretrained, uncertain, seed) for seed in SEEDS)
+        return Outcome(*map(np.array, zip(*runs, strict=True)))
+
     return {
-        (pretrained, uncertain): Outcome(
-            *map(
-                np.array,
-                zip(
-                    *(run(data, pretrained, uncertain, seed) for seed in SEEDS),
-                    strict=True,
-                ),
-            )
-        )
+        (pretrained, uncertain): of_seeds(pretrained, uncertain)
         for pretrained in (True, False)
         for uncertain in (True, False)
     }
@@ -119,7 +129,7 @@ def test_pretraining_matters_more_than_what_is_asked(outcomes):
     assert 0.7 < multiple(outcomes, True) < 3
     for uncertain in (True, False):
         assert outcomes[True, uncertain].accuracy[:, -1].mean() > 0.73  # 0.77 and 0.76
-        assert outcomes[False, uncertain].accuracy[:, -1].mean() < 0.60  # 0.56 to 0.57
+        assert outcomes[False, uncertain].accuracy[:, -1].mean() < 0.60  # 0.57 and 0.58
 
 
 def test_the_gain_is_not_one_of_rare_domains(outcomes):
@@ -127,8 +137,8 @@ def test_the_gain_is_not_one_of_rare_domains(outcomes):
     assert outcomes[True, True].enrichment.mean() < 1  # 0.73
 
 
-def test_pretraining_separates_class_and_domain(data):
-    test = data.subset("test")
+def test_pretraining_separates_class_and_domain(half):
+    test = half.subset("test")
     targets = (test.y, test.attribute, test.disambiguating)
 
     def probed(pretrained):
@@ -140,5 +150,6 @@ def test_pretraining_separates_class_and_domain(data):
             ]
         )
 
-    # 0.786, 0.864, 0.888 and 0.644, 0.671, 0.761.
+    # 0.818, 0.850, 0.871 and 0.606, 0.661, 0.716; on all sentences 0.786, 0.864, 0.888
+    # and 0.644, 0.671, 0.761.
     assert (probed(True) > probed(False) + 0.08).all()

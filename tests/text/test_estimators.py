@@ -1,8 +1,6 @@
 """The text classifier and encoder."""
 
 import pickle
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from modal_pretrain import (
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.accept import as_texts
+from tests import processes
 from tests.text.cases import (
     KINDS,
 )
@@ -267,10 +266,7 @@ except AttributeError as error:
 
 
 def test_without_the_extra():
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True
-    )
-    missing, unknown = done.stdout.splitlines()
+    missing, unknown = processes.run(IMPORTS).splitlines()
     assert 'pip install "modal_pretrain[text]"' in missing
     assert unknown == "module 'modal_pretrain' has no attribute 'TextEnkoder'"
 

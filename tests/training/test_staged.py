@@ -23,7 +23,9 @@ from modal_pretrain.training import base, staged
 from modal_pretrain.training.network import PretrainedNetwork
 from modal_pretrain.training.staged import StagedSet
 
-LITE = {"image_size": 32, "tune": 1, "max_steps": 4, "random_state": 0}
+FIT = {"image_size": 32, "tune": 1, "max_steps": 4, "random_state": 0}
+LITE = {**FIT, "backbone": "test_efficientnet", "pretrained": False}
+pytestmark = pytest.mark.slow
 needs_openvino = pytest.mark.skipif(
     not openvino.is_installed(), reason="OpenVINO is not installed"
 )
@@ -79,7 +81,7 @@ def counting():
 @pytest.mark.parametrize("tune", [1, 2])
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet10t"])
 def test_the_same_in_float32(pictures, labels, whole, backbone, tune):
-    params = {**LITE, "backbone": backbone, "tune": tune, "precision": "float32"}
+    params = {**FIT, "backbone": backbone, "tune": tune, "precision": "float32"}
     if backbone != "tf_efficientnet_lite0":
         params["pretrained"] = False
     whole()
@@ -181,7 +183,7 @@ def test_a_pool_larger_than_the_limit(pictures, labels, whole, monkeypatch):
     found = classifier.predict_proba(pictures)
     # Three quarters of 20 rows, in whole batches of four; the others pass as a whole.
     assert staged._ROWS.info()["rows"] == 12
-    np.testing.assert_allclose(classifier.embed(pictures).shape, (24, 1280))
+    assert classifier.embed(pictures).shape == (24, 256)
     whole()
     np.testing.assert_allclose(found, classifier.predict_proba(pictures), atol=1e-5)
 
@@ -241,7 +243,7 @@ class OwnForward(PretrainedNetwork):
 
 @pytest.mark.parametrize(
     "params",
-    [{"tune": "all"}, {"module": OwnForward}, {"tune": 8}],
+    [{"tune": "all"}, {"module": OwnForward}, {"tune": 6}],
     ids=str,
 )
 def test_where_everything_passes_the_whole_network(pictures, labels, params):
@@ -276,7 +278,7 @@ def test_weights_that_are_replaced_count(pictures, labels):
 @pytest.mark.parametrize("tune", [1, 2])
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet10t"])
 def test_openvino_gives_the_same_in_float32(pictures, labels, backbone, tune):
-    params = {**LITE, "backbone": backbone, "tune": tune, "precision": "float32"}
+    params = {**FIT, "backbone": backbone, "tune": tune, "precision": "float32"}
     if backbone != "tf_efficientnet_lite0":
         params["pretrained"] = False
     found = {}

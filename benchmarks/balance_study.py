@@ -32,18 +32,18 @@ from disambiguation_study import (
 )
 from scipy.special import softmax
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain.reweighting import tag_weights
-from modal_pretrain.reweighting.logistic import fit_head, one_thread
+from modal_pretrain.reweighting.logistic import fit_head
 
 BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 AT = (60, 120)
 KINDS = ("pool", "worst")
 SCORES = (*KINDS, *(f"{kind} at {n}" for n in AT for kind in KINDS))
 COLUMNS = ("backbone", "data", "asks", "balance", "seed", *SCORES)
-DOZEN = (
-    "roadwater 0.95", "cat/dog on places", "4 classes on places", "deer/horse, grey",
-    "car/truck, blurred", "4 classes, 4 frames", "digits, colour", "shapes 3 x 3 0.95",
-    "3 classes, 3 tints", "horse/truck, noise", "places, vehicle", "deer/dog, marked",
+STUDIED = (
+    "roadwater 0.95", "cat/dog on places", "4 classes on places", "car/truck, blurred",
+    "digits, colour", "4 classes, 4 frames", "3 classes, 3 tints", "shapes 3 x 3 0.95",
 )  # fmt: skip
 
 
@@ -218,7 +218,7 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--sets", nargs="+", default=list(DOZEN),
+    parser.add_argument("--sets", nargs="+", default=list(STUDIED),
                         choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--image-size", type=int, help="the backbone's own by default")

@@ -32,7 +32,7 @@ from modal_pretrain.backbones.create import create_backbone
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.embedding import engine, openvino
 from modal_pretrain.images.accept import as_images
-from modal_pretrain.images.preprocessing import load_batches
+from modal_pretrain.images.batches import load_batches
 
 CPU = torch.device("cpu")
 

@@ -33,28 +33,54 @@ def fingerprint(backbone: nn.Module) -> str:
 
     def add(name: str, tensor: torch.Tensor) -> None:
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy().data)
+        digest.update(_content(tensor))
 
-    for name, module in backbone.named_modules():
-        digest.update(f"{name}:{_identity(type(module))}".encode())
+    modules = list(backbone.named_modules())
+    for name, module in modules:
+        text = [f"{name}:{_identity(type(module))}"]
         for key, value in vars(module).items():
             if key in _NO_SETTINGS:
                 continue
             where = f"{name}.{key}"
-            if isinstance(value, torch.Tensor):
-                add(where, value)
-            elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-                add(where, torch.from_numpy(np.array(value)))
-            elif _is_plain(value):
-                digest.update(f"{where}={value!r}".encode())
+            if _is_plain(value):
+                text.append(f"{where}={value!r}")
+                continue
+            tensor = _as_tensor(value)
+            if tensor is not None:
+                digest.update("".join(text).encode())
+                text = []
+                add(where, tensor)
             elif callable(value):
-                digest.update(f"{where}={_identity(value)}".encode())
-    for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
-        add(name, tensor)
+                text.append(f"{where}={_identity(value)}")
+        digest.update("".join(text).encode())
+    # As `named_parameters` and `named_buffers` list them, which walk all modules again.
+    for kind in ("_parameters", "_buffers"):
+        seen: set[int] = set()
+        for name, module in modules:
+            for key, tensor in getattr(module, kind).items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    add(f"{name}.{key}" if name else key, tensor)
     return digest.hexdigest()
 
 
+def _as_tensor(value: Any) -> torch.Tensor | None:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return torch.from_numpy(np.array(value))
+    return value if isinstance(value, torch.Tensor) else None
+
+
+def _content(tensor: torch.Tensor) -> memoryview:
+    """Return the bytes of a tensor, without a copy where it is on the CPU."""
+    tensor = tensor.detach()
+    if tensor.dtype in _QUICK and tensor.is_cpu and tensor.is_contiguous():
+        return tensor.numpy().data
+    flat = tensor.cpu().contiguous().flatten()
+    return flat.view(torch.uint8).numpy().data
+
+
+# What most weights are, and NumPy has too.
+_QUICK = {torch.float32, torch.int64}
 # Attributes of modules that do not change what they compute in evaluation mode.
 _NO_SETTINGS = {
     *vars(nn.Module()),
@@ -63,11 +89,14 @@ _NO_SETTINGS = {
     "default_cfg",
     "_is_torch_compile",  # torch.compile's mark on what it was given
 }
+_PLAIN = {type(None), bool, int, float, str}
 _LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def _is_plain(value: Any) -> bool:
+    if type(value) in _PLAIN:
+        return True
     if isinstance(value, tuple | list):
         return all(map(_is_plain, value))
     if isinstance(value, dict):

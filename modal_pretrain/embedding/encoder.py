@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import PIL
@@ -19,7 +19,7 @@ from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
 from modal_pretrain.cache.base import RowCache
-from modal_pretrain.cache.resolve import Cache, resolve_cache
+from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.embedding import openvino
 from modal_pretrain.embedding.batch_size import (
     CPU_BATCH_SIZE,
@@ -35,6 +35,7 @@ from modal_pretrain.embedding.engine import (
     preparation,
 )
 from modal_pretrain.embedding.npy_file import write_rows
+from modal_pretrain.embedding.parameters import EncoderParameters
 from modal_pretrain.embedding.progress import Progress
 from modal_pretrain.embedding.source import Preparation, Source, Traceable
 from modal_pretrain.embedding.workers import n_workers, shard_rows, spread
@@ -45,15 +46,6 @@ if TYPE_CHECKING:
 # Part of every fingerprint: others may compute something else from the same weights.
 # The number goes up when this package's own preprocessing changes its results.
 _VERSIONS = f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
-
-
-class EncoderParameters(Protocol):
-    """What every estimator that embeds has among its parameters."""
-
-    precision: str
-    cache: Cache
-    batch_size: Any
-    verbose: int
 
 
 class Encoder:
@@ -114,7 +106,7 @@ class Encoder:
         self._bar: Progress | None = None
         # Of the pass that goes on.
         self._chosen: Engine | None = None
-        self._weights: str | None = None
+        self._weights: str | None = None  # "" until somebody asks
         self._hashed: tuple[Source, list[bytes]] | None = None
         self._folder: Path | None = None
 
@@ -159,18 +151,24 @@ class Encoder:
 
     def name(self, engine: Engine) -> str:
         """Return the `fingerprint` of what an engine computes."""
-        return " ".join(
-            [
-                type(self.backbone).__qualname__,
-                self._weights or fingerprint(self.backbone),
-                preparation(self, engine).fingerprint(),
-                str(self.dtype),
-                self.device.type,
-                _VERSIONS,
-                *(["compiled"] if self.compile else []),
-                *([openvino.version()] if engine == "openvino" else []),
-            ]
-        )
+        parts = [
+            type(self.backbone).__qualname__,
+            self._weights_fingerprint(),
+            preparation(self, engine).fingerprint(),
+            str(self.dtype),
+            self.device.type,
+            _VERSIONS,
+        ]
+        parts += ["compiled"] if self.compile else []
+        parts += [openvino.version()] if engine == "openvino" else []
+        return " ".join(parts)
+
+    def _weights_fingerprint(self) -> str:
+        """Return the backbone's fingerprint, hashed at most once a pass."""
+        weights = self._weights or fingerprint(self.backbone)
+        if self._weights is not None:
+            self._weights = weights
+        return weights
 
     def is_portable(self) -> bool:
         """Whether `fingerprint` means the same in every process.
@@ -181,7 +179,7 @@ class Encoder:
 
     def encode(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), from the cache where it has them."""
-        with self._pass(source) as cache, self._progress(len(source)):
+        with self.one_pass(source) as cache, self._progress(len(source)):
             return self._encode(source, 0, cache)
 
     def encode_to(self, source: Source, path: str | Path) -> np.memmap:
@@ -194,7 +192,7 @@ class Encoder:
         def rows(start: int, stop: int) -> np.ndarray:
             return self._encode(source.take(np.arange(start, stop)), start, cache)
 
-        with self._pass(source) as cache, self._progress(len(source)):
+        with self.one_pass(source) as cache, self._progress(len(source)):
             identity = None
             if self.is_portable() and source.cacheable:
                 digest = xxhash.xxh3_128(self.fingerprint().encode())
@@ -203,15 +201,14 @@ class Encoder:
             return write_rows(path, len(source), rows, identity=identity)
 
     @contextmanager
-    def _pass(self, source: Source) -> Iterator[RowCache | None]:
+    def one_pass(self, source: Source) -> Iterator[RowCache | None]:
         """Compute with one engine, chosen for these rows; yield where they are kept."""
         cache = self._row_cache(source)
         if self._chosen is not None:  # a worker's task is part of a pass that has
             yield cache
             return
-        if source.cacheable:
-            self._weights = fingerprint(self.backbone)
         try:
+            self._weights = ""
             self._chosen = choose_engine(self, source, cache)
             yield cache
         finally:
@@ -269,7 +266,7 @@ class Encoder:
 
     def compute(self, source: Source) -> np.ndarray:
         """Return float32 embeddings (n, d), computed here and now."""
-        with self._pass(source):
+        with self.one_pass(source):
             return self._gather(self._blocks(source), len(source))
 
     def _gather(self, blocks: Iterable[np.ndarray], n: int) -> np.ndarray:
@@ -321,8 +318,8 @@ class Encoder:
 
     def network_key(self) -> str:
         """Name the backbone as OpenVINO computes it, in any precision."""
-        weights = self._weights or fingerprint(self.backbone)
-        return network_key(weights, self.preprocessing.fingerprint(), _VERSIONS)
+        inputs = self.preprocessing.fingerprint()
+        return network_key(self._weights_fingerprint(), inputs, _VERSIONS)
 
     def _networks_folder(self) -> Path | None:
         if self.cache is not None and self.is_portable():

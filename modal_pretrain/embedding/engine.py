@@ -115,6 +115,8 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
                 f"`{openvino.INSTALL}`. (This is said once; engine='torch' never does.)"
             )
         return "torch"
+    if auto and cache is None and not _SETTLED and not preprocessing.takes_long(n):
+        return "torch"  # whatever the weights are, which take time to hash
     key = encoder.network_key()
     settled = _SETTLED.get(key)
     if settled is None:

@@ -1,4 +1,4 @@
-"""What parameters may be that every estimator with a backbone has."""
+"""The parameters that every estimator with a backbone has, and what they may be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from modal_pretrain._checks import (
     SEED,
@@ -18,6 +18,7 @@ from modal_pretrain._checks import (
 )
 from modal_pretrain.backbones.device import PRECISIONS, resolve_device
 from modal_pretrain.cache.base import RowCache
+from modal_pretrain.cache.resolve import Cache
 
 BATCH_SIZE = Whole(also=("auto",))
 VERBOSE = Whole(least=0, also=(False, True))
@@ -50,6 +51,15 @@ class Pixels(Rule):
                 f"{value!r}. None takes what the backbone was trained with."
             )
         return value
+
+
+class EncoderParameters(Protocol):
+    """What every estimator that embeds has among its parameters."""
+
+    precision: str
+    cache: Cache
+    batch_size: Any
+    verbose: int
 
 
 def _is_cache(value: Any) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from modal_pretrain._fork import Lock
+from modal_pretrain.images.batches import load_batches
 from modal_pretrain.images.decode import (
     convert_image,
     load_image,
@@ -25,7 +26,7 @@ from modal_pretrain.images.pixels import (
     to_numpy,
     to_rgb,
 )
-from modal_pretrain.images.preprocessing import Preprocessing, load_batches
+from modal_pretrain.images.preprocessing import Preprocessing
 
 # Pillow images opened lazily are read at first use, which is not thread-safe for one
 # image; a few locks shared by all images are enough.

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import Number, Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.embeddings import predictor_on_embeddings
 from modal_pretrain.query._engine.kmeans import closest_rows, kmeans
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
-from modal_pretrain.query._engine.threads import in_threads, one_thread
+from modal_pretrain.query._engine.threads import in_threads
 from modal_pretrain.query.scores import margin_score
 
 _CHUNK = 1024

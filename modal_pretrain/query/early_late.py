@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.heads import head_inputs, rank_and_answer
 from modal_pretrain.query._engine.select import Answer, in_chunks
-from modal_pretrain.query._engine.threads import one_thread
 from modal_pretrain.query.scores import least_confidence_score
 
 _FLOOR = 1e-12

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import Number, Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.heads import fit_head, head_inputs, rank_and_answer
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer, in_chunks
-from modal_pretrain.query._engine.threads import one_thread, product
+from modal_pretrain.query._engine.threads import product
 from modal_pretrain.query.scores import least_confidence_score
 
 _CHUNK = 4096

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.nearest import Euclidean, LazyNearest
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
-from modal_pretrain.query._engine.threads import one_thread
 from modal_pretrain.query.scores import least_confidence_score
 
 _COLD_START_ROWS = 10_000

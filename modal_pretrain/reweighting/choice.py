@@ -11,7 +11,12 @@ from modal_pretrain._checks import OneOf
 from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows
 from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
-from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
+from modal_pretrain.reweighting.logistic import coordinates, one_thread
+from modal_pretrain.reweighting.out_of_fold import (
+    folds,
+    out_of_fold_logits,
+    own_proba,
+)
 from modal_pretrain.reweighting.tags import (
     balanced,
     cells,
@@ -118,7 +123,6 @@ def tag_weights(
     OneOf(("nothing", "errors")).check("otherwise", otherwise)
     X, y, given, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
     codes = tag_codes(tag_table(ignore, len(y)))
-    fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
     misleading = []
     for tags in codes.T if balance else ():
         filled = with_guesses(X, tags, y, C=C)
@@ -126,6 +130,10 @@ def tag_weights(
             misleading.append((tags, filled))
     if not misleading and otherwise == "nothing":
         return Weighing(given, "nothing")
+    # Rows are told apart, and their span is found, once for all heads.
+    fitting: dict[str, Any] = {"C": C, "offset": offset, "fold": folds(X, y, n_folds)}
+    with one_thread():
+        X = coordinates(X)
     plain = out_of_fold_logits(X, y, weight=given, **fitting)
     driven = given * np.exp(-strength * own_proba(plain, y))
     weights = {

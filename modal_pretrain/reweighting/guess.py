@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.reweighting.logistic import coordinates, fit_head, one_thread
+from modal_pretrain._blas import one_thread
+from modal_pretrain.reweighting.logistic import coordinates, fit_head
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits
 from modal_pretrain.reweighting.tags import balanced, cells, crossed
 

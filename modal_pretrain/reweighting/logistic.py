@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from threadpoolctl import ThreadpoolController
 
 
 class Head(NamedTuple):
@@ -101,13 +98,3 @@ def fit_head(
 def _unflatten(flat: NDArray[np.float64], d: int) -> Head:
     table = flat.reshape(d + 1, -1)
     return Head(table[:d], table[d])
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread: the products are too small to share."""
-    return _controller().limit(limits=1, user_api="blas")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from xxhash import xxh3_128_digest
 
-from modal_pretrain.reweighting.logistic import coordinates, fit_head, one_thread
+from modal_pretrain._blas import one_thread
+from modal_pretrain.reweighting.logistic import coordinates, fit_head
 
 
 def folds(X: NDArray[Any], y: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:
@@ -22,11 +23,13 @@ def folds(X: NDArray[Any], y: NDArray[np.int64], n_folds: int) -> NDArray[np.int
     y : numpy.ndarray of shape (n,)
         Column numbers.
     n_folds : int
+        At most; with fewer rows, one each.
 
     Returns
     -------
     numpy.ndarray of int, shape (n,)
     """
+    n_folds = min(n_folds, len(y))
     keys = [xxh3_128_digest(np.ascontiguousarray(row).tobytes()) for row in X]
     _, rank = np.unique(np.array(keys, dtype="S16"), return_inverse=True)
     fold = np.empty(len(y), dtype=np.int64)
@@ -48,6 +51,7 @@ def out_of_fold_logits(
     weight: NDArray[np.float64] | None = None,
     offset: NDArray[Any] | None = None,
     n_folds: int = 5,
+    fold: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Return what heads say of each row that did not see it.
 
@@ -65,6 +69,8 @@ def out_of_fold_logits(
         Logits of the head that training starts from and is pulled to.
     n_folds : int, default=5
         At most; with fewer rows, one each.
+    fold : numpy.ndarray of int, shape (n,), or None
+        Of each row; `folds` if None.
 
     Returns
     -------
@@ -76,7 +82,8 @@ def out_of_fold_logits(
     columns = columns.ravel()
     weight = np.ones(len(y)) if weight is None else weight
     result = np.full((len(y), labels[-1] + 1), -np.inf)
-    fold = folds(X, columns, min(n_folds, len(y)))
+    if fold is None:
+        fold = folds(X, columns, n_folds)
     if len(labels) < 2 or len(np.unique(fold)) < 2:
         result[np.arange(len(y)), y] = 0
         return result

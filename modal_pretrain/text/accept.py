@@ -7,6 +7,7 @@ to read in it: what is missing or empty is an error that names the row, not a gu
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from xxhash import xxh3_128_digest
 if TYPE_CHECKING:
     from modal_pretrain.text.tokens import Tokenization
 
+# Spaces, ends of lines, and what controls or joins letters: nothing to read.
+_UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")
 _ACCEPTED = (
     "Expected texts: a list or array of str, a pandas Series, or one column of a "
     "DataFrame."
@@ -146,7 +149,9 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
 
 def _checked(item: Any, where: str) -> str:
     if isinstance(item, str):
-        if not item or item.isspace():
+        # Of a subclass, NumPy's or an enumeration, the text and not what it prints.
+        item = str.__str__(item)
+        if all(unicodedata.category(letter) in _UNSEEN for letter in item):
             kind = "a blank" if item else "an empty"
             raise ValueError(f"{where} is {kind} text. Drop the row.")
         if not item.isascii():
@@ -158,8 +163,7 @@ def _checked(item: Any, where: str) -> str:
                     f"{error.start}). Read the file again with the right encoding, or "
                     f"write {where}.encode('utf-8', 'replace').decode()."
                 ) from None
-        # Of a subclass, NumPy's or an enumeration, the text and not what it prints.
-        return str.__str__(item)
+        return item
     if isinstance(item, (bytes, bytearray)):
         raise TypeError(f"{where} is bytes. Decode it: {where}.decode('utf-8').")
     missing = item is None or item is pd.NA or item is pd.NaT

@@ -144,6 +144,9 @@ iterator_valid, train_split, **kwargs
 
     def _check_finite(self) -> None:
         """Raise ValueError if training went astray: such a net predicts nothing."""
+        groups = self.optimizer_.param_groups
+        if all(torch.isfinite(p).all() for group in groups for p in group["params"]):
+            return
         for name, parameter in self.get_all_learnable_params():
             if not torch.isfinite(parameter).all():
                 lr = self.optimizer_.param_groups[0]["lr"]

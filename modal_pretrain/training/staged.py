@@ -124,7 +124,7 @@ class StagedSet(ExampleSet):
         self, source: Source, batch_size: int
     ) -> Iterator[dict[str, torch.Tensor]]:
         block = max(_BLOCK // batch_size, 1) * batch_size
-        with self._front._pass(source):  # of all blocks, which one engine computes
+        with self._front.one_pass(source):  # of all blocks, which one engine computes
             for start in range(0, len(source), block):
                 rows = source.take(np.arange(start, min(start + block, len(source))))
                 for features in self._features(rows).split(batch_size):

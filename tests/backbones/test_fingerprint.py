@@ -6,8 +6,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import xxhash
 from torch import nn
 
+from modal_pretrain.backbones import fingerprint as implementation
 from modal_pretrain.backbones.fingerprint import fingerprint
 from tests.backbones.cases import (
     SMALL_VIT,
@@ -108,6 +110,58 @@ def test_fingerprint_follows_the_weights_in_place(way):
     else:
         module.bn1.running_mean[0] += 1
     assert fingerprint(module) != before
+
+
+class Odd(nn.Module):
+    """Everything that a module may hold, some of it twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        self.half = nn.Linear(4, 4).to(torch.bfloat16)
+        self.norm = nn.BatchNorm2d(4)
+        self.again = self.first
+        self.tied = nn.Linear(4, 4)
+        self.tied.weight = nn.Parameter(torch.rand(4, 8)[:, ::2])
+        self.other = nn.Linear(4, 4)
+        self.other.weight = self.tied.weight
+        self.register_buffer("none", None)
+        self.register_buffer("empty", torch.zeros(0, 3))
+        self.register_buffer("doubles", torch.zeros(2, dtype=torch.float64))
+        self.register_parameter("missing", None)
+        self.tensor, self.array = torch.arange(3), np.arange(4.0)
+        self.words = np.array(["a"])
+        self.settings = {"sizes": [1, (2, 3)], "name": None}
+        self.act, self.thing = torch.relu, object()
+
+
+@pytest.mark.parametrize("module", [small(), small(SMALL_VIT), Odd()])
+def test_fingerprints_are_those_that_caches_on_disk_hold(module):
+    # The rule, walked as PyTorch does: whoever makes it faster must not change it.
+    digest = xxhash.xxh3_128()
+
+    def add(name, tensor):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        flat = tensor.detach().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+
+    for name, part in module.named_modules():
+        digest.update(f"{name}:{implementation._identity(type(part))}".encode())
+        for key, value in vars(part).items():
+            if key in implementation._NO_SETTINGS:
+                continue
+            if isinstance(value, torch.Tensor):
+                add(f"{name}.{key}", value)
+            elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+                add(f"{name}.{key}", torch.tensor(value))
+            elif implementation._is_plain(value):
+                digest.update(f"{name}.{key}={value!r}".encode())
+            elif callable(value):
+                named = implementation._identity(value)
+                digest.update(f"{name}.{key}={named}".encode())
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        add(name, tensor)
+    assert fingerprint(module) == digest.hexdigest()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])

@@ -115,7 +115,7 @@ def test_nothing_of_one_engine_is_served_as_the_others(encoder, pictures, cache)
 def test_pytorchs_rows_keep_the_name_they_had(encoder, pictures):
     # Embeddings on disk from before there were engines are found.
     one = encoder.set_params(engine="torch").fit(pictures)._encoder()
-    with one._pass(encoder._source(pictures)):
+    with one.one_pass(encoder._source(pictures)):
         assert one.fingerprint() == one.name("torch")
     assert "openvino" not in one.name("torch") and "torch " in one.name("torch")
     assert one.name("openvino") == f"{one.name('torch')} {openvino.version()}"

@@ -5,7 +5,26 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from modal_pretrain.images.preprocessing import Preprocessing
+
 H, W, N = 7, 9, 5
+# Of a backbone as timm describes it.
+CONFIG = {
+    "input_size": (3, 64, 64),
+    "interpolation": "bicubic",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "crop_pct": 0.875,
+    "crop_mode": "center",
+}
+TO_8 = Preprocessing.from_data_config(CONFIG, 8)
+
+
+def photo(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    smooth = np.array(Image.fromarray(coarse).resize((width, height), 3))
+    return smooth ^ rng.integers(0, 8, smooth.shape, dtype=np.uint8)
 
 
 def objects(items):

@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "benchmarks" / "results" / "balance.csv"
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,22 @@ def test_loops_records_and_tables(study, sample, tmp_path, capsys):
     assert "net, 1 sets, 2 seeds" in out
     found = study.difference(again, (1, 1, " at 60"), (0, 0, " at 120"))
     assert f"| {study.cell(found)} |" in out
+
+
+def test_the_page_holds_the_tables_of_the_records(study, capsys):
+    records = study.read(RECORDS)
+    by_backbone = {}
+    for record in records:
+        by_backbone.setdefault(record["backbone"], []).append(record)
+    assert len(by_backbone) == 2
+    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
+    for backbone, own in by_backbone.items():
+        assert len(own) == len({r["data"] for r in own}) * 8 * 6, "unfinished"
+        study.report(own)
+        lines = capsys.readouterr().out.splitlines()
+        # Set by set for the default backbone, overall for every one.
+        whole = backbone == "tf_efficientnet_lite0"
+        rows = [r for r in lines if r.startswith(("| 0.", "| 1 ", "| mean"))]
+        assert len(rows) == 5
+        for row in [r for r in lines if r.startswith("| ")] if whole else rows:
+            assert row in page

@@ -221,6 +221,7 @@ def test_kinds_of_x(text_classifier, texts, names, kind):
         ([], ValueError, "empty"),
         (["a", ""], ValueError, r"X\[1\] is an empty text"),
         (["a", " \n"], ValueError, r"X\[1\] is a blank text"),
+        (["\u200b\ufeff\0"], ValueError, r"X\[0\] is a blank text"),
         (["a", None], ValueError, r"X\[1\] is missing"),
         (pd.Series(["a", np.nan]), ValueError, r"X\[1\] is missing"),
         (pd.Series(["a", pd.NA], dtype="string"), ValueError, r"X\[1\] is missing"),

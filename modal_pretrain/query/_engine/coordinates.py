@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain.query._engine.order import steady
 from modal_pretrain.query._engine.pool import Pool
-from modal_pretrain.query._engine.threads import each_chunk, one_thread, product
+from modal_pretrain.query._engine.threads import each_chunk, product
 
 _SAMPLE = 4096  # rows that the principal axes are estimated from
 _CHUNK = 4096

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.threads import each_chunk, in_threads, one_thread
+from modal_pretrain._blas import one_thread
+from modal_pretrain.query._engine.threads import each_chunk, in_threads
 
 _BLOCK = 512
 _OVERHEAD = 48  # rows whose products cost as much as reading all references once

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from modal_pretrain.query._engine.threads import each_chunk, one_thread, product
+from modal_pretrain._blas import one_thread
+from modal_pretrain.query._engine.threads import each_chunk, product
 
 _ENTRIES = 2_000_000  # of a block of products
 _SEED_ROWS = 16

@@ -15,40 +15,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+
+from modal_pretrain._blas import n_threads, one_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _SMALL = 2**22  # multiplications that are not worth a second thread
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread in a block of many small products.
-
-    scikit-learn does the same around its k-means.
-    """
-    return _controller().limit(limits=1, user_api="blas")
-
-
-def n_threads() -> int:
-    """Count the threads that BLAS may use at this moment."""
-    counts = [
-        library["num_threads"]
-        for library in _controller().info()
-        if library["user_api"] == "blas"
-    ]
-    return max(counts, default=1)
 
 
 def in_threads(

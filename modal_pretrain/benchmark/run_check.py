@@ -1,0 +1,165 @@
+"""What one round's record may hold, and how it follows the one before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from modal_pretrain._checks import is_number, is_whole
+
+
+class RunCheck:
+    """What is wrong with the records of one run, given one after the other.
+
+    Parameters
+    ----------
+    key : mapping
+    data : mapping or None
+        See `read_run`.
+    """
+
+    def __init__(self, key: Mapping[str, Any], data: Mapping[str, Any] | None) -> None:
+        self._key = key
+        splits = data["splits"] if data else {}
+        self._n_rows = sum(split["rows"] for split in splits.values()) or math.inf
+        self._n_train = splits["train"]["rows"] if data else None
+        self._labelled: set[int] = set()
+        self._next = self._n_labels = self._n_apart = 0
+
+    @property
+    def pool_is_used_up(self) -> bool:
+        """Whether all of the train split is labelled."""
+        if self._n_train is None:
+            return True
+        return self._n_labels + self._n_apart == self._n_train
+
+    def problem(self, record: Any) -> str | None:
+        """Say what is wrong with the next record, None if nothing is."""
+        if not isinstance(record, dict):
+            return "is no record"
+        for name, value in {**self._key, "round": self._next}.items():
+            if name not in record:
+                return f"lacks {name!r}"
+            if record[name] != value or isinstance(record[name], bool):
+                return f"has {name}={record[name]!r} instead of {value!r}"
+        for name, (fits, words) in _FIELDS.items():
+            if name not in record:
+                if name in _LATER:
+                    continue
+                return f"lacks {name!r}"
+            if not fits(record[name]):
+                return f"has {name}={short(record[name])} instead of {words}"
+        problem = self._problem_of_rows(record)
+        self._next += 1
+        return problem
+
+    def _problem_of_rows(self, record: dict[str, Any]) -> str | None:
+        for row in record["acquired"]:
+            if row >= self._n_rows:
+                return f"names row {row} of a data set of {self._n_rows}"
+            if row in self._labelled:
+                return f"names row {row}, which is labelled already"
+            self._labelled.add(row)
+        audit = record.get("audit", {})
+        if audit.get("apart"):
+            self._n_apart = len(audit["rows"])
+        before, self._n_labels = self._n_labels, record["n_labels"]
+        if self._n_labels <= before:
+            return f"has n_labels={short(self._n_labels)} after {before}"
+        if self._next and not record["acquired"]:
+            return "has acquired no row"
+        return None
+
+
+def is_count(value: Any, least: int = 0) -> bool:
+    """Say whether a value is a whole number of at least `least`."""
+    return is_whole(value) and value >= least
+
+
+def are_counts(value: Any) -> bool:
+    """Say whether a value is a mapping to counts."""
+    return isinstance(value, dict) and all(map(is_count, value.values()))
+
+
+def short(value: Any) -> str:
+    """Show a value in at most 60 characters."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _is_share(value: Any) -> bool:
+    return value is None or (is_number(value) and 0 <= value <= 1)
+
+
+def _is_loss(value: Any) -> bool:
+    return value is None or (is_number(value) and value >= 0)
+
+
+def _is_audit(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("rows"), list)
+        and all(map(is_count, value["rows"]))
+        and isinstance(value.get("apart"), bool)
+        and all(
+            is_number(value.get(key)) and 0 <= value[key] <= 1
+            for key in ("value", "low", "high", "truth")
+        )
+    )
+
+
+def _is_forecast(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and is_number(value.get("target"))
+        and all(
+            value.get(key) is None or is_number(value[key])
+            for key in ("value", "low", "high")
+        )
+    )
+
+
+# The first records lack some; the others are there if an audit was asked for.
+_LATER = (
+    *("brier", "log_loss", "acquired_groups"),
+    *("audit", "kappa", "expected_error", "stops", "forecast"),
+)
+_SHARE = (_is_share, "a share from 0 to 1")
+_KNOWN_SHARE = (
+    lambda value: value is not None and _is_share(value),
+    "a share from 0 to 1",
+)
+_LOSS = (_is_loss, "a number from 0")
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "n_labels": (lambda value: is_count(value, 1), "a number of labels"),
+    "accuracy": _KNOWN_SHARE,
+    "worst_group_accuracy": _KNOWN_SHARE,
+    "atypical_accuracy": _SHARE,
+    "calibration_error": _SHARE,
+    "brier": _LOSS,
+    "log_loss": _LOSS,
+    "group_accuracy": (
+        lambda value: isinstance(value, dict) and all(map(_is_share, value.values())),
+        "shares by group",
+    ),
+    "acquired": (
+        lambda value: isinstance(value, list) and all(map(is_count, value)),
+        "a list of row numbers",
+    ),
+    "acquired_atypical": (is_count, "a count"),
+    "acquired_groups": (are_counts, "counts by group"),
+    "audit": (_is_audit, "rows and what they say"),
+    "kappa": (
+        lambda value: value is None or (is_number(value) and -1 <= value <= 1),
+        "a number from -1 to 1",
+    ),
+    "expected_error": _SHARE,
+    "stops": (
+        lambda value: (
+            isinstance(value, dict) and all(isinstance(v, bool) for v in value.values())
+        ),
+        "true or false by rule",
+    ),
+    "forecast": (_is_forecast, "numbers of labels"),
+}

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import OneOf
 from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows
 from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
-from modal_pretrain.reweighting.logistic import coordinates, one_thread
+from modal_pretrain.reweighting.logistic import coordinates
 from modal_pretrain.reweighting.out_of_fold import (
     folds,
     out_of_fold_logits,

@@ -67,7 +67,7 @@ MINUTES ?= 10
 fuzz: install
 	end=$$(($$(date +%s) + 60 * $(MINUTES))); \
 	while [ $$(date +%s) -lt $$end ]; do \
-		ATTACK=fuzz $(PYTEST) -q -x tests/attack || exit 1; \
+		ATTACK=fuzz $(PYTEST) --dist load -q -x tests/attack || exit 1; \
 	done
 
 lint: install

@@ -28,7 +28,7 @@ from disambiguation_ceilings import (
     group_posterior,
     informed_sampling,
 )
-from disambiguation_sets import BLIND, FIRST, NAMED, SECOND, samples
+from disambiguation_sets import BLIND, FIRST, NAMED, PICTURES, SECOND, samples
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import TimmEncoder, query
@@ -36,7 +36,13 @@ from modal_pretrain import TimmEncoder, query
 METRICS = ("accuracy", "worst", "atypical")
 SETTING = ("n_seed", "batch", "labels")
 COLUMNS = ("data", "strategy", "seed", *SETTING, *METRICS, "atypical share")
-SETS = {"named": NAMED, "first": FIRST, "second": SECOND, "blind": BLIND}
+SETS = {
+    "named": NAMED,
+    "first": FIRST,
+    "second": SECOND,
+    "blind": BLIND,
+    "pictures": PICTURES,
+}
 STRATEGIES = {
     "random": "random_sampling",
     "least confidence": "least_confidence_sampling",

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
 WRONG = RECORDS.with_name("tags.csv")
+OTHERS = ["exceptions-mobilenetv2.csv", "exceptions-vit.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,17 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
         assert line in page
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, name):
+    records = study.read(RECORDS.with_name(name))
+    study.summary(records)
+    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
+    rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
+    assert len(rows) >= 1 + 4
+    for line in rows:
+        assert line in page
+
+
 def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
     wrong = study.read(WRONG)
     study.summary(wrong)  # nothing to compare with: no row
@@ -101,3 +113,12 @@ def test_the_readme_says_what_the_summary_says(study, capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert sets == "31, 10" and f"{gain.lstrip('+')} more worst-group area" in readme
     assert counts.startswith("0 /")  # less than without on none
+    gains = []
+    for name in OTHERS:
+        study.summary(study.read(RECORDS.with_name(name)))
+        printed = capsys.readouterr().out.splitlines()
+        row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
+        _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
+        assert sets.startswith("28, ") and counts.startswith("0 /")
+        gains.append(gain.strip("+ %"))
+    assert f"ViT-S/14 {gains[0]} and {gains[1]} % over 28" in readme

@@ -109,7 +109,8 @@ def photographs(folder, long_side, n):
 
 
 def files(args):
-    for long_side, size, n in ((4243, 224, 12), (500, 224, 48), (96, 96, args.n)):
+    # Of the smaller ones enough for many batches: decoding hides behind the last one.
+    for long_side, size, n in ((4243, 224, 12), (500, 224, 512), (96, 96, 8 * args.n)):
         with tempfile.TemporaryDirectory() as folder:
             paths = photographs(folder, long_side, n)
             title = (

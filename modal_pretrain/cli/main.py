@@ -106,6 +106,9 @@ def _check_not_empty(given: dict[str, Any]) -> None:
 
 
 def _stopped() -> int:
+    # An interrupt of code that was given as text, as dataclasses are made of, makes
+    # ``python -m`` end by the signal, whoever caught it, unless more of it runs then.
+    exec("")
     sys.stderr.write("\nStopped. The same command goes on from here.\n")
     return STATUS
 

@@ -285,6 +285,21 @@ def test_a_closed_standard_output():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_interrupt_of_code_that_was_given_as_text(tmp_path):
+    (tmp_path / "stopped.py").write_text(
+        "import sys\nfrom modal_pretrain.cli.main import _stopped\n"
+        "try: exec('raise KeyboardInterrupt')\n"
+        "except KeyboardInterrupt: sys.exit(_stopped())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "stopped"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 130
+
+
 def test_an_interrupt_that_became_another_error(monkeypatch, capsys, tmp_path):
     def broken(*args, **kwargs):
         try:

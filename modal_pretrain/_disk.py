@@ -13,6 +13,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` as a home folder, or as it is where none is known."""
+    return Path(os.path.expanduser(path))
+
 
 def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file so that it is there whole or not at all.
@@ -43,8 +53,11 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
                 file.flush()
                 os.fsync(file.fileno())
         replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == os.fspath(partial):
+            error.filename, error.filename2 = os.fspath(path), None
         raise
 
 
@@ -102,3 +115,35 @@ def locked(path: Path | str, *, timeout: float = -1) -> Iterator[Any]:
         yield lock
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def held(file: Any) -> Iterator[Any]:
+    """Hold an open file itself, whatever else it is called, while the block runs.
+
+    Where files can't be held, as on Windows, nobody is kept out.
+
+    Parameters
+    ----------
+    file : file object
+
+    Raises
+    ------
+    TimeoutError
+        If another process (or thread) holds it.
+    """
+    if fcntl is None:
+        yield file
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise TimeoutError(f"Another process holds {file.name}.") from None
+    except OSError:  # a file system without locks
+        yield file
+        return
+    try:
+        yield file
+    finally:
+        # Also for processes that were forked meanwhile and have it open.
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,10 +1,11 @@
 """Files written whole, and what is never written over."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from modal_pretrain._disk import write_whole
+from modal_pretrain._disk import expanded, write_whole
 from modal_pretrain._identity import read_whole
 
 
@@ -24,3 +25,16 @@ def test_what_is_no_file_stays(tmp_path):
         assert raised.value.filename == str(tmp_path / "fifo")
     assert (tmp_path / "fifo").is_fifo()
     assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        write_whole(tmp_path / "absent" / "file", "x")
+    assert raised.value.filename == str(tmp_path / "absent" / "file")
+    assert "tmp'" not in str(raised.value)
+
+
+def test_no_home(monkeypatch):
+    assert expanded("~nobody-at-all/x") == Path("~nobody-at-all/x")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/x") == Path("/home/me/x")

@@ -112,7 +112,7 @@ def create_backbone(
     if callable(name):
         backbone = _from_factory(name, pretrained, random_state, model_params)
     elif isinstance(name, str):
-        _check_name(name)
+        check_name(name)
         backbone = _from_timm(name, pretrained, random_state, model_params)
     else:
         raise TypeError(
@@ -230,7 +230,11 @@ def _load(name, params, source, read=None) -> nn.Module:
     return backbone
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ValueError if a name is none of timm's, with the nearest that are.
+
+    Names of the hub and of folders, which have a colon, are not looked up.
+    """
     if ":" in name:
         return
     if timm.models.is_model(name):

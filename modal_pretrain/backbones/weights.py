@@ -13,6 +13,7 @@ import timm
 import torch
 from torch import nn
 
+from modal_pretrain._disk import expanded
 from modal_pretrain._fork import Lock
 from modal_pretrain._identity import file_identity
 from modal_pretrain.backbones.device import seeded
@@ -75,7 +76,7 @@ def checkpoint_path(pretrained: str | Path) -> Path:
             "pretrained must be True, False or the path of a checkpoint, got "
             f"{pretrained!r}."
         )
-    path = Path(pretrained).expanduser()
+    path = expanded(pretrained)
     try:
         file_identity(path)
     except FileNotFoundError:

@@ -55,6 +55,7 @@ def label(args: argparse.Namespace) -> None:
     """
     try:
         with STOP.importing():
+            from modal_pretrain.labelling.export import check_folder
             from modal_pretrain.labelling.label_file import label_path
             from modal_pretrain.labelling.page.serve import PageServer
     except ImportError as error:
@@ -70,6 +71,7 @@ def label(args: argparse.Namespace) -> None:
     labels = label_path(pool, args.labels)
     out = Path(args.out or pool.absolute().with_name(f"{pool.stem}-labelled"))
     with _session(args, pool, labels, out) as session:
+        check_folder(session, out)
         try:
             server = PageServer(
                 session, title=pool.name, out=out, host=args.host, port=args.port

@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from torch import nn
 
 from modal_pretrain._checks import Made, OneOf, Whole, take_rows
-from modal_pretrain.backbones.create import data_config
+from modal_pretrain.backbones.create import check_name, data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.engine import ENGINE
@@ -29,12 +29,25 @@ from modal_pretrain.training.augmented import AugmentedSet
 from modal_pretrain.training.examples import RawSet
 
 
+class _Backbone(Made):
+    """A name that timm has, or a function that returns a network."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value; raise ValueError if there is no such network."""
+        if isinstance(super().check(name, value), str):
+            check_name(value)
+        return value
+
+
 class Pictures(Modality):
     """Pictures for any backbone; 2-D tables of numbers for a factory's module."""
 
     name = "image"
     rules = MappingProxyType(
         {
+            "backbone": _Backbone(
+                (str,), "a timm model name, or a factory", test=callable
+            ),
             "image_size": Pixels(),
             "n_threads": Whole(also=(None,)),
             "compile": OneOf((True, False)),

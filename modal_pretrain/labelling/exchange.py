@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pandas as pd
 
-from modal_pretrain._disk import write_whole
+from modal_pretrain._disk import expanded, write_whole
+from modal_pretrain._identity import NotAFileError, read_whole
+from modal_pretrain.labelling.export import check_apart
 from modal_pretrain.labelling.pool import Pool
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 # Label Studio's own names in a classification project.
 _FROM_NAME, _TAG = "choice", "tag"
+_NO_CHOICE = "no single choice"
+_UPLOADED = re.compile("[0-9a-f]{8}-(.+)")  # what it makes of an uploaded file's name
 _BAD = set('<>:"/\\|?*')
 
 
@@ -39,12 +44,19 @@ def to_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> Path
     Returns
     -------
     pathlib.Path
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
+    ValueError
+        If it is the label file.
     """
     pool, kind = session.pool, session.pool.kind
     tasks = []
     for row, item, label, tag, asked in session.labels().itertuples(index=False):
         shown: Any = pool.show(row) if kind == "text" else None
-        value = shown or f"/data/local-files/?d={pool.title(row)}"
+        value = shown or f"/data/local-files/?d={quote(pool.title(row))}"
         result = [_result(_FROM_NAME, "choices", {"choices": [label]})]
         if tag:
             result.append(_result(_TAG, "textarea", {"text": [tag]}))
@@ -56,6 +68,7 @@ def to_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> Path
             }
         )
     path = Path(path)
+    check_apart(session, path)
     write_whole(path, json.dumps(tasks, indent=1, ensure_ascii=False))
     return path
 
@@ -67,8 +80,11 @@ def _result(name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
 def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> list[str]:
     """Take over single-choice labels that Label Studio exported as JSON.
 
-    An item is found by the name that `to_label_studio` wrote, else by the end of its
-    picture's address, or by its text. Items that have a label here keep it.
+    A picture is found by the name that `to_label_studio` wrote, else by its address:
+    one of address and name must be the end of the other, folder by folder, and an
+    uploaded file, which has lost its folders, must be the only one of its name. A text
+    must be the same. Items that have a label here keep it. Of several controls the one
+    that is named "choice" counts, and annotators must agree.
 
     Parameters
     ----------
@@ -83,93 +99,143 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
 
     Raises
     ------
+    OSError
+        If there is no such file.
     ValueError
         If the file is no such export, or a label is not among the given classes.
     """
     try:
-        tasks = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
+        tasks = json.loads(read_whole(path).decode("utf-8-sig"))
+    except NotAFileError as error:
+        raise ValueError(f"{path} is {error.kind}, not a file.") from None
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     if not isinstance(tasks, list) or not all(isinstance(t, dict) for t in tasks):
         raise ValueError(f"{path} is no export of Label Studio: a list is expected.")
     known = set(session.labels()["row"])
-    places = _places(session.pool)
-    rows, labels, tags, left_out = [], [], [], []
+    said: dict[int, set[tuple[str, str]]] = {}
+    find = _finder(session.pool)
+    left_out = []
     for number, task in enumerate(tasks, start=1):
-        row, label, tag = _found(task, places), *_answer(task)
-        if row is None or not label:
-            why = "not in the pool" if row is None else "no single choice"
-            left_out.append(f"task {task.get('id', number)}: {why}")
+        row, answer = find(task.get("data", task)), _answer(task)
+        why = ""
+        if isinstance(row, str):
+            why = row
+        elif isinstance(answer, str):
+            why = answer
         elif row in known:
-            left_out.append(f"task {task.get('id', number)}: labelled here")
+            why = "labelled here"
         else:
-            known.add(row)
-            rows.append(row)
-            labels.append(label)
-            tags.append(tag)
-    if rows:
+            said.setdefault(row, set()).add(answer)
+        if why:
+            left_out.append(f"task {task.get('id', number)}: {why}")
+    taken = {row: answers.pop() for row, answers in said.items() if len(answers) == 1}
+    disputed = [session.pool.title(row) for row in said if row not in taken]
+    left_out += [f"{name}: several tasks disagree" for name in disputed]
+    if taken:
+        rows = list(taken)
         session.ask(rows=rows)
+        labels, tags = zip(*taken.values(), strict=True)
         session.answer(rows, labels, tags)
     return left_out
 
 
-def _places(pool: Pool) -> dict[str, int | None]:
-    """Map names, ends of names, and texts to rows; None where it is ambiguous."""
-    places: dict[str, int | None] = {}
+def _finder(pool: Pool) -> Callable[[Any], int | str]:
+    """Return what finds the row of a task's data, or says why there is none."""
+    exact: dict[str, list[int]] = {}
+    ends: dict[tuple[str, ...], list[int]] = {}
     for row in range(len(pool)):
-        parts = PurePosixPath(pool.title(row)).parts
-        keys = {"/".join(parts[k:]) for k in range(len(parts))}
+        exact.setdefault(pool.title(row), []).append(row)
         if pool.kind == "text":
-            keys = {pool.title(row), str(pool.show(row))}
-        for key in keys:
-            places[key] = None if key in places else row
-    for row in range(len(pool)):
-        places[pool.title(row)] = row
-    return places
-
-
-def _found(task: dict[str, Any], places: dict[str, int | None]) -> int | None:
-    data = task.get("data", task)
-    if not isinstance(data, dict):
-        return None
-    for name in ("item", "image", "text"):
-        value = data.get(name)
-        if not isinstance(value, str):
+            ends.setdefault((str(pool.show(row)),), []).append(row)
             continue
-        for key in _keys(value):
-            if places.get(key) is not None:
-                return places[key]
-    return None
+        parts = PurePosixPath(pool.title(row)).parts
+        for start in range(len(parts)):
+            ends.setdefault(parts[start:], []).append(row)
+
+    def find(data: Any) -> int | str:
+        given = data if isinstance(data, dict) else {}
+        item, value = given.get("item"), given.get(pool.kind)
+        named = exact.get(item, []) if isinstance(item, str) else []
+        if pool.kind == "text":
+            # Its name is a number, and may be of another table.
+            found = ends.get((value,), []) if isinstance(value, str) else named
+            found = [row for row in found if row in named] or found
+        else:
+            found = named or _of_address(value, ends, exact)
+        if len(found) == 1:
+            return found[0]
+        return "fits several items" if found else "not in the pool"
+
+    return find
 
 
-def _keys(value: str) -> Iterator[str]:
-    """Yield what an address or a text may be called, the longest name first."""
-    yield value
-    address = urlsplit(value[:4096])
-    local = parse_qs(address.query).get("d")
-    parts = PurePosixPath(local[0] if local else unquote(address.path)).parts
-    for start in range(len(parts)):
-        yield "/".join(parts[start:])
-    if parts and "-" in parts[-1]:  # uploaded files get eight letters in front
-        yield parts[-1].split("-", 1)[1]
+def _of_address(
+    address: Any, ends: dict[tuple[str, ...], list[int]], exact: dict[str, list[int]]
+) -> list[int]:
+    """Return the rows whose names end as an address does, folder by folder."""
+    if not isinstance(address, str):
+        return []
+    if address in exact:
+        return exact[address]
+    try:
+        split = urlsplit(address[:4096])
+    except ValueError:
+        return []
+    local = parse_qs(split.query).get("d")
+    path = local[0] if local else unquote(split.path)
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    parts = parts[1:] if parts[:1] == ("/",) else parts
+    if parts in ends:  # the end of a name
+        return ends[parts]
+    for start in range(1, len(parts)):
+        whole = "/".join(parts[start:])
+        if whole in exact:  # a name is its end
+            return exact[whole]
+    upload = _UPLOADED.fullmatch(parts[-1]) if "upload" in parts[:-1] else None
+    return ends.get((upload[1],), []) if upload else []
 
 
-def _answer(task: dict[str, Any]) -> tuple[str, str]:
-    """Return the label and the tag of a task; empty where there is none."""
+def _answer(task: dict[str, Any]) -> tuple[str, str] | str:
+    """Return label and tag of a task, or why there is none."""
     label, tag = task.get(_FROM_NAME), task.get(_TAG, "")
     if isinstance(label, str):  # JSON-MIN
         return label, tag if isinstance(tag, str) else ""
-    label = tag = ""
-    for annotation in task.get("annotations", []) or []:
-        if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
+    labels, tags = set(), set()
+    for annotation in _dicts(task.get("annotations")):
+        if annotation.get("was_cancelled"):
             continue
-        for result in annotation.get("result", []):
-            value = result.get("value", {})
-            if result.get("type") == "choices" and len(value.get("choices", [])) == 1:
-                label = str(value["choices"][0])
-            elif result.get("from_name") == _TAG and value.get("text"):
-                tag = str(value["text"][0])
-    return label, tag
+        results = _dicts(annotation.get("result"))
+        choices = {
+            str(result.get("from_name")): _only(result, "choices")
+            for result in results
+            if result.get("type") == "choices"
+        }
+        if _FROM_NAME in choices:
+            labels.add(choices[_FROM_NAME])
+        elif len(choices) == 1:
+            labels.update(choices.values())
+        elif choices:
+            return f"several controls, none of which is named {_FROM_NAME!r}"
+        tags |= {_only(r, "text") for r in results if r.get("from_name") == _TAG}
+    labels -= {""}
+    if len(labels) > 1:
+        return "annotators disagree"
+    label = labels.pop() if labels else ""
+    return (label, tags.pop() if len(tags) == 1 else "") if label else _NO_CHOICE
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def _only(result: dict[str, Any], key: str) -> str:
+    """Return the only text of a result; empty if there is none or are several."""
+    value = result.get("value")
+    texts = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(texts, list) or len(texts) != 1 or not isinstance(texts[0], str):
+        return ""
+    return texts[0]
 
 
 def to_folders(
@@ -199,11 +265,13 @@ def to_folders(
     ValueError
         If the pool holds no files, a class can't name a folder, or the folder is full.
     """
-    target, pool = Path(folder).expanduser(), session.pool
+    target, pool = expanded(folder), session.pool
     table = session.labels()
     sources = [pool.show(row) for row in table["row"]]
     if not all(isinstance(source, Path) for source in sources):
         raise ValueError("pool: only picture files can be copied into folders.")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"folder {target} is a file; name a new folder.")
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"folder {target} is not empty; name a new one.")
     classes = table["label"].unique()
@@ -212,13 +280,11 @@ def to_folders(
             raise ValueError(
                 f"the class {label!r} can't name a folder; pass metadata=True."
             )
-    names = []
-    for source, item, label in zip(sources, table["item"], table["label"], strict=True):
-        parts = [part for part in PurePosixPath(item).parts if part not in ("/", "..")]
-        name = PurePosixPath("pictures" if metadata else label, "__".join(parts))
+    folders = ["pictures"] * len(table) if metadata else table["label"].tolist()
+    names = _free_names(folders, table["item"])
+    for source, name in zip(sources, names, strict=True):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(str(source), target / name)
-        names.append(str(name))
     if metadata:
         written = pd.DataFrame(
             {"file_name": names, "label": table["label"], "tag": table["tag"]}
@@ -227,3 +293,19 @@ def to_folders(
         target.mkdir(parents=True, exist_ok=True)
         write_whole(target / "metadata.csv", text.encode("utf-8", "surrogateescape"))
     return target
+
+
+def _free_names(folders: Sequence[str], items: Iterable[str]) -> list[str]:
+    """Return where each item goes, as a/b.png in a__b.png, with no place twice."""
+    places: dict[str, int] = {}
+    names: list[str] = []
+    for folder, item in zip(folders, items, strict=True):
+        parts = [part for part in PurePosixPath(item).parts if part not in ("/", "..")]
+        name = PurePosixPath(folder, "__".join(parts))
+        stem, number = name, 1
+        # Some file systems do not tell A from a.
+        while places.setdefault(str(name).casefold(), len(names)) != len(names):
+            number += 1
+            name = stem.with_stem(f"{stem.stem}-{number}")
+        names.append(str(name))
+    return names

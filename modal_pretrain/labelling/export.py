@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from modal_pretrain._disk import write_whole
+from modal_pretrain._disk import expanded, write_whole
 from modal_pretrain.labelling.background import Background
 from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # Below this probability a prediction is worth a look.
 _SURE = 0.6
+LABELS, PREDICTIONS, MODEL = "labels.csv", "predictions.csv", "model.joblib"
 
 
 class Exported(NamedTuple):
@@ -106,6 +108,28 @@ def fitted(session: LabelSession) -> Any | None:
     return estimator.fit(X, y, **tags)
 
 
+def check_folder(session: LabelSession, folder: str | os.PathLike[str]) -> None:
+    """Raise ValueError if an export into a folder would replace the label file."""
+    for name in (LABELS, PREDICTIONS, MODEL):
+        check_apart(session, expanded(folder) / name)
+
+
+def check_apart(session: LabelSession, path: Path) -> None:
+    """Raise ValueError if a file that is to be written is the label file."""
+    if path.exists() and path.samefile(session.path):
+        raise ValueError(
+            f"{path} is the label file of this session, which keeps all answers. Write "
+            "elsewhere, or give the labels another file."
+        )
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as Python reads it, in double quotes where that is all it takes."""
+    text = str(path)
+    plain = text.isprintable() and not set(text) & {'"', "\\"}
+    return f'"{text}"' if plain else repr(text)
+
+
 def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     """Write labels, predictions and the fitted estimator.
 
@@ -118,29 +142,39 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     Returns
     -------
     Exported
+
+    Raises
+    ------
+    OSError
+        If something can't be written.
+    ValueError
+        If a file of the export is the label file, or the estimator can't be fitted.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
+    check_folder(session, folder)
     folder.mkdir(parents=True, exist_ok=True)
     labels = session.labels()[["item", "label", "tag"]]
-    model = folder / "model.joblib"
+    model = folder / MODEL
     estimator = fitted(session)
     if estimator is not None:
-        part = folder / ".model.joblib.tmp"
-        joblib.dump(estimator, part)
-        part.replace(model)
+        data = io.BytesIO()
+        joblib.dump(estimator, data)
+        write_whole(model, data.getvalue())
+    else:  # one of an earlier export knows other labels
+        model.unlink(missing_ok=True)
     for name, table in (
-        ("labels.csv", labels),
-        ("predictions.csv", session.predictions().round({"probability": 4})),
+        (LABELS, labels),
+        (PREDICTIONS, session.predictions().round({"probability": 4})),
     ):
         # With the mark that spreadsheets want; names of files as they are.
         text = "\ufeff" + table.to_csv(index=False, lineterminator="\n")
         write_whole(folder / name, text.encode("utf-8", "surrogateescape"))
-    code = f'import joblib\nmodel = joblib.load("{model}")\nmodel.predict(paths)'
+    code = f"import joblib\nmodel = joblib.load({_quoted(model)})\nmodel.predict(paths)"
     if session.pool.kind == "text":
         code = code.replace("paths", "texts")
     return Exported(
-        folder / "labels.csv",
-        folder / "predictions.csv",
+        folder / LABELS,
+        folder / PREDICTIONS,
         model if estimator is not None else None,
         code,
     )

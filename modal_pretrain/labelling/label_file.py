@@ -11,6 +11,7 @@ is what is known now. (By itself pandas takes a label "None" or "NA" for a missi
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import io
@@ -23,14 +24,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modal_pretrain._disk import locked, write_whole
-from modal_pretrain._identity import file_identity, read_whole
+from modal_pretrain._disk import expanded, held, locked, write_whole
+from modal_pretrain._identity import NotAFileError, file_identity, read_whole
 from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"
 STATUSES = (LABELLED, SKIPPED, CANNOT_TELL, OPEN)
 _TIME = "%Y-%m-%dT%H:%M:%S%z"
 _MOST_DIGITS = 15
+_ENCODING = 'Save the file as UTF-8, which spreadsheets call "CSV UTF-8".'
 _MARK = "\ufeff"  # spreadsheets take a file without it for another encoding
 
 
@@ -102,7 +104,7 @@ class LabelFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # What a link leads to, which is locked and replaced, not the link.
-        self.path = Path(os.path.realpath(Path(path).expanduser()))
+        self.path = Path(os.path.realpath(expanded(path)))
         if self.path.is_symlink():  # Path.resolve raises something else for each Python
             raise OSError(errno.ELOOP, "the link leads to itself", str(self.path))
         if not self.path.parent.is_dir():
@@ -113,29 +115,34 @@ class LabelFile:
         lock = self.path.with_name(f".{self.path.name}.lock")
         try:
             self._held.enter_context(locked(lock, timeout=0))
+            self.records = self._open()
         except TimeoutError:
+            self._held.close()
             raise TimeoutError(
                 f"another process is labelling with {self.path}. Go on there, or end "
                 "it first; two at a time would ask about the same things."
             ) from None
-        try:
-            self.records = self._open()
-            self._file = self.path.open("ab", buffering=0)
         except BaseException:
             self._held.close()
             raise
-        self._held.callback(self._file.close)
         self._size = os.fstat(self._file.fileno()).st_size
 
     def _open(self) -> list[Record]:
-        if not self.path.exists() or not file_identity(self.path)[0]:
+        try:
+            new = not self.path.exists() or not file_identity(self.path)[0]
+        except NotAFileError as error:
+            raise ValueError(
+                f"labels: {self.path} is {error.kind}, not a file."
+            ) from error
+        if new:
             write_whole(self.path, _encoded(_MARK + _lines([FIELDS])))
-            return []
+        self._hold()
         data = read_whole(self.path)
         header, records = _parse(data[: len(data) - _torn(data)], self.path)
         if header != FIELDS:
             # From now on with all columns.
             write_whole(self.path, _encoded(_MARK + _lines([FIELDS, *records])))
+            self._hold()
             return records
         with self.path.open("r+b") as file:
             file.truncate(len(data) - _torn(data))
@@ -143,6 +150,11 @@ class LabelFile:
             if _end_of_lines(data) < file.tell():  # as many editors leave it
                 file.write(b"\n")
         return records
+
+    def _hold(self) -> None:
+        """Take what is there now: it may have, by a hard link, another name, too."""
+        self._file = self._held.enter_context(self.path.open("ab", buffering=0))
+        self._held.enter_context(held(self._file))
 
     def append(self, records: Iterable[Record]) -> None:
         """Write lines; when this returns they have reached the disk.
@@ -204,12 +216,21 @@ def label_path(pool: Any, labels: str | os.PathLike[str] | None) -> Path:
     if labels is not None:
         if not isinstance(labels, str | os.PathLike) or not os.fspath(labels):
             raise ValueError(f"labels must be the path of a file, got {labels!r}.")
+        if (
+            isinstance(pool, str | os.PathLike)
+            and os.path.isfile(labels)
+            and os.path.samefile(labels, pool)
+        ):
+            raise ValueError(
+                f"labels is {os.fspath(labels)}, the pool itself; give the labels a "
+                "file of their own."
+            )
         if "\0" in os.fsdecode(labels):
             raise ValueError(f"labels has a NUL character, as no path has: {labels!r}.")
         return Path(labels)
     if not isinstance(pool, str | os.PathLike):
         raise ValueError("labels must name the file for the labels of such a pool.")
-    place = Path(pool).expanduser().absolute()
+    place = expanded(pool).absolute()
     return place.with_name(
         f"{place.stem if place.is_file() else place.name}-labels.csv"
     )
@@ -248,6 +269,8 @@ def _torn(data: bytes) -> int:
 
 
 def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path} is in UTF-16. {_ENCODING}")
     text = data.decode("utf-8", "surrogateescape").removeprefix(_MARK)
     reader = csv.reader(io.StringIO(text, newline=""))
     header = tuple(next(reader, ()))
@@ -285,6 +308,10 @@ def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
 
 def _record(cells: dict[str, str], where: str, before: list[Record]) -> Record:
     for name in ("label", "tag"):
+        if any("\udc80" <= letter <= "\udcff" for letter in cells.get(name, "")):
+            raise ValueError(
+                f"{where}: {name} is not in UTF-8, got {cells[name]!a}. {_ENCODING}"
+            )
         if cells.get(name, "").strip():
             cells[name] = check_word(f"{where}: {name}", cells[name])
         elif name in cells:

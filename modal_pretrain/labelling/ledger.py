@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,8 +22,8 @@ class Lost(NamedTuple):
     moved : list of (str, str)
         Items found under another name, by their content: old name, new name.
     changed : list of str
-        Items that hold something else than when they were labelled; their labels do
-        not count.
+        Items that hold something else than when they were labelled, which is nowhere
+        else; their labels do not count.
     """
 
     vanished: list[str]
@@ -52,9 +52,9 @@ class Ledger:
         """Take over a file's records; say which do not fit the pool."""
         records = list(records)
         rows, lost = _rows_of(records, pool)
-        for record in records:
-            if record.item in rows:
-                self.add(rows[record.item], record)
+        for row, record in zip(rows, records, strict=True):
+            if row is not None:
+                self.add(row, record._replace(item=pool.names[row]))
             self.last = max(self.last, record.answer)
         return lost
 
@@ -106,27 +106,63 @@ class Ledger:
         return Counter(r.label for r in self.state.values() if r.status == LABELLED)
 
 
-def _rows_of(records: list[Record], pool: Pool) -> tuple[dict[str, int], Lost]:
-    """Find the row of each item, and those that moved by what they hold."""
-    known = {name: row for row, name in enumerate(pool.names)}
-    last = {record.item: record for record in records}
-    rows: dict[str, int] = {}
+class _Run:
+    """Records of one name while it held one thing, by their places in the file."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.content = ""
+        self.places: list[int] = []
+        self.row: int | None = None
+
+
+def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lost]:
+    """Find the row of each record, also where it moved, by what it held.
+
+    A name may have come to stand for something else, and been answered anew. What was
+    said before is of what it held then, wherever that is now.
+    """
+    runs, present = _runs(records, pool)
+    for key, run in present.items():
+        last = records[run.places[-1]]
+        if isinstance(key, int) and pool.same(key, last.content, last.since()):
+            run.row = key
+    taken = {run.row for run in runs}
+    away = [run for run in runs if run.row is None]
+    contents = {run.content for run in away} - {""}
+    free = [row for row in range(len(pool)) if row not in taken]
+    homes = pool.places(contents, free) if contents else {}
     lost = Lost([], [], [])
-    for item, record in last.items():
-        row = known.get(item)
-        if row is None:
-            lost.vanished.append(item)
-        elif pool.same(row, record.content, record.since()):
-            rows[item] = row
-        else:
-            lost.changed.append(item)
-    sought = {last[item].content for item in lost.vanished} - {""}
-    if sought:
-        free = [row for name, row in known.items() if name not in last]
-        places = pool.places(sought, free)
-        for item in lost.vanished:
-            found = places.get(last[item].content)
-            if found:
-                rows[item] = found.pop(0)
-                lost.moved.append((item, pool.names[rows[item]]))
-    return rows, lost._replace(vanished=[i for i in lost.vanished if i not in rows])
+    for run in away:
+        home = homes.get(run.content)
+        if home:
+            run.row = home.pop(0)
+            lost.moved.append((run.name, pool.names[run.row]))
+    for key, run in present.items():
+        if run.row is None:
+            (lost.changed if isinstance(key, int) else lost.vanished).append(run.name)
+    rows: list[int | None] = [None] * len(records)
+    for run in runs:
+        for place in run.places:
+            rows[place] = run.row
+    return rows, lost
+
+
+def _runs(
+    records: Sequence[Record], pool: Pool
+) -> tuple[list[_Run], dict[int | str, _Run]]:
+    """Split records into runs; also return the last of each row, or of a lost name."""
+    runs: list[_Run] = []
+    present: dict[int | str, _Run] = {}
+    for place, record in enumerate(records):
+        row = pool.find(record.item)
+        key = record.item if row is None else row
+        run = present.get(key)
+        if run is None or (
+            record.content and run.content and record.content != run.content
+        ):
+            run = present[key] = _Run(record.item)
+            runs.append(run)
+        run.content = run.content or record.content
+        run.places.append(place)
+    return runs, present

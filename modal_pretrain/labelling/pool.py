@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from PIL import Image
 from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import take_rows
+from modal_pretrain._disk import expanded
 from modal_pretrain._identity import read_whole
 from modal_pretrain.datasets._folders import pictures_below
 from modal_pretrain.datasets._table import read_table
@@ -46,6 +47,7 @@ class Pool(ABC):
         self.names = names
         self.X = X
         self.left_out: list[str] = []
+        self._rows = {name: row for row, name in enumerate(names)}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,6 +59,10 @@ class Pool(ABC):
     def title(self, row: int) -> str:
         """Return a row's name as text that any page can show."""
         return self.names[row].encode("utf-8", "replace").decode()
+
+    def find(self, name: str) -> int | None:
+        """Return the row that a label file calls so, None if there is none."""
+        return self._rows.get(name)
 
     @abstractmethod
     def show(self, row: int) -> Image.Image | str | Path:
@@ -114,7 +120,9 @@ class FilePool(Pool):
             names.append(f"./{name}" if name.startswith(FORMULA) else name)
             kept.append(path)
         _check_some(names, "pictures")
-        _check_unique(names)
+        self._root = os.path.abspath(os.curdir if root is None else root)
+        self._spelt: dict[str, int | None] | None = None
+        _check_unique(names, kept)
         super().__init__(names, np.array(kept, dtype=object))
         self.left_out = left_out
 
@@ -129,13 +137,33 @@ class FilePool(Pool):
         ValueError
             If it holds no pictures.
         """
-        root = Path(folder).expanduser()
+        root = expanded(folder)
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}")
         paths = pictures_below(root)
         if not paths:
             raise ValueError(f"there are no pictures in {root} or in its folders.")
         return cls(paths, root)
+
+    def find(self, name: str) -> int | None:
+        """Return the row of a name, also of one that somebody else has written.
+
+        Such as ``./a.png``, the whole path, with accents in another spelling, or with
+        the separators of Windows.
+        """
+        row = super().find(name)
+        if row is not None:
+            return row
+        if self._spelt is None:
+            self._spelt = {}
+            for known, at in self._rows.items():
+                place = self._place(known)
+                self._spelt[place] = None if place in self._spelt else at
+        return self._spelt.get(self._place(name))
+
+    def _place(self, name: str) -> str:
+        path = os.path.join(self._root, name.replace("\\", "/"))
+        return unicodedata.normalize("NFC", os.path.abspath(path))
 
     def show(self, row: int) -> Path:
         """Return the picture's file, which may be gone or damaged."""
@@ -303,7 +331,13 @@ def _check_some(names: Sequence[str], what: str) -> None:
         raise ValueError(f"pool is empty: there are no {what} to label.")
 
 
-def _check_unique(names: Sequence[str]) -> None:
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        raise ValueError(f"pool names {twice!r} twice; every row needs its own name.")
+def _check_unique(names: Sequence[str], paths: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name, path in zip(names, paths, strict=True):
+        place = os.path.abspath(path)
+        if place in first:
+            also = "" if first[place] == name else f", once as {first[place]!r}"
+            raise ValueError(
+                f"pool names {name!r} twice{also}; every row needs a file of its own."
+            )
+        first[place] = name

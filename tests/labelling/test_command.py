@@ -73,6 +73,10 @@ def test_texts(tmp_path, command):
         (("pictures", "--host", "a\0b"), "can't listen on 'a"),
         (("pictures", "--host", 70 * "\u00fc"), "can't listen on"),
         (("pictures", "--labels", "loop"), "loop: "),
+        (("pictures", "--labels", "~nobody-at-all/l.csv"), "there is no folder"),
+        (("pictures", "--labels", "labels.csv", "--out", "."), "is the label file"),
+        (("--text", "t.csv", "--column", "t", "--labels", "./t.csv"), "pool itself"),
+        (("pictures", "--backbone", "resnet81"), "not a timm model. Did you mean"),
         (("pictures", "--labels", "a\0b"), "labels has a NUL character"),
         (("pictures", "--labels", "nowhere/l.csv"), "there is no folder"),
     ],
@@ -80,6 +84,7 @@ def test_texts(tmp_path, command):
 def test_what_is_not_possible(folder, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(folder.parent)
     os.symlink("loop", "loop")
+    (folder.parent / "t.csv").write_text("t\nx\n")
     assert main(["label", *arguments, "--no-browser"]) == 2
     assert words in capsys.readouterr().err
 

@@ -1,10 +1,12 @@
 """Labels of other tools, and for them."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from modal_pretrain.datasets import load_folder
 from modal_pretrain.labelling.exchange import (
@@ -134,3 +136,162 @@ def test_classes_that_name_no_folder(folder, start, tmp_path):
         to_folders(session, tmp_path / "out")
     target = to_folders(session, tmp_path / "out", metadata=True)
     assert pd.read_csv(target / "metadata.csv")["label"].tolist() == ["../up"]
+
+
+def export_of(image, *choices, **more):
+    """As Label Studio writes a task."""
+    result = [{"type": "choices", "value": {"choices": list(choices)}, **more}]
+    return {"data": {"image": image}, "annotations": [{"result": result}]}
+
+
+def taken(session, tasks, path):
+    """Return labels by item, and why others were not taken."""
+    path.write_text(json.dumps(tasks), encoding="utf-8-sig")
+    left_out = from_label_studio(session, path)
+    found = session.labels()
+    labels = dict(zip(found["item"], found["label"], strict=True))
+    return labels, [line.split(": ", 1)[1] for line in left_out]
+
+
+@pytest.fixture
+def nested(tmp_path):
+    for name in ("cats/1.png", "cats/a-b.png", "3.png", "x/2.png", "y/2.png"):
+        path = tmp_path / "nested" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), tuple(map(ord, name[-5:-2]))).save(path)
+    return tmp_path / "nested"
+
+
+@pytest.mark.parametrize(
+    ("address", "item"),
+    [
+        ("/data/local-files/?d=pets/cats/1.png", "cats/1.png"),
+        ("1.png", "cats/1.png"),
+        ("C:\\pets\\cats\\1.png", "cats/1.png"),
+        ("/data/upload/3/0a1b2c3d-a-b.png", "cats/a-b.png"),
+        ("/data/local-files/?d=dogs/1.png", None),
+        ("http://host/dogs/1.png", None),
+        ("/data/local-files/?d=other-3.png", None),
+        ("/data/upload/3/a-b.png", None),
+        ("2.png", None),
+        ("http://[3.png", None),
+        ("", None),
+    ],
+)
+def test_a_task_about_another_picture_labels_none(
+    nested, start, tmp_path, address, item
+):
+    session = start(nested)
+    labels, why = taken(session, [export_of(address, "circle")], tmp_path / "e.json")
+    assert labels == ({} if item is None else {item: "circle"})
+    assert len(why) == (item is None)
+
+
+def test_names_with_signs_there_and_back(start, tmp_path):
+    names = ["a b#1?.png", "100%20.png", "ü.png"]
+    for name in names:
+        (tmp_path / "p").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (ord(name[0]), 0, 0)).save(tmp_path / "p" / name)
+    first = start(tmp_path / "p", labels=tmp_path / "a.csv")
+    first.ask(3)
+    first.answer([0, 1, 2], ["circle", "square", "circle"])
+    tasks = json.loads(to_label_studio(first, tmp_path / "t.json").read_text())
+    for task in tasks:  # as other tools that know addresses only
+        del task["data"]["item"]
+    second = start(tmp_path / "p", labels=tmp_path / "b.csv")
+    assert taken(second, tasks, tmp_path / "u.json")[1] == []
+    assert second.labels()["item"].tolist() == sorted(names)
+
+
+def test_answers_that_disagree_are_not_taken(folder, start, tmp_path):
+    def by(*labels):
+        tasks = [export_of("000.png", label) for label in labels]
+        found = [task["annotations"][0] for task in tasks]
+        return {"data": {"image": "000.png"}, "annotations": found}
+
+    quality = {"type": "choices", "from_name": "quality", "value": {"choices": ["bad"]}}
+    both = export_of("001.png", "circle", from_name="choice")
+    both["annotations"][0]["result"].append(quality)
+    unclear = export_of("002.png", "circle", from_name="shape")
+    unclear["annotations"][0]["result"].append(quality)
+    tasks = [
+        by("circle", "square"),
+        both,
+        unclear,
+        export_of("003.png", "circle"),
+        export_of("003.png", "square"),
+        export_of("004.png", "circle"),
+        export_of("004.png", "circle"),
+    ]
+    labels, why = taken(start(folder), tasks, tmp_path / "e.json")
+    assert labels == {"001.png": "circle", "004.png": "circle"}
+    assert why == [
+        "annotators disagree",
+        "several controls, none of which is named 'choice'",
+        "several tasks disagree",
+    ]
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        5,
+        {"result": []},
+        [{"result": None}],
+        [{"result": ["x"]}],
+        [{"result": [{"type": "choices", "value": ["a"]}]}],
+        [{"result": [{"type": "choices", "value": {"choices": None}}]}],
+        [{"result": [{"type": "choices", "value": {"choices": "circle"}}]}],
+        [{"result": [{"type": "choices", "value": {"choices": [None]}}]}],
+        [{"result": [{"type": "choices", "value": {"choices": [{"a": 1}]}}]}],
+    ],
+)
+def test_odd_annotations_label_nothing(folder, start, tmp_path, annotations):
+    task = {"data": {"image": "000.png"}, "annotations": annotations}
+    session = start(folder, classes=None)
+    assert taken(session, [task], tmp_path / "e.json") == ({}, ["no single choice"])
+
+
+def test_exports_that_cannot_be_read(folder, start, tmp_path):
+    session = start(folder)
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    os.mkfifo(tmp_path / "fifo")
+    for name, words in (("deep.json", "is no JSON"), ("fifo", "is a FIFO")):
+        with pytest.raises(ValueError, match=f"{name} {words}"):
+            from_label_studio(session, tmp_path / name)
+
+
+def test_texts_are_found_whole_or_not_at_all(start, tmp_path):
+    pytest.importorskip("transformers")
+    from modal_pretrain import PretrainedTextClassifier
+
+    estimator = PretrainedTextClassifier(device="cpu")
+    texts = ["good and/or", "good", "or"]
+    session = start(texts, None, labels=tmp_path / "a.csv", estimator=estimator)
+
+    def task(text, **more):
+        return {**export_of("", "pos"), "data": {"text": text, **more}}
+
+    tasks = [
+        task("bad and/or"),
+        task("very-good"),
+        task("new", item="row 2"),
+        task("or"),
+    ]
+    labels, why = taken(session, tasks, tmp_path / "e.json")
+    assert labels == {"row 3": "pos"}
+    assert why == ["not in the pool"] * 3
+
+
+def test_two_pictures_never_become_one_copy(start, tmp_path):
+    for number, name in enumerate(["a__b.png", "a/b.png", "A__B.png"]):
+        path = tmp_path / "p" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    session = start(tmp_path / "p", classes=None)
+    session.ask(3)
+    session.answer([0, 1, 2], "x")
+    for name, metadata in (("one", False), ("two", True)):
+        target = to_folders(session, tmp_path / name, metadata=metadata)
+        copies = [path.read_bytes() for path in target.rglob("*.png")]
+        assert len(copies) == len(set(copies)) == 3

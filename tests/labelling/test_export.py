@@ -3,7 +3,9 @@
 import joblib
 import numpy as np
 import pandas as pd
+import pytest
 
+from modal_pretrain.labelling.exchange import to_label_studio
 from modal_pretrain.query import margin_sampling
 from tests import processes
 from tests.labelling.conftest import accuracy, label
@@ -68,3 +70,34 @@ def test_kill_loses_nothing(folder, start):
     assert found[: len(reported)] == reported
     assert len(found) <= len(reported) + 1
     assert session.undo() == [found[-1]]
+
+
+def test_a_model_of_an_earlier_export_does_not_stay(folder, start, truth, tmp_path):
+    session = start(folder)
+    session.ask(rows=[0, 1, 2, 3])
+    session.answer([0, 1], ["circle", "square"])
+    assert session.export(tmp_path / "out").model.exists()
+    session.undo()
+    session.answer([0], "circle")
+    assert session.export(tmp_path / "out").model is None
+    assert not (tmp_path / "out" / "model.joblib").exists()
+
+
+def test_the_code_loads_from_any_folder(folder, start, tmp_path):
+    session = start(folder)
+    session.ask(rows=[0, 1])
+    session.answer([0, 1], ["circle", "square"])
+    done = session.export(tmp_path / 'a "b" \\n')
+    exec(done.code, space := {"paths": [str(folder / "000.png")]})
+    assert space["model"].classes_.tolist() == ["circle", "square"]
+
+
+def test_an_export_never_replaces_the_label_file(folder, start, tmp_path):
+    session = start(folder, labels=tmp_path / "labels.csv")
+    session.answer(session.ask()[0].row, "circle")
+    before = session.path.read_bytes()
+    for write in (session.export, lambda p: to_label_studio(session, p / "labels.csv")):
+        with pytest.raises(ValueError, match="is the label file of this session"):
+            write(tmp_path)
+    assert session.path.read_bytes() == before
+    assert not (tmp_path / "model.joblib").exists()

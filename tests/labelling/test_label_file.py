@@ -1,5 +1,6 @@
 """The label file: nothing lost, torn lines, other people's files, one process."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -215,7 +216,7 @@ def test_what_is_wrong_is_named_by_its_line(path, content, message):
 
 def test_no_file_of_labels(tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(OSError, match="FIFO"):
+    with pytest.raises(ValueError, match="fifo is a FIFO"):
         LabelFile(tmp_path / "fifo")
     assert (tmp_path / "fifo").is_fifo()
     for odd in ("", 5):
@@ -267,3 +268,25 @@ def test_a_link_stays_a_link(tmp_path):
     write(tmp_path / "link.csv", RECORDS[1:2])
     assert (tmp_path / "link.csv").is_symlink()
     assert [r.label for r in read(real)] == ["cat", "None"]
+
+
+def test_one_file_under_two_names_is_one_file(tmp_path):
+    """A hard link has a lock of its own, but is the same file."""
+    path, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    with contextlib.closing(LabelFile(path)) as file:
+        file.append([Record(1, "0.png", "cat")])
+        os.link(path, other)
+        with pytest.raises(TimeoutError, match="another process is labelling with"):
+            LabelFile(other)
+    with contextlib.closing(LabelFile(other)) as file:
+        assert [record.label for record in file.records] == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"), [("utf-16", "in UTF-16"), ("latin-1", "not in UTF-8")]
+)
+def test_other_encodings_are_named(tmp_path, encoding, words):
+    path = tmp_path / "l.csv"
+    path.write_bytes("item,label\n0.png,caf\u00e9\n".encode(encoding))
+    with pytest.raises(ValueError, match=f"{words}.*Save the file as UTF-8"):
+        LabelFile(path)

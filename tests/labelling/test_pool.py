@@ -147,3 +147,32 @@ def test_moved_files_are_each_read_once(tmp_path, monkeypatch):
     lost = ledger.load(records, pool)
     assert len(lost.moved) == len(ledger.state) == n and not lost.vanished
     assert len(read) == n
+
+
+@pytest.mark.parametrize("spelling", ["./b/a.png", "b/../b/a.png", "b//a.png"])
+def test_one_file_is_one_row_however_it_is_spelt(spelling, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for other in ("b/a.png", str(tmp_path / "b" / "a.png")):
+        with pytest.raises(ValueError, match="twice, once as"):
+            FilePool([other, spelling])
+
+
+def test_names_that_somebody_else_wrote_are_found(tmp_path):
+    """As other tools and hands write them into a label file."""
+    decomposed, composed = "caf\u0065\u0301.png", "caf\u00e9.png"
+    for name in ("a.png", "b\\c.png", decomposed, "cats/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pool = FilePool.below(tmp_path)
+    for name, meant in {
+        "a.png": "a.png",
+        "./a.png": "a.png",
+        "cats/../a.png": "a.png",
+        str(tmp_path / "a.png"): "a.png",
+        "cats\\1.png": "cats/1.png",
+        "b\\c.png": "b\\c.png",
+        composed: decomposed,
+    }.items():
+        assert pool.names[pool.find(name)] == meant
+    for name in ("", "1.png", "../a.png", "/a.png", "A.png"):
+        assert pool.find(name) is None

@@ -19,11 +19,6 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """Return a path with ``~`` as a home folder, or as it is where none is known."""
-    return Path(os.path.expanduser(path))
-
-
 def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file so that it is there whole or not at all.
 

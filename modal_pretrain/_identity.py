@@ -82,3 +82,8 @@ def read_whole(path: str | os.PathLike[str]) -> bytes:
     """
     file_identity(path)
     return Path(path).read_bytes()
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` as a home folder, or as it is where none is known."""
+    return Path(os.path.expanduser(path))

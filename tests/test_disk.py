@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from modal_pretrain._disk import expanded, write_whole
-from modal_pretrain._identity import read_whole
+from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded, read_whole
 
 
 def test_a_file_is_replaced(tmp_path):

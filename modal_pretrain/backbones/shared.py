@@ -18,9 +18,8 @@ import torch
 from torch import nn
 
 from modal_pretrain._checks import height_and_width
-from modal_pretrain._disk import expanded
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import file_identity
+from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.create import (
     Backbone,
     ImageSize,

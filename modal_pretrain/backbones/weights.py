@@ -13,9 +13,8 @@ import timm
 import torch
 from torch import nn
 
-from modal_pretrain._disk import expanded
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import file_identity
+from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.device import seeded
 
 _MAX_KEYS_SHOWN = 8

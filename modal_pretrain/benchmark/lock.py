@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from modal_pretrain._checks import is_whole
+
 BEAT = 5.0  # seconds between signs of life
 STALE = 60.0  # without one for so long, a claim is nobody's
 
@@ -75,22 +77,27 @@ def _beat(path: Path, stop: threading.Event) -> None:
 def is_abandoned(path: Path) -> bool:
     """Say whether the process that made a claim is gone, or the claim itself."""
     try:
-        if time.time() - path.stat().st_mtime > STALE:
+        # Clocks of two machines differ, so a time to come is as old as one gone by.
+        if abs(time.time() - path.stat().st_mtime) > STALE:
             return True
         owner = json.loads(path.read_text())
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
         return False  # being written at this moment
-    return owner["host"] == platform.node() and not _is_alive(owner["pid"])
+    if not isinstance(owner, dict) or not is_whole(owner.get("pid")):
+        return True  # nobody's
+    return owner.get("host") == platform.node() and not _is_alive(owner["pid"])
 
 
 def _is_alive(pid: int) -> bool:
+    if pid <= 0:  # os.kill takes them for groups of processes
+        return False
     if os.name == "nt":  # os.kill would end the process there; the beat will tell
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -93,6 +93,11 @@ def run_unit(
             "has changed since. Use another folder."
         )
     labelled = np.concatenate(replayed) if start else np.zeros(0, dtype=np.intp)
+    if not np.isin(labelled, train).all():
+        raise ValueError(
+            "the records of the first rounds name rows that are not in the train "
+            "split: they are of other data. Use another folder."
+        )
     pool = np.setdiff1d(train, labelled)
     if start > rounds or (start and len(pool) == 0):
         return

@@ -54,6 +54,26 @@ class DamagedRecords(ValueError):
         return f"{path} {problem}. {fix}"
 
 
+def other_settings(path: Path, digest: str) -> DamagedRecords:
+    """Return the error about settings that are not those of the folder's name."""
+    return DamagedRecords(
+        path,
+        f"holds settings whose folder ends in {digest}, so the runs there were made "
+        "with others",
+        "Put the right one back, or rename the folder if they are right.",
+    )
+
+
+def other_start(path: Path, other: Path) -> DamagedRecords:
+    """Return the error about two runs of one seed with different first labels."""
+    return DamagedRecords(
+        path,
+        f"starts from other labels than {other.name}, though all runs of a seed start "
+        "from the same",
+        "Delete both and run the same command again: these runs are done anew.",
+    )
+
+
 def read_config(path: Path, make: Callable[[str], Any]) -> Any:
     """Return the configuration in ``config.json``, made by a function of its text."""
     text = _text(path, _OTHERS)
@@ -75,16 +95,18 @@ def read_description(path: Path) -> dict[str, Any]:
     if not _is_list_of(data.get("classes"), str):
         raise _wrong(path, "classes", "a list of names", data, _REMAKE)
     splits = data.get("splits")
-    if not isinstance(splits, dict) or "train" not in splits:
+    if not isinstance(splits, dict) or not {"train", "test"} <= splits.keys():
         raise _wrong(path, "splits", "the counts of the splits", data, _REMAKE)
     for name, split in splits.items():
         counts = split if isinstance(split, dict) else {}
         if not (
             is_count(counts.get("rows"), 1)
             and is_count(counts.get("atypical"))
+            and counts["atypical"] <= counts["rows"]
             and are_counts(counts.get("groups"))
+            and sum(counts["groups"].values()) == counts["rows"]
         ):
-            raise _wrong(path, f"splits.{name}", "counts", splits, _REMAKE)
+            raise _wrong(path, name, "counts that agree", splits, _REMAKE)
     return data
 
 
@@ -93,9 +115,10 @@ def read_probes(path: Path) -> dict[str, dict[str, float | None]]:
     probes = _mapping(path, _REMAKE) if path.exists() else {}
     for model, values in probes.items():
         if not isinstance(values, dict) or not all(
-            value is None or is_number(value) for value in values.values()
+            value is None or (is_number(value) and 0 <= value <= 1)
+            for value in values.values()
         ):
-            raise _wrong(path, model, "numbers", probes, _REMAKE)
+            raise _wrong(path, model, "shares from 0 to 1", probes, _REMAKE)
     return probes
 
 
@@ -139,6 +162,7 @@ def read_timings(path: Path, n_rounds: int) -> list[dict[str, float]]:
     if (
         "round" not in table
         or not numeric
+        or ((table < 0) | (table == float("inf"))).any(axis=None)
         or table["round"].tolist() != list(range(n_rounds))
     ):
         problem = f"is no table of the seconds of {n_rounds} rounds"
@@ -147,7 +171,11 @@ def read_timings(path: Path, n_rounds: int) -> list[dict[str, float]]:
 
 
 def read_run(
-    path: Path, key: Mapping[str, Any], data: Mapping[str, Any] | None, n_rounds: int
+    path: Path,
+    key: Mapping[str, Any],
+    data: Mapping[str, Any] | None,
+    n_rounds: int,
+    sizes: tuple[int, int] | None,
 ) -> list[dict[str, Any]]:
     """Return the records of a finished run, a dict for each round.
 
@@ -160,6 +188,8 @@ def read_run(
         What `read_description` returned; None checks no row numbers against it.
     n_rounds : int
         Rounds of the whole run; a pool that runs out ends it earlier.
+    sizes : (int, int) or None
+        Labels of the seed set and of a later round; None is all of the train split.
 
     Raises
     ------
@@ -169,7 +199,7 @@ def read_run(
     lines = _text(path, _AGAIN).splitlines()
     if not lines:
         raise DamagedRecords(path, "is empty", _AGAIN)
-    check, records = RunCheck(key, data), []
+    check, records = RunCheck(key, data, sizes), []
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
@@ -187,20 +217,25 @@ def read_run(
 
 
 def whole_rounds(
-    path: Path, key: Mapping[str, Any], data: Mapping[str, Any] | None
+    path: Path,
+    key: Mapping[str, Any],
+    data: Mapping[str, Any] | None,
+    n_rounds: int,
+    sizes: tuple[int, int] | None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the rounds of an unfinished run: each line and what it says.
 
-    A process may have been killed while it wrote. So the rounds end with the first
-    line that is not whole or not right, and are done anew from there.
+    The arguments are those of `read_run`. A process may have been killed while it
+    wrote. So the rounds end with the first line that is not whole or not right, and
+    are done anew from there.
     """
     rounds: list[tuple[str, dict[str, Any]]] = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:  # it has just got its final name
         return rounds
-    check = RunCheck(key, data)
-    for line in text.splitlines(keepends=True):
+    check = RunCheck(key, data, sizes)
+    for line in text.splitlines(keepends=True)[:n_rounds]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -218,7 +253,8 @@ def _text(path: Path, fix: str) -> str:
     try:
         return read_whole(path).decode()
     except FileNotFoundError as error:
-        raise DamagedRecords(path, "is missing", _REMAKE) from error
+        fix = "Run the same command again, which writes it anew."
+        raise DamagedRecords(path, "is missing", fix) from error
     except UnicodeDecodeError as error:
         raise DamagedRecords(path, f"is no text ({error})", fix) from error
     except OSError as error:

@@ -16,14 +16,21 @@ class RunCheck:
     ----------
     key : mapping
     data : mapping or None
+    sizes : (int, int) or None
         See `read_run`.
     """
 
-    def __init__(self, key: Mapping[str, Any], data: Mapping[str, Any] | None) -> None:
-        self._key = key
-        splits = data["splits"] if data else {}
-        self._n_rows = sum(split["rows"] for split in splits.values()) or math.inf
-        self._n_train = splits["train"]["rows"] if data else None
+    def __init__(
+        self,
+        key: Mapping[str, Any],
+        data: Mapping[str, Any] | None,
+        sizes: tuple[int, int] | None,
+    ) -> None:
+        self._key, self._sizes = key, sizes
+        self._splits = data["splits"] if data else {}
+        n_rows = sum(split["rows"] for split in self._splits.values())
+        self._n_rows = n_rows or math.inf
+        self._n_train = self._splits["train"]["rows"] if data else None
         self._labelled: set[int] = set()
         self._next = self._n_labels = self._n_apart = 0
 
@@ -50,7 +57,7 @@ class RunCheck:
                 return f"lacks {name!r}"
             if not fits(record[name]):
                 return f"has {name}={short(record[name])} instead of {words}"
-        problem = self._problem_of_rows(record)
+        problem = self._problem_of_rows(record) or self._problem_of_groups(record)
         self._next += 1
         return problem
 
@@ -65,10 +72,55 @@ class RunCheck:
         if audit.get("apart"):
             self._n_apart = len(audit["rows"])
         before, self._n_labels = self._n_labels, record["n_labels"]
-        if self._n_labels <= before:
+        n_new = self._n_labels - before
+        if n_new <= 0:
             return f"has n_labels={short(self._n_labels)} after {before}"
-        if self._next and not record["acquired"]:
-            return "has acquired no row"
+        return self._problem_of_size(n_new, len(record["acquired"])) or (
+            self._problem_of_counts(record, n_new)
+        )
+
+    def _problem_of_size(self, n_new: int, n_acquired: int) -> str | None:
+        if self._sizes is None:  # all of the train split, whose rows are not listed
+            wrong = n_acquired or self._n_labels != (self._n_train or self._n_labels)
+            return "is not of all of the train split" if wrong else None
+        if n_new != n_acquired:
+            return f"has acquired {n_acquired} rows, and n_labels grows by {n_new}"
+        wanted = self._sizes[min(self._next, 1)]
+        if n_new > wanted or (n_new < wanted and not self.pool_is_used_up):
+            return f"has acquired {n_new} rows instead of {wanted}"
+        return None
+
+    def _problem_of_counts(self, record: dict[str, Any], n_new: int) -> str | None:
+        if record["acquired_atypical"] > n_new:
+            n_odd = record["acquired_atypical"]
+            return f"has acquired_atypical={n_odd} of {n_new} rows"
+        groups = record.get("acquired_groups")
+        if groups is None:
+            return None
+        known = self._splits["train"]["groups"] if self._splits else groups
+        if sum(groups.values()) != n_new or not groups.keys() <= known.keys():
+            return f"has acquired_groups={short(groups)} for {n_new} rows of the pool"
+        return None
+
+    def _problem_of_groups(self, record: dict[str, Any]) -> str | None:
+        """Say where the accuracies contradict each other."""
+        found = record["group_accuracy"]
+        known = self._splits.get("test", {}).get("groups", found)
+        if not found or found.keys() != known.keys():
+            return f"has group_accuracy={short(found)} of other groups than the data"
+        if any(value is None for value in found.values()):
+            return None
+        worst, all_rows = min(found.values()), record["accuracy"]
+        if abs(worst - record["worst_group_accuracy"]) > _ROUNDED:
+            return (
+                f"has worst_group_accuracy={record['worst_group_accuracy']}, but its "
+                f"groups say {worst}"
+            )
+        if known is not found:
+            said = sum(found[name] * n for name, n in known.items())
+            said /= sum(known.values())
+            if abs(said - all_rows) > _ROUNDED:
+                return f"has accuracy={all_rows}, but its groups say {said:.6f}"
         return None
 
 
@@ -120,6 +172,7 @@ def _is_forecast(value: Any) -> bool:
     )
 
 
+_ROUNDED = 2e-6  # records have six decimals
 # The first records lack some; the others are there if an audit was asked for.
 _LATER = (
     *("brier", "log_loss", "acquired_groups"),

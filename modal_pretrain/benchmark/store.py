@@ -13,6 +13,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ import pandas as pd
 
 from modal_pretrain._disk import locked, write_whole
 from modal_pretrain.benchmark import records as read
-from modal_pretrain.benchmark.config import BenchmarkConfig, Unit
+from modal_pretrain.benchmark.config import FULL, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.lock import claim
 
 
@@ -66,6 +67,9 @@ class RecordStore:
         """
         path = Path(folder) / "config.json"
         store = cls("", read.read_config(path, BenchmarkConfig.from_json))
+        given = re.fullmatch(r".+-([0-9a-f]{12})", path.parent.resolve().name)
+        if given and given[1] != store.config.digest():
+            raise read.other_settings(path, store.config.digest())
         store.folder = path.parent
         return store
 
@@ -233,9 +237,7 @@ class RecordStore:
         DamagedRecords
             If the file is not what it should be.
         """
-        return read.read_run(
-            self.path(unit), self._key(unit), self._data(), self.config.n_records(unit)
-        )
+        return read.read_run(self.path(unit), *self._expected(unit))
 
     def run_of(self, unit: Unit) -> list[dict[str, Any]]:
         """Return the records of a finished unit with its seconds, see `load`.
@@ -264,6 +266,12 @@ class RecordStore:
     def _key(self, unit: Unit) -> dict[str, Any]:
         return {"dataset": self.config.dataset, **unit._asdict()}
 
+    def _expected(self, unit: Unit) -> tuple[Any, ...]:
+        """Return what `read_run` needs to know."""
+        config = self.config
+        sizes = None if unit.strategy == FULL else (config.seed_set, config.batch)
+        return self._key(unit), self._data(), config.n_records(unit), sizes
+
     def _data(self) -> dict[str, Any] | None:
         there = (self.folder / "data.json").exists()
         return self.description() if there else None
@@ -284,9 +292,16 @@ class RecordStore:
             If a file is not what it should be.
         """
         rows: list[dict[str, Any]] = []
+        starts: dict[int, tuple[Unit, list[int]]] = {}
         for unit in self.config.units():
-            if self.is_finished(unit):
-                rows += self.run_of(unit)
+            if not self.is_finished(unit):
+                continue
+            run = self.run_of(unit)
+            if unit.strategy != FULL:
+                first, start = starts.setdefault(unit.seed, (unit, run[0]["acquired"]))
+                if run[0]["acquired"] != start:
+                    raise read.other_start(self.path(unit), self.path(first))
+            rows += run
         return pd.DataFrame(rows)
 
 
@@ -306,10 +321,10 @@ class UnitWriter:
     def __enter__(self) -> UnitWriter:
         folder, mark = self.store.folder / "partial", uuid.uuid4().hex[:8]
         earlier = self.store._partials(self.unit)
-        data = self.store._data()
+        expected = self.store._expected(self.unit)
         lines: list[tuple[str, dict[str, Any]]] = []
         for path in earlier:
-            lines = max(lines, read.whole_rounds(path, self._key, data), key=len)
+            lines = max(lines, read.whole_rounds(path, *expected), key=len)
         self._path = folder / f"{self.unit}.{mark}.jsonl"
         # A crash between these steps leaves two copies, never none.
         self._file = self._path.open("a", encoding="utf-8")

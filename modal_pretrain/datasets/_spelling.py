@@ -5,15 +5,21 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+# No joiners, which Persian, Indic scripts and emoji need.
+_UNSEEN = frozenset("\u00ad\u200b\u200e\u200f\u2060\ufeff")
+
 
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that differ in spaces or kinds of accents only.
+    """Return the first two names that differ in what can't be seen only.
 
+    In kinds of spaces and of accents, and in signs such as a space without width.
     macOS and some archives write "é" as two characters, others as one.
     """
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(unicodedata.normalize("NFC", name.strip()), name)
+        seen = "".join(letter for letter in name if letter not in _UNSEEN)
+        spelt = unicodedata.normalize("NFC", " ".join(seen.split()))
+        other = first.setdefault(spelt, name)
         if other != name:
             return other, name
     return None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import lzma
 import os
 import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modal_pretrain._disk import expanded
-from modal_pretrain._identity import NotAFileError, file_identity
+from modal_pretrain._identity import NotAFileError, expanded, file_identity
 
 MISSING = ("error", "drop", "ignore")
 
@@ -143,6 +145,13 @@ def read_table(
             f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Give its "
             "encoding, such as 'latin-1'"
         ) from error
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise ValueError(
+            f"{os.fspath(path)} can't be read: {error}. By the end of its name it is "
+            "compressed; if it is not, rename it"
+        ) from error
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(
             f"{os.fspath(path)} has rows with more cells than its header; quote the "
@@ -161,7 +170,8 @@ def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]
     if {"header", "names", "usecols", "skiprows"} & settings.keys():
         header = pd.read_csv(path, **{**settings, "nrows": 0})
         return [str(column) for column in header.columns]
-    row = pd.read_csv(path, **{**settings, "header": None, "nrows": 1}).iloc[0]
+    whole = {key: settings[key] for key in settings if key != "skipfooter"}
+    row = pd.read_csv(path, **{**whole, "header": None, "nrows": 1}).iloc[0]
     return [f"Unnamed: {i}" if pd.isna(cell) else cell for i, cell in enumerate(row)]
 
 
@@ -317,7 +327,7 @@ def _files(folder: str) -> set[str]:
 
 def warn_about_repeats(paths: np.ndarray, where: Any) -> None:
     """Warn if a list names a file more than once; its rows stay."""
-    repeats = pd.Series(paths).duplicated()
+    repeats = pd.Series([os.path.normpath(path) for path in paths]).duplicated()
     if repeats.any():
         warn(
             f"{repeats.sum()} of {len(paths)} rows of {where} name a file that an "

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from modal_pretrain._identity import NotAFileError, read_whole
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
@@ -15,6 +16,7 @@ from modal_pretrain.datasets._table import (
     image_paths,
     numbers,
     read_table,
+    warn,
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -115,6 +117,14 @@ def load_celeba(
                 f"({repeated.sum()} such rows)"
             )
     # By name and not by place: both files have been seen sorted and cut.
+    unlisted = ~partition["image_id"].isin(table["image_id"])
+    if unlisted.any():
+        warn(
+            f"{path} lacks {unlisted.sum()} of the {len(partition)} images of "
+            f"{split_path}, first {partition['image_id'][unlisted].iloc[0]}; they are "
+            "left out",
+            depth=3,
+        )
     joined = table.merge(partition, on="image_id", how="left")
     without = joined["partition"].isna()
     if without.any():
@@ -150,10 +160,20 @@ def _images(folder: Path) -> Path:
 
 def _read_text(path: Path, columns: list[str]) -> pd.DataFrame:
     """Read one of the authors' text files, of columns separated by spaces."""
-    with open(path, encoding="utf-8") as file:
-        lines = [line.split() for line in file if line.strip()]
-    if lines and len(lines[0]) == 1:  # the number of images, then the attributes
+    try:
+        text = read_whole(path).decode("utf-8-sig")
+    except NotAFileError as error:
+        raise ValueError(f"{path} is {error.kind}, not a file") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text: {error}") from error
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and len(lines[0]) == 1:  # how many images, then the attributes
         header, rows = ["image_id", *lines[1]], lines[2:]
+        if lines[0] != [str(len(rows))]:
+            raise ValueError(
+                f"{path} says that it lists {lines[0][0]} images, but lists "
+                f"{len(rows)}; get it again"
+            )
     else:
         header, rows = ["image_id", "partition"], lines
     lacking = [column for column in columns if column not in header]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain._checks import did_you_mean
-from modal_pretrain._disk import expanded
+from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._spelling import look_alikes
 from modal_pretrain.datasets._splits import draw_splits
@@ -160,6 +160,11 @@ def load_csv(
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
     if isinstance(extra, str):
         raise ValueError(f"extra must be a list of columns, got {extra!r}: [{extra!r}]")
+    if attribute == target:
+        raise ValueError(
+            f"target and attribute are both {target!r}; they must be two columns, or "
+            "leave the attribute out"
+        )
     path = expanded(path)
     column: str = image if image is not None else str(text)
     used = [column, target, *(c for c in (attribute, split, flags) if c), *extra]

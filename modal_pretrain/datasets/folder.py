@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain._disk import expanded
+from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._folders import (
     Inode,
     inode,
@@ -115,7 +115,7 @@ def load_folder(
     if alike is not None:
         raise ValueError(
             f"the class folders {alike[0]!a} and {alike[1]!a} of {root} differ in "
-            "spaces or kinds of accents only; give each class one name"
+            "spaces, kinds of accents or what can't be seen; give each class one name"
         )
     places = [root / part / label for part, label in classes]
     outside = {inode(folder) for folder in (root, *parts, *places)}

@@ -7,13 +7,14 @@ which of the two is meant. The examples that can are called *disambiguating*.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from modal_pretrain._checks import take_rows
+from modal_pretrain._checks import Number, take_rows
 from modal_pretrain._modalities import check_name
 from modal_pretrain.datasets._columns import as_column, encode, label_column
 from modal_pretrain.datasets._seed_set import draw_seed_set
@@ -108,6 +109,10 @@ class GroupedDataset:
     _attribute_index: Any = field(init=False)
 
     def __post_init__(self) -> None:
+        if not hasattr(self.X, "__len__") or isinstance(self.X, Mapping | str):
+            raise TypeError(
+                f"X must be rows, in an order, got a {type(self.X).__name__}"
+            )
         n = len(self.X)
         for key in ("y", "attribute", "split"):
             self._set(key, label_column(getattr(self, key), key, n))
@@ -157,8 +162,7 @@ class GroupedDataset:
                 f"unknown rule disambiguating={rule!r}; use one of {', '.join(RULES)} "
                 "or give the flags"
             )
-        if not 0 < self.rare_share < 1:
-            raise ValueError(f"rare_share must be in (0, 1), got {self.rare_share}")
+        Number(above=0, below=1).check("rare_share", self.rare_share)
         train = self.split == "train"
         if not train.any():
             raise ValueError(
@@ -189,11 +193,19 @@ class GroupedDataset:
 
     @property
     def group_names(self) -> tuple[str, ...]:
-        """Names "class/attribute" of all groups, by group number."""
-        return tuple(
+        """Names "class/attribute" of all groups, by group number.
+
+        Where two would be the same, their numbers tell them apart.
+        """
+        names = [
             f"{c}/{a}"
             for c in self.class_names or ()
             for a in self.attribute_names or ()
+        ]
+        counts = Counter(names)
+        return tuple(
+            name if counts[name] == 1 else f"{name} ({number})"
+            for number, name in enumerate(names)
         )
 
     def subset(self, selection: Any) -> GroupedDataset:

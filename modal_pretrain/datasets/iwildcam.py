@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -95,17 +96,9 @@ def load_iwildcam(
             "filename",
         ],
     )
-    categories = read_table(folder / "categories.csv", ["y", "name"])
-    # Species without an image have y = 99999 in the list, all of them.
-    names = dict(
-        zip(
-            numbers(categories, "y", folder / "categories.csv").tolist(),
-            categories["name"].astype(str),
-            strict=True,
-        )
-    )
     y = numbers(table, "y", path)
     classes = np.unique(y)
+    names = _names(folder / "categories.csv", classes)
     choices(classes, names, "y", path)
     X, keep = image_paths(folder / "train", table["filename"], missing, path)
     warn_about_repeats(X, path)
@@ -125,3 +118,19 @@ def load_iwildcam(
         },
     )
     return data if keep.all() else data.subset(keep)
+
+
+def _names(path: Path, classes: np.ndarray) -> dict[int, str]:
+    """Return the species by number. Those without an image all have y = 99999."""
+    table = read_table(path, ["y", "name"])
+    table["y"] = numbers(table, "y", path)
+    for column, problem in (("y", "names twice"), ("name", "calls two numbers")):
+        used = table[table["y"].isin(classes)]
+        twice = used[used[column].duplicated()]
+        if len(twice) or used["name"].isna().any():
+            what = repr(twice[column].tolist()[0]) if len(twice) else "with no name"
+            raise ValueError(
+                f"{path} {problem if len(twice) else 'has a number'} {what}; each "
+                "species needs one name of its own"
+            )
+    return dict(zip(table["y"].tolist(), table["name"], strict=True))

@@ -122,9 +122,9 @@ def _place(file: Path, label: str, groups: dict[str, Any], table: Path) -> str:
                 f"the place of {file} is unknown: {table} "
                 + ("does not list it" if groups else "is missing")
             )
-        group = entry if isinstance(entry, str) else entry[0]
+        group = entry[0] if isinstance(entry, list | tuple) else entry
     known = {f"{label}({place})": place for place in ("indoor", "outdoor")}
-    if group not in known:
+    if not isinstance(group, str) or group not in known:
         raise ValueError(
             f"{file} is in the group {group!r}; known are {', '.join(known)}"
         )

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pandas as pd
 
-from modal_pretrain._disk import expanded, write_whole
-from modal_pretrain._identity import NotAFileError, read_whole
+from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import NotAFileError, expanded, read_whole
 from modal_pretrain.labelling.export import check_apart
 from modal_pretrain.labelling.pool import Pool
 

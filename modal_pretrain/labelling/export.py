@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from modal_pretrain._disk import expanded, write_whole
+from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.labelling.background import Background
 from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool

@@ -24,8 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from modal_pretrain._disk import expanded, held, locked, write_whole
-from modal_pretrain._identity import NotAFileError, file_identity, read_whole
+from modal_pretrain._disk import held, locked, write_whole
+from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
 from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from modal_pretrain._disk import expanded
 from modal_pretrain._fork import Lock
+from modal_pretrain._identity import expanded
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.backbones.weights import (

@@ -114,7 +114,7 @@ def test_a_finished_run_that_is_damaged(out, store, content, match):
         (1, {"acquired": ["../../../secret"]}, "instead of a list of row numbers"),
         (1, {"acquired": [-1, 2, 3, 4]}, "instead of a list of row numbers"),
         (1, {"acquired": [2.0]}, "instead of a list of row numbers"),
-        (1, {"acquired": []}, "line 2 has acquired no row"),
+        (1, {"acquired": []}, "line 2 has acquired 0 rows, and n_labels grows by"),
         (1, {"acquired": [59, 59]}, "names row 59, which is labelled already"),
         (1, {"group_accuracy": {"a": "b"}}, "instead of shares by group"),
         (1, {"acquired_groups": [1]}, "instead of counts by group"),
@@ -157,6 +157,7 @@ def test_what_the_error_says_works(out, store):
         ("data.json", "[" * 100_000, "is no JSON"),
         ("data.json", "[]", "holds no names and values"),
         ("data.json", '{"name": 3}', "has 3 under 'name' instead of a text"),
+        ("probes.json", '{"pretrained": {"class": 7}}', "instead of shares from 0"),
         ("probes.json", '{"pretrained": 3}', "has 3 under 'pretrained'"),
         ("examples/index.json", '{"../x": {}}', r"holds '\.\./x', which is no row"),
         ("examples/index.json", '{"3": {"group": 1}}', "under '3' instead of a group"),
@@ -172,7 +173,10 @@ def test_other_files_that_are_damaged(out, store, name, content, match):
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("content", ["", "no,table\n", "round,fit\n0,1.0\n", "\0\0"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "no,table\n", "round,fit\n0,1.0\n", "\0\0", "round,fit\n0,1\n1,inf\n2,-1\n"],
+)
 def test_seconds_that_are_damaged(out, store, content):
     path = store.timings_path(UNIT)
     path.write_text(content)
@@ -272,3 +276,113 @@ def test_a_copy_does_not_count_twice(out, store):
     shutil.copytree(store.folder, out / "copy")
     with pytest.raises(ValueError, match="of the same settings, which would count"):
         load(out)
+
+
+def of(out, edit, unit=UNIT):
+    """Change the records of a run, all lines at once."""
+    path = RecordStore(out, settings()).path(unit)
+    records = [json.loads(text) for text in path.read_text().splitlines()]
+    edit(records)
+    write(path, records)
+    return path
+
+
+def grow(records):
+    """One row more in the second round, and all later counts with it."""
+    taken = {row for record in records for row in record["acquired"]}
+    records[1]["acquired"].append(next(r for r in range(60) if r not in taken))
+    for record in records[1:]:
+        record["n_labels"] += 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "match"),
+    [
+        (
+            lambda rs: [r.update(n_labels=9 * r["n_labels"]) for r in rs],
+            "n_labels grow",
+        ),
+        (grow, "line 2 has acquired 5 rows instead of 4"),
+        (lambda rs: rs[2].update(accuracy=1.0), "has accuracy=1.0, but its groups say"),
+        (
+            lambda rs: rs[2].update(worst_group_accuracy=1),
+            "_accuracy=1, but its groups",
+        ),
+        (lambda rs: rs[2].update(group_accuracy={}), "of other groups than the data"),
+        (lambda rs: rs[2].update(group_accuracy={"z": 0.5}), "of other groups than"),
+        (lambda rs: rs[1].update(acquired_atypical=5), "acquired_atypical=5 of 4 rows"),
+        (
+            lambda rs: rs[1].update(acquired_groups={"square/red": 5}),
+            "for 4 rows of the",
+        ),
+        (lambda rs: rs[1].update(acquired_groups={"z": 4}), "for 4 rows of the pool"),
+    ],
+)
+def test_a_record_that_contradicts_itself(out, edit, match):
+    path = of(out, edit)
+    with pytest.raises(DamagedRecords, match=match) as caught:
+        load(out)
+    assert caught.value.path == path
+
+
+def test_runs_of_a_seed_that_start_from_other_labels(out):
+    config = settings(seeds=(0, 1))
+    run(config, out, verbose=0)
+    units = [Unit("pretrained", "random", seed) for seed in (0, 1)]
+    paths = [RecordStore(out, config).path(unit) for unit in units]
+    texts = [path.read_text() for path in paths]
+    for path, text, seed in zip(paths, reversed(texts), (0, 1), strict=True):
+        path.write_text(text.replace(f'"seed":{1 - seed}', f'"seed":{seed}'))
+    with pytest.raises(
+        DamagedRecords, match="starts from other labels than pretrained"
+    ):
+        load(out)
+
+
+@pytest.mark.parametrize(
+    "change", [{"batch": 5}, {"estimator_params": {"image_size": 64}}, {"audit": 3}]
+)
+def test_settings_that_are_not_those_of_the_folder(out, store, change):
+    path = store.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DamagedRecords, match="holds settings whose folder ends in"):
+        load(out)
+    path.write_text(settings().to_json())
+    store.folder.rename(out / "mine")
+    assert len(load(out)) == 6
+
+
+def test_what_is_known_of_the_data_agrees_with_itself(out, store):
+    path = store.folder / "data.json"
+    known = json.loads(path.read_text())
+    for change in ({"rows": 61}, {"atypical": 61}, {"groups": {"square/red": 1}}):
+        train = known["splits"]["train"] | change
+        splits = known["splits"] | {"train": train}
+        path.write_text(json.dumps(known | {"splits": splits}))
+        with pytest.raises(DamagedRecords, match="instead of counts that agree"):
+            load(out)
+    path.unlink()
+    with pytest.raises(DamagedRecords, match=r"is missing\. Run the same"):
+        write_report(out, out)
+
+
+def test_rounds_of_other_runs_are_done_anew(out, store):
+    path = store.path(UNIT)
+    before = path.read_bytes()
+    records = [json.loads(line) for line in before.splitlines()]
+    records = [{**record, "seconds": {"fit": 0.0}} for record in records]
+    partial = store.folder / "partial" / f"{UNIT}.01234567.jsonl"
+    short = {"acquired": records[1]["acquired"][:3], "n_labels": 7}
+    short["acquired_groups"] = {"square/red": 3}
+    labelled = {row for record in records for row in record["acquired"]}
+    free = [row for row in range(60) if row not in labelled]
+    more = records[2] | {"round": 3, "acquired": free[:4], "n_labels": 16}
+    for lines in ([records[0], records[1] | short], [*records, more]):
+        path.unlink()
+        write(partial, lines)
+        run(settings(), out, verbose=0)
+        assert path.read_bytes() == before
+    path.unlink()
+    write(partial, [records[0], records[1] | {"acquired": [60, 61, 62, 63]}])
+    with pytest.raises(ValueError, match="not in the train split"):
+        run(settings(), out, verbose=0)

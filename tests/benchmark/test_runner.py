@@ -314,3 +314,25 @@ def test_a_claim_gives_signs_of_life(tmp_path, monkeypatch):
         while path.stat().st_mtime < 1 and time.time() < deadline:
             time.sleep(0.02)
         assert path.stat().st_mtime > 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[]", "{}", "3", '{"pid": "x"}', '{"pid": null}', '{"pid": 0}'),
+        *('{"pid": -1}', f'{{"pid": {2**70}}}'),
+    ],
+)
+def test_odd_claims_are_nobodys(tmp_path, content):
+    path = tmp_path / "unit"
+    host = json.dumps(claims_module.platform.node())
+    path.write_text(content.replace('{"pid"', f'{{"host": {host}, "pid"'))
+    assert is_abandoned(path)
+
+
+def test_a_claim_of_a_clock_that_is_ahead_ends(tmp_path):
+    path = tmp_path / "unit"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    ahead = time.time() + claims_module.STALE + 60
+    os.utime(path, (ahead, ahead))
+    assert is_abandoned(path)

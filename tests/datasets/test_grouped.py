@@ -255,3 +255,20 @@ def test_subset_refuses():
         data.subset([True, False])
     with pytest.raises(ValueError, match="row numbers"):
         data.subset([0.5])
+
+
+def test_no_two_groups_have_one_name():
+    """They would count as one in all that goes by name, such as the worst group."""
+    rows = {"X": ["x", "y"], "split": ["train", "test"]}
+    data = GroupedDataset(y=["a/b", "a"], attribute=["c", "b/c"], **rows)
+    assert len(set(data.group_names)) == 4
+    assert data.group_names[data.groups[0]].startswith("a/b/c")
+    names = {"class_names": ["crane", "crane"], "attribute_names": ["u", "v"]}
+    data = GroupedDataset(y=[0, 1], attribute=[0, 1], **rows, **names)
+    assert len(set(data.group_names)) == 4
+
+
+@pytest.mark.parametrize("X", [iter("ab"), {"a": 1, "b": 2}, "ab"])
+def test_rows_have_an_order(X):
+    with pytest.raises(TypeError, match="X must be rows, in an order"):
+        GroupedDataset(X, [0, 1], [0, 1], ["train", "test"])

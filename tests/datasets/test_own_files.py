@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.datasets import load_csv, load_folder, make_reviews, make_shapes
+from modal_pretrain.datasets._spelling import look_alikes
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -541,7 +542,7 @@ def test_folders_that_look_alike(tmp_path, level, other):
     ):
         place.mkdir(parents=True)
         Image.new("RGB", (4, 4)).save(place / f"{place.parent.name}.png")
-    with pytest.raises(ValueError, match=r"class folders 'caf.*accents only"):
+    with pytest.raises(ValueError, match=r"class folders 'caf.*kinds of accents"):
         load_folder(tmp_path)
 
 
@@ -575,3 +576,29 @@ def test_csv_encodings_and_files_that_are_none(table):
     os.mkfifo(table.parent / "fifo.csv")
     with pytest.raises(ValueError, match=r"is a FIFO \(named pipe\), not a file"):
         load_csv(table.parent / "fifo.csv", **COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.csv.zip", "t.csv.xz", "t.csv.bz2"])
+def test_csv_that_only_claims_to_be_compressed(tmp_path, name):
+    (tmp_path / name).write_text("image,label\n0.png,a\n")
+    with pytest.raises(ValueError, match=f"{name} can't be read.*rename it"):
+        load_csv(tmp_path / name, image="image", target="label")
+
+
+def test_csv_with_a_footer(table):
+    table.write_text(CSV + "total,,,,,5\n")
+    options = {"skipfooter": 1, "engine": "python"}
+    assert len(load_csv(table, **COLUMNS, read_options=options)) == 5
+
+
+def test_csv_target_that_is_the_attribute(table):
+    with pytest.raises(ValueError, match="target and attribute are both 'kind'"):
+        load_csv(table, image="file", target="kind", attribute="kind")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a", "a\u200b"), ("a b", "a\u00a0b"), ("a b", "a  b")]
+)
+def test_names_that_differ_in_what_cannot_be_seen(one, other):
+    assert look_alikes(["c", one, other]) == (one, other)
+    assert look_alikes(["\u0646\u0645\u06cc", "\u0646\u0645\u200c\u06cc"]) is None

@@ -142,6 +142,11 @@ def test_repeated_images_are_counted_and_kept(waterbirds):
     write(waterbirds / "metadata.csv", [*WATERBIRDS, WATERBIRDS[1]])
     with pytest.warns(UserWarning, match="1 of 5 rows .* an earlier row names"):
         assert len(load_waterbirds(waterbirds)) == 5
+    number, name, *others = WATERBIRDS[1]
+    again = [number, "./" + name, *others]
+    write(waterbirds / "metadata.csv", [*WATERBIRDS, again])
+    with pytest.warns(UserWarning, match="1 of 5 rows .* an earlier row names"):
+        load_waterbirds(waterbirds)
 
 
 @pytest.mark.parametrize("text", ["", "img_filename,y,split,place\n"])
@@ -263,6 +268,18 @@ def test_iwildcam_refuses(iwildcam):
     (iwildcam / "metadata.csv").write_text(text.replace(",181,362,", ",182,362,"))
     with pytest.raises(ValueError, match=r"'y' of .* holds 182 "):
         load_iwildcam(iwildcam)
+    (iwildcam / "metadata.csv").write_text(text)
+    categories = iwildcam / "categories.csv"
+    known = categories.read_text()
+    for old, new, match in (
+        ("start", "x\n3,6,again", "csv names twice 3; each species needs one name"),
+        ('"species, 4"', '"species, 3"', "calls two numbers 'species, 3'"),
+        ('"species, 4"', "", "has a number with no name"),
+    ):
+        assert old in known
+        categories.write_text(known.replace(old, new))
+        with pytest.raises(ValueError, match=match):
+            load_iwildcam(iwildcam)
 
 
 # Amazon -----------------------------------------------------------------------------
@@ -461,6 +478,31 @@ def test_celeba_refuses(tmp_path):
     parts.write_text(text.replace("000003.jpg 0", "000003.jpg 0 0"))
     with pytest.raises(ValueError, match="2 cells, but row 3 has 3"):
         load_celeba(folder, missing="ignore")
+    parts.write_text("\ufeff" + text)
+    assert len(load_celeba(folder, missing="ignore")) == 5
+    faces = folder / "list_attr_celeba.txt"
+    known = faces.read_text()
+    for content, match in (
+        (known[: known.index("000005")], "says that it lists 5 images, but lists 4"),
+        ("5\n", "has no column 'Blond_Hair'"),
+        (b"\xff\xfe5", "list_attr_celeba.txt is no text"),
+    ):
+        data = content if isinstance(content, bytes) else content.encode()
+        faces.write_bytes(data)
+        with pytest.raises(ValueError, match=match):
+            load_celeba(folder, missing="ignore")
+    faces.unlink()
+    os.mkfifo(faces)
+    with pytest.raises(ValueError, match=r"list_attr_celeba\.txt is a FIFO"):
+        load_celeba(folder, missing="ignore")
+
+
+def test_celeba_says_that_a_table_is_cut(tmp_path):
+    folder = celeba(tmp_path, "csv")
+    table = folder / "list_attr_celeba.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.warns(UserWarning, match="lacks 1 of the 5 images of .* 000005.jpg"):
+        assert len(load_celeba(folder, missing="ignore")) == 4
 
 
 # MetaShift --------------------------------------------------------------------------
@@ -527,3 +569,13 @@ def test_metashift_runs_no_code_from_the_pickle(tmp_path):
     with pytest.raises(ValueError, match="wants to import"):
         load_metashift(tmp_path)
     assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize("entry", [5, {"a": 1}, [5], None, []])
+def test_metashift_names_odd_groups(tmp_path, entry):
+    for name in ("train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg"):
+        picture(tmp_path / name)
+    table = tmp_path / "imageID_to_group.pkl"
+    table.write_bytes(pickle.dumps({"1": entry}))
+    with pytest.raises(ValueError, match=r"cat.1\.jpg (is in the group|is unknown)"):
+        load_metashift(tmp_path)

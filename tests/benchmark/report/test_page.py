@@ -71,7 +71,7 @@ def test_report_from_records_alone(small, tmp_path, monkeypatch):
 
 
 def test_report_of_texts(small, tmp_path):
-    config = small(models=("pretrained",), seeds=(0,), rounds=1)
+    config = small(models=("pretrained",), seeds=(0,), rounds=1, seed_set=2, batch=2)
     store = RecordStore(tmp_path, config)
     words = [f"sentence {i} <tag>" for i in range(12)]
     data = GroupedDataset(
@@ -83,10 +83,11 @@ def test_report_of_texts(small, tmp_path):
     )
     store.create()
     keep_description(store, data)
+    groups = dict.fromkeys(("0/0", "0/1", "1/1"), 0.5)
     record = {
         **{"round": 1, "n_labels": 4, "acquired": [2, 5], "acquired_atypical": 1},
         **{"accuracy": 0.5, "worst_group_accuracy": 0.5, "atypical_accuracy": None},
-        **{"calibration_error": 0.1, "group_accuracy": {}, "seconds": {"fit": 1.0}},
+        **{"calibration_error": 0.1, "group_accuracy": groups, "seconds": {"fit": 1.0}},
     }
     for name in ("uncertainty", "random"):
         with store.working_on(Unit("pretrained", name, 0)) as writer:
@@ -131,9 +132,13 @@ def test_names_cannot_bring_markup(store):
     path = store.folder / "data.json"
     data = json.loads(path.read_text())
     data["attribute_name"] = data["name"] = "<script>alert(1)</script>"
-    groups = data["splits"]["test"]["groups"]
-    groups['"><img src=x onerror=alert(1)>'] = groups.pop("0/0")
+    name = '"><img src=x onerror=alert(1)>'
+    for split in data["splits"].values():
+        split["groups"][name] = split["groups"].pop("0/0")
     path.write_text(json.dumps(data))
+    for records in (store.folder / "records").iterdir():
+        text = records.read_text().replace('"0/0"', json.dumps(name))
+        records.write_text(text)
     command = {"command": "</pre><script>", "started": "", "seconds": 1}
     run = {**command, "hardware": {"</pre>": "<b>"}, "versions": {}}
     (store.folder / "runs" / "a.json").write_text(json.dumps(run))

@@ -196,7 +196,8 @@ def recorded(layout, path, wanted):
     ]
     if not found:
         kinds = dict.fromkeys((r["backbone"], r["image size"]) for r in records)
-        there = "; ".join(f"{name} at {size}" for name, size in kinds) or "nothing"
+        names = (f"{name} at {size}" if size else name for name, size in kinds)
+        there = "; ".join(names) or "nothing"
         raise SystemExit(
             f"{path} has no records of these data sets with this --backbone, "
             f"--image-size, --n-seed, --batch and --labels. It has: {there}."

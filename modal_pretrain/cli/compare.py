@@ -78,10 +78,9 @@ def _candidates(names: list[str]) -> dict[str, Any]:
             raise ValueError(
                 f"--backbone {name!r}: write pixels after @, as in NAME@96."
             )
-        shown = f"{backbone} at {size + ' px' if size else 'its own size'}"
-        found[shown] = PretrainedClassifier(
-            backbone, image_size=int(size) if size else None
-        )
+        pixels = int(size) if size else None
+        shown = f"{backbone} at {f'{pixels} px' if size else 'its own size'}"
+        found[shown] = PretrainedClassifier(backbone, image_size=pixels)
     return found
 
 

@@ -56,7 +56,7 @@ def label(args: argparse.Namespace) -> None:
     try:
         with STOP.importing():
             from modal_pretrain.labelling.export import check_folder
-            from modal_pretrain.labelling.label_file import label_path
+            from modal_pretrain.labelling.label_file import beside, label_path
             from modal_pretrain.labelling.page.serve import PageServer
     except ImportError as error:
         raise ImportError(
@@ -69,7 +69,7 @@ def label(args: argparse.Namespace) -> None:
         raise ValueError("--text needs --column, the column with the texts.")
     pool = Path(args.text if args.folder is None else args.folder)
     labels = label_path(pool, args.labels)
-    out = Path(args.out or pool.absolute().with_name(f"{pool.stem}-labelled"))
+    out = Path(args.out or beside(pool, "labelled"))
     with _session(args, pool, labels, out) as session:
         check_folder(session, out)
         try:

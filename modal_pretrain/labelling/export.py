@@ -110,9 +110,15 @@ def fitted(session: LabelSession) -> Any | None:
 
 
 def check_folder(session: LabelSession, folder: str | os.PathLike[str]) -> None:
-    """Raise ValueError if an export into a folder would replace the label file."""
+    """Raise ValueError if an export can't go into a folder.
+
+    Because it is a file, or because that would replace the label file.
+    """
+    place = expanded(folder)
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"out must be a folder, and {place} is a file. Name another.")
     for name in (LABELS, PREDICTIONS, MODEL):
-        check_apart(session, expanded(folder) / name)
+        check_apart(session, place / name)
 
 
 def check_apart(session: LabelSession, path: Path) -> None:

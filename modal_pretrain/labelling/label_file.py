@@ -230,10 +230,15 @@ def label_path(pool: Any, labels: str | os.PathLike[str] | None) -> Path:
         return Path(labels)
     if not isinstance(pool, str | os.PathLike):
         raise ValueError("labels must name the file for the labels of such a pool.")
+    return beside(pool, "labels.csv")
+
+
+def beside(pool: str | os.PathLike[str], ending: str) -> Path:
+    """Return a path beside a folder or file, called as it is with another ending."""
     place = expanded(pool).absolute()
-    return place.with_name(
-        f"{place.stem if place.is_file() else place.name}-labels.csv"
-    )
+    if ".." in place.parts:  # it names no folder
+        place = place.resolve()
+    return place.with_name(f"{place.stem if place.is_file() else place.name}-{ending}")
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> str:

@@ -73,6 +73,7 @@ def test_texts(tmp_path, command):
         (("pictures", "--host", "a\0b"), "can't listen on 'a"),
         (("pictures", "--host", 70 * "\u00fc"), "can't listen on"),
         (("pictures", "--labels", "loop"), "loop: "),
+        (("pictures", "--out", "t.csv"), "out must be a folder, and t.csv is a file"),
         (("pictures", "--labels", "~nobody-at-all/l.csv"), "there is no folder"),
         (("pictures", "--labels", "labels.csv", "--out", "."), "is the label file"),
         (("--text", "t.csv", "--column", "t", "--labels", "./t.csv"), "pool itself"),

@@ -7,7 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from modal_pretrain.labelling.label_file import FIELDS, LabelFile, Record, label_path
+from modal_pretrain.labelling.label_file import (
+    FIELDS,
+    LabelFile,
+    Record,
+    beside,
+    label_path,
+)
 from tests import processes
 
 RECORDS = [
@@ -290,3 +296,20 @@ def test_other_encodings_are_named(tmp_path, encoding, words):
     path.write_bytes("item,label\n0.png,caf\u00e9\n".encode(encoding))
     with pytest.raises(ValueError, match=f"{words}.*Save the file as UTF-8"):
         LabelFile(path)
+
+
+def test_what_lies_beside_a_pool_is_called_as_it_is(tmp_path, monkeypatch):
+    """Two versions of a folder would share a folder of exports."""
+    (tmp_path / "data" / "v1.1" / "cats").mkdir(parents=True)
+    (tmp_path / "t.b.csv").touch()
+    monkeypatch.chdir(tmp_path / "data" / "v1.1")
+    for pool, name in (
+        (".", "v1.1-labelled"),
+        ("../v1.1", "v1.1-labelled"),
+        ("cats/..", "v1.1-labelled"),
+        ("../v1.1/", "v1.1-labelled"),
+        ("cats", "cats-labelled"),
+        (tmp_path / "t.b.csv", "t.b-labelled"),
+    ):
+        assert beside(pool, "labelled").name == name
+    assert label_path("cats/..", None) == tmp_path / "data" / "v1.1-labels.csv"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain._checks import did_you_mean
+from modal_pretrain._checks import did_you_mean, is_number
 from modal_pretrain.query._engine.arguments import n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -161,16 +162,46 @@ def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
     return found.astype(np.intp)
 
 
+def _number_of(rows: int | NDArray[np.intp], values: Any, name: str) -> int:
+    """Return how many rows there are, given as their number or as row numbers.
+
+    Raises
+    ------
+    ValueError
+        If values from pandas are those of the same rows in another order.
+    """
+    if isinstance(rows, int):
+        return rows
+    if not hasattr(values, "iloc") or type(values.index).__name__ == "RangeIndex":
+        return len(rows)
+    index = np.asarray(values.index)
+    same = index.dtype.kind in "iu" and np.array_equal(np.sort(index), np.sort(rows))
+    if same and not np.array_equal(index, rows):
+        raise ValueError(
+            f"{name} has, by its index, the audit's rows in another order. Pass "
+            f"{name}.loc[audit.rows]; or {name}.to_numpy(), if the order is right and "
+            "the index means something else."
+        )
+    return len(rows)
+
+
 def check_labels(
-    y: Any, n: int, classes: NDArray[Any], name: str = "y", *, unknown: str = "error"
+    y: Any,
+    rows: int | NDArray[np.intp],
+    classes: NDArray[Any],
+    name: str = "y",
+    *,
+    unknown: str = "error",
 ) -> NDArray[np.intp]:
     """Return the column of each label; -1 for one that no column stands for.
 
     Raises
     ------
     ValueError
-        If there are not n labels, or one is unknown and `unknown` is "error".
+        If there is not one label for each row (or that many), in their order, or one
+        is unknown and `unknown` is "error".
     """
+    n = _number_of(rows, y, name)
     labels = as_array(y, name)
     if np.ma.is_masked(y):
         raise ValueError(f"{name} has masked labels; leave these rows out.")
@@ -185,7 +216,7 @@ def check_labels(
         label = labels[columns < 0].tolist()[0]
         raise ValueError(
             f"{name} has the label {label!r}, which the model does not know; its "
-            f"classes are {classes.tolist()}.{did_you_mean(label, where)} If it is a "
+            f"classes are {classes.tolist()}.{_hint(label, where)} If it is a "
             "class that nobody has taught yet, pass unknown='wrong': the model is "
             "wrong there."
         )
@@ -211,21 +242,34 @@ def as_estimate(name: str, result: Any) -> Estimate:
 
 def check_bounds(bounds: Any) -> tuple[float, float]:
     """Return the least and the largest value of a metric."""
-    if np.shape(bounds) != (2,) or not bounds[0] < bounds[1]:
-        raise ValueError(f"bounds must be (low, high) with low < high, got {bounds!r}.")
+    fits = np.shape(bounds) == (2,) and is_number(bounds[0]) and is_number(bounds[1])
+    if not fits or not bounds[0] < bounds[1]:
+        raise ValueError(
+            f"bounds must be finite numbers (low, high), low < high, got {bounds!r}."
+        )
     return float(bounds[0]), float(bounds[1])
 
 
+def _hint(label: Any, known: Mapping[Any, int]) -> str:
+    for other in known:
+        if str(other) == str(label):
+            kinds = f"{type(label).__name__}, the class {type(other).__name__}"
+            return f" The label is of type {kinds}."
+    return did_you_mean(label, known)
+
+
 def in_bounds(
-    values: Any, n: int, low: float, high: float, name: str
+    values: Any, rows: int | NDArray[np.intp], low: float, high: float, name: str
 ) -> NDArray[np.float64]:
     """Return values as shares of the way from `low` to `high`.
 
     Raises
     ------
     ValueError
-        If there are not n finite ones, or one is out of bounds.
+        If there is not a finite one for each row (or that many), in their order, or
+        one is out of bounds.
     """
+    n = _number_of(rows, values, name)
     found = as_array(values, name, np.float64)
     if found.shape != (n,) or not np.isfinite(found).all():
         raise ValueError(

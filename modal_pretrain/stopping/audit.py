@@ -193,7 +193,7 @@ class Audit:
         """
         check_parameters({"unknown": unknown}, _RULES)
         now = self.current(proba, classes)
-        truth = check_labels(y, len(self.rows), now.classes, unknown=unknown)
+        truth = check_labels(y, self.rows, now.classes, unknown=unknown)
         return (now.column[self.rows] != truth).astype(np.float64)
 
     def current(self, proba: Any, classes: Any = None) -> Predictions:
@@ -259,7 +259,7 @@ class Audit:
         """
         low, high = check_bounds(bounds)
         n = len(self.predictions.proba)
-        scaled = in_bounds(values, len(self.rows), low, high, "values")
+        scaled = in_bounds(values, self.rows, low, high, "values")
         guess = np.full(n, 0.5)
         if expected is not None:
             guess = in_bounds(expected, n, low, high, "expected")

@@ -102,7 +102,8 @@ def forecast_labels(
     Raises
     ------
     ValueError
-        With fewer than three rounds, or numbers of labels that do not grow.
+        With fewer than three rounds, numbers of labels that do not grow, or estimates
+        that are no shares.
 
     References
     ----------
@@ -132,6 +133,16 @@ def forecast_labels(
             f"labels must grow from round to round, from 1 on, got {n.tolist()}."
         )
     value = np.array([e.value for e in found])
+    ends = np.array([(e.low, e.high) for e in found])
+    if (
+        not np.isfinite(value).all()
+        or not (ends[:, 0] >= 0).all()
+        or not ((ends[:, 0] <= ends[:, 1]) & (ends[:, 1] <= 1)).all()
+    ):
+        raise ValueError(
+            "estimates must be shares from 0 to 1 with their intervals, such as "
+            f"accuracies, got {[e[:3] for e in found]}."
+        )
     spread = np.array([(e.high - e.low) / (2 * norm.ppf(0.975)) for e in found])
     rng = as_generator(random_state)
     level = rng.normal(size=(_DRAWS, 1)) * _CAUTION * np.median(spread[-_LEAST:])

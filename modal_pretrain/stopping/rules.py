@@ -149,10 +149,16 @@ def stable_error(
     Raises
     ------
     ValueError
-        If probabilities are no distribution.
+        If probabilities are no distribution, or of other rows in another round.
     """
     check_parameters({"tolerance": tolerance, "window": window}, _RULES)
-    last = [as_predictions(p, name="history") for p in history[-window - 1 :]]
+    rounds = _rounds(history)[-window - 1 :]
+    last = [as_predictions(p, name="history") for p in rounds]
+    sizes = [len(p.proba) for p in last]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"history must be of the same rows in each round, got {sizes} rows."
+        )
     errors = [float(p.error.mean()) for p in last]
     return settled_error(errors, tolerance=tolerance, window=window)
 

@@ -4,6 +4,7 @@ import time
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from modAL.models import ActiveLearner, Committee
 from sklearn.linear_model import LogisticRegression
@@ -280,3 +281,30 @@ def test_seconds_on_a_large_pool():
         audit.estimate(labels, proba)
         spent.append(time.process_time() - start)
     assert min(spent) < 0.3  # 0.03 on a 2-core machine
+
+
+def test_labels_of_a_frame_come_in_the_order_of_the_rows():
+    proba = np.random.default_rng(0).dirichlet([1, 1], size=60)
+    audit = draw_audit(proba, 12, random_state=0)
+    y = pd.Series(np.random.default_rng(1).integers(0, 2, 60))
+    right = audit.estimate(y.loc[audit.rows]).accuracy
+    assert right == audit.estimate(y.to_numpy()[audit.rows]).accuracy
+    reset = y.loc[audit.rows].reset_index(drop=True)
+    assert right == audit.estimate(reset).accuracy
+    with pytest.raises(ValueError, match=r"in another order. Pass y.loc\[audit.rows\]"):
+        audit.estimate(y.loc[np.sort(audit.rows)])
+    with pytest.raises(ValueError, match="values has, by its index"):
+        audit.mean(y.loc[np.sort(audit.rows)])
+
+
+@pytest.mark.parametrize("bounds", [(0, np.inf), (-np.inf, 1), ("a", "b"), (0, True)])
+def test_bounds_are_finite_numbers(bounds):
+    audit = draw_audit(np.full((20, 2), 0.5), 5, random_state=0)
+    with pytest.raises(ValueError, match="bounds must be finite numbers"):
+        audit.mean(np.zeros(5), bounds=bounds)
+
+
+def test_labels_of_another_type_are_told_so():
+    audit = draw_audit(np.full((20, 2), 0.5), 2, random_state=0)
+    with pytest.raises(ValueError, match="The label is of type str, the class int"):
+        audit.estimate(["0", "1"])

@@ -133,3 +133,22 @@ SEEN = Estimate(0.9, 0.8, 0.95, 40, "Wilson")
 def test_what_cannot_be_told_from_is_refused(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+def test_an_error_that_settles_is_of_the_same_rows():
+    proba = np.full((9, 2), 0.5)
+    assert stable_error(iter([proba] * 4)).stop
+    with pytest.raises(ValueError, match="history must be of the same rows"):
+        stable_error([proba, proba[:5], proba, proba])
+    for history in (5, "ab", {1: proba}):
+        with pytest.raises(TypeError, match="history must be a list"):
+            stable_error(history)
+
+
+@pytest.mark.parametrize(
+    "estimate", [(np.nan, 0.4, 0.6), (0.5, np.nan, 0.6), (0.5, 0.6, 0.4), (50, 40, 60)]
+)
+def test_no_forecast_of_what_is_no_share(estimate):
+    seen = [Estimate(*estimate, 20, "")] * 3
+    with pytest.raises(ValueError, match="estimates must be shares from 0 to 1"):
+        forecast_labels([10, 20, 30], seen, 0.9)

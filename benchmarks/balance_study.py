@@ -16,21 +16,23 @@ seeds; and 60 labels with 60 tags next to 120 labels, each with rows of its own 
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from disambiguation_sets import BLIND, FIRST, SECOND, samples
 from disambiguation_study import (
+    ENCODER,
     SETS,
     embed,
+    encoder_of,
     groups_of,
     interval,
     run,
     standardise,
 )
 from scipy.special import softmax
+from study_records import Layout
 
 from modal_pretrain._blas import one_thread
 from modal_pretrain.reweighting import tag_weights
@@ -40,7 +42,12 @@ BALANCES = (0.0, 0.25, 0.5, 0.75, 1.0)
 AT = (60, 120)
 KINDS = ("pool", "worst")
 SCORES = (*KINDS, *(f"{kind} at {n}" for n in AT for kind in KINDS))
-COLUMNS = ("backbone", "data", "asks", "balance", "seed", *SCORES)
+RUN = (*ENCODER, "data", "asks", "seed")
+RECORDS = Layout(
+    {**ENCODER, "data": str, "asks": int, "balance": float, "seed": int},
+    dict.fromkeys(SCORES, ".4f"),
+    run=RUN,
+)
 STUDIED = (
     "roadwater 0.95", "cat/dog on places", "4 classes on places", "car/truck, blurred",
     "digits, colour", "4 classes, 4 frames", "3 classes, 3 tints", "shapes 3 x 3 0.95",
@@ -124,30 +131,6 @@ def points(curve, at):
     return np.concatenate([curve.mean(axis=0), *which])
 
 
-def read(path):
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row |= {key: float(row[key]) for key in ("asks", "balance", *SCORES)}
-        row["seed"] = int(row["seed"])
-    return rows
-
-
-def append(path, records):
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        for record in records:
-            numbers = [f"{record[key]:.4f}" for key in SCORES]
-            asks, balance = (f"{record[key]:g}" for key in ("asks", "balance"))
-            where = record["backbone"], record["data"]
-            writer.writerow([*where, asks, balance, record["seed"], *numbers])
-
-
 def difference(records, one, other):
     """Return two scores' differences between (asks, balance, suffix), by seed."""
     values = []
@@ -176,13 +159,18 @@ def overall(found):
 
 def report(records):
     """Print the tables in Markdown."""
-    for backbone in dict.fromkeys(r["backbone"] for r in records):
-        mine = [r for r in records if r["backbone"] == backbone]
+
+    def encoder(record):
+        return record["backbone"], record["image size"]
+
+    for backbone, size in dict.fromkeys(map(encoder, records)):
+        mine = [r for r in records if encoder(r) == (backbone, size)]
         by_set = {}
         for r in mine:
             by_set.setdefault(r["data"], []).append(r)
         seeds = len({r["seed"] for r in mine})
-        print(f"\n{backbone}, {len(by_set)} sets, {seeds} seeds: areas\n")
+        name = f"{backbone}, {size} px" if size else backbone
+        print(f"\n{name}, {len(by_set)} sets, {seeds} seeds: areas\n")
         print(
             "| group_balance | pool's mixture | below | worst group | below | above |"
         )
@@ -224,35 +212,30 @@ def main():
     parser.add_argument("--image-size", type=int, help="the backbone's own by default")
     parser.add_argument("--cache", help="folder that keeps the embeddings")
     args = parser.parse_args()
-    records = read(args.out)
-    done = {(r["backbone"], r["data"], r["asks"], r["seed"]) for r in records}
+    done = {tuple(r[key] for key in RUN) for r in RECORDS.read(args.out)}
     setting = {"n_seed": 10, "batch": 10, "labels": 200}
     names = [name for key in args.sets for name in SETS.get(key, [key])]
     folder = args.data if args.data.exists() else None
     for data, make in samples(folder, list(dict.fromkeys(names))):
-        keys = [(args.backbone, data, asks, seed)
-                for asks in (0, 1) for seed in range(args.seeds)]  # fmt: skip
-        left = [key for key in keys if key not in done]
+        where = {"data": data, **encoder_of(data, args.backbone, args.image_size)}
+        every = [{**where, "asks": asks, "seed": seed}
+                 for asks in (0, 1) for seed in range(args.seeds)]  # fmt: skip
+        left = [key for key in every if tuple(key[name] for name in RUN) not in done]
         if left:
             sample = make()
             E = embed(sample, args.backbone, args.image_size, args.cache)
             Z = standardise(E, sample.train)
         for key in left:
-            _, _, asks, seed = key
+            asks, seed = key["asks"], key["seed"]
             found, at = curves(Z, sample, asks, seed=seed, **setting)
             fresh = [
-                {
-                    **dict(zip(COLUMNS, (args.backbone, data, asks), strict=False)),
-                    "balance": balance,
-                    "seed": seed,
-                    **dict(zip(SCORES, points(curve, at), strict=True)),
-                }
+                {**key, "balance": balance}
+                | dict(zip(SCORES, points(curve, at), strict=True))
                 for balance, curve in found.items()
             ]
-            records += fresh
-            append(args.out, fresh)
+            RECORDS.append(args.out, fresh)
         print(data, "done", flush=True)
-    report(records)
+    report(RECORDS.read(args.out))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ BLIND = (
 )
 # Anyone with the folder's first two data sets, or none, knows these by their names.
 NAMED = (*FIRST[:4], *SECOND[3:6], SECOND[7])
-PICTURES = tuple(name for name in (*FIRST, *SECOND, *BLIND) if "sentiment" not in name)
+TEXTS = ("sentiment, domain", "sentiment, rare domains", "domain, sentiment")
+PICTURES = tuple(name for name in (*FIRST, *SECOND, *BLIND) if name not in TEXTS)
 
 
 class Sample(NamedTuple):

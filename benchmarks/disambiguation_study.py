@@ -2,24 +2,26 @@
 
     python benchmarks/disambiguation_study.py OUT [--data DIR] [--seeds N]
         [--sets NAME ...] [--strategies NAME ...] [--figure FILE]
-        [--backbone NAME] [--image-size PX] [--cache DIR]
+        [--backbone NAME] [--image-size PX] [--cache DIR] [--report]
 
 NAME of a set: one of disambiguation_sets.py, or named (the default), first, second or
 blind for several of them.
 
 Frozen pretrained embeddings, a logistic head fitted again each round, a seed set
 balanced by class, a fixed batch. Every run appends one line to OUT, a CSV file, with
-the areas under its curves; runs that are there are not repeated. At the end it prints
-the areas for the worst group (then the atypical groups, and all) as tables, with the
-paired difference from least confidence and its 95 % bootstrap interval.
+the areas under its curves; runs that are there are not repeated. A run of another
+backbone, size of pictures, seed set, batch or number of labels is another run. At the
+end, and with ``--report`` without running anything, it prints the areas for the worst
+group (then the atypical groups, and all) of the runs that the options name as tables,
+with the paired difference from least confidence and its 95 % bootstrap interval.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import inspect
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +30,28 @@ from disambiguation_ceilings import (
     group_posterior,
     informed_sampling,
 )
-from disambiguation_sets import BLIND, FIRST, NAMED, PICTURES, SECOND, samples
+from disambiguation_sets import (
+    BLIND,
+    FIRST,
+    NAMED,
+    PICTURES,
+    SECOND,
+    TEXTS,
+    samples,
+)
 from sklearn.linear_model import LogisticRegression
+from study_records import Layout, whole_or_none
 
-from modal_pretrain import TimmEncoder, query
+from modal_pretrain import TimmEncoder, create_backbone, query
+from modal_pretrain.backbones.create import data_config
 
 METRICS = ("accuracy", "worst", "atypical")
-SETTING = ("n_seed", "batch", "labels")
-COLUMNS = ("data", "strategy", "seed", *SETTING, *METRICS, "atypical share")
+ENCODER = {"backbone": str, "image size": whole_or_none}
+SETTING = dict.fromkeys(("n_seed", "batch", "labels"), int)
+RECORDS = Layout(
+    {**ENCODER, "data": str, "strategy": str, "seed": int, **SETTING},
+    dict.fromkeys((*METRICS, "atypical share"), ".4f"),
+)
 SETS = {
     "named": NAMED,
     "first": FIRST,
@@ -72,13 +88,32 @@ def head(X, y):
         return LogisticRegression(C=0.01, max_iter=300).fit(X, y)
 
 
+@cache
+def own_size(backbone):
+    """Return how many pixels a side the backbone was made for."""
+    network = create_backbone(backbone, pretrained=False)
+    return data_config(network)["input_size"][-1]
+
+
+def encoder_of(data, backbone, image_size):
+    """Name what embeds a data set, and the pixels it gets, as the records do."""
+    if data in TEXTS:
+        from modal_pretrain import TextEncoder
+
+        return {"backbone": TextEncoder().backbone, "image size": None}
+    return {"backbone": backbone, "image size": image_size or own_size(backbone)}
+
+
 def embed(sample, backbone, image_size, cache):
     if sample.text:
         from modal_pretrain import TextEncoder
 
         encoder = TextEncoder(cache=cache)
     else:
-        encoder = TimmEncoder(backbone, image_size=image_size, cache=cache)
+        # A size that is named leaves out timm's margin. In the records the backbone's
+        # own is the same whether named or not, so it has to be so here.
+        size = None if image_size == own_size(backbone) else image_size
+        encoder = TimmEncoder(backbone, image_size=size, cache=cache)
     return np.asarray(encoder.fit_transform(sample.X), dtype=np.float32)
 
 
@@ -143,26 +178,31 @@ def interval(difference, n=10_000):
     return np.percentile(means, [2.5, 97.5])
 
 
-def read(path):
-    """Read the records of earlier runs, in the order of the file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row.update({key: int(row[key]) for key in ("seed", *SETTING)})
-        row.update({key: float(row[key]) for key in COLUMNS[6:]})
-    return rows
+def of_sets(names, backbone, image_size, setting):
+    """Return what records of each data set have in common, by its name."""
+    return {
+        name: {"data": name, **encoder_of(name, backbone, image_size), **setting}
+        for name in names
+    }
 
 
-def append(path, record):
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        numbers = [f"{record[key]:.4f}" for key in COLUMNS[6:]]
-        writer.writerow([record[key] for key in COLUMNS[:6]] + numbers)
+def recorded(layout, path, wanted):
+    """Read the records of data sets as `of_sets` gives them."""
+    records = layout.read(path)
+    found = [
+        r
+        for r in records
+        if r["data"] in wanted and wanted[r["data"]].items() <= r.items()
+    ]
+    if not found:
+        kinds = dict.fromkeys((r["backbone"], r["image size"]) for r in records)
+        names = (f"{name} at {size}" if size else name for name, size in kinds)
+        there = "; ".join(names) or "nothing"
+        raise SystemExit(
+            f"{path} has no records of these data sets with this --backbone, "
+            f"--image-size, --n-seed, --batch and --labels. It has: {there}."
+        )
+    return found
 
 
 def areas(records, data, strategy, metric):
@@ -254,6 +294,35 @@ def figure(records, path):
     drawing.savefig(path)
 
 
+def run_all(args, wanted):
+    """Run what is not in the file yet."""
+    done = set(map(RECORDS.key, RECORDS.read(args.out)))
+    folder = args.data if args.data.exists() else None
+    for data, make in samples(folder, list(wanted)):
+        every = [
+            {**wanted[data], "strategy": strategy, "seed": seed}
+            for seed in range(args.seeds)
+            for strategy in args.strategies
+        ]
+        left = [record for record in every if RECORDS.key(record) not in done]
+        if left:
+            sample = make()
+            E = embed(sample, args.backbone, args.image_size, args.cache)
+            Z = standardise(E, sample.train)
+        posterior = None
+        for record in left:
+            strategy, seed = record["strategy"], record["seed"]
+            setting = {key: record[key] for key in SETTING}
+            if posterior is None and strategy == "informed":
+                train, groups = sample.train, groups_of(sample)
+                posterior = np.zeros((len(Z), groups.max() + 1))
+                found = group_posterior(Z[train], groups[train], groups.max() + 1)
+                posterior[train] = found
+            record |= run(strategy, Z, sample, posterior, seed=seed, **setting)
+            RECORDS.append(args.out, [record])
+        print(data, "done", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
@@ -271,45 +340,23 @@ def main():
     parser.add_argument("--cache", help="folder that keeps the embeddings")
     parser.add_argument("--focus", default="disambiguation", help="for intervals")
     parser.add_argument("--figure", help="where to draw what is gained")
+    parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
-    records = read(args.out)
     setting = {key: getattr(args, key) for key in SETTING}
-    named = [name for key in args.sets for name in SETS.get(key, [key])]
-    names = list(dict.fromkeys(named))
-
-    def wanted(record):
-        same = all(record[key] == setting[key] for key in SETTING)
-        return same and record["strategy"] in args.strategies
-
-    done = {(r["data"], r["strategy"], r["seed"]) for r in filter(wanted, records)}
-    folder = args.data if args.data.exists() else None
-    for data, make in samples(folder, names):
-        sample = Z = posterior = None
-        for seed in range(args.seeds):
-            for strategy in args.strategies:
-                if (data, strategy, seed) in done:
-                    continue
-                if sample is None:
-                    sample = make()
-                    E = embed(sample, args.backbone, args.image_size, args.cache)
-                    Z = standardise(E, sample.train)
-                if posterior is None and strategy == "informed":
-                    train, groups = sample.train, groups_of(sample)
-                    posterior = np.zeros((len(Z), groups.max() + 1))
-                    found = group_posterior(Z[train], groups[train], groups.max() + 1)
-                    posterior[train] = found
-                record = run(strategy, Z, sample, posterior, seed=seed, **setting)
-                record = {"data": data, "strategy": strategy, "seed": seed,
-                          **setting, **record}  # fmt: skip
-                records.append(record)
-                append(args.out, record)
-        print(data, "done", flush=True)
-    of_setting = [r for r in filter(wanted, records) if r["data"] in names]
-    if {"least confidence", "oracle"} <= {r["strategy"] for r in of_setting}:
+    names = [name for key in args.sets for name in SETS.get(key, [key])]
+    wanted = of_sets(names, args.backbone, args.image_size, setting)
+    if not args.report:
+        run_all(args, wanted)
+    found = [
+        r
+        for r in recorded(RECORDS, args.out, wanted)
+        if r["strategy"] in args.strategies
+    ]
+    if {"least confidence", "oracle"} <= {r["strategy"] for r in found}:
         for metric in ("worst", "atypical", "accuracy"):
-            report(of_setting, metric, args.focus)
+            report(found, metric, args.focus)
         if args.figure:
-            figure(of_setting, args.figure)
+            figure(found, args.figure)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,25 @@
 
     python benchmarks/exceptions_study.py OUT [--data DIR] [--seeds N]
         [--sets NAME ...] [--strategies NAME ...] [--heads NAME ...]
-        [--backbone NAME] [--image-size PX] [--cache DIR]
+        [--backbone NAME] [--image-size PX] [--cache DIR] [--report]
 
 The loop, the sets and the strategies of disambiguation_study.py; the head that is
 fitted each round, and asks, differs. Every run appends a line to OUT, a CSV file; runs
-that are there are not repeated. At the end it prints the areas for the worst group and
-for accuracy, with paired differences from least confidence with the plain head on the
-same seeds and their 95 % bootstrap intervals, and a summary over the sets: the gain
-pooled over them, and the share closed of the gap to the oracle with the plain head.
+that are there are not repeated. A run of another backbone, size of pictures, seed set,
+batch or number of labels is another run.
+
+At the end, and with ``--report`` without running anything, it prints what OUT has of
+that backbone, size and setting on the sets that are named: the areas for the worst
+group and for accuracy, with paired differences from least confidence with the plain
+head on the same seeds and their 95 % bootstrap intervals, and a summary over the sets:
+the gain pooled over them, and the share closed of the gap to the oracle with the plain
+head. Heads that were run on some of the sets only have tables of their own, over these
+sets alone, beside all that were run there.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from functools import partial
 from itertools import product
@@ -24,19 +29,29 @@ from pathlib import Path
 import numpy as np
 from disambiguation_sets import BLIND, FIRST, SECOND, samples
 from disambiguation_study import (
+    ENCODER,
+    METRICS,
     SETS,
+    SETTING,
     STRATEGIES,
     embed,
     head,
     interval,
+    of_sets,
+    recorded,
     run,
     standardise,
 )
 from sklearn.linear_model import LogisticRegression
+from study_records import Layout
 
 from modal_pretrain.reweighting import error_weights, tag_weights
 
-COLUMNS = ("data", "strategy", "head", "seed", "accuracy", "worst", "atypical")
+RECORDS = Layout(
+    {**ENCODER, "data": str, "strategy": str, "head": str, "seed": int, **SETTING},
+    dict.fromkeys(METRICS, ".4f"),
+)
+COLUMNS = RECORDS.columns
 BASE = ("least confidence", "plain")
 ORACLE = ("oracle", "plain")
 
@@ -94,27 +109,6 @@ HEADS = {
     "tags:all, 10 % wrong": partial(tags, wrong=0.1),
     "tags:all, 20 % wrong": partial(tags, wrong=0.2),
 }
-
-
-def read(path):
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["seed"] = int(row["seed"])
-        row.update({key: float(row[key]) for key in COLUMNS[4:]})
-    return rows
-
-
-def append(path, record):
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        numbers = [f"{record[key]:.4f}" for key in COLUMNS[4:]]
-        writer.writerow([record[key] for key in COLUMNS[:4]] + numbers)
 
 
 def paired(records, data, kind, metric):
@@ -189,6 +183,49 @@ def summary(records):
         )
 
 
+def by_sets(records):
+    """Split into tables of kinds that were run on the same sets, the widest first.
+
+    Each has all kinds that were run on all of its sets, which compare there.
+    """
+    sets_of = {}
+    for r in records:
+        sets_of.setdefault((r["strategy"], r["head"]), set()).add(r["data"])
+    distinct = dict.fromkeys(map(frozenset, sets_of.values()))
+    for sets in sorted(distinct, key=len, reverse=True):
+        kinds = {kind for kind, own in sets_of.items() if own >= sets}
+        yield [
+            r
+            for r in records
+            if r["data"] in sets and (r["strategy"], r["head"]) in kinds
+        ]
+
+
+def run_all(args, wanted):
+    """Run what is not in the file yet."""
+    done = set(map(RECORDS.key, RECORDS.read(args.out)))
+    folder = args.data if args.data.exists() else None
+    for data, make in samples(folder, list(wanted)):
+        every = [
+            {**wanted[data], "strategy": strategy, "head": name, "seed": seed}
+            for strategy, name, seed in product(
+                args.strategies, args.heads, range(args.seeds)
+            )
+        ]
+        left = [record for record in every if RECORDS.key(record) not in done]
+        if left:
+            sample = make()
+            E = embed(sample, args.backbone, args.image_size, args.cache)
+            Z = standardise(E, sample.train)
+        for record in left:
+            strategy, seed = record["strategy"], record["seed"]
+            fit = HEADS[record["head"]](sample, seed)
+            setting = {key: record[key] for key in SETTING}
+            record |= run(strategy, Z, sample, None, fit, seed=seed, **setting)
+            RECORDS.append(args.out, [record])
+        print(data, "done", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
@@ -205,30 +242,17 @@ def main():
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--image-size", type=int, help="the backbone's own by default")
     parser.add_argument("--cache", help="folder that keeps the embeddings")
+    parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
-    records = read(args.out)
-    done = {tuple(r[key] for key in COLUMNS[:4]) for r in records}
-    setting = {"n_seed": args.n_seed, "batch": args.batch, "labels": args.labels}
+    setting = {key: getattr(args, key) for key in SETTING}
     names = [name for key in args.sets for name in SETS.get(key, [key])]
-    folder = args.data if args.data.exists() else None
-    for data, make in samples(folder, list(dict.fromkeys(names))):
-        every = product([data], args.strategies, args.heads, range(args.seeds))
-        left = [key for key in every if key not in done]
-        if left:
-            sample = make()
-            E = embed(sample, args.backbone, args.image_size, args.cache)
-            Z = standardise(E, sample.train)
-        for key in left:
-            _, strategy, name, seed = key
-            fit = HEADS[name](sample, seed)
-            areas = run(strategy, Z, sample, None, fit, seed=seed, **setting)
-            record = dict(zip(COLUMNS, key, strict=False)) | areas
-            records.append(record)
-            append(args.out, record)
-        print(data, "done", flush=True)
-    for metric in ("worst", "accuracy"):
-        report(records, metric)
-    summary(records)
+    wanted = of_sets(names, args.backbone, args.image_size, setting)
+    if not args.report:
+        run_all(args, wanted)
+    for part in by_sets(recorded(RECORDS, args.out, wanted)):
+        for metric in ("worst", "accuracy"):
+            report(part, metric)
+        summary(part)
 
 
 if __name__ == "__main__":

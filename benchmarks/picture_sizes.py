@@ -16,13 +16,13 @@ nothing. Seconds are the processor's, reading and decoding the pictures included
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from study_records import Layout
 
 from modal_pretrain import TimmEncoder
 from modal_pretrain.datasets.registry import loader
@@ -37,7 +37,11 @@ SETS = {
 # Pixels of the files.
 NATIVE = {"roadwater": 128, "rare subclasses": 32, "shapes": 64}
 LABELS = (60, 200)
-FIELDS = ("data", "backbone", "size", "seed", "labels", "accuracy", "worst", "seconds")
+LAYOUT = Layout(
+    {"data": str, "backbone": str, "size": str, "seed": int, "labels": int},
+    {"accuracy": ".4f", "worst": ".4f", "seconds": ".2f"},
+    run=("data", "backbone", "size"),
+)
 
 
 def embedded(data, backbone, size):
@@ -69,7 +73,9 @@ def loop(E, T, pool, test, seed):
 
 
 def run(candidates, folder, n_seeds):
-    known = {(row["data"], row["backbone"], row["size"]) for row in rows()}
+    known = {
+        (row["data"], row["backbone"], row["size"]) for row in LAYOUT.read(RECORDS)
+    }
     for name, (registered, place) in SETS.items():
         given = {"random_state": 0} if place is None else {"root": folder / place}
         data = loader(registered)(**given)
@@ -78,30 +84,21 @@ def run(candidates, folder, n_seeds):
                 continue
             E, T, seconds = embedded(data, backbone, size)
             pool, test = data.subset("train"), data.subset("test")
-            lines = [
-                (name, backbone, size, seed, n, f"{accuracy:.4f}", f"{worst:.4f}")
-                for seed in range(n_seeds)
-                for n, accuracy, worst in loop(E, T, pool, test, seed)
-            ]
-            begun = RECORDS.exists()
-            with RECORDS.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                if not begun:
-                    writer.writerow(FIELDS)
-                writer.writerows((*line, f"{seconds:.2f}") for line in lines)
+            LAYOUT.append(
+                RECORDS,
+                [
+                    dict(zip(LAYOUT.columns, values, strict=True))
+                    for seed in range(n_seeds)
+                    for n, *scores in loop(E, T, pool, test, seed)
+                    for values in [(name, backbone, size, seed, n, *scores, seconds)]
+                ],
+            )
             print(name, backbone, size, flush=True)
-
-
-def rows():
-    if not RECORDS.exists():
-        return []
-    with RECORDS.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def table():
     """Return the records' means as a table in Markdown."""
-    found = rows()
+    found = LAYOUT.read(RECORDS)
     names = [
         f"{name}, {NATIVE[name]} px: {' / '.join(map(str, LABELS))} labels"
         for name in SETS
@@ -119,9 +116,9 @@ def table():
                 for row in found
                 if (row["data"], row["backbone"], row["size"]) == (name, backbone, size)
             ]
-            seconds += [float(row["seconds"]) for row in of]
+            seconds += [row["seconds"] for row in of]
             values = [
-                np.mean([float(r[key]) for r in of if int(r["labels"]) == n])
+                np.mean([r[key] for r in of if r["labels"] == n])
                 for n in LABELS
                 for key in ("accuracy", "worst")
             ]

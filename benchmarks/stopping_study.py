@@ -24,23 +24,24 @@ worth       of the same loop; extra: the accuracy (value nan: "cannot tell yet")
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from disambiguation_sets import samples
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
+from study_records import Layout
 
 from modal_pretrain import query, stopping
 from modal_pretrain.metrics import labels_needed
 
-COLUMNS = (
-    "question", "method", "data", "seed", "labels", "budget", "truth", "value", "low",
-    "high", "extra",
+RECORDS = Layout(
+    {"question": str, "method": str, "data": str, "seed": int, "labels": int,
+     "budget": int},
+    dict.fromkeys(("truth", "value", "low", "high", "extra"), ".5g"),
+    run=("data", "seed"),
 )  # fmt: skip
 SETS = (
     "roadwater 0.95",
@@ -345,23 +346,15 @@ PARTS = {
 }
 
 
-def answers(task, seed, parts):
+def answers(task, name, seed, parts):
+    """Yield the records of a loop."""
     of = [PARTS[name] for name in parts]
     ask = [part for part, every, first in of if seed % every == first]
     loop = run_loop(task, seed) if ask else None
     for part in ask:
-        yield from part(task, loop, seed)
-
-
-def there(path):
-    if not path.exists():
-        return set()
-    with path.open(encoding="utf-8", newline="") as file:
-        return {(row["data"], int(row["seed"])) for row in csv.DictReader(file)}
-
-
-def shown(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float | np.floating) else str(value)
+        for question, method, *rest in part(task, loop, seed):
+            values = (question, method, name, seed, *rest)
+            yield dict(zip(RECORDS.columns, values, strict=True))
 
 
 def main():
@@ -373,7 +366,8 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    done, tasks = there(options.out), {}
+    done = {(r["data"], r["seed"]) for r in RECORDS.read(options.out)}
+    tasks = {}
     for name, make in samples(options.data, SETS):
         path = options.cache / f"{file_name(name)}.npz"
         if not path.exists():
@@ -384,15 +378,8 @@ def main():
             if (name, seed) in done:
                 continue
             task = Task(path)
-            lines = list(answers(task, seed, options.parts))
-            new = not options.out.exists()
-            with options.out.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                if new:
-                    writer.writerow(COLUMNS)
-                for question, method, labels, budget, *numbers in lines:
-                    head_ = [question, method, name, seed, labels, budget]
-                    writer.writerow([*head_, *map(shown, numbers)])
+            lines = list(answers(task, name, seed, options.parts))
+            RECORDS.append(options.out, lines)
             print(f"{name}, seed {seed}: {len(lines)} lines", flush=True)
 
 

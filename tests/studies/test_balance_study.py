@@ -64,22 +64,55 @@ def test_loops_records_and_tables(study, sample, tmp_path, capsys):
             for balance, curve in found.items():
                 scores = study.points(curve, at)
                 np.testing.assert_allclose(scores[2:4], curve[2])
-                record = ("net", "a", asks, balance, seed, *scores)
-                records.append(dict(zip(study.COLUMNS, record, strict=True)))
-    study.append(tmp_path / "records.csv", records)
-    again = study.read(tmp_path / "records.csv")
+                record = ("net", 96, "a", asks, balance, seed, *scores)
+                columns = study.RECORDS.columns
+                records.append(dict(zip(columns, record, strict=True)))
+    study.RECORDS.append(tmp_path / "records.csv", records)
+    again = study.RECORDS.read(tmp_path / "records.csv")
     assert len(again) == 2 * (1 + 5)
     worst = {r["balance"]: r["worst"] for r in again if r["asks"] and not r["seed"]}
     assert worst[1] > worst[0.5] > worst[0]
     study.report(again)
     out = capsys.readouterr().out
-    assert "net, 1 sets, 2 seeds" in out
+    assert "net, 96 px, 1 sets, 2 seeds" in out
     found = study.difference(again, (1, 1, " at 60"), (0, 0, " at 120"))
     assert f"| {study.cell(found)} |" in out
 
 
+def test_other_backbones_and_sizes_are_other_runs(study, sample, monkeypatch, tmp_path):
+    path, embedded = tmp_path / "records.csv", []
+
+    def embed(sample, backbone, image_size, cache):
+        embedded.append((backbone, image_size))
+        return sample.X
+
+    curve = np.full((20, 2), 0.5), np.arange(10, 210, 10)
+    monkeypatch.setattr(study, "embed", embed)
+    monkeypatch.setattr(
+        study,
+        "curves",
+        lambda *_, **__: (dict.fromkeys(study.BALANCES, curve[0]), curve[1]),
+    )
+    monkeypatch.setattr(study, "report", lambda records: None)
+    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: sample)])
+
+    def command(*options):
+        fixed = ["study", str(path), "--sets", "digits, colour", "--seeds", "1"]
+        monkeypatch.setattr(sys, "argv", [*fixed, *options])
+        study.main()
+        return study.RECORDS.read(path)
+
+    first = command()
+    assert len(first) == 2 * 5 and {r["image size"] for r in first} == {224}
+    assert command() == first and len(embedded) == 1
+    other = command("--image-size", "96")
+    assert other[:10] == first and len(other) == 20
+    assert {r["image size"] for r in other[10:]} == {96}
+
+
 def test_the_page_holds_the_tables_of_the_records(study, capsys):
-    records = study.read(RECORDS)
+    records = study.RECORDS.read(RECORDS)
+    assert {r["image size"] for r in records} == {224}
     by_backbone = {}
     for record in records:
         by_backbone.setdefault(record["backbone"], []).append(record)

@@ -9,6 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ALL = ("first", "second", "blind")
+NET = "tf_efficientnet_lite0"
+
+
+def records_of(study, names, file="disambiguation.csv", size=224, batch=10):
+    setting = {"n_seed": 10, "batch": batch, "labels": 200}
+    wanted = study.of_sets(names, NET, size, setting)
+    return study.recorded(study.RECORDS, ROOT / "benchmarks/results" / file, wanted)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +49,55 @@ def test_loop_and_records(study, sample, tmp_path):
     path = tmp_path / "records.csv"
     for name in ("least confidence", "oracle", "informed", "attribute known"):
         found = study.run(name, Z, rows, posterior, seed=0, **setting)
-        record = {"data": "a, b", "strategy": name, "seed": 0, **setting, **found}
-        study.append(path, record)
-    records = study.read(path)
+        where = study.of_sets(["a, b"], "net", 96, setting)["a, b"]
+        record = {**where, "strategy": name, "seed": 0, **found}
+        study.RECORDS.append(path, [record])
+    records = study.RECORDS.read(path)
     assert [r["strategy"] for r in records][2] == "informed"
     assert records[0]["data"] == "a, b" and records[0]["batch"] == 10
+    assert (records[0]["backbone"], records[0]["image size"]) == ("net", 96)
     share = {r["strategy"]: r["atypical share"] for r in records}
     assert share["oracle"] > 0.4 > share["least confidence"]
     assert all(0 <= r["worst"] <= r["accuracy"] <= 1 for r in records)
+
+
+def test_other_backbones_sizes_and_settings_are_other_runs(
+    study, sample, monkeypatch, tmp_path
+):
+    Z, rows = sample
+    path, embedded, shown = tmp_path / "records.csv", [], []
+
+    def embed(sample, backbone, image_size, cache):
+        embedded.append((backbone, image_size))
+        return Z
+
+    monkeypatch.setattr(study, "embed", embed)
+    monkeypatch.setattr(study, "report", lambda records, *_: shown.append(records))
+    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: rows)])
+    fixed = ["study", str(path), "--sets", "digits, colour", "--seeds", "1",
+             "--strategies", "least confidence", "oracle"]  # fmt: skip
+
+    def command(*options):
+        arguments = [*fixed, "--labels", "20", *options]
+        monkeypatch.setattr(sys, "argv", arguments)
+        study.main()
+        return study.RECORDS.read(path)
+
+    first = command()
+    assert [r["image size"] for r in first] == [224, 224]
+    assert command() == command("--image-size", "224") == first  # known by its number
+    assert len(embedded) == 1
+    two = command("--backbone", "mobilenetv2_100")
+    assert two[:2] == first and len(two) == 4
+    three = command("--image-size", "96")
+    assert three[:4] == two and len(three) == 6
+    assert embedded[1:] == [("mobilenetv2_100", None), (NET, 96)]
+    # The tables are of the runs that the options name.
+    assert command("--backbone", "mobilenetv2_100", "--report") == three
+    assert shown[-1] == two[2:] and shown[0] == first
+    path.write_text(path.read_text().replace("image size", "size"))
+    with pytest.raises(SystemExit, match="has the columns 'backbone,size,"):
+        command()
 
 
 def test_ceilings_ask_for_the_group_with_the_fewest_labels(study):
@@ -62,17 +110,10 @@ def test_ceilings_ask_for_the_group_with_the_fewest_labels(study):
 
 
 def test_the_page_says_what_the_summary_says(study, capsys):
-    records = study.read(ROOT / "benchmarks" / "results" / "disambiguation.csv")
     names = ("random", "least confidence", "disambiguation", "oracle")
     sets = {name for key in ALL for name in study.SETS[key]}
     assert len(sets) == 31
-    some = [
-        r
-        for r in records
-        if (r["n_seed"], r["batch"]) == (10, 10)
-        and r["strategy"] in names
-        and r["data"] in sets
-    ]
+    some = [r for r in records_of(study, sets) if r["strategy"] in names]
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
     titles = {
         "worst": "worst group",
@@ -92,15 +133,10 @@ def test_the_page_says_what_the_summary_says(study, capsys):
             assert f"and below it on {below}, by" in readme
 
 
-@pytest.mark.parametrize("name, batch", [("-96px", 10), ("", 50)])
-def test_the_page_holds_the_other_summaries(study, capsys, name, batch):
-    path = ROOT / "benchmarks" / "results" / f"disambiguation{name}.csv"
-    named = study.SETS["named"]
-    some = [
-        r
-        for r in study.read(path)
-        if (r["n_seed"], r["batch"]) == (10, batch) and r["data"] in named
-    ]
+@pytest.mark.parametrize("name, size, batch", [("-96px", 96, 10), ("", 224, 50)])
+def test_the_page_holds_the_other_summaries(study, capsys, name, size, batch):
+    file = f"disambiguation{name}.csv"
+    some = records_of(study, study.SETS["named"], file, size, batch)
     assert len(some) >= 8 * 4 * 10
     study.report(some, "worst", "disambiguation")
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")

@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
-WRONG = RECORDS.with_name("tags.csv")
-OTHERS = ["exceptions-mobilenetv2.csv", "exceptions-vit.csv"]
+ALL = ("first", "second", "blind")
+SETTING = {"n_seed": 10, "batch": 10, "labels": 200}
+OTHERS = ["mobilenetv2_100", "vit_small_patch14_dinov2"]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,15 @@ def study():
         sys.path.remove(str(ROOT / "benchmarks"))
 
 
-def test_heads_and_records(study, tmp_path):
+def records_of(study, *keys, backbone="tf_efficientnet_lite0"):
+    """Return the tables of a backbone on named sets, at 224 pixels."""
+    names = [name for key in keys for name in study.SETS[key]]
+    wanted = study.of_sets(names, backbone, 224, SETTING)
+    return list(study.by_sets(study.recorded(study.RECORDS, RECORDS, wanted)))
+
+
+@pytest.fixture
+def sample(study):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=300)
     a = np.where(rng.random(300) < 0.1, 1 - y, y)
@@ -30,18 +39,101 @@ def test_heads_and_records(study, tmp_path):
     Z[:, 0] += 2 * y
     Z[:, 1] += 2 * a
     sets = importlib.import_module("disambiguation_sets")
-    rows = sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
-    setting = {"n_seed": 20, "batch": 20, "labels": 80}
+    return sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
+
+
+@pytest.fixture
+def command(study, sample, monkeypatch, tmp_path):
+    """Run the command on a small set, into one file; give what there is then."""
+    embedded = []
+
+    def embed(sample, backbone, image_size, cache):
+        embedded.append((backbone, image_size))
+        return sample.X + (len(embedded) - 1) * sample.y[:, None]
+
+    monkeypatch.setattr(study, "embed", embed)
+    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: sample)])
     path = tmp_path / "records.csv"
-    for name, head in study.HEADS.items():
-        fit = head(rows, 0)
-        found = study.run("least confidence", Z, rows, None, fit, seed=0, **setting)
-        names = {"data": "a", "strategy": "least confidence", "head": name, "seed": 0}
-        study.append(path, names | found)
-    records = study.read(path)
+    fixed = ["study", str(path), "--sets", "digits, colour", "--n-seed", "20",
+             "--seeds", "1", "--strategies", "least confidence"]  # fmt: skip
+
+    def main(*options):
+        monkeypatch.setattr(sys, "argv", [*fixed, *map(str, options)])
+        study.main()
+        return study.RECORDS.read(path), embedded
+
+    return main
+
+
+def test_heads_and_records(study, command):
+    records, _ = command("--batch", 20, "--labels", 80)
     worst = {r["head"]: r["worst"] for r in records}
     assert list(worst) == list(study.HEADS)
     assert worst["errors:4"] > worst["plain"] and worst["tags:all"] > worst["plain"]
+
+
+def test_other_backbones_sizes_and_settings_are_other_runs(command, capsys):
+    few = ("--labels", 60, "--heads", "plain", "errors:2")
+    own, embedded = command(*few)
+    assert [r["image size"] for r in own] == [224, 224]
+    assert command(*few)[0] == command(*few, "--image-size", 224)[0] == own
+    assert len(embedded) == 1  # what is there is not run again
+    for options in (
+        ("--backbone", "mobilenetv2_100"),
+        ("--image-size", 96),
+        ("--batch", 30),
+        ("--labels", 80),
+        ("--n-seed", 30),
+    ):
+        before = len(embedded)
+        records, embedded = command(*few, *options)
+        assert records[: len(own)] == own and len(records) == len(own) + 2
+        assert len(embedded) == before + 1
+        own = records
+    capsys.readouterr()
+    assert command(*few, "--backbone", "mobilenetv2_100")[0] == own
+    (base,) = (
+        r["worst"]
+        for r in own
+        if (r["backbone"], r["head"]) == ("mobilenetv2_100", "plain")
+    )
+    printed = capsys.readouterr().out
+    assert f"| digits, colour | {base:.3f} |" in printed
+    assert "| least confidence, errors:2 | 1, 1 |" in printed
+
+
+def test_tables_without_running_anything(command, capsys):
+    records, embedded = command("--labels", 20, "--heads", "plain")
+    capsys.readouterr()
+    again, embedded = command("--labels", 20, "--report")
+    assert again == records and len(embedded) == 1
+    printed = capsys.readouterr().out
+    assert "| digits, colour |" in printed and "done" not in printed
+    with pytest.raises(SystemExit, match="It has: tf_efficientnet_lite0 at 224"):
+        command("--labels", 30, "--report")
+
+
+def test_a_file_without_the_columns_is_refused(study, command, tmp_path):
+    path = tmp_path / "records.csv"
+    path.write_text("data,strategy,head,seed,accuracy,worst,atypical\n")
+    with pytest.raises(SystemExit, match=r"'data,strategy,head,seed,.*backbone"):
+        command("--labels", 20)
+
+
+def test_texts_are_of_their_encoder(study):
+    names = ("sentiment, domain", "digits, colour")
+    text, picture = study.of_sets(names, "mobilenetv2_100", None, SETTING).values()
+    assert (text["backbone"], text["image size"]) == ("all-MiniLM-L6-v2", None)
+    assert (picture["backbone"], picture["image size"]) == ("mobilenetv2_100", 224)
+
+
+def test_heads_of_some_sets_have_a_table_of_their_own(study):
+    def runs(head, sets, strategy="least confidence"):
+        return [{"strategy": strategy, "head": head, "data": data} for data in sets]
+
+    all_of, more, some = runs("plain", "abc"), runs("errors:2", "abc"), runs("x", "b")
+    parts = list(study.by_sets([*some, *all_of, *more]))
+    assert parts == [[*all_of, *more], [*some, all_of[1], more[1]]]
 
 
 def test_wrong_tags(study):
@@ -58,8 +150,18 @@ def test_wrong_tags(study):
     assert (study.some_wrong(right, 0.2, seed=2) != wrong).any()
 
 
+def test_every_record_is_in_a_table(study):
+    records = study.RECORDS.read(RECORDS)
+    assert len(set(map(study.RECORDS.key, records))) == len(records)
+    shown = {study.RECORDS.key(r) for part in records_of(study, *ALL) for r in part}
+    for backbone in OTHERS:
+        (part,) = records_of(study, "pictures", backbone=backbone)
+        shown |= set(map(study.RECORDS.key, part))
+    assert shown == set(map(study.RECORDS.key, records))
+
+
 def test_the_page_holds_the_table_of_the_records(study, capsys):
-    records = study.read(RECORDS)
+    records, _ = records_of(study, *ALL)
     study.report(records, "worst")
     study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
@@ -69,9 +171,9 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
         assert line in page
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, name):
-    records = study.read(RECORDS.with_name(name))
+@pytest.mark.parametrize("backbone", OTHERS)
+def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, backbone):
+    (records,) = records_of(study, "pictures", backbone=backbone)
     study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
     rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
@@ -81,32 +183,39 @@ def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, name):
 
 
 def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
-    wrong = study.read(WRONG)
+    whole, records = records_of(study, *ALL)
+    name = "tags:all, 20 % wrong"
+    wrong = [r for r in records if r["head"] == name]
     study.summary(wrong)  # nothing to compare with: no row
     assert "%" not in capsys.readouterr().out.replace("95 %", "")
     sets = {r["data"] for r in wrong}
-    kinds = [("oracle", "plain"), ("least confidence", "tags:all"), study.BASE]
-    records = [
-        r
-        for r in study.read(RECORDS)
-        if r["data"] in sets and (r["strategy"], r["head"]) in kinds
-    ]
-    study.summary(records + wrong)
+    assert name not in {r["head"] for r in whole} and len(sets) == 12
+    study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
     lines = capsys.readouterr().out.splitlines()
     rows = [line for line in lines if line.startswith("| least confidence, tags:all")]
     assert len(rows) == 2 and " | 0 / " in rows[1]  # with wrong tags below on none
     for row in rows:
         assert row in page
-    study.report(wrong + records, "worst")
+    study.report(records, "worst")
+    checked = set()
     for line in capsys.readouterr().out.splitlines():
-        if line.split(" | ")[0].lstrip("| ") in sets:
-            data, wrongly, base, *_ = line.strip("| ").split(" | ")
+        data, *cells = line.strip("| ").split(" | ")
+        if data == "data set":
+            titles = cells
+        elif data in sets:
+            of = dict(zip(titles, cells, strict=True))
+            base, wrongly = (
+                of["least confidence, plain"],
+                of[f"least confidence, {name}"],
+            )
             assert f"| {data} | {base} | {wrongly} |" in page
+            checked.add(data)
+    assert checked == sets
 
 
 def test_the_readme_says_what_the_summary_says(study, capsys):
-    study.summary(study.read(RECORDS))
+    study.summary(records_of(study, *ALL)[0])
     printed = capsys.readouterr().out.splitlines()
     row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
     _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
@@ -114,8 +223,8 @@ def test_the_readme_says_what_the_summary_says(study, capsys):
     assert sets == "31, 10" and f"{gain.lstrip('+')} more worst-group area" in readme
     assert counts.startswith("0 /")  # less than without on none
     gains = []
-    for name in OTHERS:
-        study.summary(study.read(RECORDS.with_name(name)))
+    for backbone in OTHERS:
+        study.summary(records_of(study, "pictures", backbone=backbone)[0])
         printed = capsys.readouterr().out.splitlines()
         row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
         _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")

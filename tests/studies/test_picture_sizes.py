@@ -32,9 +32,9 @@ def test_the_readme_quotes_the_records(script):
         ("own", "the default 224 of {:.3f}"),
     ):
         accuracies = [
-            float(row["accuracy"])
-            for row in script.rows()
-            if (row["data"], row["size"], row["labels"]) == ("roadwater", size, "60")
+            row["accuracy"]
+            for row in script.LAYOUT.read(script.RECORDS)
+            if (row["data"], row["size"], row["labels"]) == ("roadwater", size, 60)
             and row["backbone"] == "tf_efficientnet_lite0"
         ]
         assert shown.format(np.mean(accuracies)) in readme
@@ -42,10 +42,10 @@ def test_the_readme_quotes_the_records(script):
 
 def test_every_candidate_has_every_set_and_seed(script):
     of = {}
-    for row in script.rows():
+    for row in script.LAYOUT.read(script.RECORDS):
         key = row["backbone"], row["size"], row["data"], row["labels"]
         of.setdefault(key, []).append(row["seed"])
-    assert {tuple(seeds) for seeds in of.values()} == {tuple("01234567")}
+    assert {tuple(seeds) for seeds in of.values()} == {tuple(range(8))}
     candidates = {key[:2] for key in of}
     assert len(of) == len(candidates) * len(script.SETS) * len(script.LABELS)
 

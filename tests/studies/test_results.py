@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ENCODERS = [("tf_efficientnet_lite0", "224"), ("all-MiniLM-L6-v2", "")]
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,8 @@ def disambiguation_areas(n_seed="10", batch="10"):
     areas = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if (row["n_seed"], row["batch"]) == (n_seed, batch):
+            encoder = row["backbone"], row["image size"]
+            if (row["n_seed"], row["batch"]) == (n_seed, batch) and encoder in ENCODERS:
                 key = row["data"], row["strategy"]
                 areas.setdefault(key, []).append(float(row["worst"]))
     return areas

@@ -1,6 +1,5 @@
 """The study of audits and stop rules: its loop, its tables, what the page says."""
 
-import csv
 import importlib
 import sys
 from pathlib import Path
@@ -39,20 +38,16 @@ def task(study, tmp_path):
 
 
 def test_a_loop_and_what_it_is_asked(study, tables, task, tmp_path):
-    lines = list(study.answers(task, 1, ["audits", "rounds", "arms"]))
-    lines += list(study.answers(task, 0, ["worst", "slips"]))
-    kinds = {line[0] for line in lines}
+    lines = list(study.answers(task, "task", 1, ["audits", "rounds", "arms"]))
+    lines += list(study.answers(task, "task", 0, ["worst", "slips"]))
+    kinds = {line["question"] for line in lines}
     assert kinds == {
         *("accuracy", "recall", "forecast", "stop", "carried", "worth"),
         *("worst", "slips"),
     }
     path = tmp_path / "out.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(study.COLUMNS)
-        for question, method, labels, budget, *numbers in lines:
-            shown = map(study.shown, numbers)
-            writer.writerow([question, method, "task", 1, labels, budget, *shown])
+    study.RECORDS.append(path, lines)
+    assert len(study.RECORDS.read(path)) == len(lines)
     found = tables.read(path)
     assert len(found) == len(lines)
     audits = found[(found["question"] == "accuracy") & (found["method"] == "auto")]

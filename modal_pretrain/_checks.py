@@ -269,7 +269,7 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
 
 
 def take_rows(X: Any, rows: Any) -> Any:
-    """Take rows of an array, tensor, sparse matrix, data frame, dict of those or list.
+    """Take rows of an array, tensor, sparse matrix, frame, table, dict or list.
 
     Parameters
     ----------
@@ -285,6 +285,8 @@ def take_rows(X: Any, rows: Any) -> Any:
         return X.iloc[rows]
     if hasattr(X, "tocsr"):
         return X.tocsr()[rows]
+    if hasattr(X, "column_names"):  # a table of PyArrow
+        return X.take(rows)
     if hasattr(X, "shape"):
         return X[rows]
     if hasattr(X, "keys"):

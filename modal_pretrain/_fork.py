@@ -21,13 +21,20 @@ class Lock:
     forget : bound method, optional
         Called in the child if another thread held the lock: what that one was about to
         change may be changed by half, and must be dropped.
+    waits : bool, default=False
+        Whether a fork waits until no other thread holds it. For calls of libraries with
+        locks of their own, which nobody could free in the child.
     """
 
-    def __init__(self, forget: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self, forget: Callable[[], object] | None = None, *, waits: bool = False
+    ) -> None:
         self._lock = threading.RLock()
+        self.waits = waits
         # A lock that held its owner would keep gigabytes until the next collection.
         self._forget = None if forget is None else WeakMethod(forget)
-        _LOCKS.add(self)
+        with _GUARD:
+            _LOCKS.add(self)
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -51,13 +58,30 @@ class Lock:
             forget()
 
 
+_GUARD = threading.Lock()
 _LOCKS: WeakSet[Lock] = WeakSet()
+_WAITED_FOR: list[Lock] = []
+
+
+def _wait() -> None:
+    _GUARD.acquire()  # until the fork is done: no lock is added meanwhile
+    for lock in list(_LOCKS):
+        if lock.waits:
+            lock.__enter__()
+            _WAITED_FOR.append(lock)
+
+
+def _go_on() -> None:
+    while _WAITED_FOR:
+        _WAITED_FOR.pop().__exit__(None, None, None)
+    _GUARD.release()
 
 
 def _free_all() -> None:
+    _go_on()
     for lock in list(_LOCKS):
         lock.free()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_free_all)
+    os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_free_all)

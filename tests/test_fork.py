@@ -11,6 +11,7 @@ import pytest
 
 from modal_pretrain._fork import Lock
 from modal_pretrain.cache.memory import EmbeddingCache
+from modal_pretrain.cache.sqlite import DiskStore
 from tests import processes
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
@@ -160,3 +161,56 @@ sys.exit(0 if all(ends) else str(ends))
 
 def test_forks_while_threads_predict():
     processes.run(PREDICTING)
+
+
+def test_a_fork_waits_for_what_nobody_could_free():
+    lock, ended = Lock(waits=True), []
+
+    def work():
+        with lock:
+            started.set()
+            time.sleep(0.3)
+            ended.append(True)
+
+    def child():
+        assert ended
+        with lock:
+            pass
+
+    started = threading.Event()
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait()
+    assert in_a_fork(child)
+    thread.join()
+    with lock:  # and its owner does not wait for itself
+        assert in_a_fork(lambda: lock.__enter__())
+
+
+def test_no_fork_in_the_middle_of_a_look_up_on_disk(tmp_path):
+    store, keys = DiskStore(tmp_path), [b"a", b"b"]
+
+    def look_up():
+        rows = np.arange(2, dtype=np.float32)[:, None]
+        np.testing.assert_array_equal(store.get("e", keys, lambda _: rows), rows)
+
+    look_up()
+    opened, done = threading.Event(), []
+
+    def work():
+        with store._open(store._file(), "rw") as db:
+            db.execute("SELECT count(*) FROM rows").fetchone()
+            opened.set()
+            time.sleep(0.3)
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    opened.wait()
+
+    def child():
+        assert done
+        look_up()
+
+    assert in_a_fork(child)
+    thread.join()

@@ -60,7 +60,12 @@ def as_labels(values: Any, name: str) -> np.ndarray:
         return as_labels(values.iloc[:, 0], name)[:, None]
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise ValueError(f"{name} contains missing labels (masked). {_ONE_EACH}")
-    values = of_tensor(values)
+    values = of_tensor(values, name)
+    if hasattr(values, "toarray"):
+        raise ParameterError(
+            f"{name} must be a list or an array of labels, got a sparse matrix of "
+            f"shape {values.shape}. Write {name}.toarray().ravel()."
+        )
     dtype = getattr(values, "dtype", None)
     if pd.api.types.is_extension_array_dtype(dtype):
         if pd.isna(values).any():

@@ -10,18 +10,37 @@ import numpy as np
 from modal_pretrain._checks import ParameterError
 
 
-def of_tensor(values: Any) -> Any:
+def of_tensor(values: Any, name: str) -> Any:
     """Return a PyTorch tensor as a NumPy array, and anything else as it is.
 
     It may need a gradient, be on a device, or of a type that NumPy lacks.
+
+    Parameters
+    ----------
+    values : object
+    name : str
+        Of the argument, for errors.
+
+    Raises
+    ------
+    ParameterError
+        If the tensor is sparse, nested, quantised or without values.
     """
     if not (hasattr(values, "detach") and hasattr(values, "cpu")):
         return values
-    tensor = values.detach().cpu()
     try:
-        return np.asarray(tensor)
-    except TypeError:  # bfloat16
-        return np.asarray(tensor.float())
+        tensor = values.detach().cpu()
+        try:
+            return np.asarray(tensor)
+        except TypeError:  # bfloat16
+            return np.asarray(tensor.float())
+    except (TypeError, RuntimeError):
+        raise ParameterError(
+            f"{name} is a tensor of {values.dtype}, {values.layout}, on the device "
+            f"{str(values.device)!r}, which cannot be read as an array. Pass a dense "
+            f"one that has values: {name}.to_dense() if it is sparse, .dequantize() if "
+            "it is quantised."
+        ) from None
 
 
 def as_numbers(values: Any, name: str) -> np.ndarray:
@@ -55,8 +74,15 @@ def as_numbers(values: Any, name: str) -> np.ndarray:
             f"{name} has masked values. Fill them ({name}.filled(...)), or leave their "
             "rows out."
         )
+    if hasattr(values, "toarray"):
+        raise ParameterError(
+            f"{name} must be an array of numbers, got a sparse matrix of shape "
+            f"{values.shape}. Write {name}.toarray()"
+            f"{'.ravel()' if 1 in values.shape else ''}."
+        )
+    values = of_tensor(values, name)
     try:
-        array = np.asarray(of_tensor(values))
+        array = np.asarray(values)
     except ValueError:
         raise ValueError(f"{name} holds rows of different lengths.") from None
     if array.dtype.kind == "O":

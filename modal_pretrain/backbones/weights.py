@@ -52,13 +52,62 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         size = path.stat().st_size if path.exists() else 0
         raise BackboneWeightsError(
             f"{path} ({size} bytes) is no checkpoint that can be read: "
-            f"{type(error).__name__}: {error}. Copy or download it again."
+            f"{what_it_is(path, error)}"
         ) from error
     if not all(isinstance(key, str) for key in state) or not any(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
         raise BackboneWeightsError(f"{path} {_NO_STATE}")
     return state
+
+
+_AGAIN = "Copy or download it again."
+# What other files than checkpoints begin with, or checkpoints under other names.
+_BEGINNINGS = {
+    b"version https://git-lfs": "it is a Git LFS pointer. Run `git lfs pull`.",
+    b"<": f"it is a web page. {_AGAIN}",
+    b"\x1f\x8b": "it is compressed. Unpack it with gunzip.",
+    b"\x89HDF": "it is an HDF5 file, not PyTorch's.",
+    b"\x93NUMPY": "it is an array of NumPy, not a state dict of PyTorch.",
+}
+
+
+def what_it_is(path: Path, error: Exception) -> str:
+    """Say what a file is that is no readable checkpoint, and what to do about it.
+
+    Parameters
+    ----------
+    path : Path
+    error : Exception
+        What reading it gave.
+
+    Returns
+    -------
+    str
+    """
+    first = b""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        first = file.read(64)
+    for beginning, words in _BEGINNINGS.items():
+        if first.startswith(beginning):
+            return words
+    if path.suffix != ".safetensors" and first[8:10] == b'{"':
+        return "it is a safetensors file. Give it a name that ends in .safetensors."
+    if path.suffix == ".safetensors" and first.startswith(b"PK"):
+        return "it is in PyTorch's own format. Give it a name that ends in .pth."
+    if "TorchScript" in str(error):
+        return (
+            "it is a TorchScript archive. Save its weights alone: "
+            "torch.save(torch.jit.load(path).state_dict(), path)."
+        )
+    text = f"{type(error).__name__}: {error}."
+    if "nsupported global" in str(error):
+        return (
+            f"it holds more than tensors, which might run code ({text}) Where you "
+            "trust it, read it with torch.load(path, weights_only=False), and save the "
+            "tensors of its state dict alone."
+        )
+    return f"{text} {_AGAIN}"
 
 
 _NO_STATE = (
@@ -73,7 +122,7 @@ def checkpoint_path(pretrained: str | Path) -> Path:
     if not isinstance(pretrained, str | Path):
         raise TypeError(
             "pretrained must be True, False or the path of a checkpoint, got "
-            f"{pretrained!r}."
+            f"{pretrained!r:.80} of type {type(pretrained).__name__}."
         )
     path = expanded(pretrained)
     try:
@@ -116,9 +165,13 @@ class HeadKeys:
 def verify(loads, where: str, head: Container[str] = ()) -> None:
     """Raise if keys that are not the head's were missing or left over."""
     problems = []
+    found: dict[str, list[str]] = {"missing": [], "unexpected": []}
     for result in loads:
         for kind in ("missing", "unexpected"):
-            keys = [k for k in getattr(result, f"{kind}_keys") if k not in head]
+            # What the network has of a head must come from somewhere, too.
+            may_differ = head if kind == "unexpected" else ()
+            keys = [k for k in getattr(result, f"{kind}_keys") if k not in may_differ]
+            found[kind] += keys
             if keys:
                 shown = ", ".join(keys[:_MAX_KEYS_SHOWN])
                 more = len(keys) - _MAX_KEYS_SHOWN
@@ -127,9 +180,24 @@ def verify(loads, where: str, head: Container[str] = ()) -> None:
     if problems:
         raise BackboneWeightsError(
             f"The weights from {where} do not fit: {'; '.join(problems)}. Only keys of "
-            "the classification head may differ. Is the checkpoint of this "
-            "architecture?"
+            "a classification head that is not used may differ. "
+            f"{_remedy(**found, head=head)}"
         )
+
+
+def _remedy(missing: list[str], unexpected: list[str], head: Container[str]) -> str:
+    """Say what may be done, such as where a wrapper put a name before all keys."""
+    if missing and not unexpected and all(key in head for key in missing):
+        return "The head would stay random: leave num_classes out."
+    first = missing[:1]
+    ends = {key.removesuffix(f".{first[0]}") for key in unexpected if first}
+    for name in sorted(ends, key=len):
+        if all(f"{name}.{key}" in unexpected for key in missing):
+            return (
+                f"They are there under names that begin with '{name}.': save {{key."
+                f"removeprefix('{name}.'): value}} for those of the state dict."
+            )
+    return "Is the checkpoint of this architecture?"
 
 
 def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:

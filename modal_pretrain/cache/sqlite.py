@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.cache.base import RowStore
 from modal_pretrain.cache.directory import directory
 
@@ -87,6 +88,8 @@ class DiskStore(RowStore):
         super().__init__(max_bytes)
         self.path = directory(path)
         self._warned: set[str] = set()
+        # SQLite must not be forked while it is at work: its own locks stay held.
+        self._working = Lock(waits=True)
 
     # --- files: the one with the highest number counts ----------------------------
 
@@ -124,18 +127,19 @@ class DiskStore(RowStore):
     @contextmanager
     def _open(self, file: Path, mode: str) -> Iterator[sqlite3.Connection]:
         # A connection for every look-up: it may come from any thread or fork.
-        db = sqlite3.connect(
-            f"{file.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=_LOCK_SECONDS,
-            isolation_level=None,
-        )
-        try:
-            db.text_factory = bytes
-            db.execute("PRAGMA cache_size = -16384")
-            yield db
-        finally:
-            db.close()
+        with self._working:
+            db = sqlite3.connect(
+                f"{file.as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_LOCK_SECONDS,
+                isolation_level=None,
+            )
+            try:
+                db.text_factory = bytes
+                db.execute("PRAGMA cache_size = -16384")
+                yield db
+            finally:
+                db.close()
 
     def _is_new(self, db: sqlite3.Connection, file: Path) -> bool:
         """Whether nothing was ever stored; raise if this isn't our format."""

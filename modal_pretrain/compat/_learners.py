@@ -41,7 +41,7 @@ class _Weighted(Stub):
 
 def _n_rows(X: Any) -> int:
     """Count the rows of anything that modAL accepts."""
-    if isinstance(X, dict):
+    if isinstance(X, dict) and not hasattr(X, "tocsr"):  # one form of sparse is
         X = next(iter(X.values()))
     return X.shape[0] if hasattr(X, "shape") else len(X)
 
@@ -339,14 +339,14 @@ def optimizer_maximum() -> bool:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         self, y = bound.arguments["self"], bound.arguments["y_training"]
-        if not isinstance(y, _PANDAS):
+        if not hasattr(y, "to_numpy"):
             return init(*args, **kwargs)
         ActiveLearner.__init__(*bound.args, **bound.kwargs)
         self.X_max, self.y_max = None, -np.inf
         self._set_max(self.X_training, y)
 
     def _set_max(self: Any, X: Any, y: Any) -> None:
-        set_max(self, X, y.to_numpy() if isinstance(y, _PANDAS) else y)
+        set_max(self, X, y.to_numpy() if hasattr(y, "to_numpy") else y)
 
     replace_method(BayesianOptimizer, "__init__", __init__)
     replace_method(BayesianOptimizer, "_set_max", _set_max)

@@ -19,7 +19,8 @@ def stack_frames() -> bool:
     """Stack data frames in `teach` without `DataFrame.append`, which pandas 2 removed.
 
     `data_vstack` has no branch for Series at all, which is what the labels of a frame
-    are. Labels of another kind (`[oracle(row)]`) may follow a Series.
+    are. Labels of another kind (`[oracle(row)]`) may follow a Series, and arrays with
+    as many columns a frame.
     """
     original = data.data_vstack
     frame = pd.DataFrame({"a": [1]})
@@ -33,7 +34,7 @@ def stack_frames() -> bool:
 
     def data_vstack(blocks: Sequence[Any]) -> Any:
         if isinstance(blocks[0], pd.DataFrame):
-            return pd.concat(blocks)
+            return pd.concat([_like(blocks[0], block) for block in blocks])
         if isinstance(blocks[0], pd.Series):
             name = blocks[0].name
             return pd.concat(
@@ -43,6 +44,15 @@ def stack_frames() -> bool:
 
     replace(original, data_vstack)
     return True
+
+
+def _like(frame: pd.DataFrame, block: Any) -> Any:
+    """Give rows that came as an array the columns of the frame they join."""
+    if not isinstance(block, np.ndarray | list) or np.shape(block)[1:] != (
+        frame.shape[1],
+    ):
+        return block
+    return pd.DataFrame(block, columns=frame.columns)
 
 
 @repair

@@ -5,6 +5,7 @@ from typing import Any
 
 import modAL.models.base as base
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 import torch
 from modAL.models import ActiveLearner, BayesianOptimizer, Committee
@@ -129,6 +130,22 @@ def _check_forms(**given: Any) -> None:
             )
 
 
+def _check_columns(known: Any, new: Any) -> None:
+    """Raise if frames have other columns: joined, both would have NaN."""
+    if not all(isinstance(X, pd.DataFrame) for X in (known, new)):
+        return
+    lacks, more = (
+        known.columns.difference(new.columns),
+        new.columns.difference(known.columns),
+    )
+    if len(lacks) or len(more):
+        raise ValueError(
+            f"X has other columns than the rows so far: it lacks {lacks.tolist()}, and "
+            f"has {more.tolist()} more. Joined, rows would be NaN there. Give both the "
+            "same columns."
+        )
+
+
 def _check_pictures(known: Any, new: Any) -> None:
     """Raise if arrays of pictures have values of different meaning."""
     if not all(getattr(X, "ndim", 0) > 2 for X in (known, new)):
@@ -147,19 +164,24 @@ def exact_joins() -> bool:
 
     NumPy makes the label "1" of 1 among strings and rounds large integers among
     floats, PyTorch cuts 0.5 off to 0 among integers, masks are dropped, and 8-bit
-    pictures become black among 16-bit ones.
+    pictures become black among 16-bit ones. Frames of other columns have NaN where one
+    lacks what the other has.
     """
     X, pictures = np.zeros((1, 1)), np.zeros((1, 2, 2), np.uint8)
 
     def probe() -> bool:
         words = ActiveLearner(Stub(), X_training=X, y_training=np.array(["a"]))
         tensor = ActiveLearner(Stub(), X_training=X, y_training=torch.tensor([0]))
+        framed = ActiveLearner(
+            Stub(), X_training=pd.DataFrame({"a": [1.0]}), y_training=np.zeros(1)
+        )
         deep = ActiveLearner(Stub(), X_training=pictures, y_training=np.zeros(1))
         return (
             _refused(words, X, [1])
             and _refused(tensor, X, np.array([0.5]))
             and _refused(deep, pictures.astype(np.uint16), np.zeros(1))
             and _refused(words, X, np.ma.array(["b"], mask=True))
+            and _refused(framed, pd.DataFrame({"b": [1.0]}), np.zeros(1))
         )
 
     if works(probe):
@@ -178,6 +200,7 @@ def exact_joins() -> bool:
                     f"{kinds[0]}: joined, all would be strings. Use one kind for all."
                 )
             _check_pictures(self.X_training, X)
+            _check_columns(self.X_training, X)
         add(self, X, y)
         if known is None:
             return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Number
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse
 import torch
 from pandas.api.types import is_numeric_dtype
@@ -24,13 +26,15 @@ def is_table(X: Any) -> bool:
         return True
     if isinstance(X, torch.Tensor):
         return X.ndim <= 2
-    if hasattr(X, "dtypes") and hasattr(X, "columns"):  # a data frame
+    if isinstance(X, pd.DataFrame):
         return all(map(is_numeric_dtype, X.dtypes))
     if isinstance(X, list | tuple) and X and _is_path_or_pillow(X[0]):
         return False
     try:
         array = np.asarray(X)
     except ValueError:
+        return False
+    if array.ndim == 0 and not isinstance(X, Number):  # an iterator, say
         return False
     return array.ndim <= 2 and array.dtype.kind in "biufcO" and not _holds_objects(X)
 

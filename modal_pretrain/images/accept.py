@@ -16,7 +16,7 @@ Memory-mapped arrays stay on the disk. How one file is decoded stands in `files`
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, MappingView, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,11 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
             + ("." if one == "PIL image" else ", or list the files of a folder.")
         )
     if isinstance(X, (bytes, bytearray)) or not isinstance(X, Sequence):
-        hint = f" Try numpy.asarray({name})." if hasattr(X, "__array__") else ""
+        hint = ""
+        if hasattr(X, "__array__"):
+            hint = f" Try numpy.asarray({name})."
+        elif isinstance(X, Iterator | MappingView):
+            hint = f" Try list({name})."
         raise TypeError(f"{name} is of type {type(X).__name__}. {ACCEPTED}{hint}")
     return _from_list(X, name)
 
@@ -172,11 +176,15 @@ def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
         parts = (to_numpy(X[rows]) for rows in chunks(X, range(len(X))))
         warn_of_8_bits_in_16(parts, name)
     except (TypeError, ValueError) as error:
-        # The advice is in NumPy's words; tensors have their own.
-        text = str(error).replace(".transpose(", ".permute(")
-        text = text.replace(".astype(numpy.uint8)", ".to(torch.uint8)")
-        raise type(error)(text.replace("numpy.nan", "torch.nan")) from None
+        raise _in_words_of_tensors(error) from None
     return TensorSource(X, range(len(X)), name)
+
+
+def _in_words_of_tensors(error: Exception) -> Exception:
+    """Return an error whose advice, in NumPy's words, is that for a tensor."""
+    text = str(error).replace(".transpose(", ".permute(")
+    text = text.replace(".astype(numpy.uint8)", ".to(torch.uint8)")
+    return type(error)(text.replace("numpy.nan", "torch.nan"))
 
 
 def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
@@ -238,13 +246,27 @@ def _check_item(item: np.ndarray | torch.Tensor, where: str) -> np.ndarray:
         array = to_numpy(item)
     else:
         array = _unmasked(item, where)
-    check_layout(array.dtype, array.shape, where, item=True)
-    check_range(array[None], where, item=True)
+    try:
+        check_layout(array.dtype, array.shape, where, item=True)
+        check_range(array[None], where, item=True)
+    except (TypeError, ValueError) as error:
+        if isinstance(item, torch.Tensor):
+            raise _in_words_of_tensors(error) from None
+        raise
     return array
 
 
 def _from_nested(X: Any, name: str) -> ImageSource:
     """From nested lists, which modAL's list handling leaves behind."""
+    first = X[0]
+    if any(np.ndim(part) > 1 or isinstance(part, Image.Image) for part in first):
+        kinds = {type(part).__name__ for part in first}
+        if len(kinds) > 1:
+            raise TypeError(
+                f"{name}[0] holds {' and '.join(sorted(kinds))}, but one picture is "
+                "expected. Of pairs of a picture and a label pass the pictures: "
+                f"[pair[0] for pair in {name}]."
+            )
     try:
         array = np.asarray(X)
     except ValueError:

@@ -241,6 +241,13 @@ def _bomb_error(size: str, where: str) -> ImageLoadError:
     )
 
 
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "which has been deleted"
+
+
 def load_error(
     path: str | os.PathLike[str], where: str, error: Exception
 ) -> ImageLoadError:
@@ -250,9 +257,14 @@ def load_error(
             return ImageFileNotFoundError(
                 f"{where} is a URL; download the picture and pass the file's path."
             )
+        if os.fsdecode(path).startswith("~"):
+            return ImageFileNotFoundError(
+                f"{where}: no such file. '~' is a shell's; write "
+                "os.path.expanduser(path) for each path."
+            )
         return ImageFileNotFoundError(
             f"{where}: no such file. Relative paths start from the working directory "
-            f"({os.getcwd()}). Correct the path or drop the row."
+            f"({_here()}). Correct the path or drop the row."
         )
     if "\0" in os.fsdecode(path):
         return ImageLoadError(

@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from torch import nn
 
 from modal_pretrain._checks import Made, OneOf, Whole, take_rows
+from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.backbones.create import check_name, data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
@@ -71,6 +72,7 @@ class Pictures(Modality):
                     "X is a masked array with masked values. Fill them (X.filled(0)), "
                     "or drop the rows."
                 )
+            X = of_tensor(X, "X")
             X = validate_data(estimator, X, dtype=np.float32, reset=reset)
             return TableSource(X)
         return as_images(X).scaled(estimator.scaled_decoding)

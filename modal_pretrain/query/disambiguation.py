@@ -145,7 +145,7 @@ def disambiguation_sampling(
     around = surroundings(coords, base, pool.proba, cluster_size, n_levels, pool.rng)
     uncertainty = steady(1 - pool.proba.max(axis=1))
     candidates = np.argsort(-uncertainty, kind="stable")[: shortlist * pool.k]
-    labels = one_hot(classifier, pool.labelled.y, pool.proba.shape[1])
+    labels = one_hot(classifier, pool.labels(), pool.proba.shape[1])
     far = SpreadExpert(coords[candidates], candidates, base)
     odds = at_odds(pool.proba, around.mean)
     other = AtOddsExpert(odds, around, labels)

@@ -38,6 +38,7 @@ def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
         If shapes differ, or one attribute has tags of several kinds.
     """
     strange = isinstance(ignore, str | bytes | Mapping | Set)
+    strange = strange or hasattr(ignore, "toarray")  # a sparse matrix
     if strange or not hasattr(ignore, "__len__"):
         raise ValueError(
             "ignore must be a list or an array with a tag for each row of X (None "
@@ -67,11 +68,13 @@ def _as_objects(ignore: Any) -> NDArray[np.object_]:
             )
         table = np.array(list(ignore), dtype=object)
     elif isinstance(ignore, np.ma.MaskedArray):
-        table = np.ma.filled(ignore.astype(object), None)
+        # Not `filled(None)`, which is the array's own fill value.
+        table = ignore.data.astype(object)
+        table[np.ma.getmaskarray(ignore)] = None
     elif isinstance(ignore, pd.DataFrame | pd.Series):
         table = ignore.astype(object).to_numpy(dtype=object, copy=True)
     else:
-        table = np.array(of_tensor(ignore), dtype=object)
+        table = np.array(of_tensor(ignore, "ignore"), dtype=object)
     if table.ndim not in (1, 2):
         raise ValueError(
             "ignore must have shape (n,) or (n, k), a tag for each row of X and "
@@ -91,16 +94,16 @@ def _check_kind(tags: NDArray[np.object_], column: int) -> None:
     for tag in tags:
         if tag is not None:
             kinds.setdefault(_kind(tag), tag)
+    if "" in kinds:
+        raise ValueError(
+            f"ignore has the tag {kinds['']!r} of type {type(kinds['']).__name__} in "
+            f"column {column}; tags are strings, whole numbers or truth values."
+        )
     if len(kinds) > 1:
         (one, first), (other, second), *_ = kinds.items()
         raise ValueError(
             f"ignore mixes kinds of tags in column {column}: {first!r} is {one}, "
             f"{second!r} is {other}. Use one kind for all."
-        )
-    if "" in kinds:
-        raise ValueError(
-            f"ignore has the tag {kinds['']!r} of type {type(kinds['']).__name__} in "
-            f"column {column}; tags are strings, whole numbers or truth values."
         )
 
 

@@ -265,3 +265,50 @@ def test_values_that_are_no_weights(tmp_path, name, what):
 def test_seeds_that_are_none(random_state):
     with pytest.raises(ValueError, match="random_state must be None or a whole number"):
         create_backbone(SMALL, False, random_state=random_state)
+
+
+@pytest.mark.parametrize("wrapper", ["model", "backbone", "net.encoder"])
+def test_a_name_before_all_keys_is_found(tmp_path, wrapper):
+    state = {f"{wrapper}.{k}": v for k, v in small().state_dict().items()}
+    path = save(state, tmp_path / "weights.pth")
+    with pytest.raises(BackboneWeightsError, match=f"begin with '{wrapper}\\.'"):
+        create_backbone(SMALL, path)
+
+
+def test_no_head_is_left_random(tmp_path):
+    path = save(small(num_classes=7).state_dict(), tmp_path / "weights.pth")
+    assert create_backbone(SMALL, path).weights_source == f"file {path}"
+    with pytest.raises(BackboneWeightsError, match="leave num_classes out"):
+        create_backbone(SMALL, path, num_classes=5)
+
+
+SAFETENSORS = (2).to_bytes(8, "little") + b'{"a": 0}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("w.pth", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ("w.safetensors", b"version https://git-lfs.github.com/v1\n", "git lfs pull"),
+        ("w.pth", b"<!doctype html>", "it is a web page"),
+        ("w.pth", b"\x1f\x8b\x08rest", "it is compressed"),
+        ("w.pth", SAFETENSORS, "name that ends in .safetensors"),
+        ("w.safetensors", b"PK\3\4rest", "name that ends in .pth"),
+    ],
+)
+def test_other_files_are_told_by_how_they_begin(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BackboneWeightsError, match=message):
+        create_backbone(SMALL, tmp_path / name)
+
+
+def test_a_network_in_the_place_of_its_weights(tmp_path):
+    torch.save(small(), tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match="save the tensors of its state"):
+        create_backbone(SMALL, tmp_path / "w.pth")
+
+
+def test_weights_themselves_are_not_printed_whole():
+    with pytest.raises(TypeError, match="of type OrderedDict") as info:
+        create_backbone(SMALL, small().state_dict())
+    assert len(str(info.value)) < 300

@@ -240,3 +240,18 @@ def test_stages_of_other_modules_are_their_children():
     module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
     assert stages(module) == [["0.weight", "0.bias"], ["2.weight", "2.bias"]]
     assert stages(nn.Identity()) == []
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+@pytest.mark.parametrize(
+    "param", ["features_only", "checkpoint_path", "pretrained_cfg_overlay"]
+)
+def test_what_would_go_past_the_checks(pretrained, param):
+    with pytest.raises(ValueError, match=f"{param}=.* is no parameter here"):
+        create_backbone(SMALL, pretrained, **{param: "x"})
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, of lazy modules
+def test_factory_of_lazy_layers():
+    with pytest.raises(ValueError, match=r"lazy layers.*Let it run a batch"):
+        create_backbone(lambda: nn.LazyLinear(3), False)

@@ -124,3 +124,45 @@ def test_reduced_precision_is_close(make, pictures, labels, tune):
     proba = reduced.predict_proba(pictures)
     assert (proba != exact).any()
     assert np.abs(proba - exact).max() < 0.05
+
+
+def table_factory():
+    return nn.Linear(3, 4)
+
+
+class OtherFrame:
+    """A data frame of another package than pandas."""
+
+    def __init__(self, values):
+        self.values, self.shape = values, values.shape
+        self.columns, self.dtypes = ["a", "b", "c"], ["Float64"] * 3
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+    def __len__(self):
+        return len(self.values)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda table: torch.tensor(table, requires_grad=True),
+        lambda table: torch.tensor(table, dtype=torch.float64),
+        OtherFrame,
+    ],
+)
+def test_tables_of_other_kinds(make, form):
+    table = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    params = {"backbone": table_factory, "pretrained": False, "image_size": None}
+    expected = make(**params).fit(table, [0, 1] * 4).predict_proba(table)
+    classifier = make(**params).fit(form(table), [0, 1] * 4)
+    np.testing.assert_array_equal(classifier.predict_proba(form(table)), expected)
+
+
+def test_what_is_no_table(make):
+    classifier = make(backbone=table_factory, pretrained=False, image_size=None)
+    with pytest.raises(TypeError, match=r"X is a tensor of torch\.float32"):
+        classifier.fit(torch.eye(3).to_sparse(), [0, 1, 0])
+    with pytest.raises(TypeError, match="X is of type generator"):
+        classifier.fit((row for row in np.eye(3)), [0, 1, 0])

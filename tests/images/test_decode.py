@@ -551,3 +551,21 @@ def test_eps(tmp_path, monkeypatch):
     monkeypatch.setattr(EpsImagePlugin, "has_ghostscript", lambda: False)
     with pytest.raises(ImageLoadError, match=r"is an EPS file.*Convert it to PNG"):
         load(tmp_path / "a.eps")
+
+
+def test_a_path_from_home():
+    with pytest.raises(ImageFileNotFoundError, match=r"os\.path\.expanduser"):
+        load("~/no such picture.png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use stays there")
+def test_a_working_directory_that_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for path in ("picture.png", str(tmp_path / "picture.png")):
+        with pytest.raises(ImageFileNotFoundError, match="has been deleted"):
+            load(path)
+    with pytest.raises(ImageFileNotFoundError, match="has been deleted"):
+        as_images(["picture.png"]).row_keys()

@@ -302,3 +302,22 @@ def test_nested_tensor():
     X = torch.nested.nested_tensor([torch.zeros(3, 8, 9), torch.zeros(3, 5, 9)])
     with pytest.raises(TypeError, match=r"nested tensor. Pass list\(X\.unbind\(\)\)"):
         as_images(X)
+
+
+def test_tensors_in_a_list_have_words_of_their_own():
+    item = torch.zeros(3, 8, 9, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"channels first.*X\[0\]\.permute\(1, 2, 0\)"):
+        as_images([item])
+
+
+@pytest.mark.parametrize("X", [{1: "a.png"}.values(), (p for p in ["a.png"])])
+def test_what_has_no_rows_to_pick(X):
+    with pytest.raises(TypeError, match=r"X is of type \w+\. .*Try list\(X\)\."):
+        as_images(X)
+
+
+@pytest.mark.parametrize("label", [1, "cat"])
+@pytest.mark.parametrize("picture", [U8[0], Image.new("RGB", (9, 8))])
+def test_pairs_of_picture_and_label(picture, label):
+    with pytest.raises(TypeError, match=r"one picture is expected.*pair\[0\] for pair"):
+        as_images([(picture, label)] * 2)

@@ -8,8 +8,10 @@ from collections import deque
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
+from modal_pretrain._checks import ParameterError
 from modal_pretrain._inputs.labels import as_labels, comparable
 
 
@@ -104,3 +106,17 @@ def test_what_numpy_would_change_is_refused(values, message):
 )
 def test_comparable(one, other, expected):
     assert comparable(np.asarray(one), np.asarray(other)) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (scipy.sparse.csr_matrix([[1], [0]]), r"y .* sparse matrix of shape \(2, 1\)"),
+        (scipy.sparse.coo_array([1, 0]), r"Write y\.toarray\(\)\.ravel\(\)"),
+        (torch.tensor([1, 0]).to_sparse(), "y is a tensor of torch.int64"),
+        (torch.tensor([1, 0], device="meta"), "on the device 'meta'"),
+    ],
+)
+def test_labels_without_an_array(values, message):
+    with pytest.raises(ParameterError, match=message):
+        as_labels(values, "y")

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
+from modal_pretrain._checks import ParameterError
 from modal_pretrain._inputs.numbers import as_numbers
 
 
@@ -54,3 +56,20 @@ def test_kinds_of_numbers(values, dtype):
 def test_what_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
         as_numbers(values, "x")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        torch.eye(2).to_sparse(),
+        torch.zeros(2, device="meta"),
+    ],
+)
+def test_tensors_that_are_no_arrays(values):
+    with pytest.raises(ParameterError, match=r"x is a tensor of .*dense one that has"):
+        as_numbers(values, "x")
+
+
+def test_sparse_matrices():
+    with pytest.raises(ParameterError, match=r"x .* sparse.*x\.toarray\(\)\.ravel\(\)"):
+        as_numbers(scipy.sparse.csr_matrix([[1], [2]]), "x")

@@ -5,6 +5,7 @@ from collections import deque
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 from modal_pretrain.reweighting.tags import (
     balanced,
@@ -117,3 +118,23 @@ def test_balanced_by_hand():
 def test_cells():
     y, tags = np.array([1, 0, 1, 1, 0]), np.array([2, 2, 2, -1, 0])
     assert cells(tags, y).tolist() == [3, 1, 3, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "values", [["b", "x", "a"], [3, 5, 2], [3.0, 5.0, 2.0], [True, False, False]]
+)
+@pytest.mark.parametrize("dtype", [None, object])
+def test_what_is_masked_was_not_said(values, dtype):
+    tags = np.ma.array(np.array(values, dtype=dtype), mask=[False, True, False])
+    assert tag_table(tags, 3)[:, 0].tolist() == [values[0], None, values[2]]
+
+
+@pytest.mark.parametrize("odd", [[0.5, 0], [0, 1j], [1, b"a"]])
+def test_the_tag_that_is_none_is_named(odd):
+    with pytest.raises(ValueError, match=r"ignore has the tag .* of type"):
+        tag_table(odd, 2)
+
+
+def test_sparse_tags():
+    with pytest.raises(ValueError, match="ignore must be a list or an array"):
+        tag_table(csr_matrix([[1], [0]]), 2)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain._checks import Whole, is_whole
+from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.classifier import base_estimator
 
 RandomState = (
@@ -68,7 +69,7 @@ def check_request(
 
 def n_rows(X: Any, name: str) -> int:
     """Count the rows of a pool of any accepted kind."""
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not hasattr(X, "tocsr"):  # one form of sparse is
         counts = {key: n_rows(part, f"{name}[{key!r}]") for key, part in X.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(
@@ -108,6 +109,7 @@ def check_groups(
     ValueError
         If there are more dimensions or another number of rows, or a group is missing.
     """
+    values = of_tensor(values, name)
     found = values if hasattr(values, "__array__") else np.array(values, dtype=object)
     column = np.asarray(found, dtype=object)
     if column.ndim != 1 or (n is not None and len(column) != n):

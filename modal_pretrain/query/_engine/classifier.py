@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from modal_pretrain._checks import ParameterError
+from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.mapped import by_blocks
 
 _OFF = 0.01  # from 1, of the sum of a row: networks answer in 16 bits
@@ -147,6 +148,7 @@ def _numbers(raw: Any, name: str) -> NDArray[np.float64]:
             f"{name} is masked in places, which would count as numbers. Leave those "
             "rows out."
         )
+    raw = of_tensor(raw, name)
     try:
         return np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
+from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import check_groups, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -117,11 +118,7 @@ def _through_pipeline(
 
 def _as_numeric_table(X: Any, name: str) -> NDArray[Any] | None:
     """Give X as an array if it is a 2-D table of numbers, else None."""
-    if np.ma.is_masked(X):
-        raise TypeError(
-            f"{name} is a masked array, whose mask would be ignored. Fill what is "
-            "masked, as with .filled(0), or leave these rows out."
-        )
+    _check_mask(X, name)
     if hasattr(X, "toarray") or isinstance(X, Mapping):
         return None
     if isinstance(X, (list, tuple)):
@@ -130,7 +127,7 @@ def _as_numeric_table(X: Any, name: str) -> NDArray[Any] | None:
     elif not hasattr(X, "__array__"):
         return None
     try:
-        array = np.asarray(X)
+        array = np.asarray(of_tensor(X, name))
     except (TypeError, ValueError):
         return None
     if array.ndim != 2:
@@ -141,6 +138,14 @@ def _as_numeric_table(X: Any, name: str) -> NDArray[Any] | None:
         except (TypeError, ValueError):
             return None
     return array if array.dtype.kind in "fiub" else None
+
+
+def _check_mask(X: Any, name: str) -> None:
+    if np.ma.is_masked(X):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be ignored. Fill what is "
+            "masked, as with .filled(0), or leave these rows out."
+        )
 
 
 def _shape_of(X: Any) -> str:
@@ -155,7 +160,8 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
             f"{name} is a sparse matrix of shape {raw.shape}; these strategies need "
             "dense vectors. Put TruncatedSVD before the classifier in a Pipeline."
         )
-    values = np.asarray(raw)
+    _check_mask(raw, name)
+    values = np.asarray(of_tensor(raw, name))
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {values.dtype}; expected numbers.")
     if values.ndim != 2:
@@ -214,9 +220,12 @@ def predictor_on_embeddings(classifier: Any, X: Any) -> Any:
             return None if hasattr(head, "embed") else head.predict_proba
     if getattr(classifier, "on_transformed", False) and _holds_pipelines(estimator):
         return None
-    if hasattr(X, "columns"):  # fitted on a data frame, whose names it wants to see
-        frame, columns = type(X), X.columns
-        return lambda rows: classifier.predict_proba(frame(rows, columns=columns))
+    # Fitted on a data frame, whose names it wants to see.
+    frame = type(X)
+    if hasattr(X, "iloc"):
+        return lambda rows: classifier.predict_proba(frame(rows, columns=X.columns))
+    if frame.__module__.partition(".")[0] == "polars":
+        return lambda rows: classifier.predict_proba(frame(rows, schema=X.columns))
     return classifier.predict_proba
 
 
@@ -268,7 +277,9 @@ def labelled_set(
             continue
         vectors.append(embeddings(classifier, X_part, n, name="X_labelled"))
         if y_part is not None:
-            y_array = np.asarray(y_part)
+            y_array = np.asarray(of_tensor(y_part, "y_labelled"))
+            if y_array.ndim == 2 and y_array.shape[1] == 1:
+                y_array = y_array[:, 0]  # learners keep columns as they came
             if len(y_array) != n:
                 raise ValueError(
                     f"y_labelled has {len(y_array)} entries for the {n} rows of "

@@ -50,7 +50,7 @@ def head_inputs(
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     codes = None
-    y = pool.labelled.y
+    y = pool.labels()
     if y is not None and len(base):
         if len(y) != len(base):
             raise ValueError(

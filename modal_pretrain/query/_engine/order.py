@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.mapped import Pages
 
 _N_PROBED = 16
@@ -70,7 +71,7 @@ def _numeric_rows(X: Any) -> NDArray[Any] | None:
     """Give X as a two-dimensional array of numbers, or None if it is something else."""
     if not hasattr(X, "__array__") or hasattr(X, "toarray"):
         return None
-    array = np.asarray(X)
+    array = np.asarray(of_tensor(X, "X"))
     if array.ndim == 0 or array.dtype.kind not in "fiub":
         return None
     return array.reshape(len(array), -1)

@@ -12,7 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_request
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    check_groups,
+    check_request,
+)
 from modal_pretrain.query._engine.classifier import class_probabilities
 from modal_pretrain.query._engine.embeddings import Labelled, embeddings, labelled_set
 from modal_pretrain.query._engine.mapped import Pages, is_mapped, rows_a_block
@@ -282,6 +286,17 @@ class Pool:
         self.labelled = Labelled(None, None)
         if labelled:
             self.labelled = labelled_set(classifier, X_labelled, y_labelled)
+
+    def labels(self) -> NDArray[Any] | None:
+        """Give the label of each labelled row; None where they are unknown.
+
+        Raises
+        ------
+        ValueError
+            If a label is missing, or rows have several.
+        """
+        y = self.labelled.y
+        return None if y is None else check_groups(y, "y_labelled", noun="label")
 
     def labelled_rows(self) -> NDArray[np.float64]:
         """Give the labelled rows in the pool's form; none where there are none."""

@@ -61,6 +61,11 @@ def probability_samples(
     owner = base_estimator(classifier)
     try:
         if is_committee(classifier):
+            if not hasattr(classifier, "vote_proba"):
+                raise TypeError(
+                    f"classifier: a {type(classifier).__name__} has no vote_proba, "
+                    "which this strategy needs. Use a modAL Committee of classifiers."
+                )
             votes = np.asarray(by_blocks(classifier.vote_proba, X), dtype=np.float64)
             members = [
                 check_probabilities(votes[:, i], n, f"committee member {i}")
@@ -103,15 +108,48 @@ def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
     if hasattr(X, "__array__") and not hasattr(X, "toarray"):
         X = np.asarray(X)
     columns = getattr(ensemble, "estimators_features_", None)
+    classes = _classes_of_members(ensemble, members)
     out = np.zeros((len(members), n, len(ensemble.classes_)))
     for i, member in enumerate(members):
         predict = member.predict_proba
         if columns is not None:
             predict = partial(_on_columns, predict, columns[i])
         proba = check_probabilities(by_blocks(predict, X), n, f"ensemble member {i}")
-        # scikit-learn's ensembles fit their members on the numbers of the classes.
-        out[i][:, np.asarray(member.classes_).astype(np.intp)] = proba
+        out[i][:, classes[i]] = proba
     return out
+
+
+def _classes_of_members(ensemble: Any, members: list[Any]) -> list[NDArray[np.intp]]:
+    """Say for each member which classes of the ensemble its columns stand for.
+
+    scikit-learn fits the members of most ensembles on the numbers of the classes, those
+    of AdaBoost on the labels, and those of one-versus-rest each on a question of its
+    own.
+
+    Raises
+    ------
+    TypeError
+        If members predict something else than the classes of the ensemble.
+    """
+    name = type(ensemble).__name__
+    if isinstance(ensemble.classes_, list) or np.ndim(ensemble.classes_) != 1:
+        raise TypeError(
+            f"classifier: {name} gives several labels for each row. Multi-label "
+            "estimators are not supported."
+        )
+    known = [np.asarray(member.classes_).tolist() for member in members]
+    labels = np.asarray(ensemble.classes_).tolist()
+    seen = set().union(*known)
+    number: dict[Any, int] = {i: i for i in range(len(labels))}
+    if not seen <= number.keys():
+        number = {label: i for i, label in enumerate(labels)}
+    if hasattr(ensemble, "label_binarizer_") or not seen <= number.keys():
+        raise TypeError(
+            f"classifier: the members of {name} do not predict its classes, so they "
+            "can't disagree about them. Use RandomForestClassifier, BaggingClassifier "
+            "or a modAL Committee."
+        )
+    return [np.array([number[one] for one in mine], dtype=np.intp) for mine in known]
 
 
 def _on_columns(predict: Callable[[Any], Any], columns: Any, X: Any) -> Any:

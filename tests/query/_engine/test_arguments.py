@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from modAL.models import ActiveLearner
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, dok_array
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.query._engine.arguments import (
@@ -143,3 +143,7 @@ def test_groups_of_two_kinds():
 def test_groups_of_another_shape(values):
     with pytest.raises(ValueError, match=r"groups has shape .*of the 3 rows of X"):
         check_groups(values, "groups", 3)
+
+
+def test_rows_of_a_sparse_matrix_that_is_a_dict():
+    assert n_rows(dok_array((5, 2)), "X") == 5

@@ -2,15 +2,25 @@
 
 import numpy as np
 import pytest
-from modAL.models import ActiveLearner, Committee, DeepActiveLearner
+import torch
+from modAL.models import (
+    ActiveLearner,
+    Committee,
+    CommitteeRegressor,
+    DeepActiveLearner,
+)
 from scipy.sparse import csr_matrix
 from sklearn.ensemble import (
+    AdaBoostClassifier,
     BaggingClassifier,
     GradientBoostingClassifier,
     RandomForestClassifier,
     VotingClassifier,
 )
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -376,3 +386,117 @@ def test_a_mask_is_not_passed_over():
     with pytest.raises(TypeError, match="X is a masked array"):
         query.core_set_sampling(None, masked, 1)
     query.core_set_sampling(None, np.ma.array(pool()), 1)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda a: torch.tensor(a, requires_grad=True),
+        lambda a: torch.tensor(a).bfloat16(),
+    ],
+)
+def test_tensors_as_networks_give_them(form):
+    class Network(Centroids):
+        def embed(self, X):
+            return form(np.asarray(X))
+
+        def predict_proba(self, X):
+            return form(super().predict_proba(X))
+
+    X, y = seed_set(2)
+    network = Network().fit(X, y)
+    for strategy in (query.core_set_sampling, query.badge_sampling):
+        assert len(strategy(network, pool(), 3, random_state=0)[0]) == 3
+    learner = ActiveLearner(Centroids())
+    learner.X_training, learner.y_training = torch.tensor(X, requires_grad=True), y
+    assert labelled_set(learner).embeddings.shape == X.shape
+    rows = torch.tensor(pool(), requires_grad=True)
+    assert len(query.typiclust_sampling(None, rows, 3)[0]) == 3
+
+
+def test_embeddings_without_an_array_or_with_a_mask():
+    class Odd(Embedder):
+        def embed(self, X):
+            return odd
+
+    odd = np.ma.array(pool(4), mask=pool(4) > 0)
+    with pytest.raises(TypeError, match=r"classifier\.embed.* masked array"):
+        embeddings(Odd(), pool(4), 4)
+    odd = torch.eye(4).to_sparse()
+    with pytest.raises(TypeError, match=r"classifier\.embed.* is a tensor of"):
+        embeddings(Odd(), pool(4), 4)
+
+
+def test_labels_of_the_labelled_set():
+    X, y = seed_set(2)
+    learner = ActiveLearner(Centroids(), X_training=X, y_training=y)
+    expected = query.divdis_sampling(learner, pool(), 2, random_state=0)[0]
+    learner.y_training = y[:, None]
+    found = query.divdis_sampling(learner, pool(), 2, random_state=0)[0]
+    assert found.tolist() == expected.tolist()
+    learner.y_training = np.eye(2)[y]
+    assert len(query.core_set_sampling(learner, pool(), 2)[0]) == 2  # needs none
+    with pytest.raises(ValueError, match=r"y_labelled has shape .* one label for each"):
+        query.divdis_sampling(learner, pool(), 2)
+    learner.y_training = np.where(y, np.nan, y)
+    with pytest.raises(ValueError, match="y_labelled has nan"):
+        query.early_late_sampling(learner, pool(), 2)
+
+
+@pytest.mark.parametrize("labels", [[-1, 1], [1, 2], [-1, 0, 1], ["ant", "bee"]])
+def test_members_that_know_the_labels_themselves(labels):
+    X, y = seed_set(len(labels))
+    boost = AdaBoostClassifier(n_estimators=3, random_state=0)
+    boost.fit(X, np.array(labels)[y])
+    found = probability_samples(boost, pool(), 40, np.random.default_rng(0)).values
+    expected = [member.predict_proba(pool()) for member in boost.estimators_]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "message"),
+    [
+        (OneVsRestClassifier(LogisticRegression()), "members of OneVsRest.* do not"),
+        (MultiOutputClassifier(LogisticRegression()), "several labels for each row"),
+        (ClassifierChain(LogisticRegression()), "several labels for each row"),
+    ],
+)
+def test_members_that_answer_other_questions(ensemble, message):
+    X, y = seed_set(3)
+    several = not isinstance(ensemble, OneVsRestClassifier)
+    ensemble.fit(X, np.eye(3)[y] if several else y)
+    with pytest.raises(TypeError, match=message):
+        query.bald_sampling(ensemble, pool(), 2)
+
+
+def test_a_committee_of_regressors():
+    X, y = seed_set(2)
+    learner = ActiveLearner(Ridge(), X_training=X, y_training=y)
+    with pytest.raises(TypeError, match="CommitteeRegressor has no vote_proba"):
+        query.bald_sampling(CommitteeRegressor([learner]), pool(), 2)
+
+
+class Frame:
+    """What matters of a frame of polars, which is no requirement of ours."""
+
+    def __init__(self, values, schema):
+        self.values, self.columns = np.asarray(values), schema
+        self.shape = self.values.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+Frame.__module__ = "polars.dataframe.frame"
+
+
+def test_frames_of_polars():
+    class Named(Centroids):
+        def predict_proba(self, X):
+            assert X.columns == ["a", "b"]
+            return super().predict_proba(X)
+
+    X, y = seed_set(2, d=2)
+    classifier = Named().fit(X, y)
+    rows, _ = query.drop_query_sampling(classifier, Frame(pool(d=2), ["a", "b"]), 3)
+    assert len(rows) == 3

@@ -19,7 +19,7 @@ from torch import nn
 
 from modal_pretrain._checks import height_and_width
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import file_identity
+from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.create import (
     Backbone,
     ImageSize,
@@ -132,7 +132,7 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
 
 def _files(path: str) -> tuple:
     """Return path and identity of a file, or of those in a folder."""
-    place = Path(path).expanduser()
+    place = expanded(path)
     paths = sorted(place.iterdir()) if place.is_dir() else [place]
     return tuple((os.path.abspath(p), *file_identity(p)) for p in paths if p.is_file())
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import file_identity
+from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.device import seeded
 
 _MAX_KEYS_SHOWN = 8
@@ -124,7 +124,7 @@ def checkpoint_path(pretrained: str | Path) -> Path:
             "pretrained must be True, False or the path of a checkpoint, got "
             f"{pretrained!r:.80} of type {type(pretrained).__name__}."
         )
-    path = Path(pretrained).expanduser()
+    path = expanded(pretrained)
     try:
         file_identity(path)
     except FileNotFoundError:

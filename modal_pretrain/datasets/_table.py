@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modal_pretrain._identity import NotAFileError, file_identity
+from modal_pretrain._identity import NotAFileError, expanded, file_identity
 
 MISSING = ("error", "drop", "ignore")
 
@@ -50,7 +50,7 @@ class Layout:
         FileNotFoundError
             If none of them has all files.
         """
-        root = Path(root).expanduser()
+        root = expanded(root)
         for folder in [root, *(root / name for name in self.folders)]:
             if all((folder / name).exists() for name in self.files):
                 return folder

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain._checks import did_you_mean
+from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._spelling import look_alikes
 from modal_pretrain.datasets._splits import draw_splits
@@ -159,7 +160,7 @@ def load_csv(
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
     if isinstance(extra, str):
         raise ValueError(f"extra must be a list of columns, got {extra!r}: [{extra!r}]")
-    path = Path(path).expanduser()
+    path = expanded(path)
     column: str = image if image is not None else str(text)
     used = [column, target, *(c for c in (attribute, split, flags) if c), *extra]
     table = read_table(path, used, options=_read_options(read_options))
@@ -168,7 +169,7 @@ def load_csv(
     if image is None:
         X = table[column].to_numpy(dtype=object)
     else:
-        base = path.parent if root is None else Path(root).expanduser()
+        base = path.parent if root is None else expanded(root)
         X, keep = image_paths(base, table[column], missing, path)
         X, table = X[keep], table[keep].reset_index(drop=True)
     inputs = X if image is None else _places(X)

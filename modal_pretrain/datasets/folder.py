@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._folders import (
     Inode,
     inode,
@@ -97,7 +98,7 @@ def load_folder(
     """
     if not os.fspath(root):
         raise ValueError("root is empty; write '.' for the present folder")
-    root = Path(root).expanduser()
+    root = expanded(root)
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root}")
     if split not in ("auto", "folder", "random"):

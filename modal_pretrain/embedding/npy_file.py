@@ -13,7 +13,7 @@ import numpy as np
 
 from modal_pretrain._checks import ParameterError
 from modal_pretrain._disk import check_replaceable, locked, replace, write_whole
-from modal_pretrain._identity import read_whole
+from modal_pretrain._identity import expanded, read_whole
 
 
 def write_rows(
@@ -64,7 +64,7 @@ def write_rows(
             f"path must be that of a .npy file to write, got {path!r} of type "
             f"{type(path).__name__}."
         )
-    path = Path(path).expanduser()
+    path = expanded(path)
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
     check_replaceable(path)
     check_replaceable(part)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pandas as pd
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.labelling.pool import Pool
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def to_folders(
     ValueError
         If the pool holds no files, a class can't name a folder, or the folder is full.
     """
-    target, pool = Path(folder).expanduser(), session.pool
+    target, pool = expanded(folder), session.pool
     table = session.labels()
     sources = [pool.show(row) for row in table["row"]]
     if not all(isinstance(source, Path) for source in sources):

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.labelling.background import Background
 from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool
@@ -119,7 +120,7 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     -------
     Exported
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     folder.mkdir(parents=True, exist_ok=True)
     labels = session.labels()[["item", "label", "tag"]]
     model = folder / "model.joblib"

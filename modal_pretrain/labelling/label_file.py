@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modal_pretrain._disk import locked, write_whole
-from modal_pretrain._identity import file_identity, read_whole
+from modal_pretrain._identity import expanded, file_identity, read_whole
 from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"
@@ -102,7 +102,7 @@ class LabelFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # What a link leads to, which is locked and replaced, not the link.
-        self.path = Path(os.path.realpath(Path(path).expanduser()))
+        self.path = Path(os.path.realpath(expanded(path)))
         if self.path.is_symlink():  # Path.resolve raises something else for each Python
             raise OSError(errno.ELOOP, "the link leads to itself", str(self.path))
         if not self.path.parent.is_dir():
@@ -209,7 +209,7 @@ def label_path(pool: Any, labels: str | os.PathLike[str] | None) -> Path:
         return Path(labels)
     if not isinstance(pool, str | os.PathLike):
         raise ValueError("labels must name the file for the labels of such a pool.")
-    place = Path(pool).expanduser().absolute()
+    place = expanded(pool).absolute()
     return place.with_name(
         f"{place.stem if place.is_file() else place.name}-labels.csv"
     )

@@ -15,7 +15,7 @@ from PIL import Image
 from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import take_rows
-from modal_pretrain._identity import read_whole
+from modal_pretrain._identity import expanded, read_whole
 from modal_pretrain.datasets._folders import pictures_below
 from modal_pretrain.datasets._table import read_table
 from modal_pretrain.images.accept import as_images
@@ -129,7 +129,7 @@ class FilePool(Pool):
         ValueError
             If it holds no pictures.
         """
-        root = Path(folder).expanduser()
+        root = expanded(folder)
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}")
         paths = pictures_below(root)

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from modal_pretrain._fork import Lock
+from modal_pretrain._identity import expanded
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.backbones.weights import (
@@ -70,7 +71,7 @@ def load_text_model(
             f"backbone={name!r} is no name. Give one of the Hugging Face hub or a "
             f"folder; the default is {DEFAULT_TEXT_BACKBONE!r}."
         )
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if folder.is_dir():
         return _load(folder, f"folder {folder}", *wanted)
     if name.startswith(("/", ".", "~")):
@@ -104,7 +105,7 @@ def load_text_model(
 
 def checkpoint_file(pretrained: str | Path) -> Path:
     """Return the path of a checkpoint file that is there, or raise."""
-    if isinstance(pretrained, str | Path) and Path(pretrained).expanduser().is_dir():
+    if isinstance(pretrained, str | Path) and expanded(pretrained).is_dir():
         raise BackboneWeightsError(
             f"pretrained={str(pretrained)!r} is a folder. Give it as backbone, which "
             "takes configuration, tokenizer and weights from it, or name the file of "

@@ -10,7 +10,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MappingView,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -266,6 +273,13 @@ def height_and_width(name: str, value: Any) -> tuple[int, int]:
             f"width) of them, got {value!r} of type {type(value).__name__}.{near}"
         )
     return int(pair[0]), int(pair[1])
+
+
+def how_to_list(X: Any, name: str) -> str:
+    """Return a sentence that says how to make X rows in order, if there is a way."""
+    if hasattr(X, "__array__"):
+        return f" Try numpy.asarray({name})."
+    return f" Try list({name})." if isinstance(X, Iterator | MappingView) else ""
 
 
 def take_rows(X: Any, rows: Any) -> Any:

@@ -72,6 +72,18 @@ def file_identity(path: str | os.PathLike[str]) -> Identity:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home directory for its "~".
+
+    Of a user whom nobody knows it stays as it is: there is no such file, which whoever
+    looks for it says in words of its own.
+    """
+    try:
+        return Path(os.path.expanduser(path))
+    except ValueError:  # a NUL
+        return Path(path)
+
+
 def read_whole(path: str | os.PathLike[str]) -> bytes:
     """Read a regular file; what else has a name, such as a FIFO, may have no end.
 
@@ -82,8 +94,3 @@ def read_whole(path: str | os.PathLike[str]) -> bytes:
     """
     file_identity(path)
     return Path(path).read_bytes()
-
-
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """Return a path with ``~`` as a home folder, or as it is where none is known."""
-    return Path(os.path.expanduser(path))

@@ -2,10 +2,11 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
-from modal_pretrain._identity import NotAFileError, file_identity
+from modal_pretrain._identity import NotAFileError, expanded, file_identity
 
 TIME = 10**18
 
@@ -54,3 +55,11 @@ def test_what_is_no_file_says_what_it_is(tmp_path):
         file_identity(tmp_path)
     with pytest.raises(FileNotFoundError):
         file_identity(tmp_path / "absent")
+
+
+def test_home_and_what_is_none(monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, os.path.abspath("home"))
+    assert expanded("~/file") == Path("home/file").absolute()
+    for odd in ("~no such user/file", "~\0/file", "file"):
+        assert expanded(odd) == Path(odd)

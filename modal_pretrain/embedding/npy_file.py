@@ -13,7 +13,7 @@ import numpy as np
 
 from modal_pretrain._checks import ParameterError
 from modal_pretrain._disk import check_replaceable, locked, replace, write_whole
-from modal_pretrain._identity import read_whole
+from modal_pretrain._identity import expanded, read_whole
 
 
 def write_rows(
@@ -34,6 +34,7 @@ def write_rows(
     Parameters
     ----------
     path : str or Path
+        "~" stands for the home directory.
     n : int
         At least 1.
     compute : callable
@@ -54,14 +55,19 @@ def write_rows(
     OSError
         If the file can't be written, or there is something else than a file.
     """
-    if not isinstance(path, str | os.PathLike) or not Path(path).name:
+    if (
+        not isinstance(path, str | os.PathLike)
+        or not Path(path).name
+        or "\0" in os.fsdecode(path)
+    ):
         raise ParameterError(
             f"path must be that of a .npy file to write, got {path!r} of type "
             f"{type(path).__name__}."
         )
-    path = Path(path)
-    check_replaceable(path)
+    path = expanded(path)
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
+    check_replaceable(path)
+    check_replaceable(part)
     with _exclusive(path, part) as file:
         done, d = _progress(note, identity, n, file)
         for start in range(done, n, block_rows):
@@ -92,7 +98,9 @@ def _exclusive(path: Path, part: Path) -> Iterator[BinaryIO]:
             raise RuntimeError(
                 f"Another process is writing {path}. Wait for it, or give another path."
             ) from None
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        # Through a link, what it leads to would be overwritten.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(part, flags, 0o666)
         yield stack.enter_context(open(descriptor, "r+b"))
 
 
@@ -107,7 +115,9 @@ def _progress(
     note: Path, identity: str | None, n: int, file: BinaryIO
 ) -> tuple[int, int | None]:
     """Read how many rows an earlier pass has left, and of what length."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(
+        OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError
+    ):
         known = json.loads(read_whole(note))
         rows, d = int(known["rows"]), int(known["d"])
         size = os.fstat(file.fileno()).st_size

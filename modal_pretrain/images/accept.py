@@ -16,7 +16,7 @@ Memory-mapped arrays stay on the disk. How one file is decoded stands in `files`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, MappingView, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ import scipy.sparse
 import torch
 from PIL import Image
 
+from modal_pretrain._checks import how_to_list
 from modal_pretrain.images.decode import ImageFileNotFoundError, ImageLoadError
 from modal_pretrain.images.files import PathSource
 from modal_pretrain.images.pixels import (
@@ -111,12 +112,9 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
             + ("." if one == "PIL image" else ", or list the files of a folder.")
         )
     if isinstance(X, (bytes, bytearray)) or not isinstance(X, Sequence):
-        hint = ""
-        if hasattr(X, "__array__"):
-            hint = f" Try numpy.asarray({name})."
-        elif isinstance(X, Iterator | MappingView):
-            hint = f" Try list({name})."
-        raise TypeError(f"{name} is of type {type(X).__name__}. {ACCEPTED}{hint}")
+        raise TypeError(
+            f"{name} is of type {type(X).__name__}. {ACCEPTED}{how_to_list(X, name)}"
+        )
     return _from_list(X, name)
 
 

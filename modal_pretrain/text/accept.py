@@ -16,6 +16,8 @@ import pandas as pd
 import torch
 from xxhash import xxh3_128_digest
 
+from modal_pretrain._checks import how_to_list
+
 if TYPE_CHECKING:
     from modal_pretrain.text.tokens import Tokenization
 
@@ -136,7 +138,9 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
                 f"{name} is an array of {X.dtype} of shape {X.shape}. {_ACCEPTED}"
             )
     elif isinstance(X, (bytes, bytearray)) or not isinstance(X, Sequence):
-        raise TypeError(f"{name} is of type {type(X).__name__}. {_ACCEPTED}")
+        raise TypeError(
+            f"{name} is of type {type(X).__name__}. {_ACCEPTED}{how_to_list(X, name)}"
+        )
     if len(X) == 0:
         raise ValueError(f"{name} is empty (0 texts); a minimum of 1 is required.")
     texts = np.empty(len(X), dtype=object)

@@ -312,3 +312,8 @@ def test_weights_themselves_are_not_printed_whole():
     with pytest.raises(TypeError, match="of type OrderedDict") as info:
         create_backbone(SMALL, small().state_dict())
     assert len(str(info.value)) < 300
+
+
+def test_home_of_nobody():
+    with pytest.raises(BackboneWeightsError, match="there is no such file"):
+        create_backbone(SMALL, "~no such user/weights.pth")

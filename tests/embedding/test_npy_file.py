@@ -225,3 +225,43 @@ def test_only_files_are_replaced(tmp_path):
 def test_what_is_no_path(path):
     with pytest.raises(ValueError, match=r"path must be that of a \.npy file to write"):
         write(path, Counter())
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        '{"identity": "a", "rows": 1e400, "d": 3}',
+        "[" * 100_000,
+        '{"identity": "a", "rows": [], "d": 3}',
+    ],
+)
+def test_a_damaged_note_begins_anew(tmp_path, note):
+    interrupted(tmp_path / "X.npy")
+    (tmp_path / "X.npy.part.json").write_text(note)
+    compute = Counter()
+    np.testing.assert_array_equal(write(tmp_path / "X.npy", compute), EXPECTED)
+    assert compute.asked[0] == (0, 20)
+
+
+def test_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write("~/X.npy", Counter())
+    np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), EXPECTED)
+
+
+def test_a_path_with_a_nul():
+    with pytest.raises(ValueError, match=r"path must be that of a \.npy file"):
+        write("a\0b.npy", Counter())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_what_stands_in_the_place_of_the_part_file_stays(tmp_path):
+    os.mkfifo(tmp_path / "X.npy.part")
+    with pytest.raises(OSError, match=r"no regular file.*X\.npy\.part"):
+        write(tmp_path / "X.npy", Counter())
+    (tmp_path / "other").write_text("mine")
+    os.symlink(tmp_path / "other", tmp_path / "Y.npy.part")
+    with pytest.raises(OSError, match=r"Y\.npy\.part"):
+        write(tmp_path / "Y.npy", Counter())
+    assert (tmp_path / "other").read_text() == "mine"

@@ -91,9 +91,43 @@ def _yaml(text: str, path: Path) -> Any:
             f"{path} needs PyYAML: pip install pyyaml (TOML needs nothing)"
         ) from error
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _once(yaml))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
+
+
+def _once(yaml: Any) -> Any:
+    """Return the safe loader, which takes no key twice and nothing that holds itself.
+
+    By itself it lets the last of two win.
+    """
+
+    class Loader(yaml.SafeLoader):
+        def compose_document(self) -> Any:
+            self.known: dict[int, bool] = {}  # whether all below it has been seen
+            node = super().compose_document()
+            self.look_at(node)
+            return node
+
+        def look_at(self, node: Any) -> None:
+            done = self.known.setdefault(id(node), False)
+            if done or not isinstance(node.value, list):
+                return
+            below = node.value
+            if isinstance(node, yaml.MappingNode):
+                names = [str(key.value) for key, _ in node.value]
+                twice = [name for name in names if names.count(name) > 1]
+                if twice:
+                    raise yaml.YAMLError(f"it names {twice[0]!r} twice")
+                below = [value for _, value in node.value]
+            for entry in below:
+                begun = isinstance(entry.value, list) and id(entry) in self.known
+                if begun and not self.known[id(entry)]:
+                    raise yaml.YAMLError("a value holds itself")
+                self.look_at(entry)
+            self.known[id(node)] = True
+
+    return Loader
 
 
 def reject_unknown(given: Iterable[str], known: Iterable[str], kind: str) -> None:
@@ -250,6 +284,9 @@ def _listed(key: str, value: Any) -> list[Any]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values:
         raise ValueError(f"{key} is an empty list: name at least one value.")
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"{key} names {value!r} twice; name each value once.")
     return values
 
 

@@ -210,3 +210,32 @@ def test_numbers_of_numpy_are_those_of_python(small):
     config = small(seeds=np.arange(2).tolist(), batch=np.int64(4))
     assert config.to_json() == small().to_json()
     assert small(seeds=tuple(np.arange(2))) == small()
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("batch: 1\nbatch: 2\n", "it names 'batch' twice"),
+        ("estimator:\n  tune: head\n  tune: all\n", "it names 'tune' twice"),
+        ("estimator: &a {tune: *a}\n", "a value holds itself"),
+        ("batch: &a [*a]\n", "a value holds itself"),
+    ],
+)
+def test_yaml_takes_no_key_twice_and_no_circle(tmp_path, text, match):
+    pytest.importorskip("yaml")
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"a.yaml is not valid YAML: {match}"):
+        read_settings(path)
+    path.write_text("batch: &a [5, 10]\nseed_set: *a\n")
+    assert read_settings(path) == {"batch": [5, 10], "seed_set": [5, 10]}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"batch": [5, 5]}, {"dataset": ["shapes"] * 2}, {"seed_set": [4, 8, 4]}],
+)
+def test_a_grid_names_each_value_once(settings):
+    """Or all records of its configuration would come twice."""
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} names .* twice"):
+        expand(settings)

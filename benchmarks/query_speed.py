@@ -139,6 +139,13 @@ CASES = [
     ),
     ("uncertainty_herding", SMALL, ours("uncertainty_herding"), None, None),
     ("disambiguation", LARGE, ours("disambiguation"), None, None),
+    (
+        "tag_exception",
+        LARGE,
+        ours("tag_exception", tags_labelled=np.arange(N_LABELLED) % 4),
+        None,
+        None,
+    ),
 ]
 
 

@@ -129,7 +129,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         Losses and times by epoch.
     weighting_ : str
         What labelled rows were weighed by beside ``sample_weight`` and `class_weight`:
-        "nothing", "errors", "tags", or "tags and errors".
+        "nothing", "errors" or "tags and errors".
     n_features_in_ : int
         Columns of X, where X is a table.
 
@@ -259,9 +259,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         ignore : array-like of shape (n,) or (n, k), or None
             Tags: the value of an attribute that has nothing to do with the class (the
             place, the hospital), or of several, for each row. Strings, whole numbers
-            or truth values; None or NaN where nobody said. What the head does with
-            them is decided by cross-validation, see
-            `modal_pretrain.reweighting.tag_weights`, and noted in ``weighting_``.
+            or truth values; None or NaN where nobody said. Where they mislead about
+            the class, all pairs of class and tag weigh alike, see
+            `modal_pretrain.reweighting.tag_weights`, which ``weighting_`` tells.
         **fit_params
             For the module's forward, as in skorch.
 

@@ -294,6 +294,7 @@ class Background:
             given = {
                 "X_labelled": inputs,
                 "y_labelled": labels,
+                "tags_labelled": [tag or None for tag in tags.tolist()],
                 "random_state": int(rng.integers(2**31)),
             }
             accepted = inspect.signature(self.strategy).parameters

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         least_confidence_score,
         margin_score,
     )
+    from modal_pretrain.query.tag_exceptions import tag_exception_sampling
     from modal_pretrain.query.typiclust import typiclust_sampling
     from modal_pretrain.query.uncertainty import (
         entropy_sampling,
@@ -72,6 +73,7 @@ __all__ = [
     "pseudo_group_sampling",
     "random_sampling",
     "ranked_batch_sampling",
+    "tag_exception_sampling",
     "typiclust_sampling",
     "uncertainty_herding_sampling",
 ]

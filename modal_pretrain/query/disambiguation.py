@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
-from modal_pretrain.query._engine.classifier import base_estimator, is_committee
+from modal_pretrain.query._engine.classifier import one_hot
 from modal_pretrain.query._engine.coordinates import (
     principal_coordinates,
     squared_distance,
@@ -160,29 +160,6 @@ def disambiguation_sampling(
         chosen.append(row)
         scores.append(score)
     return pool.answer(chosen, scores)
-
-
-def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
-    """Give labels as rows of 0 and 1 in the order of the classifier's classes.
-
-    Parameters
-    ----------
-    classifier : modAL learner or committee, Pipeline or estimator
-    y : array-like of shape (m,) or (m, 1), or None
-    n_classes : int
-
-    Returns
-    -------
-    numpy.ndarray of shape (m, n_classes), float64
-        A row of zeros for a label that is no class of the classifier; no rows where
-        labels or classes are not known.
-    """
-    owner = classifier if is_committee(classifier) else base_estimator(classifier)
-    classes = getattr(owner, "classes_", None)
-    if y is None or classes is None or len(classes) != n_classes:
-        return np.zeros((0, n_classes))
-    same: NDArray[np.bool_] = np.ravel(y)[:, None] == np.asarray(classes)
-    return same.astype(np.float64)
 
 
 class SpreadExpert:

@@ -1,4 +1,4 @@
-"""What to do about tags: decided by how well each head does on the other folds."""
+"""What to do about tags: cells that weigh alike, where an attribute misleads."""
 
 from __future__ import annotations
 
@@ -7,26 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import OneOf
 from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows
 from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
-from modal_pretrain.reweighting.logistic import coordinates
-from modal_pretrain.reweighting.out_of_fold import (
-    folds,
-    out_of_fold_logits,
-    own_proba,
-)
+from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 from modal_pretrain.reweighting.tags import (
     balanced,
-    cells,
     is_confounded,
     tag_codes,
     tag_table,
 )
 
-CHOICES = ("nothing", "tags", "errors", "tags and errors")
+CHOICES = ("nothing", "errors", "tags and errors")
 
 
 class Weighing(NamedTuple):
@@ -41,7 +34,7 @@ def tag_weights(
     y: ArrayLike,
     ignore: Any,
     *,
-    strength: float = 4.0,
+    strength: float = 2.0,
     balance: float = 1.0,
     C: float = 0.005,
     sample_weight: ArrayLike | None = None,
@@ -51,13 +44,13 @@ def tag_weights(
 ) -> Weighing:
     """Weigh labelled rows of which a person has said what may be ignored.
 
-    An attribute whose tags mislead about the class, crossed with it but not evenly,
-    leaves four ways to weigh rows: not at all; all cells of class x tag alike (DFR's
-    group balance [1]_); by errors (`error_weights`); or by errors in cells that weigh
-    alike. Each is tried on the labelled rows themselves: the one is taken whose heads,
-    trained on the other folds, give the labels the highest probability, averaged over
-    the cells. (Accuracy is the same idea, but cells hold too few rows to tell heads
-    apart by counting.)
+    An attribute misleads if it is crossed with the class, but not evenly: the two go
+    together more than chance has it (chi-squared test at 5 %). Then all cells of class
+    x tag weigh alike (DFR's group balance [1]_), and within a cell rows weigh by errors
+    (as in `error_weights`), so that a cell's own exceptions count, and rows with a
+    wrong tag, which the others explain well, count little. The sum of these weights is
+    not scaled up to that of the rows: a head that leans on the few rows of small cells
+    needs a stronger penalty [2]_, and gets it.
 
     Parameters
     ----------
@@ -70,12 +63,13 @@ def tag_weights(
         nobody said. A linear probe on the tagged rows guesses the others where it can
         tell tagged rows apart that it has not seen; else they count for their class
         only. Of several misleading attributes the weights are averaged.
-    strength : float, default=4.0
-        Of the weights by errors.
+    strength : float, default=2.0
+        Of the weights by errors. 0 leaves cells that weigh alike.
     balance : float, default=1.0
         How far the weights go from those that rows have without tags (0) to those that
-        the tags ask for (1): the loss is this mixture of the two losses. Less than 1
-        where accuracy on the mixture that the rows come from matters, too.
+        the tags ask for (1): a mixture of the two losses, with a penalty between
+        theirs. Less than 1 where accuracy on the mixture that the rows come from
+        matters, too.
     C : float, default=0.005
         Of the heads.
     sample_weight : array-like of shape (n,), number or None, default=None
@@ -90,9 +84,10 @@ def tag_weights(
     Returns
     -------
     weight : numpy.ndarray
-        float64 (n,), with the sum of `sample_weight`.
+        float64 (n,), with the sum of `sample_weight` (n without); a smaller one where
+        tags mislead.
     choice : str
-        "nothing", "tags", "errors" or "tags and errors".
+        "nothing", "errors" or "tags and errors".
 
     Raises
     ------
@@ -103,6 +98,9 @@ def tag_weights(
     ----------
     .. [1] Kirichenko, Izmailov and Wilson, "Last layer re-training is sufficient for
        robustness to spurious correlations", ICLR 2023, arXiv:2204.02937.
+    .. [2] Sagawa, Koh, Hashimoto and Liang, "Distributionally robust neural networks
+       for group shifts: on the importance of regularization for worst-case
+       generalization", ICLR 2020, arXiv:1911.08731.
 
     Examples
     --------
@@ -115,7 +113,7 @@ def tag_weights(
     >>> X += rng.normal(0, 0.5, X.shape)
     >>> weight, choice = tag_weights(X, y, place, C=0.05)
     >>> choice
-    'tags'
+    'tags and errors'
     >>> bool(weight[place != y].mean() > 3 * weight[place == y].mean())
     True
     """
@@ -124,44 +122,18 @@ def tag_weights(
     OneOf(("nothing", "errors")).check("otherwise", otherwise)
     X, y, given, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
     codes = tag_codes(tag_table(ignore, len(y)))
-    misleading = []
-    for tags in codes.T if balance else ():
-        filled = with_guesses(X, tags, y, C=C)
-        if is_confounded(filled, y):
-            misleading.append((tags, filled))
+    filled = [with_guesses(X, tags, y, C=C) for tags in codes.T] if balance else []
+    misleading = [tags for tags in filled if is_confounded(tags, y)]
     if not misleading and otherwise == "nothing":
         return Weighing(given, "nothing")
-    # Rows are told apart, and their span is found, once for all heads.
-    fitting: dict[str, Any] = {"C": C, "offset": offset, "fold": folds(X, y, n_folds)}
-    with one_thread():
-        X = coordinates(X)
-    plain = out_of_fold_logits(X, y, weight=given, **fitting)
-    driven = given * np.exp(-strength * own_proba(plain, y))
-    weights = {
-        "nothing": given,
-        "errors": equal_mass(driven, y, given.sum()),
-    }
+    fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
+    logits = out_of_fold_logits(X, y, weight=given, **fitting)
+    driven = given * np.exp(-strength * own_proba(logits, y))
+    without = given if otherwise == "nothing" else equal_mass(driven, y, given.sum())
     if not misleading:
-        return Weighing(weights[otherwise], otherwise)
-    for name, start in (("tags", given), ("tags and errors", driven)):
-        each = [balanced(filled, y, start) for _, filled in misleading]
-        weights[name] = np.mean(each, axis=0) * (given.sum() / start.sum())
-    scores = {}
-    for name in (otherwise, *(name for name in CHOICES if name != otherwise)):
-        logits = plain
-        if name != "nothing":
-            logits = out_of_fold_logits(X, y, weight=weights[name], **fitting)
-        p = own_proba(logits, y)
-        scores[name] = np.mean([_by_cell(p, tags, y) for tags, _ in misleading])
-    best = max(scores, key=lambda name: scores[name])  # the first of equals
-    mixed = (1 - balance) * weights[otherwise] + balance * weights[best]
-    return Weighing(mixed, best)
-
-
-def _by_cell(
-    p: NDArray[np.float64], codes: NDArray[np.int64], y: NDArray[np.int64]
-) -> float:
-    """Average over the cells of class x tag, of tagged rows alone."""
-    said = codes >= 0
-    cell = cells(codes[said], y[said])
-    return float((np.bincount(cell, p[said]) / np.bincount(cell)).mean())
+        return Weighing(without, otherwise)
+    asked_for = np.mean([balanced(tags, y, driven) for tags in misleading], axis=0)
+    # A mixture of the two losses, with a penalty between theirs.
+    less = driven.sum() / given.sum()
+    mixed = ((1 - balance) * without + balance * asked_for / less) * less**balance
+    return Weighing(mixed, "tags and errors")

@@ -18,7 +18,7 @@ from modal_pretrain._inputs.numbers import of_tensor
 _LEVEL = 0.05
 
 
-def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
+def tag_table(ignore: Any, n: int, *, name: str = "ignore") -> NDArray[np.object_]:
     """Check tags; return them as objects, None where nobody said.
 
     Parameters
@@ -27,6 +27,8 @@ def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
         Strings, whole numbers or truth values; None, NaN or NA where nobody said.
     n : int
         Rows there are.
+    name : str
+        What to call the tags in errors.
 
     Returns
     -------
@@ -41,29 +43,29 @@ def tag_table(ignore: Any, n: int) -> NDArray[np.object_]:
     strange = strange or hasattr(ignore, "toarray")  # a sparse matrix
     if strange or not hasattr(ignore, "__len__"):
         raise ValueError(
-            "ignore must be a list or an array with a tag for each row of X (None "
+            f"{name} must be a list or an array with a tag for each row of X (None "
             f"where nobody said), or a table with a column for each attribute, got "
             f"{ignore!r:.80}."
         )
-    table = _as_objects(ignore)
+    table = _as_objects(ignore, name)
     if len(table) != n:
         raise ValueError(
-            f"ignore has {len(table)} rows of tags for {n} rows of X; give one for "
+            f"{name} has {len(table)} rows of tags for {n} rows of X; give one for "
             "each, None where nobody said. To tag rows as they are labelled, call "
             "classifier.tag(X, tags): it remembers them by the rows' content."
         )
     table[pd.isna(table)] = None
-    check_kinds(table)
+    check_kinds(table, name)
     return table
 
 
-def _as_objects(ignore: Any) -> NDArray[np.object_]:
+def _as_objects(ignore: Any, name: str) -> NDArray[np.object_]:
     """Return tags as objects (n, k): on their way through floats integers round."""
     if isinstance(ignore, Sequence) and not isinstance(ignore, memoryview):
         lengths = {len(row) for row in ignore if isinstance(row, list | tuple)}
         if len(lengths) > 1:
             raise ValueError(
-                f"ignore has rows of {' and of '.join(map(str, sorted(lengths)))} "
+                f"{name} has rows of {' and of '.join(map(str, sorted(lengths)))} "
                 "tags; give all attributes for each row, None where nobody said."
             )
         table = np.array(list(ignore), dtype=object)
@@ -74,35 +76,35 @@ def _as_objects(ignore: Any) -> NDArray[np.object_]:
     elif isinstance(ignore, pd.DataFrame | pd.Series):
         table = ignore.astype(object).to_numpy(dtype=object, copy=True)
     else:
-        table = np.array(of_tensor(ignore, "ignore"), dtype=object)
+        table = np.array(of_tensor(ignore, name), dtype=object)
     if table.ndim not in (1, 2):
         raise ValueError(
-            "ignore must have shape (n,) or (n, k), a tag for each row of X and "
+            f"{name} must have shape (n,) or (n, k), a tag for each row of X and "
             f"attribute, got {table.shape}."
         )
     return table[:, None] if table.ndim == 1 else table
 
 
-def check_kinds(table: NDArray[np.object_]) -> None:
+def check_kinds(table: NDArray[np.object_], name: str = "ignore") -> None:
     """Raise ValueError if the tags of one attribute are of several kinds."""
     for column in range(table.shape[1]):
-        _check_kind(table[:, column], column)
+        _check_kind(table[:, column], column, name)
 
 
-def _check_kind(tags: NDArray[np.object_], column: int) -> None:
+def _check_kind(tags: NDArray[np.object_], column: int, name: str) -> None:
     kinds: dict[str, Any] = {}
     for tag in tags:
         if tag is not None:
             kinds.setdefault(_kind(tag), tag)
     if "" in kinds:
         raise ValueError(
-            f"ignore has the tag {kinds['']!r} of type {type(kinds['']).__name__} in "
+            f"{name} has the tag {kinds['']!r} of type {type(kinds['']).__name__} in "
             f"column {column}; tags are strings, whole numbers or truth values."
         )
     if len(kinds) > 1:
         (one, first), (other, second), *_ = kinds.items()
         raise ValueError(
-            f"ignore mixes kinds of tags in column {column}: {first!r} is {one}, "
+            f"{name} mixes kinds of tags in column {column}: {first!r} is {one}, "
             f"{second!r} is {other}. Use one kind for all."
         )
 

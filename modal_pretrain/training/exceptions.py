@@ -17,8 +17,8 @@ from modal_pretrain.training.examples import EmbeddedSet
 from modal_pretrain.training.network import centre_and_scale
 from modal_pretrain.training.weighted_net import WeightedNet
 
-# The strength of weights by errors where tags choose them and nobody gave one.
-_STRENGTH = 4.0
+# The strength of weights by errors in pairs of class and tag where nobody gave one.
+_STRENGTH = 2.0
 
 
 class ExceptionsNet(WeightedNet):
@@ -35,8 +35,8 @@ class ExceptionsNet(WeightedNet):
     Attributes
     ----------
     weighting_ : str
-        What the last training weighed rows by: "nothing", "errors", "tags", or "tags
-        and errors".
+        What the last training weighed rows by: "nothing", "errors" or "tags and
+        errors".
     """
 
     modality: ClassVar[Modality]
@@ -67,6 +67,22 @@ class ExceptionsNet(WeightedNet):
             check_kinds(np.array(list(known.values()), dtype=object))
         self.remembered_tags_ = known
         return self
+
+    def known_tags(self, X) -> np.ndarray:
+        """Return what `tag` remembers about rows.
+
+        Parameters
+        ----------
+        X : as in `fit`, length n
+
+        Returns
+        -------
+        numpy.ndarray of object, shape (n, k)
+            None where nobody said; k is 0 where no row of X is tagged.
+        """
+        source = self._source(X)
+        table = self._tags_of(source, None)
+        return np.empty((len(source), 0), dtype=object) if table is None else table
 
     def _remembered(self) -> dict[bytes, tuple]:
         return getattr(self, "remembered_tags_", {})

@@ -10,7 +10,11 @@ from modal_pretrain.benchmark.heads import join, split
 from modal_pretrain.benchmark.registry import strategy
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.cli.main import main
-from modal_pretrain.query import margin_sampling
+from modal_pretrain.query import (
+    least_confidence_sampling,
+    margin_sampling,
+    tag_exception_sampling,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,7 @@ def test_expand_makes_strategies_of_them_and_leaves_the_hash():
     assert strategy("margin+tags:5") is strategy("margin")
 
 
-def records(data, head, **settings):
+def records(data, head, strategy=margin_sampling, **settings):
     classifier = PretrainedClassifier(
         nn.Identity, pretrained=False, device="cpu", random_state=0, C=0.05
     )
@@ -63,7 +67,7 @@ def records(data, head, **settings):
         for record in run_unit(
             data,
             classifier,
-            margin_sampling,
+            strategy,
             seed_set=np.arange(6),
             batch=12,
             rounds=3,
@@ -83,6 +87,15 @@ def test_heads_do_what_they_say(tabular):
     # Three tags are too few to say that an attribute misleads.
     assert records(tabular, "tags:3") == every["plain"]
     assert records(tabular, "tags:999") == every["tags:all"]
+
+
+def test_a_strategy_that_goes_by_tags_finds_those_of_the_head(tabular):
+    tagged = records(tabular, "tags:all", tag_exception_sampling)
+    assert tagged != records(tabular, "tags:all", least_confidence_sampling)
+    plain = records(tabular, "plain", tag_exception_sampling)
+    assert plain == records(tabular, "plain", least_confidence_sampling)
+    again = records(tabular, "tags:all", tag_exception_sampling, done=tagged[:2])
+    assert again == tagged[2:]
 
 
 @pytest.mark.parametrize("head", ["errors", "tags:20", "tags:all"])

@@ -358,6 +358,22 @@ def test_tags_do_not_decide(folder, start, truth, monkeypatch):
     assert given.count(expected) >= 2
 
 
+def test_a_strategy_that_asks_for_tags_gets_them(folder, start, truth):
+    given = []
+
+    def strategy(classifier, X, n_instances, tags_labelled):
+        given.append(tags_labelled)
+        return np.arange(n_instances), np.zeros(n_instances)
+
+    session = start(folder, audit_share=0, strategy=strategy)
+    for number, question in enumerate(session.ask(12)):
+        tag = None if number % 3 == 2 else "dark" if number % 2 else "light"
+        session.answer(question.row, truth(question.row), tags=tag)
+    assert session.wait(60)
+    tags = session.labels()["tag"].fillna("").tolist()
+    assert given[-1] == [tag or None for tag in tags]
+
+
 def test_labels_without_an_order(folder, start):
     session = start(folder)
     rows = [question.row for question in session.ask(2)]

@@ -7,6 +7,7 @@ import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
 
+from modal_pretrain.query._engine.classifier import one_hot
 from modal_pretrain.query._engine.coordinates import farthest_first
 from modal_pretrain.query._engine.surroundings import (
     AtOdds,
@@ -20,7 +21,6 @@ from modal_pretrain.query.disambiguation import (
     AtOddsExpert,
     SpreadExpert,
     disambiguation_sampling,
-    one_hot,
 )
 from modal_pretrain.query.early_late import (
     divergence,

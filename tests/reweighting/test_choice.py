@@ -25,7 +25,7 @@ def test_the_better_weights_are_chosen():
     X, y, exception = spurious(400, share=0.05)
     weight, choice = tag_weights(X, y, place_of(y, exception), C=0.05)
     assert choice in CHOICES[1:]
-    assert weight.sum() == pytest.approx(400)
+    assert 400 * np.exp(-2) < weight.sum() < 200  # most rows are known without them
     assert weight[exception].mean() > 3 * weight[~exception].mean()
     again = tag_weights(X, np.array(["a", "b"])[y], place_of(y, exception), C=0.05)
     np.testing.assert_array_equal(again.weight, weight)
@@ -84,8 +84,10 @@ def test_balance_mixes_weights_with_and_without_tags(otherwise):
     assert none.choice == without.choice == otherwise
     assert some.choice == whole.choice == weigh().choice != otherwise
     np.testing.assert_array_equal(whole.weight, weigh().weight)
-    mixed = 0.75 * without.weight + 0.25 * whole.weight
-    np.testing.assert_allclose(some.weight, mixed)
+    parts = (one.weight / one.weight.sum() for one in (without, whole))
+    mixed = np.array([0.75, 0.25]) @ np.stack(list(parts))
+    np.testing.assert_allclose(some.weight / some.weight.sum(), mixed)
+    assert whole.weight.sum() < some.weight.sum() < without.weight.sum()
 
 
 def test_group_balance_of_the_classifier():
@@ -104,7 +106,7 @@ def test_group_balance_of_the_classifier():
         found.append((right[test[2]].mean(), right.mean()))
     worst, every = np.transpose(found)
     assert worst[0] + 0.05 < worst[1] < worst[2] - 0.05
-    assert every[0] > every[1] > every[2]
+    assert min(every[:2]) > every[2]
     plain = table().fit(X, y).predict_proba(X)
     none = table(group_balance=0.0).fit(X, y, ignore=tags)
     np.testing.assert_array_equal(none.predict_proba(X), plain)

@@ -252,29 +252,12 @@ def labelled_set(
     TypeError, ValueError
         As in `embeddings`.
     """
-    parts: list[tuple[Any, Any]] = []
     if y_labelled is not None:
         y_labelled = check_groups(y_labelled, "y_labelled", noun="label")
-    if X_labelled is not None:
-        parts = [(X_labelled, y_labelled)]
-    elif is_committee(classifier):
-        for learner in classifier.learner_list:
-            pair = (
-                getattr(learner, "X_training", None),
-                getattr(learner, "y_training", None),
-            )
-            if pair[0] is not None and not any(_same(pair[0], p[0]) for p in parts):
-                parts.append(pair)
-    elif is_learner(classifier):
-        X_known = getattr(classifier, "X_training", None)
-        if X_known is not None:
-            parts = [(X_known, getattr(classifier, "y_training", None))]
     vectors: list[NDArray[np.floating]] = []
     labels: list[NDArray[Any]] = []
-    for X_part, y_part in parts:
+    for X_part, y_part in labelled_parts(classifier, X_labelled, y_labelled):
         n = n_rows(X_part, "X_labelled")
-        if n == 0:
-            continue
         vectors.append(embeddings(classifier, X_part, n, name="X_labelled"))
         if y_part is not None:
             y_array = np.asarray(of_tensor(y_part, "y_labelled"))
@@ -290,6 +273,26 @@ def labelled_set(
     if known_y is None and y_labelled is not None:
         known_y = np.asarray(y_labelled)
     return Labelled(np.vstack(vectors) if vectors else None, known_y)
+
+
+def labelled_parts(
+    classifier: Any, X_labelled: Any = None, y_labelled: Any = None
+) -> list[tuple[Any, Any]]:
+    """List labelled rows and their labels as they were given, see `labelled_set`.
+
+    Of a committee these are the rows of its members, those of equal ones once. Labels
+    are None where they are not known; parts without rows are left out.
+    """
+    if X_labelled is not None:
+        parts = [(X_labelled, y_labelled)]
+    else:
+        parts = []
+        committee = is_committee(classifier)
+        for learner in classifier.learner_list if committee else [classifier]:
+            X = getattr(learner, "X_training", None) if is_learner(learner) else None
+            if X is not None and not any(_same(X, part[0]) for part in parts):
+                parts.append((X, getattr(learner, "y_training", None)))
+    return [part for part in parts if n_rows(part[0], "X_labelled")]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -1,0 +1,117 @@
+"""What may be ignored about labelled rows, and a probe's guess of it in the pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.pipeline import Pipeline
+
+from modal_pretrain._blas import one_thread
+from modal_pretrain.query._engine.arguments import n_rows
+from modal_pretrain.query._engine.classifier import base_estimator, is_committee
+from modal_pretrain.query._engine.embeddings import labelled_parts
+from modal_pretrain.query._engine.threads import each_chunk
+from modal_pretrain.reweighting.logistic import fit_head
+from modal_pretrain.reweighting.tags import balanced, tag_codes, tag_table
+
+_C = 5.0  # of the probe, for rows of a mean squared length of 1
+_CHUNK = 4096
+
+
+def labelled_tags(
+    classifier: Any, X_labelled: Any, tags_labelled: Any, m: int
+) -> NDArray[np.int64]:
+    """Get the tags of the labelled rows.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+        One that remembers tags has `known_tags`.
+    X_labelled : array-like or list, or None
+        See `labelled_set`.
+    tags_labelled : array-like of shape (m,) or (m, k), or None
+        Wins over what the classifier remembers.
+    m : int
+        How many rows are labelled.
+
+    Returns
+    -------
+    numpy.ndarray of shape (m, k), int64
+        Tags as numbers from 0, -1 where nobody said; k is 0 where no tag is known.
+
+    Raises
+    ------
+    ValueError
+        If `tags_labelled` has another length, or tags of several kinds.
+    """
+    if tags_labelled is not None:
+        table = tag_table(tags_labelled, m, name="tags_labelled")
+        return tag_codes(table)
+    found = [
+        _remembered(classifier, X) for X, _ in labelled_parts(classifier, X_labelled)
+    ]
+    width = max((table.shape[1] for table in found), default=0)
+    if not width:
+        return np.empty((m, 0), dtype=np.int64)
+    blank = [np.full((len(table), width), None, dtype=object) for table in found]
+    for table, full in zip(found, blank, strict=True):
+        full[:, : table.shape[1]] = table
+    return tag_codes(np.concatenate(blank))
+
+
+def _remembered(classifier: Any, X: Any) -> NDArray[np.object_]:
+    """Return what any of the estimators remembers of rows, (m, k); k may be 0."""
+    learners = classifier.learner_list if is_committee(classifier) else [classifier]
+    for learner in learners:
+        owner, rows = base_estimator(learner), X
+        if isinstance(owner, Pipeline) and hasattr(owner.steps[-1][1], "known_tags"):
+            rows = owner[:-1].transform(X) if len(owner.steps) > 1 else X
+            owner = owner.steps[-1][1]
+        if hasattr(owner, "known_tags"):
+            tags: NDArray[np.object_] = owner.known_tags(rows)
+            if tags.shape[1]:
+                return tags
+    return np.empty((n_rows(X, "X_labelled"), 0), dtype=object)
+
+
+def guessed_tags(
+    coords: NDArray[np.floating],
+    base: NDArray[np.floating],
+    tags: NDArray[np.int64],
+    y: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Guess an attribute of the pool by a linear probe on the tagged rows.
+
+    Rows weigh so that each value has the same mass, and in it each class: the probe
+    cannot read the class for the attribute.
+
+    Parameters
+    ----------
+    coords : numpy.ndarray of shape (n, q)
+        The pool, of a mean squared length of 1.
+    base : numpy.ndarray of shape (m, q)
+        The tagged rows.
+    tags : numpy.ndarray of shape (m,)
+        Values as numbers from 0, all of which occur, at least two.
+    y : numpy.ndarray of shape (m,)
+        Classes as numbers.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, values), float64
+        Probabilities of the values.
+    """
+    weight = balanced(y.astype(np.int64), tags, np.ones(len(tags)))
+    n_values = int(tags.max()) + 1
+    with one_thread():
+        probe = fit_head(base.astype(np.float64), tags, n_values, C=_C, weight=weight)
+    out = np.empty((len(coords), n_values))
+
+    def guess(part: slice) -> None:
+        out[part] = softmax(probe.logits(coords[part].astype(np.float64)), axis=1)
+
+    each_chunk(guess, len(coords), _CHUNK)
+    return out

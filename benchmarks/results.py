@@ -9,7 +9,9 @@ the README's table. Nothing is run: the commands that made the records are in th
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from records import studies, unpacked
 
@@ -57,40 +59,104 @@ MEASURES = {
 }
 
 
+def paired(s: Summary, model: str, strategy: str, measure: str) -> list[Any]:
+    """Pair a strategy with random by seed: over the rounds, and in the last one.
+
+    Returns
+    -------
+    list
+        Two cells of the difference with its interval (str), and the number of seeds.
+    """
+    records = s.records[(s.records["round"] > 0) & (s.records.model == model)]
+    ours, base = (
+        records[records.strategy == one].pivot(
+            index="seed", columns="round", values=measure
+        )
+        for one in (strategy, "random")
+    )
+    seeds = ours.index.intersection(base.index)
+    ours, base = ours.loc[seeds].to_numpy(), base.loc[seeds].to_numpy()
+    pairs = (ours.mean(axis=1), base.mean(axis=1)), (ours[:, -1], base[:, -1])
+    found = [paired_bootstrap(a, b, random_state=0) for a, b in pairs]
+    cells = [f"{x.estimate:+.3f} ({x.low:+.3f} to {x.high:+.3f})" for x in found]
+    return [*cells, len(seeds)]
+
+
 def differences(s: Summary) -> str:
     """Return how far strategies are ahead of random, seed by seed, in Markdown."""
     lines = [
         "| model | strategy minus random | seeds | mean over the rounds | last round |",
         "| --- | --- | ---: | --- | --- |",
     ]
-    records = s.records[s.records["round"] > 0]
     for model in s.store.config.models:
-        of = records[records.model == model]
+        of = s.records[s.records.model == model]
         for strategy in of.strategy.unique():
             if strategy == "random":
                 continue
             for measure, name in MEASURES.items():
-                ours, base = (
-                    of[of.strategy == one].pivot(
-                        index="seed", columns="round", values=measure
-                    )
-                    for one in (strategy, "random")
-                )
-                seeds = ours.index.intersection(base.index)
-                ours, base = ours.loc[seeds].to_numpy(), base.loc[seeds].to_numpy()
-                cells = [
-                    paired_bootstrap(a, b, random_state=0)
-                    for a, b in (
-                        (ours.mean(axis=1), base.mean(axis=1)),
-                        (ours[:, -1], base[:, -1]),
-                    )
-                ]
-                what = f"{model} | {strategy_title(strategy)}: {name} | {len(seeds)}"
-                values = " | ".join(
-                    f"{cell.estimate:+.3f} ({cell.low:+.3f} to {cell.high:+.3f})"
-                    for cell in cells
-                )
-                lines.append(f"| {what} | {values} |")
+                over, last, seeds = paired(s, model, strategy, measure)
+                what = f"{model} | {strategy_title(strategy)}: {name} | {seeds}"
+                lines.append(f"| {what} | {over} | {last} |")
+    return "\n".join(lines)
+
+
+ALL_WEIGHTS = {
+    "roadwater": "all-weights-roadwater",
+    "shapes": "all-weights-shapes",
+    "rare subclasses": "all-weights-rare-subclasses",
+}
+
+
+def claims(found: dict[str, Summary]) -> str:
+    """Return what the studies with all weights say of each claim, in Markdown."""
+    titles = " | ".join(ALL_WEIGHTS)
+    lines = [f"| with all weights trained | {titles} |", "| --- " * 4 + "|"]
+    studies = [found[name] for name in ALL_WEIGHTS.values()]
+
+    def row(what: str, cell: Callable[[Summary], str]) -> None:
+        lines.append(f"| {what} | {' | '.join(map(cell, studies))} |")
+
+    def of(s: Summary, model: str, strategy: str) -> Any:
+        kind = (s.table.model == model) & (s.table.strategy == strategy)
+        (one,) = s.table[kind].itertuples()
+        return one
+
+    def first(s: Summary) -> str:
+        r = s.records
+        r = r[(r["round"] == 0) & (r.model == "pretrained") & (r.strategy == "random")]
+        return f"{r.accuracy.mean():.2f}, {r.atypical_accuracy.mean():.2f}"
+
+    def each(model: str, name: str, form: str) -> Callable[[Summary], str]:
+        names = "uncertainty", "random"
+        return lambda s: ", ".join(
+            format(getattr(of(s, model, n), name), form) for n in names
+        )
+
+    def efficiency(s: Summary) -> str:
+        one = of(s, "pretrained", "uncertainty")
+        return f"{one.multiple:.1f}x ({one.multiple_low:.1f}-{one.multiple_high:.1f})"
+
+    def ahead(model: str, measure: str) -> Callable[[Summary], str]:
+        return lambda s: paired(s, model, "uncertainty", measure)[1]
+
+    n = studies[0].records.n_labels
+    start, end = f"{n.min()} labels", f"{n.max()} labels"
+    less = "uncertainty less random"
+    row(f"C1: accuracy with {start}: all, atypical", first)
+    row(
+        f"C2: accuracy with {end}: uncertainty, random",
+        each("pretrained", "accuracy", ".3f"),
+    )
+    row(f"C2: {less}", ahead("pretrained", "accuracy"))
+    row(f"C2: {less}, worst group", ahead("pretrained", "worst_group_accuracy"))
+    row("C2: label efficiency", efficiency)
+    row(
+        f"C3: accuracy without pretraining, {end}",
+        each("random-init", "accuracy", ".3f"),
+    )
+    row(f"C3: {less}", ahead("random-init", "accuracy"))
+    row("C4: enrichment: uncertainty, random", each("pretrained", "enrichment", ".1f"))
+    row("C4: the same without pretraining", each("random-init", "enrichment", ".1f"))
     return "\n".join(lines)
 
 
@@ -119,10 +185,11 @@ def figure(s: Summary) -> str:
 
 def filled(page: str, found: dict[str, Summary]) -> str:
     """Return the page with each study's tables between its markers."""
-    for name, s in found.items():
+    parts = {name: tables(s) for name, s in found.items()}
+    for name, part in {"all weights": claims(found), **parts}.items():
         start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
         between = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        content = f"{start}\n{tables(s)}\n{end}"
+        content = f"{start}\n{part}\n{end}"
         page, n = between.subn(lambda match, content=content: content, page)
         if n > 1:
             raise ValueError(f"{n} places for {name}")

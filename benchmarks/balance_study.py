@@ -111,11 +111,10 @@ def curves(Z, sample, asks, *, seed, **setting):
     def fit(X, y, rows):
         at.append(len(rows))
         span, weight = Span(X), np.ones(len(rows))
-        if asks:
-            asked_for = tag_weights(X, y, sample.attribute[rows], C=C).weight
+        known = sample.attribute[rows]
         for balance, curve in found.items():
             if balance:
-                weight = 1 - balance + balance * asked_for
+                weight = tag_weights(X, y, known, balance=balance, C=C).weight
             model = span.fit(y, n_classes, C, weight)
             curve.append(scores(model))
         return model  # the last one asks

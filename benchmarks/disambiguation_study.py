@@ -78,6 +78,8 @@ STRATEGIES = {
     "disambiguation": "disambiguation_sampling",
     "oracle": "group_balanced_sampling",
 }
+# Goes by tags, which heads of exceptions_study.py have.
+TAGGED = {"tag exceptions": "tag_exception_sampling"}
 # These know the pool's labels or attributes; run when asked for by name.
 CEILINGS = {"informed": informed_sampling, "attribute known": attribute_sampling}
 
@@ -128,10 +130,11 @@ def groups_of(sample):
 def run(name, Z, sample, posterior=None, fit=None, *, seed, n_seed, batch, labels):
     """Run one active-learning loop; give the areas under its curves.
 
-    ``fit(Z, y, rows)`` returns the head of the labelled rows; `head` if None.
+    ``fit(Z, y, rows)`` returns the head of the labelled rows; `head` if None. What it
+    knows of their attribute is ``fit.tags(rows)``, if it has that.
     """
     _, y, a, atypical, train, test, _ = sample
-    strategy = CEILINGS.get(name) or getattr(query, STRATEGIES[name])
+    strategy = CEILINGS.get(name) or getattr(query, (STRATEGIES | TAGGED)[name])
     rng = np.random.default_rng(seed)
     groups = groups_of(sample)
     chosen: list[int] = []
@@ -163,6 +166,7 @@ def run(name, Z, sample, posterior=None, fit=None, *, seed, n_seed, batch, label
             "groups_labelled": groups[chosen],
             "attributes": a[pool],
             "posterior": None if posterior is None else posterior[pool],
+            "tags_labelled": fit.tags(rows) if hasattr(fit, "tags") else None,
         }
         extra = {key: value for key, value in known.items() if key in wants}
         k = min(batch, len(pool))

@@ -155,8 +155,8 @@ def test_every_record_is_in_a_table(study):
     assert len(set(map(study.RECORDS.key, records))) == len(records)
     shown = {study.RECORDS.key(r) for part in records_of(study, *ALL) for r in part}
     for backbone in OTHERS:
-        (part,) = records_of(study, "pictures", backbone=backbone)
-        shown |= set(map(study.RECORDS.key, part))
+        for part in records_of(study, "pictures", backbone=backbone):
+            shown |= set(map(study.RECORDS.key, part))
     assert shown == set(map(study.RECORDS.key, records))
 
 
@@ -173,8 +173,8 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
 
 @pytest.mark.parametrize("backbone", OTHERS)
 def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, backbone):
-    (records,) = records_of(study, "pictures", backbone=backbone)
-    study.summary(records)
+    for records in records_of(study, "pictures", backbone=backbone):
+        study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
     rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
     assert len(rows) >= 1 + 4
@@ -193,10 +193,14 @@ def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
     study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
     lines = capsys.readouterr().out.splitlines()
-    rows = [line for line in lines if line.startswith("| least confidence, tags:all")]
-    assert len(rows) == 2 and " | 0 / " in rows[1]  # with wrong tags below on none
+    kinds = "| least confidence, tags:all", "| tag exceptions, tags:all"
+    rows = [line for line in lines if line.startswith(kinds)]
+    assert len(rows) == 4
     for row in rows:
         assert row in page
+        assert row.split(" | ")[4].startswith(
+            "0 / "
+        )  # below on none, wrong tags or not
     study.report(records, "worst")
     checked = set()
     for line in capsys.readouterr().out.splitlines():
@@ -205,11 +209,11 @@ def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
             titles = cells
         elif data in sets:
             of = dict(zip(titles, cells, strict=True))
-            base, wrongly = (
-                of["least confidence, plain"],
-                of[f"least confidence, {name}"],
+            wrongly = (
+                of[f"{who}, {name}"] for who in ("least confidence", "tag exceptions")
             )
-            assert f"| {data} | {base} | {wrongly} |" in page
+            base = of["least confidence, plain"]
+            assert f"| {data} | {base} | {' | '.join(wrongly)} |" in page
             checked.add(data)
     assert checked == sets
 
@@ -222,6 +226,10 @@ def test_the_readme_says_what_the_summary_says(study, capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert sets == "31, 10" and f"{gain.lstrip('+')} more worst-group area" in readme
     assert counts.startswith("0 /")  # less than without on none
+    row = next(r for r in printed if r.startswith("| tag exceptions, tags:all |"))
+    _, sets, gain, closed, counts, *_ = row.strip("| ").split(" | ")
+    assert sets == "31, 10" and counts.startswith("0 /")
+    assert f"{gain.lstrip('+')} more worst-group area, [{closed.lstrip('+')}" in readme
     gains = []
     for backbone in OTHERS:
         study.summary(records_of(study, "pictures", backbone=backbone)[0])

@@ -29,7 +29,7 @@ BELOW = {
     "cache": ["_checks", "_disk", "_fork"],
     "metrics": ["_inputs", "_lazy"],
     "reweighting": ["_blas", "_inputs"],
-    "query": ["_blas", "_checks", "_lazy", "metrics"],
+    "query": ["_blas", "_checks", "_lazy", "metrics", "reweighting"],
     "stopping": ["query"],
     "embedding": ["_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],

@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
+from modal_pretrain._disk import check_replaceable
 from modal_pretrain._fork import Lock
 from modal_pretrain.cache.base import RowStore
 from modal_pretrain.cache.directory import directory
@@ -126,6 +127,9 @@ class DiskStore(RowStore):
 
     @contextmanager
     def _open(self, file: Path, mode: str) -> Iterator[sqlite3.Connection]:
+        # SQLite would wait for ever for what is no file, such as a FIFO.
+        for name in (file.name, f"{file.name}-journal"):
+            check_replaceable(file.with_name(name))
         # A connection for every look-up: it may come from any thread or fork.
         with self._working:
             db = sqlite3.connect(

@@ -121,6 +121,18 @@ def test_memory_serves_what_was_looked_up_once(tmp_path, monkeypatch):
     assert (info["hits"], info["misses"], info["memory_hits"]) == (9, 0, 36)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+@pytest.mark.parametrize("name", ["embeddings-1.sqlite", "embeddings-1.sqlite-journal"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, name):
+    store = DiskStore(tmp_path)
+    look_up(store, "a", range(5))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.warns(CacheWarning, match=f"no regular file.*{name}"):
+        computed = look_up(DiskStore(tmp_path), "a", range(5))
+    assert len(computed) == 5
+
+
 @pytest.mark.parametrize("n_damaged", [1, 3])
 def test_damaged_row_is_computed_again_and_reported(tmp_path, n_damaged):
     look_up(DiskCache(tmp_path), "a", range(12))

@@ -136,8 +136,10 @@ def claims(found: dict[str, Summary]) -> str:
         one = of(s, "pretrained", "uncertainty")
         return f"{one.multiple:.1f}x ({one.multiple_low:.1f}-{one.multiple_high:.1f})"
 
-    def ahead(model: str, measure: str) -> Callable[[Summary], str]:
-        return lambda s: paired(s, model, "uncertainty", measure)[1]
+    def ahead(
+        model: str, measure: str, strategy: str = "uncertainty"
+    ) -> Callable[[Summary], str]:
+        return lambda s: paired(s, model, strategy, measure)[1]
 
     n = studies[0].records.n_labels
     start, end = f"{n.min()} labels", f"{n.max()} labels"
@@ -150,6 +152,10 @@ def claims(found: dict[str, Summary]) -> str:
     row(f"C2: {less}", ahead("pretrained", "accuracy"))
     row(f"C2: {less}, worst group", ahead("pretrained", "worst_group_accuracy"))
     row("C2: label efficiency", efficiency)
+    row(
+        "`disambiguation_sampling` less random",
+        ahead("pretrained", "accuracy", "disambiguation"),
+    )
     row(
         f"C3: accuracy without pretraining, {end}",
         each("random-init", "accuracy", ".3f"),

@@ -97,6 +97,7 @@ def test_the_verdict_on_all_weights_is_what_the_records_say(script, found):
             _, last, seeds = script.paired(s, model, "uncertainty", "accuracy")
             assert seeds == 8
             lower[model, title] = float(last.split("(")[1].split()[0])
+        assert script.paired(s, "pretrained", "disambiguation", "accuracy")[2] == 8
         # Next to nothing is learnt without pretraining.
         start = s.records[(s.records["round"] == 0) & (s.records.model == "pretrained")]
         for strategy in ("uncertainty", "random"):

@@ -245,7 +245,8 @@ def test_ten_thousand_answers_at_once(page):
     assert page.post("api/answer", said)[0] in (400, 413)
     assert page.post("api/answer", b"x" * 70_000)[0] == 413
     assert page.post("api/answer", b"{}", Content_Length=None)[0] == 411
-    assert page.post("api/answer", b"{}", Content_Length="many")[0] in (400, 411)
+    # Without a body: one that is left unread may reset the connection.
+    assert page.post("api/answer", b"", Content_Length="many")[0] in (400, 411)
     assert nothing_happened(page)
 
 

@@ -1,0 +1,59 @@
+"""The study of labels saved: its loop, records and table."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "benchmarks" / "results" / "efficiency.csv"
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        yield importlib.import_module("efficiency_study")
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+def test_a_curve_is_the_accuracy_after_each_round(study):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=500)
+    Z = rng.normal(0, 0.5, (500, 6)) + y[:, None]
+    Sample = importlib.import_module("disambiguation_sets").Sample
+    a = np.where(rng.random(500) < 0.1, 1 - y, y)
+    sample = Sample(Z, y, a, y != a, np.arange(300), np.arange(300, 500))
+    start, found = study.curve("random", Z, sample, seed=0)
+    assert start == 10 and len(found) == study.ROUNDS
+    assert found[-1] > 0.9
+
+
+def test_the_pages_hold_what_the_records_say(study, capsys):
+    wanted = study.of_sets(
+        [name for key in ("first", "second", "blind") for name in study.SETS[key]],
+        "tf_efficientnet_lite0",
+        224,
+        study.LOOP,
+    )
+    records = study.recorded(study.RECORDS, RECORDS, wanted)
+    assert len(records) == 31 * 2 * 10 == len(study.RECORDS.read(RECORDS))
+    study.report(records)
+    rows = [r for r in capsys.readouterr().out.splitlines() if "x (" in r]
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert len(rows) == 31
+    for row in rows:
+        assert row in page
+    pattern = r"([\d.]+)x \(([\d.]+)-([\d.]+)\)"
+    found = np.array([re.search(pattern, row).groups() for row in rows], dtype=float)
+    low, middle, high = (f"{f(found[:, 0]):.1f}" for f in (np.min, np.median, np.max))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for text in (page, readme):
+        text = re.sub(r"\s+", " ", text).lower()
+        assert f"between {low} and {high} times" in text
+        assert f"above {middle}" in text
+    assert f"above 1 on {(found[:, 1] > 1).sum()} of the 31" in page

@@ -58,23 +58,32 @@ class Lock:
             forget()
 
 
+_FORKING = threading.RLock()  # one fork at a time
 _GUARD = threading.Lock()
 _LOCKS: WeakSet[Lock] = WeakSet()
 _WAITED_FOR: list[Lock] = []
 
 
 def _wait() -> None:
-    _GUARD.acquire()  # until the fork is done: no lock is added meanwhile
-    for lock in list(_LOCKS):
-        if lock.waits:
+    _FORKING.acquire()
+    while True:
+        # The guard is held until the fork is done, so that no lock is added meanwhile;
+        # not while waiting, as the thread that is waited for may add one.
+        _GUARD.acquire()
+        left = [lock for lock in _LOCKS if lock.waits and lock not in _WAITED_FOR]
+        if not left:
+            return
+        _GUARD.release()
+        for lock in left:
             lock.__enter__()
             _WAITED_FOR.append(lock)
 
 
 def _go_on() -> None:
+    _GUARD.release()
     while _WAITED_FOR:
         _WAITED_FOR.pop().__exit__(None, None, None)
-    _GUARD.release()
+    _FORKING.release()
 
 
 def _free_all() -> None:

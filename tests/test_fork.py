@@ -187,6 +187,31 @@ def test_a_fork_waits_for_what_nobody_could_free():
         assert in_a_fork(lambda: lock.__enter__())
 
 
+# In a process of its own: where it hangs, the fork itself does.
+MAKING_A_LOCK = """
+import threading, time
+from modal_pretrain._fork import Lock
+from tests.test_fork import in_a_fork
+
+lock, started, made = Lock(waits=True), threading.Event(), []
+
+def work():
+    with lock:
+        started.set()
+        time.sleep(0.2)
+        made.append(Lock(waits=True))
+
+thread = threading.Thread(target=work, daemon=True)
+thread.start()
+started.wait()
+assert in_a_fork(lambda: made[0].__enter__())
+"""
+
+
+def test_who_is_waited_for_may_make_a_lock():
+    processes.run(MAKING_A_LOCK)
+
+
 def test_no_fork_in_the_middle_of_a_look_up_on_disk(tmp_path):
     store, keys = DiskStore(tmp_path), [b"a", b"b"]
 

@@ -104,7 +104,7 @@ def disambiguation_sampling(
     and sizes: ``docs/disambiguation.md``.
 
     Nothing is remembered between calls: whose turn it is follows from the number of
-    labelled rows.
+    labelled rows (of a committee, of its first member).
 
     Cost: a decomposition of a sample, one product with the pool, a k-means in few
     dimensions for each level, and n_instances passes over the shortlist; memory
@@ -152,7 +152,8 @@ def disambiguation_sampling(
     chosen, scores = [], []
     free = np.ones(pool.n, dtype=bool)
     both = pool.fitted and pool.proba.shape[1] > 1
-    for turn in range(len(base), len(base) + pool.k):
+    start = pool.labelled.turn
+    for turn in range(start, start + pool.k):
         row, score = (other if both and turn % 2 else far).best(free)
         free[row] = False
         far.add(coords[row])

@@ -16,6 +16,9 @@ from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.tags import guessed_tags, labelled_tags
 
+_CHUNK = 4096
+_AT_ONCE = 64  # rows whose bound is replaced by what they are worth, to begin with
+
 
 def tag_exception_sampling(
     classifier: Any,
@@ -37,8 +40,8 @@ def tag_exception_sampling(
     - *Uncertain*: the row whose most probable class is least probable.
     - *Against the tag*: the row that most probably belongs to another class than most
       labelled rows of its tag do, each such pair of class and tag discounted by 1 + the
-      number of labels that it has. What is queried counts by its probabilities until
-      its label is known.
+      number of labels that it has. Where classes tie, none is what most rows are. What
+      is queried counts by its probabilities until its label is known.
 
     Groups that are guessed by a model of the attribute are how robust training does
     without group labels of all rows [1]_; here they choose what to ask about. The
@@ -80,16 +83,19 @@ def tag_exception_sampling(
         If there are no probabilities or embeddings, or an argument has a wrong type.
     ValueError
         If the pool is empty, an argument is out of range, labels, tags and labelled
-        rows differ in number, tags of an attribute are of several kinds, or the
-        probabilities or embeddings are malformed or not finite.
+        rows differ in number, no label is a class of the classifier, tags of an
+        attribute are of several kinds, or the probabilities or embeddings are
+        malformed or not finite.
 
     Notes
     -----
-    While no attribute has two values among the labelled rows, all rows are chosen by
-    uncertainty, as `least_confidence_sampling` does.
+    While no attribute has two values among the labelled rows, or the classifier has no
+    classes yet, all rows are chosen by uncertainty, as `least_confidence_sampling`
+    does. All other attributes count, whether or not the class goes with them.
 
     Nothing is remembered between calls: whose turn it is follows from the number of
-    labelled rows. What it gains is in ``docs/exceptions.md``.
+    labelled rows (of a committee, of its first member, and its members' tags are
+    merged). What it gains is in ``docs/exceptions.md``.
 
     References
     ----------
@@ -125,8 +131,10 @@ def tag_exception_sampling(
         y_labelled=y_labelled,
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
-    labels = one_hot(classifier, pool.labelled.y, pool.proba.shape[1])
-    tags = labelled_tags(classifier, X_labelled, tags_labelled, len(base))
+    labels = one_hot(classifier, pool.labels(), pool.proba.shape[1])
+    tags = np.empty((len(base), 0), dtype=np.int64)
+    if pool.fitted or tags_labelled is not None:
+        tags = labelled_tags(classifier, X_labelled, tags_labelled, len(base))
     experts = []
     for column in tags.T if len(labels) == len(base) else ():
         said = (column >= 0) & (labels.sum(axis=1) > 0)
@@ -140,16 +148,18 @@ def tag_exception_sampling(
     uncertainty = steady(1 - pool.proba.max(axis=1))
     free = np.ones(pool.n, dtype=bool)
     chosen, scores = [], []
-    for turn in range(len(base), len(base) + pool.k):
-        values = uncertainty
+    start = pool.labelled.turn
+    for turn in range(start, start + pool.k):
         if experts and turn % 2:
-            values = experts[turn // 2 % len(experts)].worth()
-        row = int(np.where(free, values, -1.0).argmax())
+            row, score = experts[turn // 2 % len(experts)].best(free)
+        else:
+            row = int(np.where(free, uncertainty, -1.0).argmax())
+            score = float(uncertainty[row])
         free[row] = False
         for expert in experts:
             expert.add(row)
         chosen.append(row)
-        scores.append(float(values[row]))
+        scores.append(score)
     return pool.answer(chosen, scores)
 
 
@@ -169,11 +179,11 @@ class AgainstTag:
     >>> import numpy as np
     >>> proba = np.array([[0.75, 0.25], [0.5, 0.5]])
     >>> expert = AgainstTag(proba, np.eye(2), np.array([[3.0, 1.0], [1.0, 3.0]]))
-    >>> expert.worth().tolist()
-    [0.125, 0.25]
+    >>> expert.best(np.array([True, True]))
+    (1, 0.25)
     >>> expert.add(1)
-    >>> expert.worth().tolist()
-    [0.125, 0.2]
+    >>> expert.best(np.array([True, True]))
+    (1, 0.2)
     """
 
     def __init__(
@@ -186,15 +196,41 @@ class AgainstTag:
         self.attribute = attribute
         self.counts = counts.copy()
         # What a tag goes with stays so for the batch: it is known from labels alone.
-        self.usual = counts.argmax(axis=0), np.arange(counts.shape[1])
+        most = counts == counts.max(axis=0)
+        self.usual = most & (most.sum(axis=0) == 1)
+        # Counts only grow, so what a row was worth before is a bound of what it is.
+        self.bound = np.concatenate(
+            [
+                self._worth(np.arange(start, min(start + _CHUNK, len(proba))))
+                for start in range(0, len(proba), _CHUNK)
+            ]
+        )
+        self.exact = np.ones(len(proba), dtype=bool)
 
-    def worth(self) -> NDArray[np.float64]:
-        """Give the discounted probability of going against the tag, (n,)."""
-        value = 1 / (1 + self.counts)
-        value[self.usual] = 0
-        worth = np.einsum("ij,ij->i", self.proba @ value, self.attribute)
-        return steady(worth, 9)
+    def best(self, free: NDArray[np.bool_]) -> tuple[int, float]:
+        """Choose a row of the pool among the free ones, (n,) bool; give its score."""
+        at_once = _AT_ONCE
+        while True:
+            known = np.where(free & self.exact, self.bound, -1.0)
+            row = int(known.argmax())
+            # Equal ones, too: of a tie the first row is chosen.
+            open_ones = np.flatnonzero(free & ~self.exact & (self.bound >= known[row]))
+            if not len(open_ones):
+                return row, float(known[row])
+            if len(open_ones) > at_once:
+                top = np.argpartition(-self.bound[open_ones], at_once)[:at_once]
+                open_ones = open_ones[top]
+            self.bound[open_ones] = self._worth(open_ones)
+            self.exact[open_ones] = True
+            at_once *= 2
 
     def add(self, row: int) -> None:
         """Count a chosen row of the pool by its probabilities."""
         self.counts += np.outer(self.proba[row], self.attribute[row])
+        self.exact[:] = False
+
+    def _worth(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Give the discounted probability of going against the tag, (len(rows),)."""
+        value = np.where(self.usual, 0.0, 1 / (1 + self.counts))
+        worth = np.einsum("ij,ij->i", self.proba[rows] @ value, self.attribute[rows])
+        return steady(worth, 9)

@@ -13,6 +13,7 @@ from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 from modal_pretrain.reweighting.tags import (
+    LEVEL,
     balanced,
     is_confounded,
     tag_codes,
@@ -20,6 +21,8 @@ from modal_pretrain.reweighting.tags import (
 )
 
 CHOICES = ("nothing", "errors", "tags and errors")
+# How much less rows weigh in all that a head knows: the penalty of a head by tags.
+_KNOWN = 2.0
 
 
 class Weighing(NamedTuple):
@@ -45,12 +48,13 @@ def tag_weights(
     """Weigh labelled rows of which a person has said what may be ignored.
 
     An attribute misleads if it is crossed with the class, but not evenly: the two go
-    together more than chance has it (chi-squared test at 5 %). Then all cells of class
-    x tag weigh alike (DFR's group balance [1]_), and within a cell rows weigh by errors
-    (as in `error_weights`), so that a cell's own exceptions count, and rows with a
-    wrong tag, which the others explain well, count little. The sum of these weights is
-    not scaled up to that of the rows: a head that leans on the few rows of small cells
-    needs a stronger penalty [2]_, and gets it.
+    together more than chance has it (chi-squared test at 5 %, shared by all attributes
+    where there are several). Then all cells of class x tag weigh alike (DFR's group
+    balance [1]_), and within a cell rows weigh by errors (as in `error_weights`), so
+    that a cell's own exceptions count, and rows with a wrong tag, which the others
+    explain well, count little. The sum of these weights is smaller than that of the
+    rows, the more so the better a head knows them: a head that leans on the few rows of
+    small cells needs a stronger penalty [2]_, and gets it.
 
     Parameters
     ----------
@@ -64,7 +68,8 @@ def tag_weights(
         tell tagged rows apart that it has not seen; else they count for their class
         only. Of several misleading attributes the weights are averaged.
     strength : float, default=2.0
-        Of the weights by errors. 0 leaves cells that weigh alike.
+        Of the weights by errors within a cell. 0 leaves rows of a cell that weigh
+        alike. The penalty does not depend on it.
     balance : float, default=1.0
         How far the weights go from those that rows have without tags (0) to those that
         the tags ask for (1): a mixture of the two losses, with a penalty between
@@ -73,7 +78,7 @@ def tag_weights(
     C : float, default=0.005
         Of the heads.
     sample_weight : array-like of shape (n,), number or None, default=None
-        What rows weigh anyway.
+        What rows weigh anyway. Those of weight 0 say nothing.
     offset : array-like of shape (n, n_classes) or None, default=None
         Logits that training starts from; y are column numbers then.
     otherwise : {"nothing", "errors"}, default="nothing"
@@ -121,19 +126,39 @@ def tag_weights(
     BALANCE.check("balance", balance)
     OneOf(("nothing", "errors")).check("otherwise", otherwise)
     X, y, given, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
-    codes = tag_codes(tag_table(ignore, len(y)))
-    filled = [with_guesses(X, tags, y, C=C) for tags in codes.T] if balance else []
-    misleading = [tags for tags in filled if is_confounded(tags, y)]
+    table = tag_table(ignore, len(y))
+    kept = given > 0
+    if not kept.all():
+        weight = np.zeros(len(y))
+        weight[kept], choice = tag_weights(
+            X[kept],
+            y[kept],
+            table[kept],
+            strength=strength,
+            balance=balance,
+            C=C,
+            sample_weight=given[kept],
+            offset=None if offset is None else offset[kept],
+            otherwise=otherwise,
+            n_folds=n_folds,
+        )
+        return Weighing(weight, choice)
+    filled = []
+    if balance:
+        filled = [with_guesses(X, tags, y, C=C) for tags in tag_codes(table).T]
+    level = LEVEL / max(1, len(filled))
+    misleading = [tags for tags in filled if is_confounded(tags, y, level=level)]
     if not misleading and otherwise == "nothing":
         return Weighing(given, "nothing")
     fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
-    logits = out_of_fold_logits(X, y, weight=given, **fitting)
-    driven = given * np.exp(-strength * own_proba(logits, y))
+    known = own_proba(out_of_fold_logits(X, y, weight=given, **fitting), y)
+    driven = given * np.exp(-strength * known)
     without = given if otherwise == "nothing" else equal_mass(driven, y, given.sum())
     if not misleading:
         return Weighing(without, otherwise)
     asked_for = np.mean([balanced(tags, y, driven) for tags in misleading], axis=0)
     # A mixture of the two losses, with a penalty between theirs.
-    less = driven.sum() / given.sum()
-    mixed = ((1 - balance) * without + balance * asked_for / less) * less**balance
+    asked_for *= given.sum() / driven.sum()
+    less = (given * np.exp(-_KNOWN * known)).sum() / given.sum()
+    mixed = ((1 - balance) * without + balance * asked_for) * less**balance
     return Weighing(mixed, "tags and errors")

@@ -15,7 +15,7 @@ from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import of_tensor
 
 # Chance that tags look associated with the class when they are not.
-_LEVEL = 0.05
+LEVEL = 0.05
 
 
 def tag_table(ignore: Any, n: int, *, name: str = "ignore") -> NDArray[np.object_]:
@@ -119,13 +119,15 @@ def _kind(tag: Any) -> str:
     return ""
 
 
-def tag_codes(table: NDArray[np.object_]) -> NDArray[np.int64]:
+def tag_codes(table: NDArray[np.object_], *, name: str = "ignore") -> NDArray[np.int64]:
     """Give the values of each attribute numbers from 0; -1 where nobody said.
 
     Parameters
     ----------
     table : numpy.ndarray of object, shape (n, k)
         See `tag_table`.
+    name : str
+        What to call the tags in errors.
 
     Returns
     -------
@@ -136,7 +138,7 @@ def tag_codes(table: NDArray[np.object_]) -> NDArray[np.int64]:
     for column, tags in enumerate(table.T):
         said = np.array([tag is not None for tag in tags], dtype=bool)
         if said.any():
-            values = as_labels(tags[said].tolist(), "ignore")
+            values = as_labels(tags[said].tolist(), name)
             codes[said, column] = np.unique(values, return_inverse=True)[1].ravel()
     return codes
 
@@ -169,24 +171,28 @@ def crossed(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]
     return counts
 
 
-def is_confounded(codes: NDArray[np.int64], y: NDArray[np.int64]) -> bool:
+def is_confounded(
+    codes: NDArray[np.int64], y: NDArray[np.int64], *, level: float = LEVEL
+) -> bool:
     """Say whether an attribute misleads about the class where it is known.
 
     It must be `crossed` with the class, and the two must go together more than chance
-    has it (chi-squared test at 5 %).
+    has it (chi-squared test).
 
     Parameters
     ----------
     codes : numpy.ndarray of int, shape (n,)
         -1 where nobody said.
     y : numpy.ndarray of int, shape (n,)
+    level : float, default=0.05
+        Chance to say so where it is not.
 
     Returns
     -------
     bool
     """
     counts = crossed(codes, y)
-    return bool(counts.size and chi2_contingency(counts).pvalue < _LEVEL)
+    return bool(counts.size and chi2_contingency(counts).pvalue < level)
 
 
 def cells(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -203,7 +203,8 @@ def test_labels_in_the_order_of_the_classes():
     learner = ActiveLearner(model, X_training=np.eye(2), y_training=["a", "b"])
     assert one_hot(learner, ["a"], 2).tolist() == [[1, 0]]
     assert one_hot(learner, [["a"], ["b"]], 2).tolist() == [[1, 0], [0, 1]]
-    assert one_hot(learner, [0, 1], 2).tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(ValueError, match=r"y_labelled holds \[0, 1\], none of which"):
+        one_hot(learner, [0, 1], 2)
     assert one_hot(model, None, 2).shape == (0, 2)
     assert one_hot(Fixed({}), [0], 3).shape == (0, 3)
 

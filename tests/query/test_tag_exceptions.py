@@ -1,5 +1,7 @@
 """Rows against their tag: what is asked for, and where the tags come from."""
 
+import time
+
 import numpy as np
 import pytest
 from modAL.models import ActiveLearner, Committee
@@ -9,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain.query import least_confidence_sampling, tag_exception_sampling
 from modal_pretrain.query._engine.tags import guessed_tags
+from modal_pretrain.query.tag_exceptions import AgainstTag
 from tests.query.test_disambiguation import composite
 from tests.reweighting.test_errors import table
 
@@ -196,3 +199,121 @@ def test_bad_tags(task, tags, error):
         asked(task, 3, tags)
     with pytest.raises(ValueError, match="n_components must be"):
         asked(task, 3, None, n_components=0)
+
+
+def test_labels_of_other_classes(task):
+    with pytest.raises(ValueError, match=r"y_labelled holds \['x'\], none of which"):
+        asked(task, 3, task[2], y_labelled=["x"] * 23)
+    with pytest.raises(ValueError, match="y_labelled has None in row"):
+        asked(task, 3, task[2], y_labelled=np.ma.masked_equal(task[1], 1))
+
+
+def test_names_of_classes_and_tags_do_not_matter(task):
+    X, y, tags, pool, _ = task
+    # Both places once with either class: ties that no order of names may break.
+    rows = [int(np.flatnonzero((y == c) & (tags == t))[0]) for c in (0, 1)
+            for t in PLACES]  # fmt: skip
+    known = {"X_labelled": X[rows], "random_state": 0, "tags_labelled": tags[rows]}
+    found = []
+    for names in (np.array(["a", "b"]), np.array(["b", "a"])):
+        model = LogisticRegression(C=0.01).fit(X, names[y])
+        found.append(
+            tag_exception_sampling(model, pool, 8, y_labelled=names[y[rows]], **known)
+        )
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    swapped = np.where(tags[rows] == "land", "z", "water")
+    again = asked((X, y, tags, pool, None), 8, swapped, X_labelled=X[rows],
+                  y_labelled=y[rows])  # fmt: skip
+    np.testing.assert_array_equal(again[0], found[0][0])
+
+
+def test_lazily_as_at_once():
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.full(4, 0.3), 500)
+    proba[100:200] = proba[:100]  # ties
+    attribute = rng.dirichlet(np.full(6, 0.3), 500)
+    attribute[100:200] = attribute[:100]
+    counts = rng.integers(0, 3, (4, 6)).astype(float)
+    expert, free = AgainstTag(proba, attribute, counts), np.ones(500, dtype=bool)
+    most = counts == counts.max(axis=0)
+    for _ in range(150):
+        value = np.where(most & (most.sum(axis=0) == 1), 0, 1 / (1 + counts))
+        worth = np.round(np.einsum("ic,cv,iv->i", proba, value, attribute), 9)
+        expected = int(np.where(free, worth, -1).argmax())
+        row, score = expert.best(free)
+        assert row == expected
+        assert score == pytest.approx(worth[row])
+        free[row] = False
+        expert.add(row)
+        counts += np.outer(proba[row], attribute[row])
+        if row % 3:  # not every time by this expert
+            free[rng.integers(500)] = False
+
+
+def test_in_a_committee_the_experts_take_turns(task):
+    X, y, tags, pool, _ = task
+    members = [
+        ActiveLearner(table().tag(X, tags), X_training=X[i:], y_training=y[i:])
+        for i in (0, 1)
+    ]
+    committee = Committee(members)
+    uncertain, _ = least_confidence_sampling(committee, pool, 1, random_state=0)
+    found = []
+    for _ in range(4):
+        idx, _ = tag_exception_sampling(committee, pool, 1, random_state=0)
+        found.append(int(idx[0]))
+        committee.teach(pool[idx], y[:1], only_new=False)
+    by_member = [len(learner.X_training) for learner in committee.learner_list]
+    assert by_member == [len(y) + 4, len(y) + 3]
+    # 23 rows: the first is against its tag, so is every other one.
+    assert found[0] != uncertain[0]
+
+
+def test_a_committee_merges_tags(task):
+    X, y, tags, pool, _ = task
+    some = tags.astype(object)
+    parts = [np.where(np.arange(len(y)) % 2 == i, some, None) for i in (0, 1)]
+    members = [
+        ActiveLearner(table().tag(X, part), X_training=X, y_training=y)
+        for part in parts
+    ]
+    committee = Committee(members)
+    idx, _ = tag_exception_sampling(committee, pool, 8, random_state=0)
+    told, _ = tag_exception_sampling(
+        committee, pool, 8, random_state=0, tags_labelled=tags
+    )
+    np.testing.assert_array_equal(idx, told)
+    members[1].estimator.tag(X, [[None, None]] * len(y))
+    members[1].estimator = table().tag(X, np.stack([some, some], axis=1)).fit(X, y)
+    with pytest.raises(ValueError, match="tags of 1 and of 2 attributes"):
+        tag_exception_sampling(committee, pool, 8)
+    members[1].estimator = table().tag(X[1::2], [1] * len(X[1::2])).fit(X, y)
+    with pytest.raises(ValueError, match="X_labelled mixes kinds of tags in column 0"):
+        tag_exception_sampling(committee, pool, 8)
+
+
+def test_an_unfitted_classifier_asks_by_uncertainty(task):
+    X, y, tags, pool, _ = task
+    known = {"X_labelled": X, "y_labelled": y, "random_state": 0}
+    idx, _ = tag_exception_sampling(table().tag(X, tags), pool, 5, **known)
+    assert len(set(idx)) == 5
+    with pytest.raises(ValueError, match="tags_labelled mixes kinds"):
+        tag_exception_sampling(
+            table(), pool, 5, tags_labelled=["a", 1] * 11 + ["b"], **known
+        )
+
+
+def test_many_cells_cost_little():
+    rng = np.random.default_rng(0)
+    proba, attribute = (
+        rng.dirichlet(np.ones(182), 2000),
+        rng.dirichlet(np.ones(300), 2000),
+    )
+    start = time.process_time()
+    expert = AgainstTag(proba, attribute, rng.integers(0, 9, (182, 300)).astype(float))
+    free = np.ones(2000, dtype=bool)
+    for _ in range(100):
+        row, _ = expert.best(free)
+        free[row] = False
+        expert.add(row)
+    assert time.process_time() - start < 2

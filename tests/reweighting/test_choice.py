@@ -264,3 +264,36 @@ def test_a_round_stays_below_a_second():
         table().fit(X, y, ignore=tags)
         times.append(time.process_time() - start)
     assert min(times) < 1.0
+
+
+def test_rows_of_weight_0_say_nothing():
+    X, y, exception = spurious(200)
+    tags, given = place_of(y, exception), np.arange(200) % 3 / 2
+    kept, before = given > 0, given.copy()
+    whole = tag_weights(X, y, tags, sample_weight=given)
+    some = tag_weights(X[kept], y[kept], tags[kept], sample_weight=given[kept])
+    assert whole.choice == some.choice == "tags and errors"
+    np.testing.assert_array_equal(whole.weight[kept], some.weight)
+    assert not whole.weight[~kept].any()
+    np.testing.assert_array_equal(given, before)
+
+
+def test_the_penalty_does_not_depend_on_the_strength():
+    X, y, exception = spurious(200)
+    sums = [
+        tag_weights(X, y, place_of(y, exception), strength=strength).weight.sum()
+        for strength in (0, 2, 50)
+    ]
+    np.testing.assert_allclose(sums, sums[0])
+    assert sums[0] < 150
+
+
+def test_many_attributes_share_the_chance_of_an_error():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    X = rng.standard_normal((200, 3)) + y[:, None]
+    misled = sum(
+        tag_weights(X, y, rng.integers(0, 2, (200, 40))).choice != "nothing"
+        for _ in range(20)
+    )
+    assert misled <= 4  # without the sharing nearly all

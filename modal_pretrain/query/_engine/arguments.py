@@ -111,7 +111,9 @@ def check_groups(
     """
     values = of_tensor(values, name)
     found = values if hasattr(values, "__array__") else np.array(values, dtype=object)
-    column = np.asarray(found, dtype=object)
+    column = np.array(found, dtype=object)
+    if np.ma.isMaskedArray(found):
+        column[np.ma.getmaskarray(found)] = None
     if column.ndim != 1 or (n is not None and len(column) != n):
         rows = "row" if n is None else f"of the {n} rows of X"
         raise ValueError(

@@ -193,10 +193,21 @@ def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
     numpy.ndarray of shape (m, n_classes), float64
         A row of zeros for a label that is no class of the classifier; no rows where
         labels or classes are not known.
+
+    Raises
+    ------
+    ValueError
+        If there are labels, and none is a class of the classifier.
     """
     owner = classifier if is_committee(classifier) else base_estimator(classifier)
     classes = getattr(owner, "classes_", None)
     if y is None or classes is None or len(classes) != n_classes:
         return np.zeros((0, n_classes))
     same: NDArray[np.bool_] = np.ravel(y)[:, None] == np.asarray(classes)
+    if same.size and not same.any():
+        raise ValueError(
+            f"y_labelled holds {np.unique(y).tolist()!r:.80}, none of which is a class "
+            f"of the classifier: {np.asarray(classes).tolist()!r:.80}. Give the labels "
+            "that it was fitted on."
+        )
     return same.astype(np.float64)

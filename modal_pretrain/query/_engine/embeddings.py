@@ -230,10 +230,15 @@ def predictor_on_embeddings(classifier: Any, X: Any) -> Any:
 
 
 class Labelled(NamedTuple):
-    """Embeddings and labels of what has been labelled; None where unknown."""
+    """Embeddings and labels of what has been labelled; None where unknown.
+
+    `turn` counts the rows of one set: experts that take turns go by it. All members of
+    a committee learn of a query, so that all their rows together stay even.
+    """
 
     embeddings: NDArray[np.floating] | None
     y: NDArray[Any] | None
+    turn: int = 0
 
 
 def labelled_set(
@@ -256,8 +261,10 @@ def labelled_set(
         y_labelled = check_groups(y_labelled, "y_labelled", noun="label")
     vectors: list[NDArray[np.floating]] = []
     labels: list[NDArray[Any]] = []
+    turn = 0
     for X_part, y_part in labelled_parts(classifier, X_labelled, y_labelled):
         n = n_rows(X_part, "X_labelled")
+        turn = turn or n
         vectors.append(embeddings(classifier, X_part, n, name="X_labelled"))
         if y_part is not None:
             y_array = np.asarray(of_tensor(y_part, "y_labelled"))
@@ -272,7 +279,7 @@ def labelled_set(
     known_y = np.concatenate(labels) if labels else None
     if known_y is None and y_labelled is not None:
         known_y = np.asarray(y_labelled)
-    return Labelled(np.vstack(vectors) if vectors else None, known_y)
+    return Labelled(np.vstack(vectors) if vectors else None, known_y, turn)
 
 
 def labelled_parts(

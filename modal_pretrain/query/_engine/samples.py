@@ -97,7 +97,9 @@ def probability_samples(
 
 
 def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
-    members = list(np.ravel(ensemble.estimators_))
+    members = ensemble.estimators_
+    # Not of a list: ensembles in it are sequences themselves.
+    members = list(members.ravel() if isinstance(members, np.ndarray) else members)
     if not members or not all(hasattr(m, "predict_proba") for m in members):
         raise TypeError(
             f"classifier: the members of {type(ensemble).__name__} have no "

@@ -15,7 +15,7 @@ from modal_pretrain.query._engine.classifier import base_estimator, is_committee
 from modal_pretrain.query._engine.embeddings import labelled_parts
 from modal_pretrain.query._engine.threads import each_chunk
 from modal_pretrain.reweighting.logistic import fit_head
-from modal_pretrain.reweighting.tags import balanced, tag_codes, tag_table
+from modal_pretrain.reweighting.tags import balanced, check_kinds, tag_codes, tag_table
 
 _C = 5.0  # of the probe, for rows of a mean squared length of 1
 _CHUNK = 4096
@@ -45,26 +45,41 @@ def labelled_tags(
     Raises
     ------
     ValueError
-        If `tags_labelled` has another length, or tags of several kinds.
+        If `tags_labelled` has another length, or tags are of several kinds or of
+        different numbers of attributes.
     """
     if tags_labelled is not None:
         table = tag_table(tags_labelled, m, name="tags_labelled")
-        return tag_codes(table)
-    found = [
-        _remembered(classifier, X) for X, _ in labelled_parts(classifier, X_labelled)
-    ]
-    width = max((table.shape[1] for table in found), default=0)
-    if not width:
+        return tag_codes(table, name="tags_labelled")
+    tables: list[list[NDArray[np.object_]]] = []
+    lengths: list[int] = []
+    for X, _ in labelled_parts(classifier, X_labelled):
+        tables.append(_remembered(classifier, X))
+        lengths.append(n_rows(X, "X_labelled"))
+    widths = {table.shape[1] for part in tables for table in part}
+    if not widths:
         return np.empty((m, 0), dtype=np.int64)
-    blank = [np.full((len(table), width), None, dtype=object) for table in found]
-    for table, full in zip(found, blank, strict=True):
-        full[:, : table.shape[1]] = table
-    return tag_codes(np.concatenate(blank))
+    if len(widths) > 1:
+        raise ValueError(
+            f"X_labelled: the committee's members remember tags of "
+            f"{' and of '.join(map(str, sorted(widths)))} attributes. Give `tag` all "
+            "attributes of each row, None where nobody said."
+        )
+    merged = np.full((sum(lengths), *widths), None, dtype=object)
+    starts = np.cumsum([0, *lengths])
+    for start, part in zip(starts, tables, strict=False):
+        for table in reversed(part):  # the first that knows a tag has the last word
+            rows = merged[start : start + len(table)]
+            known = table != None  # noqa: E711, element by element
+            rows[known] = table[known]
+    check_kinds(merged, "X_labelled")
+    return tag_codes(merged, name="X_labelled")
 
 
-def _remembered(classifier: Any, X: Any) -> NDArray[np.object_]:
-    """Return what any of the estimators remembers of rows, (m, k); k may be 0."""
+def _remembered(classifier: Any, X: Any) -> list[NDArray[np.object_]]:
+    """Return what the estimators remember of rows, (m, k) each, of those that do."""
     learners = classifier.learner_list if is_committee(classifier) else [classifier]
+    found = []
     for learner in learners:
         owner, rows = base_estimator(learner), X
         if isinstance(owner, Pipeline) and hasattr(owner.steps[-1][1], "known_tags"):
@@ -73,8 +88,8 @@ def _remembered(classifier: Any, X: Any) -> NDArray[np.object_]:
         if hasattr(owner, "known_tags"):
             tags: NDArray[np.object_] = owner.known_tags(rows)
             if tags.shape[1]:
-                return tags
-    return np.empty((n_rows(X, "X_labelled"), 0), dtype=object)
+                found.append(tags)
+    return found
 
 
 def guessed_tags(

@@ -170,8 +170,8 @@ def test_half_precision_and_integers_are_accepted():
 
 def test_labelled_set():
     X, y = seed_set(2)
-    assert labelled_set(Centroids()) == (None, None)
-    assert labelled_set(ActiveLearner(Centroids())) == (None, None)
+    assert labelled_set(Centroids()) == (None, None, 0)
+    assert labelled_set(ActiveLearner(Centroids())) == (None, None, 0)
     learner = ActiveLearner(Centroids(), X_training=X, y_training=y)
     found = labelled_set(learner)
     np.testing.assert_array_equal(found.embeddings, X)
@@ -184,7 +184,7 @@ def test_labelled_set():
         [learner, ActiveLearner(forest(), X_training=X[3:], y_training=y[3:])]
     )
     assert labelled_set(other).embeddings.shape == (2 * len(X) - 3, 6)
-    assert labelled_set(None, X[:0]) == (None, None)
+    assert labelled_set(None, X[:0]) == (None, None, 0)
     with pytest.raises(ValueError, match="y_labelled has 2"):
         labelled_set(None, X, y[:2])
     for odd, message in [
@@ -207,7 +207,7 @@ def test_a_deep_learner_remembers_nothing_but_can_be_told():
     learner = DeepActiveLearner(Net())
     X, y = seed_set(2)
     learner.fit(X, y)
-    assert labelled_set(learner) == (None, None)
+    assert labelled_set(learner) == (None, None, 0)
     cold = query.core_set_sampling(learner, pool(), 4)
     warm = query.core_set_sampling(learner, pool(), 4, X_labelled=X)
     assert np.isinf(cold[1][0])
@@ -272,6 +272,10 @@ def test_temperature():
         RandomForestClassifier(4, random_state=0),
         BaggingClassifier(GaussianNB(), 4, max_features=0.5, random_state=0),
         VotingClassifier([("a", GaussianNB()), ("b", Centroids())], voting="soft"),
+        VotingClassifier(
+            [("a", RandomForestClassifier(3)), ("b", RandomForestClassifier(4))],
+            voting="soft",
+        ),
     ],
     ids=lambda e: type(e).__name__,
 )

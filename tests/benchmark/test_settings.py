@@ -39,6 +39,15 @@ def test_json_there_and_back(small):
     assert again.digest() == config.digest()
 
 
+@pytest.mark.parametrize("names", [{2: "b", 10: "a"}, {"x": "b", 1: "a", None: "c"}])
+def test_names_that_are_no_text_there_and_back(small, names):
+    """JSON makes texts of them, in another order: "10" is before "2"."""
+    config = small(dataset_params={"classes": names})
+    again = BenchmarkConfig.from_json(config.to_json())
+    assert again.digest() == config.digest()
+    assert again.to_json() == config.to_json()
+
+
 def test_units(small):
     config = small(models=("pretrained",), references=("oracle", "full"))
     assert config.units() == [

@@ -143,26 +143,31 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
 def _finder(pool: Pool) -> Callable[[Any], int | str]:
     """Return what finds the row of a task's data, or says why there is none."""
     exact: dict[str, list[int]] = {}
+    whole: dict[tuple[str, ...], list[int]] = {}
     ends: dict[tuple[str, ...], list[int]] = {}
     for row in range(len(pool)):
         exact.setdefault(pool.title(row), []).append(row)
         if pool.kind == "text":
             ends.setdefault((str(pool.show(row)),), []).append(row)
             continue
-        parts = PurePosixPath(pool.title(row)).parts
+        parts = _parts(pool.title(row))
+        whole.setdefault(parts, []).append(row)
         for start in range(len(parts)):
             ends.setdefault(parts[start:], []).append(row)
+
+    def called(name: Any) -> list[int]:
+        return exact.get(name, []) if isinstance(name, str) else []
 
     def find(data: Any) -> int | str:
         given = data if isinstance(data, dict) else {}
         item, value = given.get("item"), given.get(pool.kind)
-        named = exact.get(item, []) if isinstance(item, str) else []
+        named = called(item)
         if pool.kind == "text":
             # Its name is a number, and may be of another table.
             found = ends.get((value,), []) if isinstance(value, str) else named
             found = [row for row in found if row in named] or found
         else:
-            found = named or _of_address(value, ends, exact)
+            found = named or called(value) or _of_address(value, whole, ends)
         if len(found) == 1:
             return found[0]
         return "fits several items" if found else "not in the pool"
@@ -171,29 +176,33 @@ def _finder(pool: Pool) -> Callable[[Any], int | str]:
 
 
 def _of_address(
-    address: Any, ends: dict[tuple[str, ...], list[int]], exact: dict[str, list[int]]
+    address: Any,
+    whole: dict[tuple[str, ...], list[int]],
+    ends: dict[tuple[str, ...], list[int]],
 ) -> list[int]:
     """Return the rows whose names end as an address does, folder by folder."""
     if not isinstance(address, str):
         return []
-    if address in exact:
-        return exact[address]
     try:
         split = urlsplit(address[:4096])
     except ValueError:
         return []
-    local = parse_qs(split.query).get("d")
-    path = local[0] if local else unquote(split.path)
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    parts = parts[1:] if parts[:1] == ("/",) else parts
-    if parts in ends:  # the end of a name
-        return ends[parts]
-    for start in range(1, len(parts)):
-        whole = "/".join(parts[start:])
-        if whole in exact:  # a name is its end
-            return exact[whole]
+    path = unquote(split.path)
+    if _parts(path)[-1:] == ("local-files",):  # what serves a folder of the machine
+        path = parse_qs(split.query).get("d", [""])[0]
+    parts = _parts(path.replace("\\", "/"))
+    # It is a name, or the end of one, or a name is its end.
+    later = (whole.get(parts[start:]) for start in range(1, len(parts)))
+    found = whole.get(parts) or ends.get(parts) or next(filter(None, later), None)
+    if found:
+        return found
     upload = _UPLOADED.fullmatch(parts[-1]) if "upload" in parts[:-1] else None
     return ends.get((upload[1],), []) if upload else []
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    parts = PurePosixPath(path).parts
+    return parts[1:] if parts[:1] == ("/",) else parts
 
 
 def _answer(task: dict[str, Any]) -> tuple[str, str] | str:

@@ -187,6 +187,33 @@ def test_a_task_about_another_picture_labels_none(
     assert len(why) == (item is None)
 
 
+@pytest.mark.parametrize(
+    ("address", "item"),
+    [
+        ("/data/local-files/?d=a.png", "a.png"),  # and the end of b/a.png
+        ("s3://bucket/a.png", "a.png"),
+        ("/data/local-files/?d=b/a.png", "b/a.png"),
+        ("/data/local-files/?d=./%3Dc.png", "./=c.png"),
+        ("/data/local-files/?d=pets/=c.png", "./=c.png"),
+        ("/data/local-files/?d=e.png", "b/e.png"),
+        ("http://host/b/e.png?d=17", "b/e.png"),
+        ("?d=e.png", None),  # no address of Label Studio's
+        ("/data/local-files/?d=c.png", None),
+        ("/data/local-files/?d=x=c.png", None),
+    ],
+)
+def test_a_whole_name_is_found_before_an_end(start, tmp_path, address, item):
+    names = ["a.png", "b/a.png", "=c.png", "b/=c.png", "b/e.png"]
+    for number, name in enumerate(names):
+        path = tmp_path / "p" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    session = start(tmp_path / "p")
+    labels, why = taken(session, [export_of(address, "circle")], tmp_path / "e.json")
+    assert labels == ({} if item is None else {item: "circle"})
+    assert why == ([] if item else ["not in the pool"])
+
+
 def test_names_with_signs_there_and_back(start, tmp_path):
     names = ["a b#1?.png", "100%20.png", "ü.png"]
     for name in names:

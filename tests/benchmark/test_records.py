@@ -366,6 +366,18 @@ def test_what_is_known_of_the_data_agrees_with_itself(out, store):
         write_report(out, out)
 
 
+def test_groups_that_once_had_one_name_need_another_folder(out, store):
+    """As "a/b" with "c" and "a" with "b/c": one of them was left out."""
+    path = store.folder / "data.json"
+    known = json.loads(path.read_text())
+    known["splits"]["train"]["groups"].popitem()
+    path.write_text(json.dumps(known))
+    refused(out, path, "had one name .* its records mix them: then use another folder")
+    known["splits"]["train"]["groups"]["more"] = 61
+    path.write_text(json.dumps(known))
+    refused(out, path, "instead of counts that agree. Delete it and run [^.]* anew.$")
+
+
 def test_rounds_of_other_runs_are_done_anew(out, store):
     path = store.path(UNIT)
     before = path.read_bytes()

@@ -84,7 +84,8 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     one of address and name must be the end of the other, folder by folder, and an
     uploaded file, which has lost its folders, must be the only one of its name. A text
     must be the same. Items that have a label here keep it. Of several controls the one
-    that is named "choice" counts, and annotators must agree.
+    that is named "choice" counts, and annotators must agree about the label; of tags
+    the only one of an item is taken.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     if not isinstance(tasks, list) or not all(isinstance(t, dict) for t in tasks):
         raise ValueError(f"{path} is no export of Label Studio: a list is expected.")
     known = set(session.labels()["row"])
-    said: dict[int, set[tuple[str, str]]] = {}
+    said: dict[int, tuple[set[str], set[str]]] = {}  # labels and tags
     find = _finder(session.pool)
     left_out = []
     for number, task in enumerate(tasks, start=1):
@@ -126,17 +127,26 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
         elif row in known:
             why = "labelled here"
         else:
-            said.setdefault(row, set()).add(answer)
+            labels, tags = said.setdefault(row, (set(), set()))
+            labels.add(answer[0])
+            tags |= answer[1] - {""}
         if why:
             left_out.append(f"task {task.get('id', number)}: {why}")
-    taken = {row: answers.pop() for row, answers in said.items() if len(answers) == 1}
-    disputed = [session.pool.title(row) for row in said if row not in taken]
-    left_out += [f"{name}: several tasks disagree" for name in disputed]
+    taken: dict[int, tuple[str, str]] = {}
+    for row, (labels, tags) in said.items():
+        name = session.pool.title(row)
+        if len(labels) > 1:
+            left_out.append(f"{name}: several tasks disagree")
+            continue
+        if len(tags) > 1:
+            found = ", ".join(map(repr, sorted(tags)))
+            why = f"several tags ({found}), so its label is taken without one"
+            left_out.append(f"{name}: {why}")
+        taken[row] = labels.pop(), tags.pop() if len(tags) == 1 else ""
     if taken:
         rows = list(taken)
         session.ask(rows=rows)
-        labels, tags = zip(*taken.values(), strict=True)
-        session.answer(rows, labels, tags)
+        session.answer(rows, *map(list, zip(*taken.values(), strict=True)))
     return left_out
 
 
@@ -205,11 +215,11 @@ def _parts(path: str) -> tuple[str, ...]:
     return parts[1:] if parts[:1] == ("/",) else parts
 
 
-def _answer(task: dict[str, Any]) -> tuple[str, str] | str:
-    """Return label and tag of a task, or why there is none."""
+def _answer(task: dict[str, Any]) -> tuple[str, set[str]] | str:
+    """Return label and tags of a task, or why there is none."""
     label, tag = task.get(_FROM_NAME), task.get(_TAG, "")
     if isinstance(label, str):  # JSON-MIN
-        return label, tag if isinstance(tag, str) else ""
+        return label, {tag} if isinstance(tag, str) else set()
     labels, tags = set(), set()
     for annotation in _dicts(task.get("annotations")):
         if annotation.get("was_cancelled"):
@@ -231,7 +241,7 @@ def _answer(task: dict[str, Any]) -> tuple[str, str] | str:
     if len(labels) > 1:
         return "annotators disagree"
     label = labels.pop() if labels else ""
-    return (label, tags.pop() if len(tags) == 1 else "") if label else _NO_CHOICE
+    return (label, tags) if label else _NO_CHOICE
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

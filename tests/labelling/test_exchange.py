@@ -259,6 +259,45 @@ def test_answers_that_disagree_are_not_taken(folder, start, tmp_path):
     ]
 
 
+def test_tags_that_differ_leave_the_label(folder, start, tmp_path):
+    def task(name, *tags, label="circle"):
+        made = export_of(name, label, from_name="choice")
+        for tag in tags:
+            text = {"type": "textarea", "from_name": "tag", "value": {"text": [tag]}}
+            made["annotations"].append({"result": [text]})
+        return made
+
+    tasks = [
+        task("000.png", "red"),
+        task("000.png"),
+        task("001.png", "red"),
+        task("001.png", "blue"),
+        task("002.png", "red", "blue"),
+        task("003.png", "red", ""),
+        {"image": "004.png", "choice": "square", "tag": "red"},
+        {"image": "004.png", "choice": "square", "tag": ""},
+        task("005.png", "red"),
+        task("005.png", "red", label="square"),
+    ]
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps(tasks))
+    session = start(folder, classes=None)
+    assert from_label_studio(session, path) == [
+        "001.png: several tags ('blue', 'red'), so its label is taken without one",
+        "002.png: several tags ('blue', 'red'), so its label is taken without one",
+        "005.png: several tasks disagree",
+    ]
+    found = session.labels().set_index("item")
+    assert found["label"].tolist() == ["circle"] * 4 + ["square"]
+    assert found["tag"].to_dict() == {
+        "000.png": "red",
+        "001.png": "",
+        "002.png": "",
+        "003.png": "red",
+        "004.png": "red",
+    }
+
+
 @pytest.mark.parametrize(
     "annotations",
     [

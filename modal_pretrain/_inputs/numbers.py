@@ -99,9 +99,10 @@ def as_numbers(values: Any, name: str) -> np.ndarray:
     if not fits.all():
         place = np.argwhere(~fits)[0]
         where = f"[{', '.join(map(str, place))}]" if array.ndim else ""
+        value = "NaN" if np.isnan(array[tuple(place)]) else array[tuple(place)]
         raise ValueError(
-            f"{name}{where} is NaN or infinite, not finite ({array[tuple(place)]}). "
-            "Leave such rows out, or replace the value."
+            f"{name}{where} is {value}, which is not finite. Leave such rows out, or "
+            "replace the value."
         )
     return array
 

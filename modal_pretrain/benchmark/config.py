@@ -147,7 +147,7 @@ class BenchmarkConfig:
 
     def to_json(self) -> str:
         """Return the configuration as canonical JSON (sorted keys, one line)."""
-        return json.dumps(self._settings(), sort_keys=True, default=str)
+        return json.dumps(self._settings(), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> BenchmarkConfig:
@@ -179,7 +179,8 @@ class BenchmarkConfig:
         for name in ("audit", "audit_apart"):
             if not settings[name]:
                 del settings[name]
-        return settings
+        # As it is read again, in which all names are texts, and sorted as such.
+        return json.loads(json.dumps(settings, default=str))
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that change with any setting but the axes.
@@ -194,7 +195,7 @@ class BenchmarkConfig:
         settings = self._settings()
         for axis in _AXES:
             del settings[axis]
-        text = json.dumps(settings, sort_keys=True, default=str)
+        text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def units(self) -> list[Unit]:

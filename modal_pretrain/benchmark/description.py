@@ -31,7 +31,7 @@ def describe(data: GroupedDataset) -> dict[str, Any]:
         ``fingerprint`` is of labels, attributes, splits and flags of all rows;
         ``contents`` of what a sample of the rows holds.
     """
-    splits = {}
+    splits, names = {}, data.group_names
     for split in np.unique(data.split).tolist():
         rows = data.split == split
         groups, counts = np.unique(data.groups[rows], return_counts=True)
@@ -39,7 +39,7 @@ def describe(data: GroupedDataset) -> dict[str, Any]:
             "rows": int(rows.sum()),
             "atypical": int(data.disambiguating[rows].sum()),
             "groups": {
-                data.group_names[group]: int(count)
+                names[group]: int(count)
                 for group, count in zip(groups, counts, strict=True)
             },
         }

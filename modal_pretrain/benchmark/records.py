@@ -20,6 +20,10 @@ from modal_pretrain.benchmark.run_check import RunCheck, are_counts, is_count, s
 
 _AGAIN = "Delete it and run the same command again: that run is done anew."
 _REMAKE = "Delete it and run the same command again, which writes it anew."
+_MERGED = (
+    f"{_REMAKE} But if two groups had one name when the folder was made, its records "
+    "mix them: then use another folder, or delete this one."
+)
 _SECONDS = "Delete it: how long the run took is lost, its results are not."
 _OTHERS = (
     "Put the right one back, or delete it and run again with all models, strategies "
@@ -104,9 +108,11 @@ def read_description(path: Path) -> dict[str, Any]:
             and is_count(counts.get("atypical"))
             and counts["atypical"] <= counts["rows"]
             and are_counts(counts.get("groups"))
-            and sum(counts["groups"].values()) == counts["rows"]
+            and sum(counts["groups"].values()) <= counts["rows"]
         ):
             raise _wrong(path, name, "counts that agree", splits, _REMAKE)
+        if sum(counts["groups"].values()) < counts["rows"]:
+            raise _wrong(path, name, "counts that agree", splits, _MERGED)
     return data
 
 

@@ -108,8 +108,6 @@ class RunCheck:
         known = self._splits.get("test", {}).get("groups", found)
         if not found or found.keys() != known.keys():
             return f"has group_accuracy={short(found)} of other groups than the data"
-        if any(value is None for value in found.values()):
-            return None
         worst, all_rows = min(found.values()), record["accuracy"]
         if abs(worst - record["worst_group_accuracy"]) > _ROUNDED:
             return (
@@ -140,8 +138,12 @@ def short(value: Any) -> str:
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
+def _is_known_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
+
+
 def _is_share(value: Any) -> bool:
-    return value is None or (is_number(value) and 0 <= value <= 1)
+    return value is None or _is_known_share(value)
 
 
 def _is_loss(value: Any) -> bool:
@@ -155,8 +157,7 @@ def _is_audit(value: Any) -> bool:
         and all(map(is_count, value["rows"]))
         and isinstance(value.get("apart"), bool)
         and all(
-            is_number(value.get(key)) and 0 <= value[key] <= 1
-            for key in ("value", "low", "high", "truth")
+            _is_known_share(value.get(key)) for key in ("value", "low", "high", "truth")
         )
     )
 
@@ -179,10 +180,7 @@ _LATER = (
     *("audit", "kappa", "expected_error", "stops", "forecast"),
 )
 _SHARE = (_is_share, "a share from 0 to 1")
-_KNOWN_SHARE = (
-    lambda value: value is not None and _is_share(value),
-    "a share from 0 to 1",
-)
+_KNOWN_SHARE = (_is_known_share, "a share from 0 to 1")
 _LOSS = (_is_loss, "a number from 0")
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "n_labels": (lambda value: is_count(value, 1), "a number of labels"),
@@ -193,7 +191,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "brier": _LOSS,
     "log_loss": _LOSS,
     "group_accuracy": (
-        lambda value: isinstance(value, dict) and all(map(_is_share, value.values())),
+        # No group is without rows, so none is unknown.
+        lambda value: (
+            isinstance(value, dict) and all(map(_is_known_share, value.values()))
+        ),
         "shares by group",
     ),
     "acquired": (

@@ -115,10 +115,7 @@ def _once(yaml: Any) -> Any:
                 return
             below = node.value
             if isinstance(node, yaml.MappingNode):
-                names = [str(key.value) for key, _ in node.value]
-                twice = [name for name in names if names.count(name) > 1]
-                if twice:
-                    raise yaml.YAMLError(f"it names {twice[0]!r} twice")
+                self.look_at_names([key for key, _ in node.value])
                 below = [value for _, value in node.value]
             for entry in below:
                 begun = isinstance(entry.value, list) and id(entry) in self.known
@@ -126,6 +123,18 @@ def _once(yaml: Any) -> Any:
                     raise yaml.YAMLError("a value holds itself")
                 self.look_at(entry)
             self.known[id(node)] = True
+
+        def look_at_names(self, keys: list[Any]) -> None:
+            seen = set()
+            for key in keys:
+                # "<<" may stand for several mappings. A list is refused later.
+                own = key.tag.endswith((":merge", ":value"))
+                if own or isinstance(key.value, list):
+                    continue
+                name = self.construct_object(key)  # 1 and 0x1 are one name, "1" another
+                if name in seen:
+                    raise yaml.YAMLError(f"it names {name!r} twice")
+                seen.add(name)
 
     return Loader
 

@@ -44,8 +44,7 @@ class RecordStore:
 
     def __init__(self, root: str | Path, config: BenchmarkConfig) -> None:
         self.config = config
-        name = config.dataset.replace(":", ".")
-        self.folder = Path(root) / f"{name}-{config.digest()}"
+        self.folder = Path(root) / f"{_beginning(config)}{config.digest()}"
 
     @classmethod
     def open(cls, folder: str | Path) -> RecordStore:
@@ -67,8 +66,10 @@ class RecordStore:
         """
         path = Path(folder) / "config.json"
         store = cls("", read.read_config(path, BenchmarkConfig.from_json))
-        given = re.fullmatch(r".+-([0-9a-f]{12})", path.parent.resolve().name)
-        if given and given[1] != store.config.digest():
+        # Any other name was given by a person, who may end it in a date.
+        own = re.escape(_beginning(store.config)) + "[0-9a-f]{12}"
+        name = path.parent.resolve().name
+        if re.fullmatch(own, name) and name != store.folder.name:
             raise read.other_settings(path, store.config.digest())
         store.folder = path.parent
         return store
@@ -367,6 +368,11 @@ class UnitWriter:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()  # what was appended stays, for the next process
+
+
+def _beginning(config: BenchmarkConfig) -> str:
+    """Return the name of a configuration's folder up to the hash."""
+    return config.dataset.replace(":", ".") + "-"
 
 
 def _union(old: BenchmarkConfig, new: BenchmarkConfig) -> BenchmarkConfig:

@@ -84,7 +84,8 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     one of address and name must be the end of the other, folder by folder, and an
     uploaded file, which has lost its folders, must be the only one of its name. A text
     must be the same. Items that have a label here keep it. Of several controls the one
-    that is named "choice" counts, and annotators must agree.
+    that is named "choice" counts, and annotators must agree about the label; of tags
+    the only one of an item is taken.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     if not isinstance(tasks, list) or not all(isinstance(t, dict) for t in tasks):
         raise ValueError(f"{path} is no export of Label Studio: a list is expected.")
     known = set(session.labels()["row"])
-    said: dict[int, set[tuple[str, str]]] = {}
+    said: dict[int, tuple[set[str], set[str]]] = {}  # labels and tags
     find = _finder(session.pool)
     left_out = []
     for number, task in enumerate(tasks, start=1):
@@ -126,43 +127,57 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
         elif row in known:
             why = "labelled here"
         else:
-            said.setdefault(row, set()).add(answer)
+            labels, tags = said.setdefault(row, (set(), set()))
+            labels.add(answer[0])
+            tags |= answer[1] - {""}
         if why:
             left_out.append(f"task {task.get('id', number)}: {why}")
-    taken = {row: answers.pop() for row, answers in said.items() if len(answers) == 1}
-    disputed = [session.pool.title(row) for row in said if row not in taken]
-    left_out += [f"{name}: several tasks disagree" for name in disputed]
+    taken: dict[int, tuple[str, str]] = {}
+    for row, (labels, tags) in said.items():
+        name = session.pool.title(row)
+        if len(labels) > 1:
+            left_out.append(f"{name}: several tasks disagree")
+            continue
+        if len(tags) > 1:
+            found = ", ".join(map(repr, sorted(tags)))
+            why = f"several tags ({found}), so its label is taken without one"
+            left_out.append(f"{name}: {why}")
+        taken[row] = labels.pop(), tags.pop() if len(tags) == 1 else ""
     if taken:
         rows = list(taken)
         session.ask(rows=rows)
-        labels, tags = zip(*taken.values(), strict=True)
-        session.answer(rows, labels, tags)
+        session.answer(rows, *map(list, zip(*taken.values(), strict=True)))
     return left_out
 
 
 def _finder(pool: Pool) -> Callable[[Any], int | str]:
     """Return what finds the row of a task's data, or says why there is none."""
     exact: dict[str, list[int]] = {}
+    whole: dict[tuple[str, ...], list[int]] = {}
     ends: dict[tuple[str, ...], list[int]] = {}
     for row in range(len(pool)):
         exact.setdefault(pool.title(row), []).append(row)
         if pool.kind == "text":
             ends.setdefault((str(pool.show(row)),), []).append(row)
             continue
-        parts = PurePosixPath(pool.title(row)).parts
+        parts = _parts(pool.title(row))
+        whole.setdefault(parts, []).append(row)
         for start in range(len(parts)):
             ends.setdefault(parts[start:], []).append(row)
+
+    def called(name: Any) -> list[int]:
+        return exact.get(name, []) if isinstance(name, str) else []
 
     def find(data: Any) -> int | str:
         given = data if isinstance(data, dict) else {}
         item, value = given.get("item"), given.get(pool.kind)
-        named = exact.get(item, []) if isinstance(item, str) else []
+        named = called(item)
         if pool.kind == "text":
             # Its name is a number, and may be of another table.
             found = ends.get((value,), []) if isinstance(value, str) else named
             found = [row for row in found if row in named] or found
         else:
-            found = named or _of_address(value, ends, exact)
+            found = named or called(value) or _of_address(value, whole, ends)
         if len(found) == 1:
             return found[0]
         return "fits several items" if found else "not in the pool"
@@ -171,36 +186,40 @@ def _finder(pool: Pool) -> Callable[[Any], int | str]:
 
 
 def _of_address(
-    address: Any, ends: dict[tuple[str, ...], list[int]], exact: dict[str, list[int]]
+    address: Any,
+    whole: dict[tuple[str, ...], list[int]],
+    ends: dict[tuple[str, ...], list[int]],
 ) -> list[int]:
     """Return the rows whose names end as an address does, folder by folder."""
     if not isinstance(address, str):
         return []
-    if address in exact:
-        return exact[address]
     try:
         split = urlsplit(address[:4096])
     except ValueError:
         return []
-    local = parse_qs(split.query).get("d")
-    path = local[0] if local else unquote(split.path)
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    parts = parts[1:] if parts[:1] == ("/",) else parts
-    if parts in ends:  # the end of a name
-        return ends[parts]
-    for start in range(1, len(parts)):
-        whole = "/".join(parts[start:])
-        if whole in exact:  # a name is its end
-            return exact[whole]
+    path = unquote(split.path)
+    if _parts(path)[-1:] == ("local-files",):  # what serves a folder of the machine
+        path = parse_qs(split.query).get("d", [""])[0]
+    parts = _parts(path.replace("\\", "/"))
+    # It is a name, or the end of one, or a name is its end.
+    later = (whole.get(parts[start:]) for start in range(1, len(parts)))
+    found = whole.get(parts) or ends.get(parts) or next(filter(None, later), None)
+    if found:
+        return found
     upload = _UPLOADED.fullmatch(parts[-1]) if "upload" in parts[:-1] else None
     return ends.get((upload[1],), []) if upload else []
 
 
-def _answer(task: dict[str, Any]) -> tuple[str, str] | str:
-    """Return label and tag of a task, or why there is none."""
+def _parts(path: str) -> tuple[str, ...]:
+    parts = PurePosixPath(path).parts
+    return parts[1:] if parts[:1] == ("/",) else parts
+
+
+def _answer(task: dict[str, Any]) -> tuple[str, set[str]] | str:
+    """Return label and tags of a task, or why there is none."""
     label, tag = task.get(_FROM_NAME), task.get(_TAG, "")
     if isinstance(label, str):  # JSON-MIN
-        return label, tag if isinstance(tag, str) else ""
+        return label, {tag} if isinstance(tag, str) else set()
     labels, tags = set(), set()
     for annotation in _dicts(task.get("annotations")):
         if annotation.get("was_cancelled"):
@@ -222,7 +241,7 @@ def _answer(task: dict[str, Any]) -> tuple[str, str] | str:
     if len(labels) > 1:
         return "annotators disagree"
     label = labels.pop() if labels else ""
-    return (label, tags.pop() if len(tags) == 1 else "") if label else _NO_CHOICE
+    return (label, tags) if label else _NO_CHOICE
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ class Lost(NamedTuple):
     moved : list of (str, str)
         Items found under another name, by their content: old name, new name.
     changed : list of str
-        Items that hold something else than when they were labelled, which is nowhere
-        else; their labels do not count.
+        Items that hold something else than whenever they were labelled, which is
+        nowhere else; their labels do not count.
     """
 
     vanished: list[str]
@@ -109,8 +109,8 @@ class Ledger:
 class _Run:
     """Records of one name while it held one thing, by their places in the file."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, key: int | str) -> None:
+        self.name, self.key = name, key
         self.content = ""
         self.places: list[int] = []
         self.row: int | None = None
@@ -123,23 +123,31 @@ def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], L
     said before is of what it held then, wherever that is now.
     """
     runs, present = _runs(records, pool)
-    for key, run in present.items():
+    for run in runs:
         last = records[run.places[-1]]
-        if isinstance(key, int) and pool.same(key, last.content, last.since()):
-            run.row = key
+        # What somebody added to the file by hand is of what is there, whatever it is.
+        content = last.content if present[run.key] is run else run.content
+        if isinstance(run.key, int) and pool.same(run.key, content, last.since()):
+            run.row = run.key
+    known = {run.content: run for run in runs if run.row is not None and run.content}
     taken = {run.row for run in runs}
     away = [run for run in runs if run.row is None]
     contents = {run.content for run in away} - {""}
     free = [row for row in range(len(pool)) if row not in taken]
     homes = pool.places(contents, free) if contents else {}
-    lost = Lost([], [], [])
-    for run in away:
-        home = homes.get(run.content)
+    for run in reversed(away):
+        home, later = homes.get(run.content), known.get(run.content)
         if home:
-            run.row = home.pop(0)
-            lost.moved.append((run.name, pool.names[run.row]))
+            run.row = home.pop()
+        elif later and run.places[-1] < later.places[0]:  # it has moved before
+            run.row = later.row
+        if run.row is not None:
+            known[run.content] = run
+    names = [(run.name, pool.names[run.row]) for run in away if run.row is not None]
+    lost = Lost([], list(dict.fromkeys(names)), [])
+    own = {run.row for run in runs if run.row == run.key}
     for key, run in present.items():
-        if run.row is None:
+        if run.row is None and key not in own and records[run.places[-1]].label:
             (lost.changed if isinstance(key, int) else lost.vanished).append(run.name)
     rows: list[int | None] = [None] * len(records)
     for run in runs:
@@ -161,7 +169,7 @@ def _runs(
         if run is None or (
             record.content and run.content and record.content != run.content
         ):
-            run = present[key] = _Run(record.item)
+            run = present[key] = _Run(record.item, key)
             runs.append(run)
         run.content = run.content or record.content
         run.places.append(place)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from modal_pretrain.benchmark import RecordStore
 from modal_pretrain.benchmark.description import contents, keep_description
+from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.datasets import GroupedDataset, make_shapes
 
 
@@ -62,3 +63,19 @@ def test_contents():
     assert contents(floats) != contents(floats[:, :2])
     many = np.arange(5000)
     assert contents(many) != contents(many + 1)
+
+
+def test_names_of_groups_are_made_once(small, tmp_path, monkeypatch):
+    """Data sets as iWildCam have 50,000."""
+    made = []
+    names = GroupedDataset.group_names.fget
+    counted = property(lambda data: made.append(data) or names(data))
+    monkeypatch.setattr(GroupedDataset, "group_names", counted)
+    data = pictures(tmp_path, 10)
+    store = RecordStore(tmp_path / "out", small())
+    store.create()
+    keep_description(store, data)
+    keep_examples(store, data, 1)
+    assert len(made) == 2
+    assert len(store.description()["splits"]["test"]["groups"]) == 4
+    assert len(store.examples()) == 4

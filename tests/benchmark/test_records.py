@@ -117,6 +117,7 @@ def test_a_finished_run_that_is_damaged(out, store, content, match):
         (1, {"acquired": []}, "line 2 has acquired 0 rows, and n_labels grows by"),
         (1, {"acquired": [59, 59]}, "names row 59, which is labelled already"),
         (1, {"group_accuracy": {"a": "b"}}, "instead of shares by group"),
+        (1, {"group_accuracy": {"a": None}}, "instead of shares by group"),
         (1, {"acquired_groups": [1]}, "instead of counts by group"),
         (1, {"log_loss": -1}, "instead of a number from 0"),
     ],
@@ -295,6 +296,12 @@ def grow(records):
         record["n_labels"] += 1
 
 
+def unknown(records):
+    """One group is not known, and the others say what they like."""
+    records[2].update(accuracy=1.0, worst_group_accuracy=1.0)
+    records[2]["group_accuracy"] |= {next(iter(records[2]["group_accuracy"])): None}
+
+
 @pytest.mark.parametrize(
     ("edit", "match"),
     [
@@ -308,6 +315,7 @@ def grow(records):
             lambda rs: rs[2].update(worst_group_accuracy=1),
             "_accuracy=1, but its groups",
         ),
+        (unknown, "instead of shares by group"),
         (lambda rs: rs[2].update(group_accuracy={}), "of other groups than the data"),
         (lambda rs: rs[2].update(group_accuracy={"z": 0.5}), "of other groups than"),
         (lambda rs: rs[1].update(acquired_atypical=5), "acquired_atypical=5 of 4 rows"),
@@ -364,6 +372,18 @@ def test_what_is_known_of_the_data_agrees_with_itself(out, store):
     path.unlink()
     with pytest.raises(DamagedRecords, match=r"is missing\. Run the same"):
         write_report(out, out)
+
+
+def test_groups_that_once_had_one_name_need_another_folder(out, store):
+    """As "a/b" with "c" and "a" with "b/c": one of them was left out."""
+    path = store.folder / "data.json"
+    known = json.loads(path.read_text())
+    known["splits"]["train"]["groups"].popitem()
+    path.write_text(json.dumps(known))
+    refused(out, path, "had one name .* its records mix them: then use another folder")
+    known["splits"]["train"]["groups"]["more"] = 61
+    path.write_text(json.dumps(known))
+    refused(out, path, "instead of counts that agree. Delete it and run [^.]* anew.$")
 
 
 def test_rounds_of_other_runs_are_done_anew(out, store):

@@ -39,6 +39,15 @@ def test_json_there_and_back(small):
     assert again.digest() == config.digest()
 
 
+@pytest.mark.parametrize("names", [{2: "b", 10: "a"}, {"x": "b", 1: "a", None: "c"}])
+def test_names_that_are_no_text_there_and_back(small, names):
+    """JSON makes texts of them, in another order: "10" is before "2"."""
+    config = small(dataset_params={"classes": names})
+    again = BenchmarkConfig.from_json(config.to_json())
+    assert again.digest() == config.digest()
+    assert again.to_json() == config.to_json()
+
+
 def test_units(small):
     config = small(models=("pretrained",), references=("oracle", "full"))
     assert config.units() == [
@@ -217,6 +226,8 @@ def test_numbers_of_numpy_are_those_of_python(small):
     [
         ("batch: 1\nbatch: 2\n", "it names 'batch' twice"),
         ("estimator:\n  tune: head\n  tune: all\n", "it names 'tune' twice"),
+        ("estimator: {1: a, 0x1: b}\n", "it names 1 twice"),
+        ('estimator: {"<<": a, "<<": b}\n', "it names '<<' twice"),
         ("estimator: &a {tune: *a}\n", "a value holds itself"),
         ("batch: &a [*a]\n", "a value holds itself"),
     ],
@@ -229,6 +240,15 @@ def test_yaml_takes_no_key_twice_and_no_circle(tmp_path, text, match):
         read_settings(path)
     path.write_text("batch: &a [5, 10]\nseed_set: *a\n")
     assert read_settings(path) == {"batch": [5, 10], "seed_set": [5, 10]}
+
+
+def test_yaml_keys_that_only_look_alike(tmp_path):
+    pytest.importorskip("yaml")
+    path = tmp_path / "a.yaml"
+    path.write_text('estimator: {1: a, "1": b, =: c}\n')
+    assert read_settings(path) == {"estimator": {1: "a", "1": "b", "=": "c"}}
+    path.write_text("estimator: {<<: {tune: head}, <<: {cache: folder}, tune: all}\n")
+    assert read_settings(path) == {"estimator": {"tune": "all", "cache": "folder"}}
 
 
 @pytest.mark.parametrize(

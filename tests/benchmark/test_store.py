@@ -44,3 +44,20 @@ def test_a_store_is_opened_by_its_folder(small, tmp_path):
     assert opened.folder == moved
     with pytest.raises(ValueError, match=r"nowhere.config.json is missing"):
         RecordStore.open(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["run-202401011200", "mine-0123456789ab"])
+def test_a_folder_that_a_person_named_has_no_hash_in_its_name(small, tmp_path, name):
+    made = RecordStore(tmp_path, small())
+    made.create()
+    moved = made.folder.rename(tmp_path / name)
+    assert RecordStore.open(moved).config == made.config
+
+
+def test_the_data_set_in_a_folders_name_may_hold_signs(small, tmp_path):
+    made = RecordStore(tmp_path, small(dataset="my.data:load"))
+    made.create()
+    assert RecordStore.open(made.folder).config == made.config
+    other = made.folder.rename(tmp_path / "my.data.load-0123456789ab")
+    with pytest.raises(ValueError, match="holds settings whose folder ends in"):
+        RecordStore.open(other)

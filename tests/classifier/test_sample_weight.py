@@ -113,7 +113,7 @@ BAD = {
     "two columns": (np.ones((24, 2)), r"must have shape \(24,\)"),
     "negative": (np.r_[1, -2.0, np.ones(22)], r"sample_weight\[1\] is negative \(-2"),
     "nan": (np.r_[np.ones(23), np.nan], r"sample_weight\[23\] is NaN"),
-    "inf": (np.r_[np.inf, np.ones(23)], r"sample_weight\[0\] is NaN or inf"),
+    "inf": (np.r_[np.inf, np.ones(23)], r"sample_weight\[0\] is inf, which"),
     "zero": (np.zeros(24), "sample_weight is zero, or below 1e-9, for all"),
     "words": (["a"] * 24, "must be an array of numbers"),
     "one word": ("balanced", "must be an array of numbers"),

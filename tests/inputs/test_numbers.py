@@ -44,13 +44,13 @@ def test_kinds_of_numbers(values, dtype):
         (np.array([1], dtype="m8[s]"), "got one of timedelta64"),
         ([[1], [1, 2]], "x holds rows of different lengths"),
         (np.ma.array([1, 2], mask=[0, 1]), "x has masked values"),
-        ([1, np.nan], r"x\[1\] is NaN or infinite"),
-        ([[1, -np.inf]], r"x\[0, 1\] is NaN or infinite"),
+        ([1, np.nan], r"x\[1\] is NaN, which is not finite\. Leave"),
+        ([[1, -np.inf]], r"x\[0, 1\] is -inf, which is not finite\. "),
         ([1, None], r"x\[1\] is NaN"),
         (pd.array([1, None], dtype="Int64"), r"x\[1\] is NaN"),
         ([10**400], "x.*of type int is none that a float can hold"),
         (np.array([1, "a"], dtype=object), r"x\[1\]='a' of type str is none"),
-        (np.array([1e300], dtype=np.longdouble) ** 2, r"x\[0\] is NaN or infinite"),
+        (np.array([1e300], dtype=np.longdouble) ** 2, r"x\[0\] is inf, which is not"),
     ],
 )
 def test_what_is_refused(values, message):

@@ -139,6 +139,27 @@ def test_export_and_new_words(folder, start, serve, person, tmp_path):
     assert joblib.load(tmp_path / "out" / "model.joblib")
 
 
+def test_tags_that_a_session_starts_with_are_in_sight(folder, start, serve, person):
+    session = start(folder, tags=["red", "blue"])
+    page = person.open(serve(session).address).page
+    page.get_by_role("button", name="blue").click(timeout=5000)
+    assert page.locator("#tags button[aria-pressed=true]").count() == 1
+    page.locator("#tagging summary").click()
+    person.label(1)
+    person.settled()
+    assert page.locator("#tagging").get_attribute("open") is None  # as it was left
+    assert session.labels()["tag"].tolist() == ["blue"]
+
+
+def test_without_tags_their_place_is_small(folder, start, serve, person):
+    page = person.open(serve(start(folder)).address).page
+    assert page.locator("#tagging").get_attribute("open") is None
+    page.keyboard.press("t")
+    page.locator("#new-tag input").fill("red")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="red").wait_for()
+
+
 def test_names_are_not_html(folder, start, serve, person):
     name = '<img src=x onerror="document.title=1">.png'
     (folder / "000.png").rename(folder / name)

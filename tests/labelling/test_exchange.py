@@ -187,6 +187,33 @@ def test_a_task_about_another_picture_labels_none(
     assert len(why) == (item is None)
 
 
+@pytest.mark.parametrize(
+    ("address", "item"),
+    [
+        ("/data/local-files/?d=a.png", "a.png"),  # and the end of b/a.png
+        ("s3://bucket/a.png", "a.png"),
+        ("/data/local-files/?d=b/a.png", "b/a.png"),
+        ("/data/local-files/?d=./%3Dc.png", "./=c.png"),
+        ("/data/local-files/?d=pets/=c.png", "./=c.png"),
+        ("/data/local-files/?d=e.png", "b/e.png"),
+        ("http://host/b/e.png?d=17", "b/e.png"),
+        ("?d=e.png", None),  # no address of Label Studio's
+        ("/data/local-files/?d=c.png", None),
+        ("/data/local-files/?d=x=c.png", None),
+    ],
+)
+def test_a_whole_name_is_found_before_an_end(start, tmp_path, address, item):
+    names = ["a.png", "b/a.png", "=c.png", "b/=c.png", "b/e.png"]
+    for number, name in enumerate(names):
+        path = tmp_path / "p" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    session = start(tmp_path / "p")
+    labels, why = taken(session, [export_of(address, "circle")], tmp_path / "e.json")
+    assert labels == ({} if item is None else {item: "circle"})
+    assert why == ([] if item else ["not in the pool"])
+
+
 def test_names_with_signs_there_and_back(start, tmp_path):
     names = ["a b#1?.png", "100%20.png", "ü.png"]
     for name in names:
@@ -230,6 +257,45 @@ def test_answers_that_disagree_are_not_taken(folder, start, tmp_path):
         "several controls, none of which is named 'choice'",
         "several tasks disagree",
     ]
+
+
+def test_tags_that_differ_leave_the_label(folder, start, tmp_path):
+    def task(name, *tags, label="circle"):
+        made = export_of(name, label, from_name="choice")
+        for tag in tags:
+            text = {"type": "textarea", "from_name": "tag", "value": {"text": [tag]}}
+            made["annotations"].append({"result": [text]})
+        return made
+
+    tasks = [
+        task("000.png", "red"),
+        task("000.png"),
+        task("001.png", "red"),
+        task("001.png", "blue"),
+        task("002.png", "red", "blue"),
+        task("003.png", "red", ""),
+        {"image": "004.png", "choice": "square", "tag": "red"},
+        {"image": "004.png", "choice": "square", "tag": ""},
+        task("005.png", "red"),
+        task("005.png", "red", label="square"),
+    ]
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps(tasks))
+    session = start(folder, classes=None)
+    assert from_label_studio(session, path) == [
+        "001.png: several tags ('blue', 'red'), so its label is taken without one",
+        "002.png: several tags ('blue', 'red'), so its label is taken without one",
+        "005.png: several tasks disagree",
+    ]
+    found = session.labels().set_index("item")
+    assert found["label"].tolist() == ["circle"] * 4 + ["square"]
+    assert found["tag"].to_dict() == {
+        "000.png": "red",
+        "001.png": "",
+        "002.png": "",
+        "003.png": "red",
+        "004.png": "red",
+    }
 
 
 @pytest.mark.parametrize(

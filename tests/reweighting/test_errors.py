@@ -167,3 +167,13 @@ def test_bad_parameter(value):
     X, y, _ = spurious(20)
     with pytest.raises(ValueError, match="error_weighting must be a finite number"):
         table(error_weighting=value).fit(X, y)
+
+
+@pytest.mark.parametrize("offset", [None, np.zeros((20, 2))])
+def test_a_single_row_that_weighs_has_no_other_head(offset):
+    """As with the row alone: a row of weight 0 is none."""
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    weight = np.zeros(20)
+    weight[3] = 2
+    found = error_weights(X, y, sample_weight=weight, offset=offset)
+    np.testing.assert_array_equal(found, weight)

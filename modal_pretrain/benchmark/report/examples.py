@@ -42,10 +42,10 @@ def keep_examples(store: RecordStore, data: GroupedDataset, n: int) -> None:
     folder = store.folder / "examples"
     folder.mkdir(exist_ok=True)
     show = lookup(data.modality).show
-    index = {}
+    index, groups, names = {}, data.groups, data.group_names
     for row in sorted(rows):
         index[str(row)] = entry = {
-            "group": data.group_names[data.groups[row]],
+            "group": names[groups[row]],
             "atypical": bool(data.disambiguating[row]),
         }
         thumbnail = folder / f"{row}.jpg"

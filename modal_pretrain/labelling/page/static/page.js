@@ -24,6 +24,7 @@ const current = () => queue[looked];
 // What the server says ----------------------------------------------------------------
 
 function take(found, first = []) {
+  if (!state && found.tags.length) $("tagging").open = true;
   state = found;
   const keep = many ? queue : queue.slice(0, looked + 1);
   const known = new Set();

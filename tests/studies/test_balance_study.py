@@ -1,6 +1,5 @@
 """The study of what tags gain and cost: its heads, scores, records and tables."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -13,16 +12,12 @@ RECORDS = ROOT / "benchmarks" / "results" / "balance.csv"
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("balance_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("balance_study")
 
 
 @pytest.fixture
-def sample():
+def sample(script_of):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=500)
     a = np.where(rng.random(500) < 0.1, 1 - y, y)
@@ -30,7 +25,7 @@ def sample():
     Z = rng.normal(0, 0.5, (500, 6)).astype(np.float32)
     Z[:, 0] += 2 * y
     Z[:, 1] += 4 * a
-    Sample = importlib.import_module("disambiguation_sets").Sample
+    Sample = script_of("disambiguation_sets").Sample
     return Sample(Z, y, a, y != a, np.arange(400), np.arange(400, 500))
 
 

@@ -1,6 +1,5 @@
 """The study of disambiguation: its loop, its records and the page's summary."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -19,23 +18,19 @@ def records_of(study, names, file="disambiguation.csv", size=224, batch=10):
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("disambiguation_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("disambiguation_study")
 
 
 @pytest.fixture(scope="module")
-def sample(study):
+def sample(script_of):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=300)
     a = np.where(rng.random(300) < 0.1, 1 - y, y)
     Z = rng.normal(0, 0.5, (300, 6))
     Z[:, 0] += y
     Z[:, 1] += 2 * a
-    sets = importlib.import_module("disambiguation_sets")
+    sets = script_of("disambiguation_sets")
     return Z, sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
 
 
@@ -100,8 +95,8 @@ def test_other_backbones_sizes_and_settings_are_other_runs(
         command()
 
 
-def test_ceilings_ask_for_the_group_with_the_fewest_labels(study):
-    ceilings = importlib.import_module("disambiguation_ceilings")
+def test_ceilings_ask_for_the_group_with_the_fewest_labels(script_of):
+    ceilings = script_of("disambiguation_ceilings")
     posterior = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
     # Group 1 lacks most: row 1, which counts 0.8 there. 0.8 against 1.2: again, row 2.
     chosen, scores = ceilings.balance(posterior, np.array([0]), 2)
@@ -146,8 +141,8 @@ def test_the_page_holds_the_other_summaries(study, capsys, name, size, batch):
     assert all(line in page for line in rows)
 
 
-def test_data_sets_without_a_folder(study):
-    sets = importlib.import_module("disambiguation_sets")
+def test_data_sets_without_a_folder(script_of):
+    sets = script_of("disambiguation_sets")
     makers = dict(sets.samples(None, [*sets.FIRST, *sets.SECOND, *sets.BLIND]))
     assert len(makers) == 7 and "digits, colour" in makers
     rows = makers["digits, colour"]()

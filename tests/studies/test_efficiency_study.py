@@ -1,8 +1,6 @@
 """The study of labels saved: its loop, records and table."""
 
-import importlib
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +11,15 @@ RECORDS = ROOT / "benchmarks" / "results" / "efficiency.csv"
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("efficiency_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("efficiency_study")
 
 
-def test_a_curve_is_the_accuracy_after_each_round(study):
+def test_a_curve_is_the_accuracy_after_each_round(script_of, study):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=500)
     Z = rng.normal(0, 0.5, (500, 6)) + y[:, None]
-    Sample = importlib.import_module("disambiguation_sets").Sample
+    Sample = script_of("disambiguation_sets").Sample
     a = np.where(rng.random(500) < 0.1, 1 - y, y)
     sample = Sample(Z, y, a, y != a, np.arange(300), np.arange(300, 500))
     start, found = study.curve("random", Z, sample, seed=0)

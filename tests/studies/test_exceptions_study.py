@@ -1,6 +1,5 @@
 """The study of heads that learn from the exceptions: its heads, records and table."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -15,12 +14,8 @@ OTHERS = ["mobilenetv2_100", "vit_small_patch14_dinov2"]
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("exceptions_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("exceptions_study")
 
 
 def records_of(study, *keys, backbone="tf_efficientnet_lite0"):
@@ -31,14 +26,14 @@ def records_of(study, *keys, backbone="tf_efficientnet_lite0"):
 
 
 @pytest.fixture
-def sample(study):
+def sample(script_of):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=300)
     a = np.where(rng.random(300) < 0.1, 1 - y, y)
     Z = rng.normal(0, 0.5, (300, 6))
     Z[:, 0] += 2 * y
     Z[:, 1] += 2 * a
-    sets = importlib.import_module("disambiguation_sets")
+    sets = script_of("disambiguation_sets")
     return sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
 
 

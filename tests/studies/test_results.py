@@ -1,9 +1,7 @@
 """The numbers of README and docs come from the committed records."""
 
 import csv
-import importlib
 import re
-import sys
 import tarfile
 from pathlib import Path
 
@@ -15,17 +13,13 @@ ENCODERS = [("tf_efficientnet_lite0", "224"), ("all-MiniLM-L6-v2", "")]
 
 
 @pytest.fixture(scope="module")
-def script():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("results")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def script(script_of):
+    return script_of("results")
 
 
 @pytest.fixture(scope="module")
-def records(script):
-    return importlib.import_module("records")
+def records(script_of):
+    return script_of("records")
 
 
 @pytest.fixture(scope="module")

@@ -20,31 +20,23 @@ sets alone, beside all that were run there.
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from disambiguation_sets import BLIND, FIRST, SECOND, samples
-from disambiguation_study import (
-    ENCODER,
-    METRICS,
-    SETS,
-    SETTING,
-    STRATEGIES,
-    TAGGED,
-    embed,
-    head,
-    interval,
-    of_sets,
-    recorded,
-    run,
-    standardise,
-)
+from disambiguation_study import METRICS, STRATEGIES, TAGGED, head, interval, run
 from sklearn.linear_model import LogisticRegression
 from study_records import Layout
+from study_runs import (
+    ENCODER,
+    SETTING,
+    add_setting,
+    options,
+    recorded,
+    unfinished,
+    wanted_by,
+)
 
 from modal_pretrain.reweighting import error_weights, tag_weights
 
@@ -52,7 +44,6 @@ RECORDS = Layout(
     {**ENCODER, "data": str, "strategy": str, "head": str, "seed": int, **SETTING},
     dict.fromkeys(METRICS, ".4f"),
 )
-COLUMNS = RECORDS.columns
 BASE = ("least confidence", "plain")
 ORACLE = ("oracle", "plain")
 
@@ -212,50 +203,29 @@ def by_sets(records):
 
 def run_all(args, wanted):
     """Run what is not in the file yet."""
-    done = set(map(RECORDS.key, RECORDS.read(args.out)))
-    folder = args.data if args.data.exists() else None
-    for data, make in samples(folder, list(wanted)):
-        every = [
-            {**wanted[data], "strategy": strategy, "head": name, "seed": seed}
-            for strategy, name, seed in product(
-                args.strategies, args.heads, range(args.seeds)
-            )
-        ]
-        left = [record for record in every if RECORDS.key(record) not in done]
-        if left:
-            sample = make()
-            E = embed(sample, args.backbone, args.image_size, args.cache)
-            Z = standardise(E, sample.train)
-        for record in left:
+    kinds = [
+        {"strategy": strategy, "head": name, "seed": seed}
+        for strategy, name, seed in product(
+            args.strategies, args.heads, range(args.seeds)
+        )
+    ]
+    for sample, Z, runs in unfinished(args, RECORDS, wanted, kinds):
+        for record in runs:
             strategy, seed = record["strategy"], record["seed"]
             fit = HEADS[record["head"]](sample, seed)
             setting = {key: record[key] for key in SETTING}
             record |= run(strategy, Z, sample, None, fit, seed=seed, **setting)
             RECORDS.append(args.out, [record])
-        print(data, "done", flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--n-seed", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=10)
-    parser.add_argument("--labels", type=int, default=200)
+    parser = options(__doc__)
+    add_setting(parser)
     parser.add_argument("--strategies", nargs="+", choices=[*STRATEGIES, *TAGGED],
                         default=["least confidence", "disambiguation"])  # fmt: skip
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
-    parser.add_argument("--sets", nargs="+", default=["named"],
-                        choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
-    parser.add_argument("--cache", help="folder that keeps the embeddings")
-    parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
-    setting = {key: getattr(args, key) for key in SETTING}
-    names = [name for key in args.sets for name in SETS.get(key, [key])]
-    wanted = of_sets(names, args.backbone, args.image_size, setting)
+    wanted = wanted_by(args)
     if not args.report:
         run_all(args, wanted)
     for part in by_sets(recorded(RECORDS, args.out, wanted)):

@@ -15,3 +15,9 @@ def script_of():
     sys.path.insert(0, BENCHMARKS)
     yield importlib.import_module
     sys.path.remove(BENCHMARKS)
+
+
+@pytest.fixture(scope="module")
+def runs(script_of):
+    """What the studies of loops share."""
+    return script_of("study_runs")

@@ -11,10 +11,10 @@ ALL = ("first", "second", "blind")
 NET = "tf_efficientnet_lite0"
 
 
-def records_of(study, names, file="disambiguation.csv", size=224, batch=10):
+def records_of(study, runs, names, file="disambiguation.csv", size=224, batch=10):
     setting = {"n_seed": 10, "batch": batch, "labels": 200}
-    wanted = study.of_sets(names, NET, size, setting)
-    return study.recorded(study.RECORDS, ROOT / "benchmarks/results" / file, wanted)
+    wanted = runs.of_sets(names, NET, size, setting)
+    return runs.recorded(study.RECORDS, ROOT / "benchmarks/results" / file, wanted)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def sample(script_of):
     return Z, sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
 
 
-def test_loop_and_records(study, sample, tmp_path):
+def test_loop_and_records(study, runs, sample, tmp_path):
     Z, rows = sample
     groups = study.groups_of(rows)
     posterior = np.zeros((300, 4))
@@ -44,7 +44,7 @@ def test_loop_and_records(study, sample, tmp_path):
     path = tmp_path / "records.csv"
     for name in ("least confidence", "oracle", "informed", "attribute known"):
         found = study.run(name, Z, rows, posterior, seed=0, **setting)
-        where = study.of_sets(["a, b"], "net", 96, setting)["a, b"]
+        where = runs.of_sets(["a, b"], "net", 96, setting)["a, b"]
         record = {**where, "strategy": name, "seed": 0, **found}
         study.RECORDS.append(path, [record])
     records = study.RECORDS.read(path)
@@ -57,7 +57,7 @@ def test_loop_and_records(study, sample, tmp_path):
 
 
 def test_other_backbones_sizes_and_settings_are_other_runs(
-    study, sample, monkeypatch, tmp_path
+    study, runs, sample, monkeypatch, tmp_path
 ):
     Z, rows = sample
     path, embedded, shown = tmp_path / "records.csv", [], []
@@ -66,9 +66,9 @@ def test_other_backbones_sizes_and_settings_are_other_runs(
         embedded.append((backbone, image_size))
         return Z
 
-    monkeypatch.setattr(study, "embed", embed)
+    monkeypatch.setattr(runs, "embed", embed)
     monkeypatch.setattr(study, "report", lambda records, *_: shown.append(records))
-    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: rows)])
+    monkeypatch.setattr(runs, "samples", lambda _, names: [(names[0], lambda: rows)])
     fixed = ["study", str(path), "--sets", "digits, colour", "--seeds", "1",
              "--strategies", "least confidence", "oracle"]  # fmt: skip
 
@@ -104,11 +104,11 @@ def test_ceilings_ask_for_the_group_with_the_fewest_labels(script_of):
     np.testing.assert_allclose(scores, [0.8, 0.6])
 
 
-def test_the_page_says_what_the_summary_says(study, capsys):
+def test_the_page_says_what_the_summary_says(study, runs, capsys):
     names = ("random", "least confidence", "disambiguation", "oracle")
-    sets = {name for key in ALL for name in study.SETS[key]}
+    sets = {name for key in ALL for name in runs.SETS[key]}
     assert len(sets) == 31
-    some = [r for r in records_of(study, sets) if r["strategy"] in names]
+    some = [r for r in records_of(study, runs, sets) if r["strategy"] in names]
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
     titles = {
         "worst": "worst group",
@@ -129,9 +129,9 @@ def test_the_page_says_what_the_summary_says(study, capsys):
 
 
 @pytest.mark.parametrize("name, size, batch", [("-96px", 96, 10), ("", 224, 50)])
-def test_the_page_holds_the_other_summaries(study, capsys, name, size, batch):
+def test_the_page_holds_the_other_summaries(study, runs, capsys, name, size, batch):
     file = f"disambiguation{name}.csv"
-    some = records_of(study, study.SETS["named"], file, size, batch)
+    some = records_of(study, runs, runs.SETS["named"], file, size, batch)
     assert len(some) >= 8 * 4 * 10
     study.report(some, "worst", "disambiguation")
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")

@@ -27,14 +27,14 @@ def test_a_curve_is_the_accuracy_after_each_round(script_of, study):
     assert found[-1] > 0.9
 
 
-def test_the_pages_hold_what_the_records_say(study, capsys):
-    wanted = study.of_sets(
-        [name for key in ("first", "second", "blind") for name in study.SETS[key]],
+def test_the_pages_hold_what_the_records_say(study, runs, capsys):
+    wanted = runs.of_sets(
+        [name for key in ("first", "second", "blind") for name in runs.SETS[key]],
         "tf_efficientnet_lite0",
         224,
-        study.LOOP,
+        runs.DEFAULTS,
     )
-    records = study.recorded(study.RECORDS, RECORDS, wanted)
+    records = runs.recorded(study.RECORDS, RECORDS, wanted)
     assert len(records) == 31 * 2 * 10 == len(study.RECORDS.read(RECORDS))
     study.report(records)
     rows = [r for r in capsys.readouterr().out.splitlines() if "x (" in r]

@@ -9,7 +9,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
 ALL = ("first", "second", "blind")
-SETTING = {"n_seed": 10, "batch": 10, "labels": 200}
 OTHERS = ["mobilenetv2_100", "vit_small_patch14_dinov2"]
 
 
@@ -18,11 +17,16 @@ def study(script_of):
     return script_of("exceptions_study")
 
 
-def records_of(study, *keys, backbone="tf_efficientnet_lite0"):
+@pytest.fixture(scope="module")
+def records_of(study, runs):
     """Return the tables of a backbone on named sets, at 224 pixels."""
-    names = [name for key in keys for name in study.SETS[key]]
-    wanted = study.of_sets(names, backbone, 224, SETTING)
-    return list(study.by_sets(study.recorded(study.RECORDS, RECORDS, wanted)))
+
+    def found(*keys, backbone="tf_efficientnet_lite0"):
+        names = [name for key in keys for name in runs.SETS[key]]
+        wanted = runs.of_sets(names, backbone, 224, runs.DEFAULTS)
+        return list(study.by_sets(runs.recorded(study.RECORDS, RECORDS, wanted)))
+
+    return found
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def sample(script_of):
 
 
 @pytest.fixture
-def command(study, sample, monkeypatch, tmp_path):
+def command(study, runs, sample, monkeypatch, tmp_path):
     """Run the command on a small set, into one file; give what there is then."""
     embedded = []
 
@@ -46,8 +50,8 @@ def command(study, sample, monkeypatch, tmp_path):
         embedded.append((backbone, image_size))
         return sample.X + (len(embedded) - 1) * sample.y[:, None]
 
-    monkeypatch.setattr(study, "embed", embed)
-    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: sample)])
+    monkeypatch.setattr(runs, "embed", embed)
+    monkeypatch.setattr(runs, "samples", lambda _, names: [(names[0], lambda: sample)])
     path = tmp_path / "records.csv"
     fixed = ["study", str(path), "--sets", "digits, colour", "--n-seed", "20",
              "--seeds", "1", "--strategies", "least confidence"]  # fmt: skip
@@ -115,9 +119,9 @@ def test_a_file_without_the_columns_is_refused(study, command, tmp_path):
         command("--labels", 20)
 
 
-def test_texts_are_of_their_encoder(study):
+def test_texts_are_of_their_encoder(runs):
     names = ("sentiment, domain", "digits, colour")
-    text, picture = study.of_sets(names, "mobilenetv2_100", None, SETTING).values()
+    text, picture = runs.of_sets(names, "mobilenetv2_100", None, {}).values()
     assert (text["backbone"], text["image size"]) == ("all-MiniLM-L6-v2", None)
     assert (picture["backbone"], picture["image size"]) == ("mobilenetv2_100", 224)
 
@@ -145,18 +149,18 @@ def test_wrong_tags(study):
     assert (study.some_wrong(right, 0.2, seed=2) != wrong).any()
 
 
-def test_every_record_is_in_a_table(study):
+def test_every_record_is_in_a_table(study, records_of):
     records = study.RECORDS.read(RECORDS)
     assert len(set(map(study.RECORDS.key, records))) == len(records)
-    shown = {study.RECORDS.key(r) for part in records_of(study, *ALL) for r in part}
+    shown = {study.RECORDS.key(r) for part in records_of(*ALL) for r in part}
     for backbone in OTHERS:
-        for part in records_of(study, "pictures", backbone=backbone):
+        for part in records_of("pictures", backbone=backbone):
             shown |= set(map(study.RECORDS.key, part))
     assert shown == set(map(study.RECORDS.key, records))
 
 
-def test_the_page_holds_the_table_of_the_records(study, capsys):
-    records, _ = records_of(study, *ALL)
+def test_the_page_holds_the_table_of_the_records(study, records_of, capsys):
+    records, _ = records_of(*ALL)
     study.report(records, "worst")
     study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
@@ -167,8 +171,10 @@ def test_the_page_holds_the_table_of_the_records(study, capsys):
 
 
 @pytest.mark.parametrize("backbone", OTHERS)
-def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, backbone):
-    for records in records_of(study, "pictures", backbone=backbone):
+def test_the_page_holds_the_summaries_of_other_backbones(
+    study, records_of, capsys, backbone
+):
+    for records in records_of("pictures", backbone=backbone):
         study.summary(records)
     page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
     rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
@@ -177,8 +183,8 @@ def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, backbone
         assert line in page
 
 
-def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
-    whole, records = records_of(study, *ALL)
+def test_the_page_holds_the_table_of_wrong_tags(study, records_of, capsys):
+    whole, records = records_of(*ALL)
     name = "tags:all, 20 % wrong"
     wrong = [r for r in records if r["head"] == name]
     study.summary(wrong)  # nothing to compare with: no row
@@ -213,8 +219,8 @@ def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
     assert checked == sets
 
 
-def test_the_readme_says_what_the_summary_says(study, capsys):
-    study.summary(records_of(study, *ALL)[0])
+def test_the_readme_says_what_the_summary_says(study, records_of, capsys):
+    study.summary(records_of(*ALL)[0])
     printed = capsys.readouterr().out.splitlines()
     row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
     _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
@@ -227,7 +233,7 @@ def test_the_readme_says_what_the_summary_says(study, capsys):
     assert f"{gain.lstrip('+')} more worst-group area, [{closed.lstrip('+')}" in readme
     gains = []
     for backbone in OTHERS:
-        study.summary(records_of(study, "pictures", backbone=backbone)[0])
+        study.summary(records_of("pictures", backbone=backbone)[0])
         printed = capsys.readouterr().out.splitlines()
         row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
         _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")

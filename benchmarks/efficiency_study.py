@@ -70,18 +70,20 @@ def report(records):
     print("\n| data set | label efficiency | random: accuracy at the end | least "
           "confidence |\n" + "|---" * 4 + "|")  # fmt: skip
     for data in dict.fromkeys(r["data"] for r in records):
-        of = {
-            strategy: sorted(
-                (r for r in records if (r["data"], r["strategy"]) == (data, strategy)),
-                key=lambda r: r["seed"],
-            )
+        own = [r for r in records if r["data"] == data]
+        by_seed = [
+            {r["seed"]: r for r in own if r["strategy"] == strategy}
             for strategy in STRATEGIES
-        }
+        ]
+        both = sorted(by_seed[0].keys() & by_seed[1].keys())
+        if not both:
+            continue
         random, ours = (
-            np.array([[r[f"round {i}"] for i in range(ROUNDS)] for r in of[strategy]])
-            for strategy in STRATEGIES
+            np.array([[of[k][f"round {i}"] for i in range(ROUNDS)] for k in both])
+            for of in by_seed
         )
-        labels = of["random"][0]["start"] + DEFAULTS["batch"] * np.arange(ROUNDS)
+        start = by_seed[0][both[0]]["start"]
+        labels = start + DEFAULTS["batch"] * np.arange(ROUNDS)
         found = paired_bootstrap(
             ours,
             random,

@@ -27,6 +27,32 @@ def test_a_curve_is_the_accuracy_after_each_round(script_of, study):
     assert found[-1] > 0.9
 
 
+def test_seeds_that_both_have_are_compared(study, capsys):
+    def record(data, strategy, seed, final):
+        curve = np.linspace(0.5, final, study.ROUNDS)
+        rounds = {f"round {i}": value for i, value in enumerate(curve)}
+        run = {"data": data, "strategy": strategy, "seed": seed, "start": 10}
+        return run | rounds
+
+    whole = [
+        record("a", strategy, seed, final + seed / 50)
+        for strategy, final in (("random", 0.6), ("least confidence", 0.7))
+        for seed in range(3)
+    ]
+    study.report(whole)
+    expected = capsys.readouterr().out
+    assert expected.count("x (") == 1
+    more = [
+        record("a", "random", 3, 0.9),  # of each a seed that the other lacks
+        record("a", "least confidence", 5, 0.51),
+        record("b", "random", 0, 0.8),
+        record("c", "random", 0, 0.8),
+        record("c", "least confidence", 1, 0.8),
+    ]
+    study.report([*more, *whole[::-1]])
+    assert capsys.readouterr().out == expected
+
+
 def test_the_pages_hold_what_the_records_say(study, runs, capsys):
     wanted = runs.of_sets(
         [name for key in ("first", "second", "blind") for name in runs.SETS[key]],

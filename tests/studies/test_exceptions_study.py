@@ -112,6 +112,41 @@ def test_tables_without_running_anything(command, capsys):
         command("--labels", 30, "--report")
 
 
+def test_comparisons_with_another_head(study, command, capsys):
+    few = ("--labels", 40, "--heads", "plain", "errors:2", "errors:4")
+    records, _ = command(*few)
+    of = {r["head"]: r["worst"] for r in records}
+    capsys.readouterr()
+    command(*few, "--report", "--against", "least confidence", "errors:2")
+    printed = capsys.readouterr().out
+    lead = f"{of['errors:4'] - of['errors:2']:+.3f}"
+    back = f"{of['plain'] - of['errors:2']:+.3f}"
+    row = [
+        f"{back} [{back}, {back}]",
+        f"{of['errors:2']:.3f}",
+        f"{lead} [{lead}, {lead}]",
+    ]
+    assert f"| digits, colour | {' | '.join(row)} |" in printed
+    assert "Against least confidence with the errors:2 head" in printed
+    assert "\n| least confidence, errors:2 |" not in printed
+    with pytest.raises(SystemExit, match=r"no runs of oracle, plain .* errors:4\."):
+        command(*few, "--report", "--against", "oracle", "plain")
+
+
+def test_the_gap_is_the_same_whatever_is_compared(study, capsys):
+    areas = {study.BASE: 0.4, study.ORACLE: 0.8, ("x", "a"): 0.6, ("x", "b"): 0.5}
+    records = [
+        {"data": "d", "seed": seed, "strategy": strategy, "head": head}
+        | dict.fromkeys(("worst", "accuracy"), area)
+        for (strategy, head), area in areas.items()
+        for seed in range(2)
+    ]
+    study.summary(records, ("x", "b"))
+    printed = capsys.readouterr().out
+    assert "| x, a | 1, 2 | +20.0 % | +25 % | 0 / 1 | +0.1000 | 0 / 1 |" in printed
+    assert "| x, b |" not in printed
+
+
 def test_a_file_without_the_columns_is_refused(study, command, tmp_path):
     path = tmp_path / "records.csv"
     path.write_text("data,strategy,head,seed,accuracy,worst,atypical\n")

@@ -72,8 +72,13 @@ def test_the_pages_hold_what_the_records_say(study, runs, capsys):
     found = np.array([re.search(pattern, row).groups() for row in rows], dtype=float)
     low, middle, high = (f"{f(found[:, 0]):.1f}" for f in (np.min, np.median, np.max))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for text in (page, readme):
-        text = re.sub(r"\s+", " ", text).lower()
+    squeezed, whole = (re.sub(r"\s+", " ", text).lower() for text in (page, readme))
+    for text in (squeezed, whole):
         assert f"between {low} and {high} times" in text
         assert f"above {middle}" in text
     assert f"above 1 on {(found[:, 1] > 1).sum()} of the 31" in page
+    # The lower of the two curves' ends is what is to be reached.
+    ends = np.array([row.strip("| ").split(" | ")[2:] for row in rows], dtype=float)
+    assert (ends[:, 1] < ends[:, 0]).sum() == 5
+    assert "on five of the sets, where least confidence ends below random" in squeezed
+    assert "on the five of them where uncertainty ends below random" in whole

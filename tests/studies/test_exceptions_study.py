@@ -1,32 +1,14 @@
-"""The study of heads that learn from the exceptions: its heads, records and table."""
+"""The study of heads that learn from the exceptions: its heads and records."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parents[2]
-RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
-ALL = ("first", "second", "blind")
-OTHERS = ["mobilenetv2_100", "vit_small_patch14_dinov2"]
 
 
 @pytest.fixture(scope="module")
 def study(script_of):
     return script_of("exceptions_study")
-
-
-@pytest.fixture(scope="module")
-def records_of(study, runs):
-    """Return the tables of a backbone on named sets, at 224 pixels."""
-
-    def found(*keys, backbone="tf_efficientnet_lite0"):
-        names = [name for key in keys for name in runs.SETS[key]]
-        wanted = runs.of_sets(names, backbone, 224, runs.DEFAULTS)
-        return list(study.by_sets(runs.recorded(study.RECORDS, RECORDS, wanted)))
-
-    return found
 
 
 @pytest.fixture
@@ -182,96 +164,3 @@ def test_wrong_tags(study):
     assert (wrong != right)[fewer].all() and 0.07 < fewer.mean() < 0.13
     assert (study.some_wrong(right, 0.0, seed=1) == right).all()
     assert (study.some_wrong(right, 0.2, seed=2) != wrong).any()
-
-
-def test_every_record_is_in_a_table(study, records_of):
-    records = study.RECORDS.read(RECORDS)
-    assert len(set(map(study.RECORDS.key, records))) == len(records)
-    shown = {study.RECORDS.key(r) for part in records_of(*ALL) for r in part}
-    for backbone in OTHERS:
-        for part in records_of("pictures", backbone=backbone):
-            shown |= set(map(study.RECORDS.key, part))
-    assert shown == set(map(study.RECORDS.key, records))
-
-
-def test_the_page_holds_the_table_of_the_records(study, records_of, capsys):
-    records, _ = records_of(*ALL)
-    study.report(records, "worst")
-    study.summary(records)
-    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
-    rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
-    assert len(rows) >= 31 + 5
-    for line in rows:
-        assert line in page
-
-
-@pytest.mark.parametrize("backbone", OTHERS)
-def test_the_page_holds_the_summaries_of_other_backbones(
-    study, records_of, capsys, backbone
-):
-    for records in records_of("pictures", backbone=backbone):
-        study.summary(records)
-    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
-    rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
-    assert len(rows) >= 1 + 4
-    for line in rows:
-        assert line in page
-
-
-def test_the_page_holds_the_table_of_wrong_tags(study, records_of, capsys):
-    whole, records = records_of(*ALL)
-    name = "tags:all, 20 % wrong"
-    wrong = [r for r in records if r["head"] == name]
-    study.summary(wrong)  # nothing to compare with: no row
-    assert "%" not in capsys.readouterr().out.replace("95 %", "")
-    sets = {r["data"] for r in wrong}
-    assert name not in {r["head"] for r in whole} and len(sets) == 12
-    study.summary(records)
-    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
-    lines = capsys.readouterr().out.splitlines()
-    kinds = "| least confidence, tags:all", "| tag exceptions, tags:all"
-    rows = [line for line in lines if line.startswith(kinds)]
-    assert len(rows) == 4
-    for row in rows:
-        assert row in page
-        assert row.split(" | ")[4].startswith(
-            "0 / "
-        )  # below on none, wrong tags or not
-    study.report(records, "worst")
-    checked = set()
-    for line in capsys.readouterr().out.splitlines():
-        data, *cells = line.strip("| ").split(" | ")
-        if data == "data set":
-            titles = cells
-        elif data in sets:
-            of = dict(zip(titles, cells, strict=True))
-            wrongly = (
-                of[f"{who}, {name}"] for who in ("least confidence", "tag exceptions")
-            )
-            base = of["least confidence, plain"]
-            assert f"| {data} | {base} | {' | '.join(wrongly)} |" in page
-            checked.add(data)
-    assert checked == sets
-
-
-def test_the_readme_says_what_the_summary_says(study, records_of, capsys):
-    study.summary(records_of(*ALL)[0])
-    printed = capsys.readouterr().out.splitlines()
-    row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
-    _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert sets == "31, 10" and f"{gain.lstrip('+')} more worst-group area" in readme
-    assert counts.startswith("0 /")  # less than without on none
-    row = next(r for r in printed if r.startswith("| tag exceptions, tags:all |"))
-    _, sets, gain, closed, counts, *_ = row.strip("| ").split(" | ")
-    assert sets == "31, 10" and counts.startswith("0 /")
-    assert f"{gain.lstrip('+')} more worst-group area, [{closed.lstrip('+')}" in readme
-    gains = []
-    for backbone in OTHERS:
-        study.summary(records_of("pictures", backbone=backbone)[0])
-        printed = capsys.readouterr().out.splitlines()
-        row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
-        _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
-        assert sets.startswith("28, ") and counts.startswith("0 /")
-        gains.append(gain.strip("+ %"))
-    assert f"ViT-S/14 {gains[0]} and {gains[1]} % over 28" in readme

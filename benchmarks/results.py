@@ -49,9 +49,7 @@ def tables(s: Summary) -> str:
     numbers = results(s.table, [name for name in MAIN if "probe" not in name])
     found = f"{s.title}.\n\n{markdown_table(numbers)}\n\n"
     if s.probes:
-        title = (
-            "Balanced accuracy of linear probes on the embeddings; mismatch of the two:"
-        )
+        title = "Balanced accuracy of linear probes on the embeddings:"
         found += f"{title}\n\n{markdown_table(probes(s))}\n\n"
     found += markdown_table(saved(s))
     if s.store.config.estimator_params.get("tune", "head") != "head":

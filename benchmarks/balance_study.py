@@ -1,38 +1,29 @@
 """What tags gain for the worst group, and what that costs elsewhere and in answers.
 
     python benchmarks/balance_study.py OUT [--data DIR] [--seeds N]
-        [--sets NAME ...] [--backbone NAME] [--image-size PX] [--cache DIR]
+        [--sets NAME ...] [--backbone NAME] [--image-size PX] [--cache DIR] [--report]
 
 The loop of disambiguation_study.py. Least confidence asks with the head that knows the
 tags of all labelled rows; each round, heads of every `group_balance` are fitted to the
 rows labelled so far, so that they differ in nothing else. A second loop asks with the
 plain head. Scores: accuracy on the pool's own mixture (test rows weigh so that the
 groups have the pool's shares) and for the worst group; areas under the curves, and
-what 60 and 120 labels give. Runs that are in OUT, a CSV file, are not repeated. Prints
-differences from the plain head on the same rows, with 95 % bootstrap intervals over the
-seeds; and 60 labels with 60 tags next to 120 labels, each with rows of its own asking.
+what 60 and 120 labels give. Runs that are in OUT, a CSV file, are not repeated. At the
+end, and with ``--report`` without running anything, it prints what OUT has, whichever
+backbone the options name: differences from the plain head on the same rows, with 95 %
+bootstrap intervals over the seeds; and 60 labels with 60 tags next to 120 labels, each
+with rows of its own asking.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from disambiguation_sets import BLIND, FIRST, SECOND, samples
-from disambiguation_study import (
-    ENCODER,
-    SETS,
-    embed,
-    encoder_of,
-    groups_of,
-    interval,
-    run,
-    standardise,
-)
+from disambiguation_study import groups_of, interval, run
 from scipy.special import softmax
 from study_records import Layout
+from study_runs import DEFAULTS, ENCODER, options, unfinished, wanted_by
 
 from modal_pretrain._blas import one_thread
 from modal_pretrain.reweighting import tag_weights
@@ -200,41 +191,31 @@ def report(records):
               f"{mean[1]:+.3f}; {below[1]} / {above[1]} |")  # fmt: skip
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--sets", nargs="+", default=list(STUDIED),
-                        choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
-    parser.add_argument("--cache", help="folder that keeps the embeddings")
-    args = parser.parse_args()
-    done = {tuple(r[key] for key in RUN) for r in RECORDS.read(args.out)}
-    setting = {"n_seed": 10, "batch": 10, "labels": 200}
-    names = [name for key in args.sets for name in SETS.get(key, [key])]
-    folder = args.data if args.data.exists() else None
-    for data, make in samples(folder, list(dict.fromkeys(names))):
-        where = {"data": data, **encoder_of(data, args.backbone, args.image_size)}
-        every = [{**where, "asks": asks, "seed": seed}
-                 for asks in (0, 1) for seed in range(args.seeds)]  # fmt: skip
-        left = [key for key in every if tuple(key[name] for name in RUN) not in done]
-        if left:
-            sample = make()
-            E = embed(sample, args.backbone, args.image_size, args.cache)
-            Z = standardise(E, sample.train)
-        for key in left:
+def run_all(args, wanted):
+    """Run what is not in the file yet."""
+    kinds = [
+        {"asks": asks, "seed": seed} for asks in (0, 1) for seed in range(args.seeds)
+    ]
+    for sample, Z, runs in unfinished(args, RECORDS, wanted, kinds):
+        for key in runs:
             asks, seed = key["asks"], key["seed"]
-            found, at = curves(Z, sample, asks, seed=seed, **setting)
+            found, at = curves(Z, sample, asks, seed=seed, **DEFAULTS)
             fresh = [
                 {**key, "balance": balance}
                 | dict(zip(SCORES, points(curve, at), strict=True))
                 for balance, curve in found.items()
             ]
             RECORDS.append(args.out, fresh)
-        print(data, "done", flush=True)
-    report(RECORDS.read(args.out))
+
+
+def main():
+    args = options(__doc__, sets=STUDIED, seeds=8).parse_args()
+    if not args.report:
+        run_all(args, wanted_by(args, {}))
+    records = RECORDS.read(args.out)
+    if not records:
+        raise SystemExit(f"{args.out} has no records. Without --report, runs are made.")
+    report(records)
 
 
 if __name__ == "__main__":

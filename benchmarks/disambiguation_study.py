@@ -18,11 +18,8 @@ with the paired difference from least confidence and its 95 % bootstrap interval
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import warnings
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from disambiguation_ceilings import (
@@ -30,35 +27,25 @@ from disambiguation_ceilings import (
     group_posterior,
     informed_sampling,
 )
-from disambiguation_sets import (
-    BLIND,
-    FIRST,
-    NAMED,
-    PICTURES,
-    SECOND,
-    TEXTS,
-    samples,
-)
 from sklearn.linear_model import LogisticRegression
-from study_records import Layout, whole_or_none
+from study_records import Layout
+from study_runs import (
+    ENCODER,
+    SETTING,
+    add_setting,
+    options,
+    recorded,
+    unfinished,
+    wanted_by,
+)
 
-from modal_pretrain import TimmEncoder, create_backbone, query
-from modal_pretrain.backbones.create import data_config
+from modal_pretrain import query
 
 METRICS = ("accuracy", "worst", "atypical")
-ENCODER = {"backbone": str, "image size": whole_or_none}
-SETTING = dict.fromkeys(("n_seed", "batch", "labels"), int)
 RECORDS = Layout(
     {**ENCODER, "data": str, "strategy": str, "seed": int, **SETTING},
     dict.fromkeys((*METRICS, "atypical share"), ".4f"),
 )
-SETS = {
-    "named": NAMED,
-    "first": FIRST,
-    "second": SECOND,
-    "blind": BLIND,
-    "pictures": PICTURES,
-}
 STRATEGIES = {
     "random": "random_sampling",
     "least confidence": "least_confidence_sampling",
@@ -88,39 +75,6 @@ def head(X, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return LogisticRegression(C=0.01, max_iter=300).fit(X, y)
-
-
-@cache
-def own_size(backbone):
-    """Return how many pixels a side the backbone was made for."""
-    network = create_backbone(backbone, pretrained=False)
-    return data_config(network)["input_size"][-1]
-
-
-def encoder_of(data, backbone, image_size):
-    """Name what embeds a data set, and the pixels it gets, as the records do."""
-    if data in TEXTS:
-        from modal_pretrain import TextEncoder
-
-        return {"backbone": TextEncoder().backbone, "image size": None}
-    return {"backbone": backbone, "image size": image_size or own_size(backbone)}
-
-
-def embed(sample, backbone, image_size, cache):
-    if sample.text:
-        from modal_pretrain import TextEncoder
-
-        encoder = TextEncoder(cache=cache)
-    else:
-        # A size that is named leaves out timm's margin. In the records the backbone's
-        # own is the same whether named or not, so it has to be so here.
-        size = None if image_size == own_size(backbone) else image_size
-        encoder = TimmEncoder(backbone, image_size=size, cache=cache)
-    return np.asarray(encoder.fit_transform(sample.X), dtype=np.float32)
-
-
-def standardise(E, train):
-    return (E - E[train].mean(axis=0)) / (E[train].std(axis=0) + 1e-6)
 
 
 def groups_of(sample):
@@ -180,33 +134,6 @@ def interval(difference, n=10_000):
     rng = np.random.default_rng(0)
     means = rng.choice(difference, (n, len(difference))).mean(axis=1)
     return np.percentile(means, [2.5, 97.5])
-
-
-def of_sets(names, backbone, image_size, setting):
-    """Return what records of each data set have in common, by its name."""
-    return {
-        name: {"data": name, **encoder_of(name, backbone, image_size), **setting}
-        for name in names
-    }
-
-
-def recorded(layout, path, wanted):
-    """Read the records of data sets as `of_sets` gives them."""
-    records = layout.read(path)
-    found = [
-        r
-        for r in records
-        if r["data"] in wanted and wanted[r["data"]].items() <= r.items()
-    ]
-    if not found:
-        kinds = dict.fromkeys((r["backbone"], r["image size"]) for r in records)
-        names = (f"{name} at {size}" if size else name for name, size in kinds)
-        there = "; ".join(names) or "nothing"
-        raise SystemExit(
-            f"{path} has no records of these data sets with this --backbone, "
-            f"--image-size, --n-seed, --batch and --labels. It has: {there}."
-        )
-    return found
 
 
 def areas(records, data, strategy, metric):
@@ -300,21 +227,14 @@ def figure(records, path):
 
 def run_all(args, wanted):
     """Run what is not in the file yet."""
-    done = set(map(RECORDS.key, RECORDS.read(args.out)))
-    folder = args.data if args.data.exists() else None
-    for data, make in samples(folder, list(wanted)):
-        every = [
-            {**wanted[data], "strategy": strategy, "seed": seed}
-            for seed in range(args.seeds)
-            for strategy in args.strategies
-        ]
-        left = [record for record in every if RECORDS.key(record) not in done]
-        if left:
-            sample = make()
-            E = embed(sample, args.backbone, args.image_size, args.cache)
-            Z = standardise(E, sample.train)
+    kinds = [
+        {"strategy": strategy, "seed": seed}
+        for seed in range(args.seeds)
+        for strategy in args.strategies
+    ]
+    for sample, Z, runs in unfinished(args, RECORDS, wanted, kinds):
         posterior = None
-        for record in left:
+        for record in runs:
             strategy, seed = record["strategy"], record["seed"]
             setting = {key: record[key] for key in SETTING}
             if posterior is None and strategy == "informed":
@@ -324,31 +244,17 @@ def run_all(args, wanted):
                 posterior[train] = found
             record |= run(strategy, Z, sample, posterior, seed=seed, **setting)
             RECORDS.append(args.out, [record])
-        print(data, "done", flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--n-seed", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=10)
-    parser.add_argument("--labels", type=int, default=200)
+    parser = options(__doc__)
+    add_setting(parser)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES),
                         choices=[*STRATEGIES, *CEILINGS])  # fmt: skip
-    parser.add_argument("--sets", nargs="+", default=["named"],
-                        choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
-    parser.add_argument("--cache", help="folder that keeps the embeddings")
     parser.add_argument("--focus", default="disambiguation", help="for intervals")
     parser.add_argument("--figure", help="where to draw what is gained")
-    parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
-    setting = {key: getattr(args, key) for key in SETTING}
-    names = [name for key in args.sets for name in SETS.get(key, [key])]
-    wanted = of_sets(names, args.backbone, args.image_size, setting)
+    wanted = wanted_by(args)
     if not args.report:
         run_all(args, wanted)
     found = [

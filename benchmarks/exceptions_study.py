@@ -3,6 +3,7 @@
     python benchmarks/exceptions_study.py OUT [--data DIR] [--seeds N]
         [--sets NAME ...] [--strategies NAME ...] [--heads NAME ...]
         [--backbone NAME] [--image-size PX] [--cache DIR] [--report]
+        [--against STRATEGY HEAD]
 
 The loop, the sets and the strategies of disambiguation_study.py; the head that is
 fitted each round, and asks, differs. Every run appends a line to OUT, a CSV file; runs
@@ -15,36 +16,30 @@ group and for accuracy, with paired differences from least confidence with the p
 head on the same seeds and their 95 % bootstrap intervals, and a summary over the sets:
 the gain pooled over them, and the share closed of the gap to the oracle with the plain
 head. Heads that were run on some of the sets only have tables of their own, over these
-sets alone, beside all that were run there.
+sets alone, beside all that were run there. ``--against`` compares with another strategy
+and head than least confidence and plain; the gap stays the one between these and the
+oracle.
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from disambiguation_sets import BLIND, FIRST, SECOND, samples
-from disambiguation_study import (
-    ENCODER,
-    METRICS,
-    SETS,
-    SETTING,
-    STRATEGIES,
-    TAGGED,
-    embed,
-    head,
-    interval,
-    of_sets,
-    recorded,
-    run,
-    standardise,
-)
+from disambiguation_study import METRICS, STRATEGIES, TAGGED, head, interval, run
 from sklearn.linear_model import LogisticRegression
 from study_records import Layout
+from study_runs import (
+    ENCODER,
+    SETTING,
+    add_setting,
+    options,
+    recorded,
+    unfinished,
+    wanted_by,
+)
 
 from modal_pretrain.reweighting import error_weights, tag_weights
 
@@ -52,7 +47,6 @@ RECORDS = Layout(
     {**ENCODER, "data": str, "strategy": str, "head": str, "seed": int, **SETTING},
     dict.fromkeys(METRICS, ".4f"),
 )
-COLUMNS = RECORDS.columns
 BASE = ("least confidence", "plain")
 ORACLE = ("oracle", "plain")
 
@@ -120,21 +114,21 @@ HEADS = {
 }
 
 
-def paired(records, data, kind, metric):
-    """Return a kind's areas and those of `BASE` on the seeds that both have."""
+def paired(records, data, kind, metric, against=BASE):
+    """Return areas of a kind and of another, on the seeds that both have."""
     value, base = (
         {
             r["seed"]: r[metric]
             for r in records
             if r["data"] == data and (r["strategy"], r["head"]) == of
         }
-        for of in (kind, BASE)
+        for of in (kind, against)
     )
     both = sorted(value.keys() & base.keys())
     return np.array([[value[seed], base[seed]] for seed in both]).reshape(-1, 2).T
 
 
-def report(records, metric):
+def report(records, metric, against=BASE):
     """Print the table of a metric in Markdown: kinds set by set."""
     sets = list(dict.fromkeys(r["data"] for r in records))
     kinds = list(dict.fromkeys((r["strategy"], r["head"]) for r in records))
@@ -144,10 +138,10 @@ def report(records, metric):
     for data in sets:
         cells = []
         for kind in kinds:
-            value, base = paired(records, data, kind, metric)
+            value, base = paired(records, data, kind, metric, against)
             if not len(base):
                 cells.append("")
-            elif kind == BASE:
+            elif kind == against:
                 cells.append(f"{base.mean():.3f}")
             else:
                 low, high = interval(value - base)
@@ -156,21 +150,21 @@ def report(records, metric):
         print(f"| {data} | " + " | ".join(cells) + " |")
 
 
-def summary(records):
+def summary(records, against=BASE):
     """Print in Markdown what each kind gains over all sets that it was run on."""
     kinds = list(dict.fromkeys((r["strategy"], r["head"]) for r in records))
     sets = list(dict.fromkeys(r["data"] for r in records))
-    print("\nAgainst least confidence with the plain head\n")
+    print(f"\nAgainst {against[0]} with the {against[1]} head\n")
     print("| strategy, head | sets, seeds | worst group: gain | gap closed | below / "
           "above | accuracy | below / above |\n" + "|---" * 7 + "|")  # fmt: skip
     for kind in kinds:
-        if kind == BASE:
+        if kind == against:
             continue
         leads, bases, rooms, seeds = [], [], [], set()
         counts = np.zeros((2, 2), dtype=int)
         for data in sets:
             for i, metric in enumerate(("worst", "accuracy")):
-                value, base = paired(records, data, kind, metric)
+                value, base = paired(records, data, kind, metric, against)
                 if not len(base):
                     break
                 low, high = interval(value - base)
@@ -212,56 +206,46 @@ def by_sets(records):
 
 def run_all(args, wanted):
     """Run what is not in the file yet."""
-    done = set(map(RECORDS.key, RECORDS.read(args.out)))
-    folder = args.data if args.data.exists() else None
-    for data, make in samples(folder, list(wanted)):
-        every = [
-            {**wanted[data], "strategy": strategy, "head": name, "seed": seed}
-            for strategy, name, seed in product(
-                args.strategies, args.heads, range(args.seeds)
-            )
-        ]
-        left = [record for record in every if RECORDS.key(record) not in done]
-        if left:
-            sample = make()
-            E = embed(sample, args.backbone, args.image_size, args.cache)
-            Z = standardise(E, sample.train)
-        for record in left:
+    kinds = [
+        {"strategy": strategy, "head": name, "seed": seed}
+        for strategy, name, seed in product(
+            args.strategies, args.heads, range(args.seeds)
+        )
+    ]
+    for sample, Z, runs in unfinished(args, RECORDS, wanted, kinds):
+        for record in runs:
             strategy, seed = record["strategy"], record["seed"]
             fit = HEADS[record["head"]](sample, seed)
             setting = {key: record[key] for key in SETTING}
             record |= run(strategy, Z, sample, None, fit, seed=seed, **setting)
             RECORDS.append(args.out, [record])
-        print(data, "done", flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--n-seed", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=10)
-    parser.add_argument("--labels", type=int, default=200)
+    parser = options(__doc__)
+    add_setting(parser)
     parser.add_argument("--strategies", nargs="+", choices=[*STRATEGIES, *TAGGED],
                         default=["least confidence", "disambiguation"])  # fmt: skip
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
-    parser.add_argument("--sets", nargs="+", default=["named"],
-                        choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
-    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
-    parser.add_argument("--cache", help="folder that keeps the embeddings")
-    parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--against", nargs=2, default=BASE,
+                        metavar=("STRATEGY", "HEAD"), help=", ".join(BASE))  # fmt: skip
     args = parser.parse_args()
-    setting = {key: getattr(args, key) for key in SETTING}
-    names = [name for key in args.sets for name in SETS.get(key, [key])]
-    wanted = of_sets(names, args.backbone, args.image_size, setting)
+    wanted = wanted_by(args)
     if not args.report:
         run_all(args, wanted)
-    for part in by_sets(recorded(RECORDS, args.out, wanted)):
-        for metric in ("worst", "accuracy"):
-            report(part, metric)
-        summary(part)
+    against = tuple(args.against)
+    found = recorded(RECORDS, args.out, wanted)
+    kinds = dict.fromkeys((r["strategy"], r["head"]) for r in found)
+    if against not in kinds:
+        raise SystemExit(
+            f"{args.out} has no runs of {', '.join(against)} here to compare with. It "
+            f"has, for --against: {'; '.join(map(', '.join, kinds))}."
+        )
+    for part in by_sets(found):
+        if against in {(r["strategy"], r["head"]) for r in part}:
+            for metric in ("worst", "accuracy"):
+                report(part, metric, against)
+            summary(part, against)
 
 
 if __name__ == "__main__":

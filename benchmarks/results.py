@@ -26,7 +26,7 @@ from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH
 from modal_pretrain.benchmark.report.shapes import Drawing, Text, placed
 from modal_pretrain.benchmark.report.summary import Summary, strategy_title, summary
 from modal_pretrain.benchmark.report.svg import to_svg
-from modal_pretrain.benchmark.report.tables import saved
+from modal_pretrain.benchmark.report.tables import MAIN, probes, results, saved
 from modal_pretrain.metrics import paired_bootstrap
 
 ROOT = Path(__file__).parents[1]
@@ -45,8 +45,13 @@ def summaries() -> dict[str, Summary]:
 
 
 def tables(s: Summary) -> str:
-    """Return a study's tables in Markdown."""
-    found = f"{s.title}.\n\n{to_markdown(s.table)}\n\n{markdown_table(saved(s))}"
+    """Return a study's tables in Markdown, none wider than the page."""
+    numbers = results(s.table, [name for name in MAIN if "probe" not in name])
+    found = f"{s.title}.\n\n{markdown_table(numbers)}\n\n"
+    if s.probes:
+        title = "Balanced accuracy of linear probes on the embeddings:"
+        found += f"{title}\n\n{markdown_table(probes(s))}\n\n"
+    found += markdown_table(saved(s))
     if s.store.config.estimator_params.get("tune", "head") != "head":
         found += f"\n\n{differences(s)}"
     return found

@@ -57,7 +57,7 @@ class PretrainedTextClassifier(BaseClassifier):
         `PretrainedClassifier`.
     error_weighting : float, default=0.0
         How much more a labelled row weighs that heads trained on the others get wrong,
-        see `PretrainedClassifier`.
+        see `PretrainedClassifier`. 0 is off; with tags it means 2.
     group_balance : float, default=1.0
         How far tags move what rows weigh, see `PretrainedClassifier`.
     pooling : {"mean", "cls"}, default="mean"
@@ -230,8 +230,9 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             Tags: the value of an attribute that has nothing to do with the class (the
             place, the hospital), or of several, for each row. Strings, whole numbers
             or truth values; None or NaN where nobody said. Where they mislead about
-            the class, all pairs of class and tag weigh alike, see
-            `modal_pretrain.reweighting.tag_weights`, which ``weighting_`` tells.
+            the class, all pairs of class and tag weigh alike, rows in a pair by errors
+            (by 2 if `error_weighting` is 0), and the head of a frozen backbone, no
+            other, has a stronger penalty. See `modal_pretrain.reweighting.tag_weights`.
         **fit_params
             For the module's forward, as in skorch.
 

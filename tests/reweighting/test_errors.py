@@ -152,6 +152,31 @@ def test_few_labels(make, pictures, labels, kind, n):
     one.fit(pictures[:4], np.zeros(4, dtype=int))
 
 
+def test_without_a_strength_tags_mean_two():
+    X, y, exception = spurious(share=0.05)
+    tags = np.where(exception, 1 - y, y)
+    none, two, three = (
+        table(error_weighting=strength).fit(X, y, ignore=tags)
+        for strength in (0.0, 2.0, 3.0)
+    )
+    assert none.weighting_ == two.weighting_ == "tags and errors"
+    np.testing.assert_array_equal(none.predict_proba(X), two.predict_proba(X))
+    assert (none.predict_proba(X) != three.predict_proba(X)).any()
+
+
+@pytest.mark.parametrize("kind, is_same", [("all", True), ("head", False)])
+def test_the_sum_of_weights_counts_for_frozen_backbones_only(
+    make, pictures, labels, kind, is_same
+):
+    params = KINDS.get(kind, {})
+    one, other = (
+        make(**params).fit(pictures, labels, sample_weight=np.full(len(labels), weight))
+        for weight in (1.0, 0.25)
+    )
+    proba, again = (each.predict_proba(pictures) for each in (one, other))
+    assert np.allclose(proba, again, atol=1e-5) == is_same
+
+
 def test_clone_pickle_and_grid_search():
     X, y, _ = spurious(100)
     one = table(error_weighting=2.5).fit(X, y)

@@ -1,6 +1,5 @@
 """The study of what tags gain and cost: its heads, scores, records and tables."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -13,16 +12,12 @@ RECORDS = ROOT / "benchmarks" / "results" / "balance.csv"
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("balance_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("balance_study")
 
 
 @pytest.fixture
-def sample():
+def sample(script_of):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=500)
     a = np.where(rng.random(500) < 0.1, 1 - y, y)
@@ -30,7 +25,7 @@ def sample():
     Z = rng.normal(0, 0.5, (500, 6)).astype(np.float32)
     Z[:, 0] += 2 * y
     Z[:, 1] += 4 * a
-    Sample = importlib.import_module("disambiguation_sets").Sample
+    Sample = script_of("disambiguation_sets").Sample
     return Sample(Z, y, a, y != a, np.arange(400), np.arange(400, 500))
 
 
@@ -79,7 +74,9 @@ def test_loops_records_and_tables(study, sample, tmp_path, capsys):
     assert f"| {study.cell(found)} |" in out
 
 
-def test_other_backbones_and_sizes_are_other_runs(study, sample, monkeypatch, tmp_path):
+def test_other_backbones_and_sizes_are_other_runs(
+    study, runs, sample, monkeypatch, tmp_path, capsys
+):
     path, embedded = tmp_path / "records.csv", []
 
     def embed(sample, backbone, image_size, cache):
@@ -87,14 +84,15 @@ def test_other_backbones_and_sizes_are_other_runs(study, sample, monkeypatch, tm
         return sample.X
 
     curve = np.full((20, 2), 0.5), np.arange(10, 210, 10)
-    monkeypatch.setattr(study, "embed", embed)
+    monkeypatch.setattr(runs, "embed", embed)
     monkeypatch.setattr(
         study,
         "curves",
         lambda *_, **__: (dict.fromkeys(study.BALANCES, curve[0]), curve[1]),
     )
-    monkeypatch.setattr(study, "report", lambda records: None)
-    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: sample)])
+    shown = []
+    monkeypatch.setattr(study, "report", shown.append)
+    monkeypatch.setattr(runs, "samples", lambda _, names: [(names[0], lambda: sample)])
 
     def command(*options):
         fixed = ["study", str(path), "--sets", "digits, colour", "--seeds", "1"]
@@ -102,12 +100,17 @@ def test_other_backbones_and_sizes_are_other_runs(study, sample, monkeypatch, tm
         study.main()
         return study.RECORDS.read(path)
 
+    with pytest.raises(SystemExit, match="has no records"):
+        command("--report")
     first = command()
     assert len(first) == 2 * 5 and {r["image size"] for r in first} == {224}
     assert command() == first and len(embedded) == 1
     other = command("--image-size", "96")
     assert other[:10] == first and len(other) == 20
     assert {r["image size"] for r in other[10:]} == {96}
+    capsys.readouterr()
+    assert command("--report", "--seeds", "3") == shown[-1] == other  # of all sizes
+    assert len(embedded) == 2 and not capsys.readouterr().out
 
 
 def test_the_page_holds_the_tables_of_the_records(study, capsys):

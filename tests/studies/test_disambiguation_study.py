@@ -1,6 +1,5 @@
 """The study of disambiguation: its loop, its records and the page's summary."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -12,34 +11,30 @@ ALL = ("first", "second", "blind")
 NET = "tf_efficientnet_lite0"
 
 
-def records_of(study, names, file="disambiguation.csv", size=224, batch=10):
+def records_of(study, runs, names, file="disambiguation.csv", size=224, batch=10):
     setting = {"n_seed": 10, "batch": batch, "labels": 200}
-    wanted = study.of_sets(names, NET, size, setting)
-    return study.recorded(study.RECORDS, ROOT / "benchmarks/results" / file, wanted)
+    wanted = runs.of_sets(names, NET, size, setting)
+    return runs.recorded(study.RECORDS, ROOT / "benchmarks/results" / file, wanted)
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("disambiguation_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("disambiguation_study")
 
 
 @pytest.fixture(scope="module")
-def sample(study):
+def sample(script_of):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=300)
     a = np.where(rng.random(300) < 0.1, 1 - y, y)
     Z = rng.normal(0, 0.5, (300, 6))
     Z[:, 0] += y
     Z[:, 1] += 2 * a
-    sets = importlib.import_module("disambiguation_sets")
+    sets = script_of("disambiguation_sets")
     return Z, sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
 
 
-def test_loop_and_records(study, sample, tmp_path):
+def test_loop_and_records(study, runs, sample, tmp_path):
     Z, rows = sample
     groups = study.groups_of(rows)
     posterior = np.zeros((300, 4))
@@ -49,7 +44,7 @@ def test_loop_and_records(study, sample, tmp_path):
     path = tmp_path / "records.csv"
     for name in ("least confidence", "oracle", "informed", "attribute known"):
         found = study.run(name, Z, rows, posterior, seed=0, **setting)
-        where = study.of_sets(["a, b"], "net", 96, setting)["a, b"]
+        where = runs.of_sets(["a, b"], "net", 96, setting)["a, b"]
         record = {**where, "strategy": name, "seed": 0, **found}
         study.RECORDS.append(path, [record])
     records = study.RECORDS.read(path)
@@ -62,7 +57,7 @@ def test_loop_and_records(study, sample, tmp_path):
 
 
 def test_other_backbones_sizes_and_settings_are_other_runs(
-    study, sample, monkeypatch, tmp_path
+    study, runs, sample, monkeypatch, tmp_path
 ):
     Z, rows = sample
     path, embedded, shown = tmp_path / "records.csv", [], []
@@ -71,9 +66,9 @@ def test_other_backbones_sizes_and_settings_are_other_runs(
         embedded.append((backbone, image_size))
         return Z
 
-    monkeypatch.setattr(study, "embed", embed)
+    monkeypatch.setattr(runs, "embed", embed)
     monkeypatch.setattr(study, "report", lambda records, *_: shown.append(records))
-    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: rows)])
+    monkeypatch.setattr(runs, "samples", lambda _, names: [(names[0], lambda: rows)])
     fixed = ["study", str(path), "--sets", "digits, colour", "--seeds", "1",
              "--strategies", "least confidence", "oracle"]  # fmt: skip
 
@@ -100,8 +95,8 @@ def test_other_backbones_sizes_and_settings_are_other_runs(
         command()
 
 
-def test_ceilings_ask_for_the_group_with_the_fewest_labels(study):
-    ceilings = importlib.import_module("disambiguation_ceilings")
+def test_ceilings_ask_for_the_group_with_the_fewest_labels(script_of):
+    ceilings = script_of("disambiguation_ceilings")
     posterior = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
     # Group 1 lacks most: row 1, which counts 0.8 there. 0.8 against 1.2: again, row 2.
     chosen, scores = ceilings.balance(posterior, np.array([0]), 2)
@@ -109,11 +104,11 @@ def test_ceilings_ask_for_the_group_with_the_fewest_labels(study):
     np.testing.assert_allclose(scores, [0.8, 0.6])
 
 
-def test_the_page_says_what_the_summary_says(study, capsys):
+def test_the_page_says_what_the_summary_says(study, runs, capsys):
     names = ("random", "least confidence", "disambiguation", "oracle")
-    sets = {name for key in ALL for name in study.SETS[key]}
+    sets = {name for key in ALL for name in runs.SETS[key]}
     assert len(sets) == 31
-    some = [r for r in records_of(study, sets) if r["strategy"] in names]
+    some = [r for r in records_of(study, runs, sets) if r["strategy"] in names]
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
     titles = {
         "worst": "worst group",
@@ -134,9 +129,9 @@ def test_the_page_says_what_the_summary_says(study, capsys):
 
 
 @pytest.mark.parametrize("name, size, batch", [("-96px", 96, 10), ("", 224, 50)])
-def test_the_page_holds_the_other_summaries(study, capsys, name, size, batch):
+def test_the_page_holds_the_other_summaries(study, runs, capsys, name, size, batch):
     file = f"disambiguation{name}.csv"
-    some = records_of(study, study.SETS["named"], file, size, batch)
+    some = records_of(study, runs, runs.SETS["named"], file, size, batch)
     assert len(some) >= 8 * 4 * 10
     study.report(some, "worst", "disambiguation")
     page = (ROOT / "docs" / "disambiguation.md").read_text(encoding="utf-8")
@@ -146,8 +141,8 @@ def test_the_page_holds_the_other_summaries(study, capsys, name, size, batch):
     assert all(line in page for line in rows)
 
 
-def test_data_sets_without_a_folder(study):
-    sets = importlib.import_module("disambiguation_sets")
+def test_data_sets_without_a_folder(script_of):
+    sets = script_of("disambiguation_sets")
     makers = dict(sets.samples(None, [*sets.FIRST, *sets.SECOND, *sets.BLIND]))
     assert len(makers) == 7 and "digits, colour" in makers
     rows = makers["digits, colour"]()

@@ -1,49 +1,30 @@
-"""The study of heads that learn from the exceptions: its heads, records and table."""
+"""The study of heads that learn from the exceptions: its heads and records."""
 
-import importlib
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
-RECORDS = ROOT / "benchmarks" / "results" / "exceptions.csv"
-ALL = ("first", "second", "blind")
-SETTING = {"n_seed": 10, "batch": 10, "labels": 200}
-OTHERS = ["mobilenetv2_100", "vit_small_patch14_dinov2"]
-
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("exceptions_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-def records_of(study, *keys, backbone="tf_efficientnet_lite0"):
-    """Return the tables of a backbone on named sets, at 224 pixels."""
-    names = [name for key in keys for name in study.SETS[key]]
-    wanted = study.of_sets(names, backbone, 224, SETTING)
-    return list(study.by_sets(study.recorded(study.RECORDS, RECORDS, wanted)))
+def study(script_of):
+    return script_of("exceptions_study")
 
 
 @pytest.fixture
-def sample(study):
+def sample(script_of):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=300)
     a = np.where(rng.random(300) < 0.1, 1 - y, y)
     Z = rng.normal(0, 0.5, (300, 6))
     Z[:, 0] += 2 * y
     Z[:, 1] += 2 * a
-    sets = importlib.import_module("disambiguation_sets")
+    sets = script_of("disambiguation_sets")
     return sets.Sample(Z, y, a, y != a, np.arange(200), np.arange(200, 300))
 
 
 @pytest.fixture
-def command(study, sample, monkeypatch, tmp_path):
+def command(study, runs, sample, monkeypatch, tmp_path):
     """Run the command on a small set, into one file; give what there is then."""
     embedded = []
 
@@ -51,8 +32,8 @@ def command(study, sample, monkeypatch, tmp_path):
         embedded.append((backbone, image_size))
         return sample.X + (len(embedded) - 1) * sample.y[:, None]
 
-    monkeypatch.setattr(study, "embed", embed)
-    monkeypatch.setattr(study, "samples", lambda _, names: [(names[0], lambda: sample)])
+    monkeypatch.setattr(runs, "embed", embed)
+    monkeypatch.setattr(runs, "samples", lambda _, names: [(names[0], lambda: sample)])
     path = tmp_path / "records.csv"
     fixed = ["study", str(path), "--sets", "digits, colour", "--n-seed", "20",
              "--seeds", "1", "--strategies", "least confidence"]  # fmt: skip
@@ -113,6 +94,41 @@ def test_tables_without_running_anything(command, capsys):
         command("--labels", 30, "--report")
 
 
+def test_comparisons_with_another_head(study, command, capsys):
+    few = ("--labels", 40, "--heads", "plain", "errors:2", "errors:4")
+    records, _ = command(*few)
+    of = {r["head"]: r["worst"] for r in records}
+    capsys.readouterr()
+    command(*few, "--report", "--against", "least confidence", "errors:2")
+    printed = capsys.readouterr().out
+    lead = f"{of['errors:4'] - of['errors:2']:+.3f}"
+    back = f"{of['plain'] - of['errors:2']:+.3f}"
+    row = [
+        f"{back} [{back}, {back}]",
+        f"{of['errors:2']:.3f}",
+        f"{lead} [{lead}, {lead}]",
+    ]
+    assert f"| digits, colour | {' | '.join(row)} |" in printed
+    assert "Against least confidence with the errors:2 head" in printed
+    assert "\n| least confidence, errors:2 |" not in printed
+    with pytest.raises(SystemExit, match=r"no runs of oracle, plain .* errors:4\."):
+        command(*few, "--report", "--against", "oracle", "plain")
+
+
+def test_the_gap_is_the_same_whatever_is_compared(study, capsys):
+    areas = {study.BASE: 0.4, study.ORACLE: 0.8, ("x", "a"): 0.6, ("x", "b"): 0.5}
+    records = [
+        {"data": "d", "seed": seed, "strategy": strategy, "head": head}
+        | dict.fromkeys(("worst", "accuracy"), area)
+        for (strategy, head), area in areas.items()
+        for seed in range(2)
+    ]
+    study.summary(records, ("x", "b"))
+    printed = capsys.readouterr().out
+    assert "| x, a | 1, 2 | +20.0 % | +25 % | 0 / 1 | +0.1000 | 0 / 1 |" in printed
+    assert "| x, b |" not in printed
+
+
 def test_a_file_without_the_columns_is_refused(study, command, tmp_path):
     path = tmp_path / "records.csv"
     path.write_text("data,strategy,head,seed,accuracy,worst,atypical\n")
@@ -120,9 +136,9 @@ def test_a_file_without_the_columns_is_refused(study, command, tmp_path):
         command("--labels", 20)
 
 
-def test_texts_are_of_their_encoder(study):
+def test_texts_are_of_their_encoder(runs):
     names = ("sentiment, domain", "digits, colour")
-    text, picture = study.of_sets(names, "mobilenetv2_100", None, SETTING).values()
+    text, picture = runs.of_sets(names, "mobilenetv2_100", None, {}).values()
     assert (text["backbone"], text["image size"]) == ("all-MiniLM-L6-v2", None)
     assert (picture["backbone"], picture["image size"]) == ("mobilenetv2_100", 224)
 
@@ -148,94 +164,3 @@ def test_wrong_tags(study):
     assert (wrong != right)[fewer].all() and 0.07 < fewer.mean() < 0.13
     assert (study.some_wrong(right, 0.0, seed=1) == right).all()
     assert (study.some_wrong(right, 0.2, seed=2) != wrong).any()
-
-
-def test_every_record_is_in_a_table(study):
-    records = study.RECORDS.read(RECORDS)
-    assert len(set(map(study.RECORDS.key, records))) == len(records)
-    shown = {study.RECORDS.key(r) for part in records_of(study, *ALL) for r in part}
-    for backbone in OTHERS:
-        for part in records_of(study, "pictures", backbone=backbone):
-            shown |= set(map(study.RECORDS.key, part))
-    assert shown == set(map(study.RECORDS.key, records))
-
-
-def test_the_page_holds_the_table_of_the_records(study, capsys):
-    records, _ = records_of(study, *ALL)
-    study.report(records, "worst")
-    study.summary(records)
-    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
-    rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
-    assert len(rows) >= 31 + 5
-    for line in rows:
-        assert line in page
-
-
-@pytest.mark.parametrize("backbone", OTHERS)
-def test_the_page_holds_the_summaries_of_other_backbones(study, capsys, backbone):
-    for records in records_of(study, "pictures", backbone=backbone):
-        study.summary(records)
-    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
-    rows = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "| "]
-    assert len(rows) >= 1 + 4
-    for line in rows:
-        assert line in page
-
-
-def test_the_page_holds_the_table_of_wrong_tags(study, capsys):
-    whole, records = records_of(study, *ALL)
-    name = "tags:all, 20 % wrong"
-    wrong = [r for r in records if r["head"] == name]
-    study.summary(wrong)  # nothing to compare with: no row
-    assert "%" not in capsys.readouterr().out.replace("95 %", "")
-    sets = {r["data"] for r in wrong}
-    assert name not in {r["head"] for r in whole} and len(sets) == 12
-    study.summary(records)
-    page = (ROOT / "docs" / "exceptions.md").read_text(encoding="utf-8")
-    lines = capsys.readouterr().out.splitlines()
-    kinds = "| least confidence, tags:all", "| tag exceptions, tags:all"
-    rows = [line for line in lines if line.startswith(kinds)]
-    assert len(rows) == 4
-    for row in rows:
-        assert row in page
-        assert row.split(" | ")[4].startswith(
-            "0 / "
-        )  # below on none, wrong tags or not
-    study.report(records, "worst")
-    checked = set()
-    for line in capsys.readouterr().out.splitlines():
-        data, *cells = line.strip("| ").split(" | ")
-        if data == "data set":
-            titles = cells
-        elif data in sets:
-            of = dict(zip(titles, cells, strict=True))
-            wrongly = (
-                of[f"{who}, {name}"] for who in ("least confidence", "tag exceptions")
-            )
-            base = of["least confidence, plain"]
-            assert f"| {data} | {base} | {' | '.join(wrongly)} |" in page
-            checked.add(data)
-    assert checked == sets
-
-
-def test_the_readme_says_what_the_summary_says(study, capsys):
-    study.summary(records_of(study, *ALL)[0])
-    printed = capsys.readouterr().out.splitlines()
-    row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
-    _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert sets == "31, 10" and f"{gain.lstrip('+')} more worst-group area" in readme
-    assert counts.startswith("0 /")  # less than without on none
-    row = next(r for r in printed if r.startswith("| tag exceptions, tags:all |"))
-    _, sets, gain, closed, counts, *_ = row.strip("| ").split(" | ")
-    assert sets == "31, 10" and counts.startswith("0 /")
-    assert f"{gain.lstrip('+')} more worst-group area, [{closed.lstrip('+')}" in readme
-    gains = []
-    for backbone in OTHERS:
-        study.summary(records_of(study, "pictures", backbone=backbone)[0])
-        printed = capsys.readouterr().out.splitlines()
-        row = next(r for r in printed if r.startswith("| least confidence, errors:2 |"))
-        _, sets, gain, _, counts, *_ = row.strip("| ").split(" | ")
-        assert sets.startswith("28, ") and counts.startswith("0 /")
-        gains.append(gain.strip("+ %"))
-    assert f"ViT-S/14 {gains[0]} and {gains[1]} % over 28" in readme

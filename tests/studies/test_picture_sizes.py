@@ -1,7 +1,5 @@
 """The guide's table of backbones and sizes comes from the committed records."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def script():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("picture_sizes")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def script(script_of):
+    return script_of("picture_sizes")
 
 
 def test_the_guide_holds_what_the_records_say(script):

@@ -1,9 +1,7 @@
 """The numbers of README and docs come from the committed records."""
 
 import csv
-import importlib
 import re
-import sys
 import tarfile
 from pathlib import Path
 
@@ -15,17 +13,13 @@ ENCODERS = [("tf_efficientnet_lite0", "224"), ("all-MiniLM-L6-v2", "")]
 
 
 @pytest.fixture(scope="module")
-def script():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("results")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def script(script_of):
+    return script_of("results")
 
 
 @pytest.fixture(scope="module")
-def records(script):
-    return importlib.import_module("records")
+def records(script_of):
+    return script_of("records")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +103,21 @@ def test_the_verdict_on_all_weights_is_what_the_records_say(script, found):
         found["all-weights-batch-60"], "pretrained", "uncertainty", "accuracy"
     )
     assert seeds == 6 and float(last.split("(")[1].split()[0]) <= 0
+
+
+def test_trainings_collapse_on_rare_subclasses(script, found):
+    name = "all-weights-rare-subclasses"
+    records = found[name].records
+    some = records[
+        (records.model == "pretrained") & (records.strategy == "uncertainty")
+    ]
+    at = {n: some[some.n_labels == n].accuracy for n in (100, 130, 160)}
+    assert (at[130] < 0.8).sum() == 5 and len(at[130]) == 8
+    assert at[160].mean() < row(found, name, "pretrained", "random").accuracy
+    page = re.sub(r"\s+", " ", script.PAGE.read_text(encoding="utf-8"))
+    means = f"{at[130].mean():.3f}, after {at[100].mean():.3f} with 100"
+    assert f"eight seeds are below 0.80, and their mean is {means}" in page
+    assert f"{row(found, name, 'pretrained').multiple:.1f}x compares two bumps" in page
 
 
 def test_records_carry_no_pictures_and_no_machine(records):

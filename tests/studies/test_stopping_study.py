@@ -1,7 +1,5 @@
 """The study of audits and stop rules: its loop, its tables, what the page says."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +9,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def study():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("stopping_study")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def study(script_of):
+    return script_of("stopping_study")
 
 
 @pytest.fixture(scope="module")
-def tables(study):
-    return importlib.import_module("stopping_tables")
+def tables(script_of):
+    return script_of("stopping_tables")
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Records of studies: key columns and numbers, other files, lines that are cut off."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +8,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def module():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("study_records")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def module(script_of):
+    return script_of("study_records")
 
 
 @pytest.fixture

@@ -272,7 +272,7 @@ class GroupedDataset:
         Raises
         ------
         ValueError
-            If there is no such attribute.
+            If there is no such attribute, or the name of the present one is taken.
         """
         if attribute not in self._extra:
             raise ValueError(
@@ -280,7 +280,9 @@ class GroupedDataset:
                 f"{', '.join(self._extra) or 'none'}"
             )
         extra = self._extra
-        values = extra.pop(attribute)
+        values, name = extra.pop(attribute), self.attribute_name
+        if name in extra:
+            raise ValueError(f"extra has {name!r}, too; give another attribute_name")
         return replace(
             self,
             attribute=values,
@@ -288,7 +290,7 @@ class GroupedDataset:
             attributes=None,
             attribute_names=None,
             disambiguating=disambiguating,
-            extra={self.attribute_name: self.attribute, **extra},
+            extra={name: self.attribute, **extra},
         )
 
     def unseen(self, rows: Any) -> np.ndarray:

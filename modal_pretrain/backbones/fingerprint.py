@@ -41,13 +41,13 @@ def fingerprint(backbone: nn.Module) -> str:
 
     modules = list(backbone.named_modules())
     # Looked into once; the module comes along, so that its number stays its own.
-    seen: Seen = {id(module): (n, module) for n, (_, module) in enumerate(modules)}
+    known: Seen = {id(module): (n, module) for n, (_, module) in enumerate(modules)}
     for name, module in modules:
         text = [f"{name}:{_identity(type(module))}"]
         own = _package(type(module)) not in _LIBRARIES
         for key, value in _settings(module):
             where = f"{name}.{key}"
-            for part in _parts(value, seen) if own else [value]:
+            for part in _parts(value, known) if own else [value]:
                 if _is_plain(part):
                     text.append(f"{where}={part!r}")
                     continue

@@ -129,8 +129,9 @@ def _read(dataset: Any) -> Part:
 def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     """Files or array of images, and labels, of a data set that keeps them."""
     samples = getattr(dataset, "samples", None)
-    listed = isinstance(samples, list) and len(samples) == len(dataset) > 0
-    if listed and isinstance(samples[0], tuple) and len(samples[0]) == 2:
+    if not isinstance(samples, list) or len(samples) != len(dataset):
+        samples = []
+    if samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
         paths, labels = zip(*samples, strict=True)
         if isinstance(paths[0], (str, os.PathLike)):
             return np.array([os.fspath(path) for path in paths]), np.array(labels)

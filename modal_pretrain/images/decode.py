@@ -194,7 +194,7 @@ def _widen_clear(image: Image.Image) -> None:
     """Scale the transparent grey of a PNG of 2 or 4 bits, as Pillow does its pixels."""
     levels = {"L;2": 3, "L;4": 15}
     for tile in getattr(image, "tile", ()) if image.format == "PNG" else ():
-        clear = image.info.get("transparency")
+        clear: Any = image.info.get("transparency")
         if tile[3] in levels and is_whole(clear):
             image.info["transparency"] = clear * 255 // levels[tile[3]]
 

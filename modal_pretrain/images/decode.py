@@ -71,7 +71,8 @@ def orientation(image: Image.Image) -> int:
 
 def clear_palette(image: Image.Image) -> bool:
     """Say whether the colours of a palette have an alpha of their own."""
-    return image.palette is not None and image.palette.mode.endswith("A")
+    palette = image.palette if image.mode == "P" else None
+    return palette is not None and palette.mode.endswith("A")
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

@@ -57,6 +57,28 @@ def label_column(values: Any, key: str, n: int) -> np.ndarray:
     return column
 
 
+def as_rows(selection: Any, n: int, name: str) -> np.ndarray:
+    """Row numbers from a mask or row numbers, of a data set of n rows and this name."""
+    if np.ma.is_masked(selection):
+        raise ValueError("the selection has masked values; leave them out")
+    rows = np.asarray(of_tensor(selection, "the selection"))
+    if rows.dtype == bool:
+        rows = np.flatnonzero(as_column(rows, "the mask", n))
+    elif rows.size == 0:
+        rows = rows.astype(np.intp)
+    elif rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+        raise ValueError(
+            "a selection is the name of a split, a boolean mask or a 1-D array of row "
+            f"numbers, got an array of {rows.dtype} with shape {rows.shape}"
+        )
+    outside = rows[(rows < 0) | (rows >= n)]
+    if len(outside):
+        raise ValueError(
+            f"{name} has the rows 0 to {n - 1}; the selection names {outside[0]}"
+        )
+    return rows
+
+
 def kind_of(kind: type) -> str:
     """Name for labels of a type; "" for one that means missing."""
     if issubclass(kind, str):

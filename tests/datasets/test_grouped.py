@@ -291,6 +291,11 @@ def test_masked_columns(key):
         grouped(**{key: column})
 
 
+def test_masked_rows():
+    with pytest.raises(ValueError, match="the selection has masked values"):
+        grouped().subset(np.ma.array([0, 1], mask=[False, True]))
+
+
 def test_a_missing_text_of_numpy_is_no_label():
     if not hasattr(getattr(np, "dtypes", None), "StringDType"):
         pytest.skip("this NumPy has no texts of any length")

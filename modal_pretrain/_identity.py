@@ -72,12 +72,21 @@ def file_identity(path: str | os.PathLike[str]) -> Identity:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def expanded(path: str | os.PathLike[str]) -> Path:
+def expanded(path: str | os.PathLike[str], name: str = "path") -> Path:
     """Return a path with the home directory for its "~".
 
     Of a user whom nobody knows it stays as it is: there is no such file, which whoever
     looks for it says in words of its own.
+
+    Raises
+    ------
+    TypeError
+        If it is no path; `name` is what the message calls it.
     """
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise TypeError(
+            f"{name} must be a path, got {path!r:.80} of type {type(path).__name__}."
+        )
     try:
         return Path(os.path.expanduser(path))
     except ValueError:  # a NUL

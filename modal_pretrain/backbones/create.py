@@ -18,11 +18,11 @@ import timm
 import torch
 from timm.data import resolve_model_data_config
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from modal_pretrain._checks import Whole, height_and_width
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
+from modal_pretrain.backbones.output import check_weights
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
@@ -154,11 +154,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
             f"The factory {describe(factory)} returned {type(backbone).__name__}, "
             "expected a torch.nn.Module."
         )
-    if any(map(is_lazy, backbone.parameters())):
-        raise ValueError(
-            f"The factory {describe(factory)} returned a network with lazy layers, "
-            "which has no weights yet. Let it run a batch before it returns it."
-        )
+    check_weights(backbone, f"The factory {describe(factory)}")
     source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)
@@ -180,8 +176,13 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
 def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
     params = {"num_classes": 0, **model_params}
     if pretrained is False:
-        with seeded(random_state):
-            backbone = timm.create_model(name, pretrained=False, **params)
+        try:
+            with seeded(random_state):
+                backbone = timm.create_model(name, pretrained=False, **params)
+        except (OSError, ValueError) as error:
+            raise BackboneWeightsError(
+                f"backbone={name!r} cannot be made: {_reason(error)}"
+            ) from error
         backbone.weights_source = "random initialisation"  # type: ignore[assignment]
         return backbone
     if pretrained is not True:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Iterator, Mapping, Sequence, Set
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +17,7 @@ from torch import nn
 from modal_pretrain._fork import Lock
 
 _LOCK = Lock()
+Seen = dict[int, tuple[int, Any]]
 
 
 def fingerprint(backbone: nn.Module) -> str:
@@ -22,7 +25,8 @@ def fingerprint(backbone: nn.Module) -> str:
 
     Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's,
     timm's, transformers' or this package's count by identity, since one that is defined
-    anew under its old name, here or in another process, may compute something else.
+    anew under its old name, here or in another process, may compute something else. So
+    do hooks. What the user's own modules hold is looked into, whatever it lies in.
 
     Returns
     -------
@@ -36,22 +40,25 @@ def fingerprint(backbone: nn.Module) -> str:
         digest.update(_content(tensor))
 
     modules = list(backbone.named_modules())
+    # Looked into once; the module comes along, so that its number stays its own.
+    known: Seen = {id(module): (n, module) for n, (_, module) in enumerate(modules)}
     for name, module in modules:
         text = [f"{name}:{_identity(type(module))}"]
-        for key, value in vars(module).items():
-            if key in _NO_SETTINGS:
-                continue
+        own = _package(type(module)) not in _LIBRARIES
+        for key, value in _settings(module):
             where = f"{name}.{key}"
-            if _is_plain(value):
-                text.append(f"{where}={value!r}")
-                continue
-            tensor = _as_tensor(value)
-            if tensor is not None:
-                digest.update("".join(text).encode())
-                text = []
-                add(where, tensor)
-            elif callable(value):
-                text.append(f"{where}={_identity(value)}")
+            for part in _parts(value, known) if own else [value]:
+                if _is_plain(part):
+                    text.append(f"{where}={part!r}")
+                    continue
+                tensor = _as_tensor(part)
+                if tensor is not None:
+                    digest.update("".join(text).encode())
+                    text = []
+                    add(where, tensor)
+                elif callable(part):
+                    text.append(f"{where}={_identity(part)}")
+        text += [f"{name} hook={_identity(hook)}" for hook in _hooks(module)]
         digest.update("".join(text).encode())
     # As `named_parameters` and `named_buffers` list them, which walk all modules again.
     for kind in ("_parameters", "_buffers"):
@@ -62,6 +69,60 @@ def fingerprint(backbone: nn.Module) -> str:
                     seen.add(id(tensor))
                     add(f"{name}.{key}" if name else key, tensor)
     return digest.hexdigest()
+
+
+def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield what a module was given beside weights, buffers and submodules."""
+    return (item for item in vars(module).items() if item[0] not in _NO_SETTINGS)
+
+
+def _hooks(module: nn.Module) -> list[Any]:
+    """Return the functions that change what a module takes and returns."""
+    return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+
+
+def _parts(value: Any, seen: Seen) -> Iterator[Any]:
+    """Yield what a value consists of: plain values, tensors, classes and functions.
+
+    A plain value, a tensor or a function is itself the only part.
+    """
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if _is_plain(value) or _as_tensor(value) is not None:
+            yield value
+        elif id(value) in seen:
+            yield seen[id(value)][0]
+        elif isinstance(value, type | FunctionType | BuiltinFunctionType):
+            yield value
+        else:
+            seen[id(value)] = len(seen), value
+            inner = _inside(value)
+            if callable(value) and not isinstance(value, nn.Module):
+                yield value
+            else:
+                yield from (type(value), len(inner))
+            todo += reversed(inner)
+
+
+def _inside(value: Any) -> list[Any]:
+    """Return what a container or an object of the user's holds, in an order."""
+    if isinstance(value, nn.Module):
+        held = (value._parameters, value._buffers, value._modules)
+        return [*_settings(value), *held, *_hooks(value)]
+    if isinstance(value, Mapping):
+        return [*value.items()]
+    if isinstance(value, Set):
+        return sorted(value, key=repr)
+    if isinstance(value, np.ndarray):
+        return [value.shape, *value.ravel().tolist()]
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | range):
+        return [*value]
+    if hasattr(value, "__dict__"):
+        library = _package(type(value)) in _LIBRARIES
+        return [] if library else [*vars(value).items()]
+    # Without an own one it is the address.
+    return [] if type(value).__repr__ is object.__repr__ else [repr(value)]
 
 
 def _as_tensor(value: Any) -> torch.Tensor | None:
@@ -75,6 +136,10 @@ def _content(tensor: torch.Tensor) -> memoryview:
     tensor = tensor.detach()
     if tensor.dtype in _QUICK and tensor.is_cpu and tensor.is_contiguous():
         return tensor.numpy().data
+    if tensor.is_meta:
+        return memoryview(b"")
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
     flat = tensor.cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().data
 
@@ -92,16 +157,21 @@ _NO_SETTINGS = {
 _PLAIN = {type(None), bool, int, float, str}
 _LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+# What can't be a key there, such as NumPy's functions; kept, so that its id stays its.
+_KEPT: dict[int, tuple[Any, str]] = {}
 
 
 def _is_plain(value: Any) -> bool:
     if type(value) in _PLAIN:
         return True
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return _is_plain([*value, *value.values()])
-    return value is None or isinstance(value, bool | int | float | str)
+    try:
+        if isinstance(value, tuple | list):
+            return all(map(_is_plain, value))
+        if isinstance(value, dict):
+            return _is_plain([*value, *value.values()])
+    except RecursionError:  # it holds itself
+        return False
+    return isinstance(value, bool | int | float | str)
 
 
 def _package(thing: Any) -> str:
@@ -114,15 +184,19 @@ def _identity(thing: Any) -> str:
     package = _package(thing)
     if package in _LIBRARIES:
         return f"{name} {sys.modules[package].__version__}"
+    fresh = uuid.uuid4().hex
     with _LOCK:
-        return f"{name} #{_IDENTITIES.setdefault(thing, uuid.uuid4().hex)}"
+        try:
+            return f"{name} #{_IDENTITIES.setdefault(thing, fresh)}"
+        except TypeError:
+            return f"{name} #{_KEPT.setdefault(id(thing), (thing, fresh))[1]}"
 
 
 def is_portable(backbone: nn.Module) -> bool:
     """Whether `fingerprint` means the same in every process.
 
     It does if all code comes from PyTorch's libraries, timm, transformers and this
-    package.
+    package, hooks included.
 
     Parameters
     ----------
@@ -137,12 +211,11 @@ def is_portable(backbone: nn.Module) -> bool:
         for module in backbone.modules()
         for thing in (
             type(module),
+            *_hooks(module),
             *(
                 value
-                for key, value in vars(module).items()
-                if key not in _NO_SETTINGS
-                and callable(value)
-                and not isinstance(value, torch.Tensor)
+                for _, value in _settings(module)
+                if callable(value) and not isinstance(value, torch.Tensor)
             ),
         )
     )

@@ -1,4 +1,4 @@
-"""What a backbone has to return."""
+"""What a backbone of the user's has to be, and to return."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 
 def check_embedding(
@@ -45,6 +46,29 @@ def check_embedding(
         f"(n, d), got {came}. Pool it to one vector a row; timm's networks do with "
         "global_pool='avg'."
     )
+
+
+def check_weights(backbone: nn.Module, maker: str) -> None:
+    """Raise ValueError if a network has no weights that can be frozen.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+    maker : str
+        What returned it, as the subject of the message.
+    """
+    if isinstance(backbone, torch.jit.ScriptModule):
+        problem = "of TorchScript, which can't be frozen. Return what it was made of"
+    elif any(map(is_lazy, backbone.parameters())):
+        problem = (
+            "with lazy layers, which has no weights yet. Let it run a batch before it "
+            "returns it"
+        )
+    elif any(parameter.is_meta for parameter in backbone.parameters()):
+        problem = "on the device 'meta', where weights have no values. Make it on 'cpu'"
+    else:
+        return
+    raise ValueError(f"{maker} returned a network {problem}.")
 
 
 def check_width(got: int, width: int, backbone: nn.Module) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -123,6 +124,11 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
     """
     # A factory may draw weights even where it loads others.
     drawn = pretrained is False or callable(name)
+    if callable(name) and type(name).__hash__ is None:
+        raise TypeError(
+            f"backbone={name!r:.80} has no hash, so nobody can tell whether its "
+            "network is here already. Pass a function, or give its class __hash__."
+        )
     files = () if callable(name) else _files(str(name).removeprefix("local-dir:"))
     if not isinstance(pretrained, bool):
         files += _files(str(pretrained))
@@ -133,8 +139,11 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
 def _files(path: str) -> tuple:
     """Return path and identity of a file, or of those in a folder."""
     place = expanded(path)
-    paths = sorted(place.iterdir()) if place.is_dir() else [place]
-    return tuple((os.path.abspath(p), *file_identity(p)) for p in paths if p.is_file())
+    with suppress(OSError):  # which whoever reads them will explain
+        paths = sorted(place.iterdir()) if place.is_dir() else [place]
+        files = [p for p in paths if p.is_file()]
+        return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
+    return ()
 
 
 def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:

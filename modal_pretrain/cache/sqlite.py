@@ -149,6 +149,10 @@ class DiskStore(RowStore):
         """Whether nothing was ever stored; raise if this isn't our format."""
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found == _stamp(FORMAT):
+            # A view or trigger in the table's place might never end.
+            others = "SELECT 1 FROM sqlite_master WHERE type NOT IN ('table', 'index')"
+            if db.execute(others).fetchone():
+                raise _DamageError("it holds more than a table of rows")
             return False
         if found == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             return True

@@ -104,6 +104,8 @@ def _names() -> str:
 def bench(args: argparse.Namespace) -> None:
     """Run, report, and say in a few lines what came out and where it lies."""
     start = time.perf_counter()
+    for place in (args.out, getattr(args, "root", None)):
+        str(place or "").encode()  # or the report fails, at the end of all work
     with STOP.importing():
         from modal_pretrain.benchmark.report.markdown import to_markdown
         from modal_pretrain.benchmark.report.page import write_report

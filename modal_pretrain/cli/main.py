@@ -118,6 +118,12 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         what = error.strerror or str(error)
         return f"{error.filename}: {what}. {_CURES.get(error.errno or 0, _CURE)}"
+    if isinstance(error, UnicodeEncodeError):
+        near = error.object[max(error.start - 40, 0) : error.end + 20]
+        return (
+            "a name has a byte that is no letter, which can't be written down: "
+            f"{near!a}. Rename that file or folder."
+        )
     if isinstance(error, ValueError | ImportError | OSError):
         return str(error)
     from modal_pretrain.backbones.weights import BackboneWeightsError

@@ -7,10 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._inputs.numbers import of_tensor
+
 
 def as_column(values: Any, key: str, n: int) -> np.ndarray:
     """`values` as a 1-D array of length n."""
-    array = np.asarray(values)
+    values = of_tensor(values, key)
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{key} has masked values; leave these rows out or give them a value"
+        )
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        array = np.empty((len(values), 0))
+    if array.dtype.kind == "T":  # in which a missing one equals others
+        array = array.astype(object)
     if array.ndim != 1 or len(array) != n:
         raise ValueError(
             f"{key} must be 1-D with one entry for each of the {n} rows, got shape "
@@ -27,7 +39,7 @@ def label_column(values: Any, key: str, n: int) -> np.ndarray:
     if listed is column and column.dtype.kind != "O":
         missing = column != column
     else:
-        kinds = {kind: _kind(kind) for kind in set(map(type, listed))}
+        kinds = {kind: kind_of(kind) for kind in set(map(type, listed))}
         missing = np.array([kinds[type(v)] == "" or v != v for v in listed], dtype=bool)
         if not missing.any() and len(set(kinds.values())) > 1:
             shown = " and ".join(sorted(set(kinds.values())))
@@ -45,7 +57,29 @@ def label_column(values: Any, key: str, n: int) -> np.ndarray:
     return column
 
 
-def _kind(kind: type) -> str:
+def as_rows(selection: Any, n: int, name: str) -> np.ndarray:
+    """Row numbers from a mask or row numbers, of a data set of n rows and this name."""
+    if np.ma.is_masked(selection):
+        raise ValueError("the selection has masked values; leave them out")
+    rows = np.asarray(of_tensor(selection, "the selection"))
+    if rows.dtype == bool:
+        rows = np.flatnonzero(as_column(rows, "the mask", n))
+    elif rows.size == 0:
+        rows = rows.astype(np.intp)
+    elif rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+        raise ValueError(
+            "a selection is the name of a split, a boolean mask or a 1-D array of row "
+            f"numbers, got an array of {rows.dtype} with shape {rows.shape}"
+        )
+    outside = rows[(rows < 0) | (rows >= n)]
+    if len(outside):
+        raise ValueError(
+            f"{name} has the rows 0 to {n - 1}; the selection names {outside[0]}"
+        )
+    return rows
+
+
+def kind_of(kind: type) -> str:
     """Name for labels of a type; "" for one that means missing."""
     if issubclass(kind, str):
         return "strings"
@@ -62,7 +96,13 @@ def encode(
     labels: np.ndarray, known: Any, key: str, known_key: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Known labels and the position of each of `labels` among them."""
-    values, inverse = np.unique(labels, return_inverse=True)
+    try:
+        values, inverse = np.unique(labels, return_inverse=True)
+    except TypeError:
+        raise ValueError(
+            f"{key} holds labels without an order, such as {labels[0]!r:.60}; use "
+            "texts or numbers, for example with map(str, ...)"
+        ) from None
     if known is None:
         return values, inverse
     known = np.asarray(known)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from modal_pretrain.datasets._columns import encode, kind_of, label_column
 from modal_pretrain.datasets._splits import draw_splits, split_names
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -55,7 +56,7 @@ def join(
     if not parts:
         raise ValueError("there is no data set in the mapping")
     values = list(parts.values())
-    y = np.concatenate([part.y for part in values])
+    y, y_names = _joined("y", [(part.y, part.names) for part in values])
     if None in parts:
         split = draw_splits(y, test_size, validation_size, random_state)
     else:
@@ -64,9 +65,11 @@ def join(
         )
         split = split_names(listed, names, "the mapping of splits")
     if values[0].attribute is not None:
-        attribute = np.concatenate([np.asarray(part.attribute) for part in values])
+        attribute, names_of_it = _joined(
+            "attribute", [(part.attribute, part.attribute_names) for part in values]
+        )
         kwargs["attribute"] = attribute
-        kwargs.update(_named("attribute", attribute, values[0].attribute_names or {}))
+        kwargs.update(_named("attribute", attribute, names_of_it))
     elif kwargs.get("attribute") is None:
         kwargs["attribute"] = np.full(len(y), "all")
     extra = {
@@ -78,14 +81,55 @@ def join(
         y=y,
         split=split,
         extra=extra,
-        **_named("class", y, values[0].names),
+        **_named("class", y, y_names),
         **kwargs,
     )
 
 
+def _joined(
+    key: str, parts: list[tuple[Any, Mapping[Any, str] | None]]
+) -> tuple[np.ndarray, dict[Any, str]]:
+    """Join labels and their names; a name has one number, that of the first part.
+
+    Parts number their names on their own, such as `ImageFolder` where a class lacks.
+    """
+    joined: dict[Any, str] = {}
+    columns = []
+    for labels, names in parts:
+        column = label_column(labels, key, len(labels))
+        if names:
+            _check_none_unlabelled(column, key)
+            joined = joined or dict(names)
+            numbers = {name: number for number, name in joined.items()}
+            for name in names.values():
+                fresh = max(numbers.values()) + 1
+                joined.setdefault(numbers.setdefault(name, fresh), name)
+            if any(joined.get(number) != name for number, name in names.items()):
+                to = {number: numbers[name] for number, name in names.items()}
+                column = np.array([to.get(label, label) for label in column.tolist()])
+        columns.append(column)
+    kinds = sorted({kind_of(column.dtype.type) for column in columns})
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{key} holds {' in one part and '.join(kinds)} in another; give labels of "
+            "one kind in all of them"
+        )
+    return np.concatenate(columns), joined
+
+
+def _check_none_unlabelled(column: np.ndarray, key: str) -> None:
+    """Refuse -1, which stands for no label where numbers have names."""
+    without = np.flatnonzero(column == -1)
+    if len(without):
+        raise ValueError(
+            f"{key} is -1, which means no label, in {len(without)} of {len(column)} "
+            f"rows, first in row {without[0]}; leave these rows or the split out"
+        )
+
+
 def _named(kind: str, labels: np.ndarray, names: Mapping[Any, str]) -> dict[str, Any]:
     """Labels and names to show, in the order of the labels."""
-    known = np.unique(labels)
+    known, _ = encode(labels, None, kind, "")
     values = "classes" if kind == "class" else "attributes"
     shown = [names.get(label, str(label)) for label in known.tolist()]
     return {values: known, f"{kind}_names": shown}

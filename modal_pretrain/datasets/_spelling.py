@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 # No joiners, which Persian, Indic scripts and emoji need.
-_UNSEEN = frozenset("\u00ad\u200b\u200e\u200f\u2060\ufeff")
+_UNSEEN = frozenset("\0\u00ad\u200b\u200e\u200f\u2060\ufeff")
 
 
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modal_pretrain.datasets._folders import subfolders
-from modal_pretrain.datasets._splits import SPLIT_NAMES
+from modal_pretrain.datasets._splits import SPLIT_NAMES, check_mapping
 
 
 def are_splits(
@@ -41,6 +41,7 @@ def are_splits(
     """
     found = ", ".join(repr(folder.name) for folder in folders)
     if names is not None:
+        check_mapping(names)
         _check_names(root, folders, split, names, found)
         return True
     if split != "auto":

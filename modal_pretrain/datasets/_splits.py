@@ -52,6 +52,7 @@ def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.
     if names is None:
         known = SPLIT_NAMES
     else:
+        check_mapping(names)
         known = {str(key): str(name) for key, name in names.items()}
         wrong = [name for name in known.values() if name not in SPLITS]
         if wrong:
@@ -73,6 +74,15 @@ def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.
             )
         result.append(known[key])
     return np.array(result)[inverse]
+
+
+def check_mapping(names: Any) -> None:
+    """Raise ValueError if what names the splits is no mapping."""
+    if not isinstance(names, Mapping):
+        raise ValueError(
+            "split_names must say what each name means, such as {'a': 'train', 'b': "
+            f"'test'}}, got {names!r:.80} of type {type(names).__name__}"
+        )
 
 
 def draw_splits(

@@ -103,7 +103,7 @@ def read_table(
         file_identity(path)
     except NotAFileError as error:
         raise ValueError(f"{os.fspath(path)} is {error.kind}, not a file") from error
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL in it
         raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
     settings: dict[str, Any] = {
         "dtype": str,
@@ -115,7 +115,7 @@ def read_table(
     }
     try:
         codecs.lookup(settings["encoding"])
-    except LookupError as error:
+    except (LookupError, TypeError) as error:
         raise ValueError(f"read_options: {error}; utf-8 is one") from error
     try:
         known = _header(path, settings)
@@ -151,6 +151,13 @@ def read_table(
         raise ValueError(
             f"{os.fspath(path)} can't be read: {error}. By the end of its name it is "
             "compressed; if it is not, rename it"
+        ) from error
+    except (TypeError, ValueError, LookupError, ImportError) as error:
+        if not options or str(error).startswith(os.fspath(path)):
+            raise
+        raise ValueError(
+            f"read_options={dict(options)!r:.200}: pandas.read_csv can't work with "
+            f"that: {error}"
         ) from error
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(

@@ -29,7 +29,10 @@ from modal_pretrain.datasets._table import (
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 # Of read_csv: what would return something else than a table of texts.
-_OURS = ("dtype", "converters", "index_col", "iterator", "chunksize", "parse_dates")
+_OURS = (
+    *("dtype", "converters", "index_col", "iterator", "chunksize", "parse_dates"),
+    "filepath_or_buffer",
+)
 _FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
@@ -158,9 +161,14 @@ def load_csv(
     ):
         if value not in known:
             raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
-    if isinstance(extra, str):
+    if isinstance(extra, str) or not isinstance(extra, Sequence):
         raise ValueError(f"extra must be a list of columns, got {extra!r}: [{extra!r}]")
-    if attribute == target:
+    if split is None and split_names is not None:
+        raise ValueError(
+            "split_names says what the values of the column split mean, but split is "
+            "None; name the column, or leave split_names out and splits are drawn"
+        )
+    if attribute == target is not None:
         raise ValueError(
             f"target and attribute are both {target!r}; they must be two columns, or "
             "leave the attribute out"
@@ -174,7 +182,7 @@ def load_csv(
     if image is None:
         X = table[column].to_numpy(dtype=object)
     else:
-        base = path.parent if root is None else expanded(root)
+        base = path.parent if root is None else expanded(root, "root")
         X, keep = image_paths(base, table[column], missing, path)
         X, table = X[keep], table[keep].reset_index(drop=True)
     inputs = X if image is None else _places(X)
@@ -293,6 +301,7 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
         if numeric.all():
             values = numbers(table, column, path)
             if known.str.match(r"[+-]?0[0-9]").any():  # codes, not numbers
+                _check_spaces(cells, column, path)
                 return cells.to_numpy(dtype=str)
             _check_one_spelling(known, column, path)
             return values

@@ -96,9 +96,9 @@ def load_folder(
     their names, pictures outside class folders, links to what is listed already or to
     nothing, FIFOs and the like are left out with a warning that counts them.
     """
-    if not os.fspath(root):
+    if root == "":
         raise ValueError("root is empty; write '.' for the present folder")
-    root = expanded(root)
+    root = expanded(root, "root")
     if not root.is_dir():
         raise FileNotFoundError(f"there is no folder {root}")
     if split not in ("auto", "folder", "random"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from modal_pretrain._checks import Number, take_rows
 from modal_pretrain._modalities import check_name
-from modal_pretrain.datasets._columns import as_column, encode, label_column
+from modal_pretrain.datasets._columns import as_column, as_rows, encode, label_column
 from modal_pretrain.datasets._seed_set import draw_seed_set
 
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
@@ -272,7 +272,7 @@ class GroupedDataset:
         Raises
         ------
         ValueError
-            If there is no such attribute.
+            If there is no such attribute, or the name of the present one is taken.
         """
         if attribute not in self._extra:
             raise ValueError(
@@ -280,7 +280,9 @@ class GroupedDataset:
                 f"{', '.join(self._extra) or 'none'}"
             )
         extra = self._extra
-        values = extra.pop(attribute)
+        values, name = extra.pop(attribute), self.attribute_name
+        if name in extra:
+            raise ValueError(f"extra has {name!r}, too; give another attribute_name")
         return replace(
             self,
             attribute=values,
@@ -288,7 +290,7 @@ class GroupedDataset:
             attributes=None,
             attribute_names=None,
             disambiguating=disambiguating,
-            extra={self.attribute_name: self.attribute, **extra},
+            extra={name: self.attribute, **extra},
         )
 
     def unseen(self, rows: Any) -> np.ndarray:
@@ -314,23 +316,7 @@ class GroupedDataset:
 
     def _rows(self, selection: Any) -> np.ndarray:
         """Row numbers from a mask or row numbers."""
-        rows = np.asarray(selection)
-        if rows.dtype == bool:
-            rows = np.flatnonzero(as_column(rows, "the mask", len(self)))
-        elif rows.size == 0:
-            rows = rows.astype(np.intp)
-        elif rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
-            raise ValueError(
-                "a selection is the name of a split, a boolean mask or a 1-D array of "
-                f"row numbers, got an array of {rows.dtype} with shape {rows.shape}"
-            )
-        outside = rows[(rows < 0) | (rows >= len(self))]
-        if len(outside):
-            raise ValueError(
-                f"{self.name} has the rows 0 to {len(self) - 1}; the selection names "
-                f"{outside[0]}"
-            )
-        return rows
+        return as_rows(selection, len(self), self.name)
 
     def summary(self) -> str:
         """One line: name, classes, attribute, and the rows of each split."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._parts import Part, join
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -42,7 +43,8 @@ def from_huggingface(
     ----------
     dataset : datasets.Dataset, or datasets.DatasetDict or other mapping of them
         One data set, whose splits are drawn, or one for each split. What
-        `datasets.load_dataset` returns, unless it streams.
+        `datasets.load_dataset` returns, unless it streams. Where splits number their
+        classes differently, the names decide.
     target : str
         Column of the class.
     image, text : str
@@ -74,7 +76,7 @@ def from_huggingface(
     TypeError
         If the data set streams, or is something else.
     ValueError
-        If a column is not there, or lacks values.
+        If a column is not there, or lacks values; -1 is none where labels have names.
 
     Examples
     --------
@@ -136,9 +138,13 @@ def _read(
         X = _images(dataset, image)
     return Part(
         X,
-        np.array(list(dataset[target])),
+        label_column(list(dataset[target]), f"column {target!r}", len(dataset)),
         _names(dataset, target),
-        None if attribute is None else np.array(list(dataset[attribute])),
+        None
+        if attribute is None
+        else label_column(
+            list(dataset[attribute]), f"column {attribute!r}", len(dataset)
+        ),
         None if attribute is None else _names(dataset, attribute),
         {key: np.array(list(dataset[key])) for key in extra},
     )
@@ -167,7 +173,15 @@ def _images(dataset: Any, column: str) -> Any:
         )
     if all(cell["bytes"] is None for cell in cells):
         return np.array([cell["path"] for cell in cells])
-    return [
-        Image.open(cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"]))
-        for cell in cells
-    ]
+    return [_opened(cell, row, column) for row, cell in enumerate(cells)]
+
+
+def _opened(cell: Any, row: int, column: str) -> Image.Image:
+    data, path = cell["bytes"], cell["path"]
+    try:
+        return Image.open(path if data is None else io.BytesIO(data))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"row {row} has no picture in {column!r} that Pillow can read "
+            f"({type(error).__name__}); leave it out with dataset.filter"
+        ) from error

@@ -38,6 +38,7 @@ def from_torchvision(
     dataset : data set, or mapping of str to data set
         One data set, whose splits are drawn, or one for each split, such as
         ``{"train": CIFAR10(root, train=True), "test": CIFAR10(root, train=False)}``.
+        Where they number their classes differently, the names decide.
         `torch.utils.data.Subset` is understood.
     attribute : array-like of shape (n,), optional
         The attribute, in the order of the items (and of the splits). By default all
@@ -92,12 +93,6 @@ def from_torchvision(
 
 def _read(dataset: Any) -> Part:
     """Images, labels and names of one data set."""
-    if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # a Subset
-        whole = _read(dataset.dataset)
-        rows = np.asarray(dataset.indices, dtype=np.intp)
-        array = isinstance(whole.X, np.ndarray)
-        X = whole.X[rows] if array else [whole.X[i] for i in rows]
-        return whole._replace(X=X, y=whole.y[rows])
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(
             f"{type(dataset).__name__} has no len or no items; a data set with both "
@@ -111,6 +106,12 @@ def _read(dataset: Any) -> Part:
                 f"{type(dataset).__name__} has a {key}; make it without, since the "
                 "classifier prepares images itself"
             )
+    if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # a Subset
+        whole = _read(dataset.dataset)
+        rows = np.asarray(dataset.indices, dtype=np.intp)
+        array = isinstance(whole.X, np.ndarray)
+        X = whole.X[rows] if array else [whole.X[i] for i in rows]
+        return whole._replace(X=X, y=whole.y[rows])
     change = getattr(dataset, "target_transform", None)
     stored = _stored(dataset)
     if stored is None:
@@ -128,7 +129,9 @@ def _read(dataset: Any) -> Part:
 def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     """Files or array of images, and labels, of a data set that keeps them."""
     samples = getattr(dataset, "samples", None)
-    if isinstance(samples, list) and samples and isinstance(samples[0], tuple):
+    if not isinstance(samples, list) or len(samples) != len(dataset):
+        samples = []
+    if samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
         paths, labels = zip(*samples, strict=True)
         if isinstance(paths[0], (str, os.PathLike)):
             return np.array([os.fspath(path) for path in paths]), np.array(labels)

@@ -75,10 +75,10 @@ def _sliced(
     for start in range(0, len(source), batch_size):
         block = source.block(start, start + batch_size)
         assert block is not None  # a known size comes with blocks
-        if not block.flags.writeable:  # PyTorch warns about read-only memory
+        # PyTorch warns about read-only memory, and refuses strides below 0, which NumPy
+        # takes for contiguous where there is one row.
+        if not block.flags.writeable or min(block.strides) < 0:
             block = block.copy()
-        elif any(stride < 0 for stride in block.strides):  # and refuses these
-            block = np.ascontiguousarray(block)
         batch = torch.from_numpy(block)
         yield batch.pin_memory() if pin_memory else batch
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from modal_pretrain._checks import is_whole
 from modal_pretrain._identity import NotAFileError, file_identity
-from modal_pretrain.images.pixels import from_16_bit, over_white
+from modal_pretrain.images.pixels import TOLERANCE, from_16_bit, over_white
 from modal_pretrain.images.quiet import quiet_pillow
 
 __all__ = ["ImageFileNotFoundError", "ImageLoadError"]
@@ -64,9 +64,15 @@ def orientation(image: Image.Image) -> int:
     try:
         with quiet_pillow():
             value = image.getexif().get(_ORIENTATION_TAG, 1)
+            return value if value in _UPRIGHT else 1
     except Exception:  # a broken EXIF block says nothing about the pixels
         return 1
-    return value if value in _UPRIGHT else 1
+
+
+def clear_palette(image: Image.Image) -> bool:
+    """Say whether the colours of a palette have an alpha of their own."""
+    palette = image.palette if image.mode == "P" else None
+    return palette is not None and palette.mode.endswith("A")
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -87,8 +93,10 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         If the mode has no defined conversion or the values no known scale.
     """
     mode, turn = image.mode, orientation(image)
-    if mode in ("RGBA", "RGBa", "LA", "La", "PA") or (
-        "transparency" in image.info and mode in ("1", "L", "P", "RGB")
+    if (
+        mode in ("RGBA", "RGBa", "LA", "La", "PA")
+        or ("transparency" in image.info and mode in ("1", "L", "P", "RGB"))
+        or clear_palette(image)
     ):
         if mode == "La":
             image = image.convert("LA")  # the only conversion that Pillow has
@@ -123,7 +131,9 @@ def _scaled_grey(image: Image.Image, values: np.ndarray) -> np.ndarray:
     if image.mode == "F":
         if high > 255:
             raise ValueError(f"its float values go up to {high}, not 1 or 255")
-        return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
+        return np.rint(values * 255 if high <= 1 + TOLERANCE else values).astype(
+            np.uint8
+        )
     if high > 65535:
         raise ValueError(f"its integers go up to {high}, beyond 16 bits")
     # Pillow before 11 opens 16-bit PNGs as 32-bit integers.
@@ -163,6 +173,7 @@ def decode_file(
             _check_size(image, where)
             if enough is not None and image.format in ("JPEG", "MPO"):
                 _shrink(image, enough)
+            _widen_clear(image)
             image.load()
             return convert_image(image, where)
     except ImageLoadError:
@@ -178,6 +189,15 @@ def _shrink(image: Image.Image, enough: Enough) -> None:
     else:
         height, width = enough(image.height, image.width)
     image.draft(None, (width, height))
+
+
+def _widen_clear(image: Image.Image) -> None:
+    """Scale the transparent grey of a PNG of 2 or 4 bits, as Pillow does its pixels."""
+    levels = {"L;2": 3, "L;4": 15}
+    for tile in getattr(image, "tile", ()) if image.format == "PNG" else ():
+        clear: Any = image.info.get("transparency")
+        if tile[3] in levels and is_whole(clear):
+            image.info["transparency"] = clear * 255 // levels[tile[3]]
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:

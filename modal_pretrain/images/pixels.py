@@ -21,7 +21,7 @@ ACCEPTED = (
 # Rows checked or hashed at a time hold about this many bytes.
 _CHUNK_BYTES = 1 << 22
 # Resizing in float32 leaves values like 1.0000001.
-_TOLERANCE = 1e-5
+TOLERANCE = 1e-5
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """Copy a tensor to NumPy; bfloat16, which NumPy lacks, becomes float32."""
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.float()
-    return tensor.detach().resolve_neg().cpu().numpy()
+    return tensor.detach().resolve_conj().resolve_neg().cpu().numpy()
 
 
 def numpy_dtype(tensor: torch.Tensor) -> np.dtype:
@@ -233,10 +233,10 @@ def check_range(data: Any, name: str, item: bool = False) -> None:
     for rows in chunks(data, range(len(data))):
         part = select_rows(data, rows)
         low, high = torch.aminmax(part) if tensor else (part.min(), part.max())
-        if low >= -_TOLERANCE and high <= 1 + _TOLERANCE:  # also False for NaN
+        if low >= -TOLERANCE and high <= 1 + TOLERANCE:  # also False for NaN
             continue
         values = to_numpy(part) if tensor else part
-        fits = (values >= -_TOLERANCE) & (values <= 1 + _TOLERANCE)
+        fits = (values >= -TOLERANCE) & (values <= 1 + TOLERANCE)
         first = int(np.flatnonzero(~fits.reshape(len(values), -1).all(axis=1))[0])
         where = name if item else f"{name}[{rows[first]}]"
         raise ValueError(_range_message(values[first], where, name))

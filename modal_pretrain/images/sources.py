@@ -13,6 +13,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 from modal_pretrain._fork import Lock
 from modal_pretrain.images.batches import load_batches
 from modal_pretrain.images.decode import (
+    clear_palette,
     convert_image,
     load_image,
     orientation,
@@ -270,6 +271,8 @@ class PillowSource(ImageSource):
             image.info.get("transparency"),
             orientation(image),
             image.format == "PNG",
+            # Keys of all others are older than this.
+            *(["clear palette"] if clear_palette(image) else []),
         )
         seed = xxh3_64_intdigest(repr(("pil", *about)).encode())
         return xxh3_128_digest(image.tobytes(), seed)

@@ -1,5 +1,6 @@
 """Names, factories, random initialisation, sizes and stages."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from modal_pretrain.backbones.create import (
     adapt_size,
     stages,
 )
+from modal_pretrain.backbones.shared import shared_backbone
 from tests.backbones.cases import (
     DEFAULT,
     SMALL,
@@ -21,6 +23,16 @@ from tests.backbones.cases import (
     small,
     states_equal,
 )
+
+
+@dataclass
+class Recipe:
+    """A factory that is told from others by what it holds, so it has no hash."""
+
+    width: int
+
+    def __call__(self):
+        return nn.Linear(3, self.width)
 
 
 def bare_factory():
@@ -255,3 +267,21 @@ def test_what_would_go_past_the_checks(pretrained, param):
 def test_factory_of_lazy_layers():
     with pytest.raises(ValueError, match=r"lazy layers.*Let it run a batch"):
         create_backbone(lambda: nn.LazyLinear(3), False)
+
+
+def test_factories_of_what_cannot_be_frozen():
+    with pytest.raises(ValueError, match="on the device 'meta'"):
+        create_backbone(lambda: nn.Linear(3, 2, device="meta"), False)
+    traced = torch.jit.trace(nn.Flatten(), torch.zeros(1, 3, 4, 4))
+    with pytest.raises(ValueError, match="a network of TorchScript"):
+        create_backbone(lambda: traced, False)
+
+
+def test_factory_without_a_hash():
+    with pytest.raises(TypeError, match=r"backbone=.*has no hash"):
+        shared_backbone(Recipe(5), False, 0)
+
+
+def test_a_path_that_is_too_long():
+    with pytest.raises(BackboneWeightsError, match="File name too long"):
+        shared_backbone(SMALL, "a" * 300, 0)

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import torch
 import xxhash
 from torch import nn
 
+from modal_pretrain import PretrainedClassifier
 from modal_pretrain.backbones import fingerprint as implementation
-from modal_pretrain.backbones.fingerprint import fingerprint
+from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from tests.backbones.cases import (
     SMALL_VIT,
     small,
@@ -46,6 +49,90 @@ def plain_tensor(value):
     module.tensor = torch.tensor(value)
     module.array = np.array(value)
     return module
+
+
+class Thing:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+@dataclass
+class Recipe:
+    factor: int
+
+    def __call__(self, x):
+        return self.factor * x
+
+
+HELD = {
+    "a number of NumPy": np.float32,
+    "a complex number": complex,
+    "bytes": lambda n: bytes([n]),
+    "a set": lambda n: {n},
+    "a slice": slice,
+    "tensors in a list": lambda n: [torch.tensor(float(n))],
+    "arrays in a dict": lambda n: {"a": np.full(2, n)},
+    "words in an array": lambda n: np.array([str(n)]),
+    "functions in a list": lambda n: [[abs, round][n - 1]],
+    "an object": Thing,
+    "an object in a deque": lambda n: deque([Thing(n)]),
+    "what has no hash": Recipe,
+    "a function of NumPy": lambda n: [np.exp, np.log][n - 1],
+    "itself": lambda n: (lambda held: held.append(held) or held)([n]),
+    "modules in a list": lambda n: [nn.Identity(), Scaled(n)],
+    "its root": lambda n: (lambda root: [root] * n)(nn.Identity()),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_what_a_module_of_the_users_holds(held):
+    one, two = Scaled(HELD[held](1)), Scaled(HELD[held](2))
+    assert fingerprint(one) == fingerprint(one)
+    assert fingerprint(one) != fingerprint(two)
+
+
+def test_a_module_that_holds_its_own_root():
+    inner = Scaled()
+    root = nn.Sequential(inner, nn.Linear(2, 2))
+    inner.factor = [root]
+    before = fingerprint(root)
+    root[1].weight.data += 1
+    assert fingerprint(root) != before
+
+
+def test_an_object_that_changes():
+    module = Scaled(Thing(1))
+    before = fingerprint(module)
+    module.factor.factor = 2
+    assert fingerprint(module) != before
+
+
+@pytest.mark.parametrize("when", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks(when):
+    module = small(num_classes=0)
+    before = fingerprint(module)
+    handle = getattr(module, when)(lambda *_: None)
+    assert fingerprint(module) != before
+    assert not is_portable(module)
+    handle.remove()
+    assert fingerprint(module) == before
+    assert is_portable(module)
+
+
+def test_factories_that_differ_in_a_number_of_numpy_do_not_share_rows():
+    X = np.full((2, 4, 4, 3), 9, np.uint8)
+    settings = {"pretrained": False, "image_size": 4, "precision": "float32"}
+
+    def rows(factor):
+        def backbone():
+            return nn.Sequential(nn.Flatten(), Scaled(np.float32(factor)))
+
+        return PretrainedClassifier(backbone, **settings).embed(X)
+
+    np.testing.assert_allclose(rows(3), 3 * rows(1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("module", [small(), small(SMALL_VIT), Scaled(), nn.Identity()])
@@ -130,9 +217,8 @@ class Odd(nn.Module):
         self.register_buffer("doubles", torch.zeros(2, dtype=torch.float64))
         self.register_parameter("missing", None)
         self.tensor, self.array = torch.arange(3), np.arange(4.0)
-        self.words = np.array(["a"])
         self.settings = {"sizes": [1, (2, 3)], "name": None}
-        self.act, self.thing = torch.relu, object()
+        self.act = torch.relu
 
 
 @pytest.mark.parametrize("module", [small(), small(SMALL_VIT), Odd()])

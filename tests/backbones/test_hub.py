@@ -164,3 +164,10 @@ def test_file_goes_before_the_weights_of_a_folder(tmp_path):
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(BackboneWeightsError, match="local-dir"):
         create_backbone(f"local-dir:{tmp_path / 'gone'}")
+
+
+@pytest.mark.skipif(OLD_TIMM, reason="timm 1.0.16 introduced local-dir:")
+@pytest.mark.parametrize("name", ["local-dir:/nowhere", "hf-hub:", "a:b", "file:x.pth"])
+def test_names_of_nothing(name):
+    with pytest.raises(BackboneWeightsError, match=f"backbone='{name}' cannot be made"):
+        create_backbone(name, False)

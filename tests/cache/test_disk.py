@@ -133,6 +133,22 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, name):
     assert len(computed) == 5
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON rows BEGIN DELETE FROM rows; END",
+        "CREATE VIEW v AS SELECT * FROM rows",
+    ],
+)
+def test_what_runs_by_itself_is_not_run(tmp_path, what):
+    look_up(DiskStore(tmp_path), "a", range(5))
+    with closing(sqlite3.connect(file_of(tmp_path))) as db:
+        db.execute(what)
+    with pytest.warns(CacheWarning, match="more than a table of rows.*dropped"):
+        assert len(look_up(DiskStore(tmp_path), "a", range(5))) == 5
+    assert len(look_up(DiskStore(tmp_path), "a", range(5))) == 0
+
+
 @pytest.mark.parametrize("n_damaged", [1, 3])
 def test_damaged_row_is_computed_again_and_reported(tmp_path, n_damaged):
     look_up(DiskCache(tmp_path), "a", range(12))

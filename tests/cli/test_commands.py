@@ -56,6 +56,8 @@ def test_flags_win_over_the_file(tmp_path, capsys):
         (["report", "."], "no benchmark records"),
         (["bench", "--out", ""], "out (or --out) is empty"),
         (["bench", "--models", "pretrained", ""], "models (or --models) is empty"),
+        (["bench", "--out", "o\udcff"], "Rename that file or folder"),
+        (["bench", "--dataset", "folder", "--root", "r\udcff"], "no letter, which"),
         (["bench", "--seeds", "99999999999"], "seeds must be a whole number from 1 to"),
         (["bench", "--jobs", "0"], "n_jobs must be a whole number but 0"),
         (["bench", "--examples", "-1"], "examples must be a whole number"),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -272,3 +273,52 @@ def test_no_two_groups_have_one_name():
 def test_rows_have_an_order(X):
     with pytest.raises(TypeError, match="X must be rows, in an order"):
         GroupedDataset(X, [0, 1], [0, 1], ["train", "test"])
+
+
+def grouped(**columns):
+    same = {
+        "attribute": list("xxy"),
+        "split": ["train"] * 3,
+        "extra": {"size": [0] * 3},
+    }
+    return GroupedDataset(**{"X": list("abc"), "y": [0, 1, 0], **same, **columns})
+
+
+@pytest.mark.parametrize("key", ["y", "attribute", "split"])
+def test_masked_columns(key):
+    column = np.ma.array(["train", "test", "train"], mask=[False, True, False])
+    with pytest.raises(ValueError, match=f"{key} has masked values"):
+        grouped(**{key: column})
+
+
+def test_masked_rows():
+    with pytest.raises(ValueError, match="the selection has masked values"):
+        grouped().subset(np.ma.array([0, 1], mask=[False, True]))
+
+
+def test_a_missing_text_of_numpy_is_no_label():
+    if not hasattr(getattr(np, "dtypes", None), "StringDType"):
+        pytest.skip("this NumPy has no texts of any length")
+    kind = np.dtypes.StringDType(na_object=np.nan)
+    with pytest.raises(ValueError, match=r"y is missing .* in 1 of 3 rows"):
+        grouped(y=np.array(["a", np.nan, "b"], dtype=kind))
+    assert grouped(y=np.array(list("aba"), dtype=kind)).classes.tolist() == ["a", "b"]
+
+
+def test_tensors_are_columns():
+    torch = pytest.importorskip("torch")
+    needs_gradient = torch.tensor([0.0, 1.0, 0.0], requires_grad=True)
+    assert grouped(y=needs_gradient).y.tolist() == [0, 1, 0]
+
+
+def test_labels_without_an_order():
+    kinds = Enum("kinds", "one two")
+    with pytest.raises(ValueError, match="y holds labels without an order"):
+        grouped(y=[kinds.one, kinds.two, kinds.one])
+
+
+def test_regrouping_loses_no_attribute():
+    data = grouped(attribute_name="place", extra={"place": [1, 2, 3], "size": [0] * 3})
+    with pytest.raises(ValueError, match="extra has 'place', too"):
+        data.regroup("size")
+    assert data.regroup("place").attribute.tolist() == [1, 2, 3]

@@ -1,5 +1,6 @@
 """load_csv and load_folder."""
 
+import io
 import os
 import re
 import time
@@ -597,8 +598,55 @@ def test_csv_target_that_is_the_attribute(table):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("a", "a\u200b"), ("a b", "a\u00a0b"), ("a b", "a  b")]
+    ("one", "other"),
+    [
+        ("a", "a\u200b"),
+        ("a b", "a\u00a0b"),
+        ("a b", "a  b"),
+        ("a", "a\0"),
+    ],
 )
 def test_names_that_differ_in_what_cannot_be_seen(one, other):
     assert look_alikes(["c", one, other]) == (one, other)
     assert look_alikes(["\u0646\u0645\u06cc", "\u0646\u0645\u200c\u06cc"]) is None
+
+
+def test_csv_codes_that_differ_in_spaces(table):
+    table.write_text("file,kind\na.png,01\nb.png,01 \n")
+    with pytest.raises(ValueError, match="spells one label '01' and '01 '"):
+        load_csv(table, image="file", target="kind", missing="ignore")
+
+
+@pytest.mark.parametrize(
+    "kwargs, match",
+    [
+        ({"split_names": {"0": "train"}}, "split_names says .* but split is None"),
+        ({"split": "kind", "split_names": ["train"]}, "split_names must say what"),
+        ({"extra": None}, "extra must be a list of columns, got None"),
+        ({"root": b"here"}, "root must be a path, got b'here' of type bytes"),
+        (
+            {"read_options": {"sep": 5}},
+            "read_options={'sep': 5}: pandas.read_csv can't",
+        ),
+        ({"read_options": {"quoting": 99}}, 'read_options=.*bad "quoting" value'),
+        ({"read_options": {"encoding": None}}, "read_options: .*utf-8 is one"),
+        ({"read_options": {"filepath_or_buffer": "x"}}, "may not have 'filepath_or"),
+    ],
+)
+def test_csv_names_what_it_cannot_use(table, kwargs, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        load_csv(table, image="file", target="kind", **kwargs)
+
+
+@pytest.mark.parametrize("path", [5, None, b"data.csv", io.StringIO("file,kind")])
+def test_what_is_no_path(path):
+    with pytest.raises(TypeError, match="path must be a path, got"):
+        load_csv(path, image="file", target="kind")
+    with pytest.raises(TypeError, match="root must be a path, got"):
+        load_folder(path)
+
+
+def test_folder_split_names_that_are_none(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match=r"split_names must say what .* got 'train'"):
+        load_folder(tmp_path, split_names="train")

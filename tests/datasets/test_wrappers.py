@@ -2,6 +2,7 @@
 
 import importlib
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +74,22 @@ def test_torchvision_image_folder_stays_on_disk(tmp_path):
     assert data.class_names == ("cat", "dog")
 
 
+def test_a_class_that_a_split_lacks_moves_no_names(tmp_path):
+    folders = pytest.importorskip("torchvision.datasets")
+    for place in ("train/a", "train/b", "train/c", "test/a", "test/c", "test/d"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / place / "1.png")
+    parts = {
+        part: folders.ImageFolder(tmp_path / part, allow_empty=True)
+        for part in ("train", "test")
+    }
+    data = from_torchvision(parts)
+    assert data.class_names == ("a", "b", "c", "d")
+    assert [path.split("/")[-2] for path in data.X] == [
+        data.class_names[label] for label in data.y
+    ]
+
+
 def test_torchvision_fake_data_is_loaded():
     datasets = pytest.importorskip("torchvision.datasets")
     source = datasets.FakeData(9, (3, 8, 8), num_classes=2, random_offset=1)
@@ -117,6 +134,89 @@ def test_what_is_no_data_set_is_refused():
         from_torchvision({})
     with pytest.raises(ValueError, match="mapping of splits holds 'extra' in 12 rows"):
         from_torchvision({"train": Cifar(), "extra": Cifar()})
+
+
+def test_what_a_wrapper_changes_counts():
+    torch = pytest.importorskip("torch")
+    half = torch.utils.data.Subset(Cifar(), [4, 2, 0])
+    half.transform = np.flipud
+    with pytest.raises(ValueError, match="Subset has a transform"):
+        from_torchvision(half)
+
+    class Fewer:
+        """Lists more files than it has items."""
+
+        samples = [("0.png", 0), ("1.png", 1), ("2.png", 0)]  # noqa: RUF012
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return Image.new("RGB", (8, 8)), i
+
+    assert len(from_torchvision(Fewer())) == 2
+
+
+class Rows:
+    """The few things that are asked of a datasets.Dataset."""
+
+    column_names = ("text", "label")
+
+    def __init__(self, labels, names=None):
+        self.features = {"text": None, "label": SimpleNamespace(names=names)}
+        self.columns = {"text": list("abcd"), "label": labels}
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, column):
+        return self.columns[column]
+
+
+def test_names_have_one_number_in_all_splits():
+    parts = {
+        "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
+        "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
+    }
+    data = from_huggingface(parts, text="text", target="label")
+    assert data.class_names == ("cat", "dog", "cow")
+    assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "labels, names, match",
+    [
+        ([-1, -1, 0, 1], ["a", "b"], "y is -1, which means no label, in 2 of 4 rows"),
+        ([0, 1, 0, None], None, "'label' is missing .* in 1 of 4 rows, first in row 3"),
+        (["0", "1", "0", "1"], None, "y holds numbers in one part and strings in"),
+        ([[0], [1, 2], [0], [1]], None, "'label' must be 1-D"),
+        ([{}, {}, {}, {}], None, "without an order, such as {}"),
+    ],
+)
+def test_labels_that_are_none(labels, names, match):
+    parts = {"train": Rows([0, 1, 0, 1], names), "test": Rows(labels, names)}
+    if {} in labels:
+        del parts["train"]
+    with pytest.raises(ValueError, match=match):
+        from_huggingface(parts, text="text", target="label")
+
+
+def test_bytes_that_are_no_picture():
+    class Pictures(Rows):
+        column_names = ("image", "label")
+
+        def cast_column(self, column, feature):
+            return self
+
+    class Feature:
+        def __init__(self, decode=True):
+            self.decode = decode
+
+    rows = Pictures([0, 1, 0, 1])
+    rows.columns["image"] = [{"path": None, "bytes": b"none"}] * 4
+    rows.features["image"] = Feature()
+    with pytest.raises(ValueError, match="row 0 has no picture in 'image'"):
+        from_huggingface(rows, image="image", target="label")
 
 
 # Hugging Face -----------------------------------------------------------------------

@@ -91,6 +91,11 @@ def test_arrays_of_the_right_size_are_not_copied():
         assert np.shares_memory(batch.numpy(), X)
 
 
+def test_a_last_batch_of_one_row_of_a_reversed_array():
+    batches = list(load_batches(as_images(X[::-1]), TO_8, len(X) - 1))
+    np.testing.assert_array_equal(torch.cat(batches).numpy(), X[::-1])
+
+
 def test_read_only_arrays_are_copied_quietly(tmp_path):
     np.save(tmp_path / "X.npy", X)
     frozen = X.copy()

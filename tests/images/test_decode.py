@@ -122,6 +122,15 @@ def test_palette_with_transparency_per_entry(tmp_path):
     assert load(tmp_path / "a.png")[1, 1].tolist() == [224, 224, 224]
 
 
+def test_palette_of_colours_with_alpha():
+    image = Image.new("P", (4, 2), 1)
+    image.putpalette([0, 0, 0, 0, 100, 100, 100, 51], "RGBA")
+    image.putpixel((0, 0), 0)
+    got = as_images([image]).load(0)
+    assert got[0, 0].tolist() == [255, 255, 255]
+    assert got[1, 1].tolist() == [224, 224, 224]
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "1"])
 def test_transparent_colour(tmp_path, mode):
     image = Image.new("RGB", (4, 2), "white").convert(mode)
@@ -140,20 +149,33 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
     assert (got == got[:, :1]).all()
 
 
-def test_16_bit_colours_with_a_transparent_one(tmp_path):
+def png(path, width, bits, colour, clear, row):
     def chunk(kind, data):
         crc = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + crc
 
-    row = struct.pack(">9H", *[0x12C8] * 3, *[0xC800] * 3, *[0x34FF] * 3)
-    (tmp_path / "a.png").write_bytes(
+    path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
-        + chunk(b"tRNS", struct.pack(">3H", *[0x12C8] * 3))
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, colour, 0, 0, 0))
+        + chunk(b"tRNS", clear)
         + chunk(b"IDAT", zlib.compress(b"\0" + row))
         + chunk(b"IEND", b"")
     )
+
+
+def test_16_bit_colours_with_a_transparent_one(tmp_path):
+    row = struct.pack(">9H", *[0x12C8] * 3, *[0xC800] * 3, *[0x34FF] * 3)
+    png(tmp_path / "a.png", 3, 16, 2, struct.pack(">3H", *[0x12C8] * 3), row)
     assert load(tmp_path / "a.png")[0, :, 0].tolist() == [255, 0xC8, 0x34]
+
+
+@pytest.mark.parametrize("bits, row", [(2, b"\x1b"), (4, b"\x01\x2f")])
+@pytest.mark.parametrize("clear", [0, 1, 2])
+def test_few_bits_of_grey_with_a_transparent_value(tmp_path, bits, row, clear):
+    top = 2**bits - 1
+    png(tmp_path / "a.png", 4, bits, 0, struct.pack(">H", clear), row)
+    expected = [n * 255 // top if n != clear else 255 for n in (0, 1, 2, top)]
+    assert load(tmp_path / "a.png")[0, :, 0].tolist() == expected
 
 
 def test_16_bit_grey_with_a_transparent_value(tmp_path):
@@ -174,6 +196,8 @@ def test_16_bit_grey_with_a_transparent_value(tmp_path):
         (np.array([[0, 257, 65535]], np.int32), [0, 1, 255]),
         (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255]),
         (np.array([[0, 0.5, 254.6]], np.float32), [0, 0, 255]),
+        # As resizing in float32 leaves it.
+        (np.array([[0, 0.5, 1.0000001]], np.float32), [0, 128, 255]),
     ],
 )
 def test_32_bit_values_in_a_known_range(tmp_path, values, expected):

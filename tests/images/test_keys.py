@@ -72,9 +72,13 @@ def test_everything_that_shows_is_part_of_a_pillow_key():
     other.putpalette([1, 2, 4])
     clear = palette.copy()
     clear.info["transparency"] = 0
+    alpha = Image.new("P", (4, 4))
+    alpha.putpalette([1, 2, 3, 4] * 3, "RGBA")
+    opaque = Image.new("P", (4, 4))
+    opaque.putpalette([1, 2, 3, 4] * 3, "RGB")
     turned = Image.new("RGB", (4, 4))
     turned.getexif()[0x0112] = 6
-    images = [palette, other, clear, Image.new("RGB", (4, 4)), turned]
+    images = [palette, other, clear, Image.new("RGB", (4, 4)), turned, alpha, opaque]
     images += [Image.new("RGB", (2, 8)), Image.new("L", (4, 4)), Image.new("1", (4, 4))]
     keys = as_images(images).row_keys()
     assert len(set(keys)) == len(images)

@@ -184,6 +184,7 @@ def test_refused(case):
         (torch.zeros(3, 8, 9).bfloat16(), ValueError, r"X\[None\]"),
         (torch.tensor(1.0), TypeError, "single value"),
         (torch.tensor(1.0).bfloat16(), ValueError, "pictures are expected"),
+        (torch.zeros(1, 3, 4, 4).cfloat().conj(), ValueError, "Complex data not"),
     ],
 )
 def test_refused_tensors(tensor, error, match):

@@ -74,6 +74,12 @@ def test_resumed_run_is_the_same(tabular, apart, after):
     assert without_seconds(rest) == without_seconds(whole[after:])
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_nothing_is_left_to_do_when_the_pool_has_run_out(tabular, apart):
+    whole = audited(tabular, apart=apart, rounds=20)
+    assert audited(tabular, apart=apart, rounds=20, done=whole) == []
+
+
 def test_hash_and_file_without_an_audit_are_as_before(small):
     plain, with_audit = small(), small(audit=10)
     assert "audit" not in json.loads(plain.to_json())

@@ -11,7 +11,11 @@ from scipy.special import softmax
 from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
-from modal_pretrain.query._engine.heads import head_inputs, rank_and_answer
+from modal_pretrain.query._engine.heads import (
+    columns_of_labels,
+    head_inputs,
+    rank_and_answer,
+)
 from modal_pretrain.query._engine.select import Answer, in_chunks
 from modal_pretrain.query.scores import least_confidence_score
 
@@ -95,7 +99,8 @@ def early_late_sampling(
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )
-    if codes is None or int(codes.max()) + 1 != pool.proba.shape[1]:
+    codes = columns_of_labels(classifier, pool, codes)
+    if codes is None:
         return rank_and_answer(pool, least_confidence_score(pool.proba))
     with one_thread():
         weights, bias = early_head(base.astype(np.float64), codes, early_steps)

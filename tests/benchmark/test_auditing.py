@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from modal_pretrain.benchmark import BenchmarkConfig, run
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.report.stopping import audits, stops
+from modal_pretrain.benchmark.report.summary import summary
 from modal_pretrain.benchmark.runner import open_stores
 from modal_pretrain.stopping import draw_audit, predict_pool
 from tests.benchmark.test_loop import unit, without_seconds
@@ -110,6 +112,19 @@ def test_report_shows_where_rules_would_have_stopped(small, tmp_path):
     run(plain, tmp_path / "plain", verbose=0)
     page = write_report(tmp_path / "plain", tmp_path / "out").html
     assert "Where each rule" not in page.read_text(encoding="utf-8")
+
+
+def test_report_of_audits_without_stops(small, tmp_path):
+    config = small(audit=10, rounds=1, seeds=(0, 1), models=("pretrained",))
+    run(config, tmp_path, verbose=0)
+    (store,) = open_stores(tmp_path)
+    for one in store.config.units():
+        path = store.path(one)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines[: 2 - one.seed]:  # of the first run all
+            del line["stops"]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert stops(summary(store)) is not None and audits(summary(store)) is not None
 
 
 def test_damaged_audit_is_named(small, tmp_path):

@@ -62,6 +62,7 @@ def test_units(small):
         ({"seeds": ()}, "seeds"),
         ({"seeds": (-1,)}, "seeds"),
         ({"models": ("pretrained", "pretrained")}, "models"),
+        ({"strategies": ["m:" + "é" * 100]}, "'m:é.* is longer than 200 bytes"),
         ({"strategies": "random"}, r"write \['random'\]"),
         ({"seeds": (1.5,)}, "each of seeds must be a whole number"),
         ({"seeds": (True,)}, "each of seeds must be a whole number"),

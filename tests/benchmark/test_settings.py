@@ -121,6 +121,7 @@ def test_grid():
         ({"dataset": {"name": "shapes", "n_trian": 3}}, "Did you mean 'n_train'"),
         ({"dataset": {"root": "x"}}, "a dataset needs a name"),
         ({"dataset": "waterbirds"}, r"missing: 'root' \(--root DIR\)"),
+        ({"dataset": "builtins:dict"}, "parameter of builtins:dict cannot be checked"),
         ({"dataset": "no.such.module:load"}, "no dataset 'no.such.module:load'"),
         ({"rounds": 3, "budget": 30}, "rounds or budget"),
         ({"seeds": 1.5}, r"seeds must be a whole number .* Or give a list of seeds"),

@@ -55,7 +55,8 @@ def early_late_sampling(
         Drives the sketch of the principal axes.
     X_labelled, y_labelled : array-like, optional
         The labelled set. By default, what a modAL learner remembers. The score is
-        least confidence where labels of each of the classifier's classes are missing.
+        least confidence unless there are labels of each of the classifier's classes,
+        and no others.
     early_steps : int, default=5
         Steps of length 1 over the largest curvature: enough to leave the start, few
         enough that only the leading directions of the labelled set have been fitted.

@@ -49,7 +49,8 @@ def pseudo_group_sampling(
         Drives the clustering and the sketch of the principal axes.
     X_labelled, y_labelled : array-like, optional
         The labelled set. By default, what a modAL learner remembers. Where it is not
-        known, or lacks a class of the classifier, counts start from nothing.
+        known, or its classes are not those of the classifier, counts start from
+        nothing.
     n_clusters : int, default=24
         As in `atypicality_sampling`.
     n_components : int, default=64

@@ -18,6 +18,7 @@ REFERENCES = ("oracle", "full")
 _AXES = ("models", "strategies", "seeds", "references")
 # Where and how fast it runs, not what comes out.
 _EXECUTION = ("cache", "n_threads", "verbose")
+_LONGEST = 200  # bytes of a strategy's name; a file's has 255 with all that is added
 _NAME = Made((str,), called="a name")
 _SEED = Whole(least=0, most=2**32 - 1)
 _PARAMS = Made(
@@ -119,6 +120,12 @@ class BenchmarkConfig:
             if len(set(values)) < len(values) or not (values or name == "references"):
                 raise ValueError(
                     f"{name} must name at least one, each once, got {values}."
+                )
+        for name in self.strategies:
+            if len(name.encode(errors="surrogatepass")) > _LONGEST:
+                raise ValueError(
+                    f"strategies: {name[:40]!r}... is longer than {_LONGEST} bytes, "
+                    "and files are named by it. Give it a shorter name."
                 )
         unknown = set(self.references) - set(REFERENCES)
         if unknown:

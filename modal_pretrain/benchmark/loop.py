@@ -115,6 +115,8 @@ def run_unit(
             pool = np.setdiff1d(pool, auditor.resume(learner, done))
     for round_ in range(start, rounds + 1):
         if round_ > 0:
+            if len(pool) == 0:
+                return
             seen = _sample(pool, pool_sample, seed, round_)
             params: dict[str, Any] = {"n_instances": min(batch, len(seen))}
             if _wants(strategy, "random_state"):
@@ -150,8 +152,6 @@ def run_unit(
             "seconds": {phase: round(spent, 4) for phase, spent in seconds.items()},
         }
         seconds = dict.fromkeys(PHASES, 0.0)
-        if len(pool) == 0:
-            return
 
 
 def _checked(strategy: Callable) -> Callable:

@@ -83,7 +83,7 @@ def read_config(path: Path, make: Callable[[str], Any]) -> Any:
     text = _text(path, _OTHERS)
     try:
         return make(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problem = str(error).rstrip(".")
         raise DamagedRecords(
             path, f"is no configuration: {problem}", _OTHERS

@@ -175,7 +175,10 @@ def check_names(config: BenchmarkConfig) -> None:
 
 
 def _check_arguments(function: Any, given: Mapping[str, Any], kind: str) -> None:
-    parameters = inspect.signature(function).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError as error:  # of those that are not written in Python
+        raise ValueError(f"A {kind} cannot be checked: {error}.") from error
     kinds = {parameter.kind for parameter in parameters.values()}
     if inspect.Parameter.VAR_KEYWORD not in kinds:
         reject_unknown(given, parameters, kind)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain._checks import Number, take_rows
+from modal_pretrain._checks import Made, Number, take_rows
 from modal_pretrain._modalities import check_name
 from modal_pretrain.datasets._columns import as_column, as_rows, encode, label_column
 from modal_pretrain.datasets._seed_set import draw_seed_set
@@ -22,6 +22,7 @@ from modal_pretrain.datasets._seed_set import draw_seed_set
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
 SPLITS = ("train", "validation", "test", "id_validation", "id_test")
 RULES = ("mismatch", "rare")
+_TEXT = Made((str,), called="a text")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -142,6 +143,8 @@ class GroupedDataset:
                 raise ValueError(
                     f"{names} has {len(shown)} entries for {len(known)} {values}"
                 )
+            for name in shown:
+                _TEXT.check(f"each of {names}", name)
             self._set(names, shown)
         self._set("disambiguating", self._flags(self.disambiguating))
 

@@ -144,7 +144,7 @@ def disambiguation_sampling(
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     around = surroundings(coords, base, pool.proba, cluster_size, n_levels, pool.rng)
     uncertainty = steady(1 - pool.proba.max(axis=1))
-    candidates = np.argsort(-uncertainty, kind="stable")[: shortlist * pool.k]
+    candidates = np.argsort(-uncertainty, kind="stable")[: int(shortlist) * pool.k]
     labels = one_hot(classifier, pool.labels(), pool.proba.shape[1])
     far = SpreadExpert(coords[candidates], candidates, base)
     odds = at_odds(pool.proba, around.mean)

@@ -11,7 +11,11 @@ from scipy.special import softmax
 from modal_pretrain._blas import one_thread
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
-from modal_pretrain.query._engine.heads import head_inputs, rank_and_answer
+from modal_pretrain.query._engine.heads import (
+    columns_of_labels,
+    head_inputs,
+    rank_and_answer,
+)
 from modal_pretrain.query._engine.select import Answer, in_chunks
 from modal_pretrain.query.scores import least_confidence_score
 
@@ -51,7 +55,8 @@ def early_late_sampling(
         Drives the sketch of the principal axes.
     X_labelled, y_labelled : array-like, optional
         The labelled set. By default, what a modAL learner remembers. The score is
-        least confidence where labels of each of the classifier's classes are missing.
+        least confidence unless there are labels of each of the classifier's classes,
+        and no others.
     early_steps : int, default=5
         Steps of length 1 over the largest curvature: enough to leave the start, few
         enough that only the leading directions of the labelled set have been fitted.
@@ -95,7 +100,8 @@ def early_late_sampling(
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )
-    if codes is None or int(codes.max()) + 1 != pool.proba.shape[1]:
+    codes = columns_of_labels(classifier, pool, codes)
+    if codes is None:
         return rank_and_answer(pool, least_confidence_score(pool.proba))
     with one_thread():
         weights, bias = early_head(base.astype(np.float64), codes, early_steps)

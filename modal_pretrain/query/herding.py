@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, Whole
 from modal_pretrain.query._engine.arguments import RandomState
-from modal_pretrain.query._engine.coverage import Coverage, Gaussian
+from modal_pretrain.query._engine.coverage import (
+    LEAST_RADIUS,
+    RADIUS,
+    Coverage,
+    Gaussian,
+)
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.temperature import fit_temperature, soften
@@ -50,7 +55,7 @@ def max_herding_sampling(
         Labelled rows, of the same kind as X. By default, what a modAL learner
         remembers; none is fine.
     sigma : float, default=1.0
-        Radius of the kernel, above 0.
+        Radius of the kernel, in [1e-15, 1e15].
     normalize : bool, default=True
         Scale embeddings to length 1 first, as the authors do.
     n_reference : int or None, default=10_000
@@ -92,7 +97,7 @@ def max_herding_sampling(
     >>> max_herding_sampling(None, X, 1, sigma=0.2)[0].tolist()
     [1]
     """
-    Number(above=0).check("sigma", sigma)
+    RADIUS.check("sigma", sigma)
     Whole(least=1, also=(None,)).check("n_reference", n_reference)
     pool = Pool(
         classifier,
@@ -141,8 +146,8 @@ def uncertainty_herding_sampling(
         Labelled rows, of the same kind as X. By default, what a modAL learner
         remembers; none is fine.
     sigma : float or None, default=None
-        Radius of the kernel. None takes the least positive distance between two
-        labelled rows, as the paper does, or 1 if there is none.
+        Radius of the kernel, in [1e-15, 1e15]. None takes the least positive distance
+        between two labelled rows, as the paper does, or 1 if there is none.
     temperature : float, default=1.0
         Probabilities are raised to ``1 / temperature``: above 1 softens them.
     X_calibration, y_calibration : array-like, optional
@@ -189,7 +194,8 @@ def uncertainty_herding_sampling(
     >>> uncertainty_herding_sampling(model, X, 1, sigma=0.3)[0].tolist()
     [2]
     """
-    Number(above=0, also=(None,)).check("sigma", sigma)
+    if sigma is not None:
+        RADIUS.check("sigma", sigma)
     Number(above=0).check("temperature", temperature)
     Whole(least=1, also=(None,)).check("n_reference", n_reference)
     if (X_calibration is None) != (y_calibration is None):
@@ -241,4 +247,4 @@ def _least_distance(rows: NDArray[np.float64]) -> float:
         squared = scale - 2 * product(rows[part], rows.T)
         squared = squared[squared > 1e-12 * np.maximum(scale, 1e-300)]
         least = min(least, squared.min(initial=np.inf))
-    return float(np.sqrt(least)) if np.isfinite(least) else 1.0
+    return max(float(np.sqrt(least)), LEAST_RADIUS) if np.isfinite(least) else 1.0

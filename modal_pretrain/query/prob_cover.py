@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modal_pretrain._checks import Number, Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.classifier import number_of_classes
-from modal_pretrain.query._engine.coverage import Ball, Coverage, Distances
+from modal_pretrain.query._engine.coverage import RADIUS, Ball, Coverage, Distances
 from modal_pretrain.query._engine.kmeans import kmeans
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
@@ -54,9 +54,10 @@ def prob_cover_sampling(
         Labelled rows, of the same kind as X, and their labels. By default, what a modAL
         learner remembers; none is fine.
     delta : float or None, default=None
-        Radius of the balls, above 0. None takes the largest radius at which a share
-        `alpha` of the balls is pure, holding rows of one k-means cluster only, as the
-        paper does; here it is found exactly, not on a grid, for (at most) 1,024 balls.
+        Radius of the balls, in [1e-15, 1e15]. None takes the largest radius at which a
+        share `alpha` of the balls is pure, holding rows of one k-means cluster only, as
+        the paper does; here it is found exactly, not on a grid, for (at most) 1,024
+        balls.
     alpha : float, default=0.95
         In (0, 1).
     n_classes : int or None, default=None
@@ -102,7 +103,8 @@ def prob_cover_sampling(
     >>> idx.tolist(), scores.tolist()
     ([1], [0.6])
     """
-    Number(above=0, also=(None,)).check("delta", delta)
+    if delta is not None:
+        RADIUS.check("delta", delta)
     Number(above=0, below=1).check("alpha", alpha)
     Whole(least=2, also=(None,)).check("n_classes", n_classes)
     Whole(least=1, also=(None,)).check("n_reference", n_reference)
@@ -143,7 +145,7 @@ def _pure_radius(
     gap = np.sort(gap[np.isfinite(gap)])
     if len(gap) == 0 or gap[-1] == 0:
         return 1.0  # all rows are alike: any radius does
-    radius = gap[int((1 - alpha) * len(gap) + 1e-9)]
+    radius = gap[min(int((1 - alpha) * len(gap) + 1e-9), len(gap) - 1)]
     return float(radius if radius > 0 else gap[gap > 0][0])
 
 

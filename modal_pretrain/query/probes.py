@@ -114,19 +114,49 @@ def orthogonal_probe_sampling(
     if codes is None:
         return _least_confident(pool)
     probes = []
+    # In float64, so that what is left of directions taken away is less than the limit.
+    left = base.astype(np.float64)
     for _ in range(n_probes):
-        if (base.max(axis=0) - base.min(axis=0)).max(initial=0) < 1e-6:
+        if np.ptp(left, axis=0).max(initial=0) < 1e-6:
             break
         with one_thread():
-            head = fit_head(base, codes, C)
+            head = fit_head(left, codes, C)
             probes.append(head.predict_proba(coords))
-            basis = np.linalg.qr(head.coef_.T.astype(np.float64))[0].astype(np.float32)
-            base -= (base @ basis) @ basis.T
+            basis = directions(head.coef_)
+            if not basis.shape[1]:
+                break
+            left -= (left @ basis) @ basis.T
+        basis = basis.astype(np.float32)
         coords -= product(product(coords, basis), basis.T)
     if len(probes) < 2:
         return _least_confident(pool)
     score = np.var(np.stack(probes), axis=0).sum(axis=1)
     return rank_and_answer(pool, score)
+
+
+def directions(coef: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Find an orthonormal basis of what a linear head reads.
+
+    Of a softmax over c classes that is at most c - 1 directions, as its coefficients
+    add up to zero: one more would be made of rounding errors.
+
+    Parameters
+    ----------
+    coef : numpy.ndarray of shape (c, q)
+
+    Returns
+    -------
+    numpy.ndarray of shape (q, rank), float64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> directions(np.array([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]])).shape
+    (3, 1)
+    """
+    _, size, axes = np.linalg.svd(coef.astype(np.float64), full_matrices=False)
+    basis: NDArray[np.float64] = axes[size > 1e-6 * size[0]].T
+    return basis
 
 
 def divdis_sampling(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.coordinates import principal_coordinates
-from modal_pretrain.query._engine.heads import head_inputs
+from modal_pretrain.query._engine.heads import columns_of_labels, head_inputs
 from modal_pretrain.query._engine.kmeans import assign, kmeans
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.surroundings import cluster_mean
@@ -49,7 +49,8 @@ def pseudo_group_sampling(
         Drives the clustering and the sketch of the principal axes.
     X_labelled, y_labelled : array-like, optional
         The labelled set. By default, what a modAL learner remembers. Where it is not
-        known, or lacks a class of the classifier, counts start from nothing.
+        known, or its classes are not those of the classifier, counts start from
+        nothing.
     n_clusters : int, default=24
         As in `atypicality_sampling`.
     n_components : int, default=64
@@ -107,7 +108,8 @@ def pseudo_group_sampling(
     n_classes = pool.proba.shape[1]
     attribute = cluster_mean(pool.proba, clusters.labels).argmax(axis=1)
     count = np.zeros((n_classes, n_classes))
-    if codes is not None and int(codes.max()) + 1 == n_classes:
+    codes = columns_of_labels(classifier, pool, codes)
+    if codes is not None:
         of_cluster = np.zeros(len(clusters.centres), dtype=np.intp)
         of_cluster[clusters.labels] = attribute
         guessed = of_cluster[assign(base, clusters.centres)[0]]

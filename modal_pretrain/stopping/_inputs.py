@@ -162,7 +162,7 @@ def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
     return found.astype(np.intp)
 
 
-def _number_of(rows: int | NDArray[np.intp], values: Any, name: str) -> int:
+def number_of(rows: int | NDArray[np.intp], values: Any, name: str) -> int:
     """Return how many rows there are, given as their number or as row numbers.
 
     Raises
@@ -201,8 +201,10 @@ def check_labels(
         If there is not one label for each row (or that many), in their order, or one
         is unknown and `unknown` is "error".
     """
-    n = _number_of(rows, y, name)
+    n = number_of(rows, y, name)
     labels = as_array(y, name)
+    if labels.dtype.kind == "U" and not hasattr(y, "__array__"):
+        labels = as_array(y, name, object)  # numbers among strings stay numbers
     if np.ma.is_masked(y):
         raise ValueError(f"{name} has masked labels; leave these rows out.")
     if labels.shape != (n,):
@@ -212,8 +214,12 @@ def check_labels(
         )
     where = {label: i for i, label in enumerate(classes.tolist())}
     columns = np.array([where.get(label, -1) for label in labels.tolist()], np.intp)
-    if unknown == "error" and (columns < 0).any():
-        label = labels[columns < 0].tolist()[0]
+    strange = labels[columns < 0].tolist()
+    spelt = {_spelling(known) for known in where}
+    # One that differs from a class in its type is no new class, but a slip.
+    slips = [label for label in strange if _spelling(label) in spelt]
+    if slips or (unknown == "error" and strange):
+        label = (slips or strange)[0]
         raise ValueError(
             f"{name} has the label {label!r}, which the model does not know; its "
             f"classes are {classes.tolist()}.{_hint(label, where)} If it is a "
@@ -252,10 +258,14 @@ def check_bounds(bounds: Any) -> tuple[float, float]:
 
 def _hint(label: Any, known: Mapping[Any, int]) -> str:
     for other in known:
-        if str(other) == str(label):
+        if _spelling(other) == _spelling(label):
             kinds = f"{type(label).__name__}, the class {type(other).__name__}"
             return f" The label is of type {kinds}."
     return did_you_mean(label, known)
+
+
+def _spelling(label: Any) -> str:
+    return label.decode(errors="replace") if isinstance(label, bytes) else str(label)
 
 
 def in_bounds(
@@ -269,7 +279,7 @@ def in_bounds(
         If there is not a finite one for each row (or that many), in their order, or
         one is out of bounds.
     """
-    n = _number_of(rows, values, name)
+    n = number_of(rows, values, name)
     found = as_array(values, name, np.float64)
     if found.shape != (n,) or not np.isfinite(found).all():
         raise ValueError(

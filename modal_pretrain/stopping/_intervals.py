@@ -86,11 +86,13 @@ def wilson(hits: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     # Sums of weights end some roundings beyond their bounds.
     Number(least=-_ROUNDING * n, most=(1 + _ROUNDING) * n).check("hits", hits)
     Number(above=0, below=1).check("confidence", confidence)
+    hits, n = float(hits), float(n)  # NumPy's short integers would overflow
     z = float(norm.ppf(0.5 + confidence / 2))
     share = min(max(hits / n, 0.0), 1.0)
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    middle = (share * n + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * np.sqrt(share * (1 - share) * n + z * z / 4)
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return low if share > 0 else 0.0, high if share < 1 else 1.0
 
 
 def normal(

@@ -167,13 +167,12 @@ class Audit:
             been taught.
         """
         wrong = self.wrong(y, proba, classes=classes, unknown=unknown)
-        now, labels = self.current(proba, classes), np.asarray(y)
+        now = self.current(proba, classes)
+        truth = check_labels(y, self.rows, now.classes, unknown=unknown)
         error = self._mean(wrong, now.error, taught, confidence)
         recall = {
-            label: estimators.share_of(
-                1 - wrong, self.weights, labels == label, confidence
-            )
-            for label in now.classes.tolist()
+            label: estimators.share_of(1 - wrong, self.weights, truth == k, confidence)
+            for k, label in enumerate(now.classes.tolist())
         }
         return AuditResult(error.flipped(), recall)
 

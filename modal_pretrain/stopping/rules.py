@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain._inputs.labels import comparable
 from modal_pretrain.query._engine.arguments import check_groups
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import as_estimate, as_predictions
@@ -92,6 +93,12 @@ def stable_predictions(
             "history must hold, for each round, the predicted labels of the same rows, "
             f"got shapes {[r.shape for r in rounds]}."
         )
+    for i, labels in enumerate(rounds):
+        if not comparable(labels, rounds[0]):
+            raise ValueError(
+                f"history[{i}] holds labels such as {labels[0]!r} and history[0] "
+                f"{rounds[0][0]!r}: no two would be equal. Use one kind in all rounds."
+            )
     kappas = [agreement(a, b) for a, b in pairwise(rounds[-window - 1 :])]
     return settled_agreement(kappas, threshold=threshold, window=window)
 

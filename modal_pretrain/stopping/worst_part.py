@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain._checks import Number
-from modal_pretrain.query._engine.arguments import RandomState, as_generator
+from modal_pretrain._inputs.numbers import of_tensor
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    as_generator,
+    is_missing,
+)
 from modal_pretrain.stopping._estimators import share_of
-from modal_pretrain.stopping._inputs import as_array
+from modal_pretrain.stopping._inputs import as_array, number_of
 from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
 from modal_pretrain.stopping.audit import Audit
 from modal_pretrain.stopping.suspicious import balanced_folds
@@ -23,6 +29,7 @@ _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
 _ROWS = 65_536  # looked at at a time
+_LARGEST = 1e15  # of an embedding's values
 _FITTED_ON = 4000  # rows of the pool that the components are found on
 
 
@@ -157,7 +164,7 @@ def audit_groups(
     y : array-like of shape (budget,)
         The labels of its rows.
     groups : array-like of shape (budget,)
-        Tag or attribute of each of its rows; None where unknown.
+        Tag or attribute of each of its rows; None or NaN where unknown.
     proba, confidence
         As in `worst_part`.
 
@@ -172,13 +179,8 @@ def audit_groups(
     ValueError
         If there is not one group for each row.
     """
-    names = list(groups)
     wrong = audit.wrong(y, proba)
-    if len(names) != len(wrong):
-        raise ValueError(
-            f"groups must hold one entry for each of the {len(wrong)} audited rows, "
-            f"got {len(names)}."
-        )
+    names = _names(groups, audit.rows)
     found = {}
     for name in dict.fromkeys(names):
         if name is None:
@@ -188,6 +190,27 @@ def audit_groups(
         if estimate is not None:
             found[name] = estimate.flipped()
     return dict(sorted(found.items(), key=lambda item: item[1].value))
+
+
+def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
+    """List the group of each audited row, None where it is unknown."""
+    number_of(rows, groups, "groups")
+    if hasattr(groups, "__array__"):
+        groups = np.asarray(of_tensor(groups, "groups")).tolist()
+    unordered = isinstance(groups, str | Mapping | Set)
+    names = [] if unordered or not isinstance(groups, Iterable) else list(groups)
+    if len(names) != len(rows):
+        raise ValueError(
+            f"groups must hold one entry for each of the {len(rows)} audited rows, got "
+            f"{len(names)} in a value of type {type(groups).__name__}."
+        )
+    for name in names:
+        if not isinstance(name, Hashable):
+            raise ValueError(
+                f"groups must hold a name or a number for each row, got {name!r:.80} "
+                f"of type {type(name).__name__}."
+            )
+    return [None if is_missing(name) else name for name in names]
 
 
 def _size(there: NDArray[np.intp], share: float) -> int:
@@ -205,10 +228,14 @@ def _checked(embeddings: Any, n: int) -> NDArray[np.floating]:
     if E.dtype.kind not in "fiub":
         raise ValueError(f"embeddings must be numbers, got dtype {E.dtype}.")
     for start in range(0, n, _ROWS):  # a pool may be larger than memory
-        bad = ~np.isfinite(E[start : start + _ROWS]).all(axis=1)
-        if bad.any():
-            row = start + int(bad.argmax())
-            raise ValueError(f"embeddings must be finite; row {row} is not.")
+        block = E[start : start + _ROWS]
+        for bad, words in (
+            (~np.isfinite(block), "finite"),
+            (np.abs(block) > _LARGEST, f"at most {_LARGEST:g}, as squares overflow"),
+        ):
+            if bad.any():
+                row = start + int(bad.any(axis=1).argmax())
+                raise ValueError(f"embeddings must be {words}; row {row} is not.")
     return E
 
 
@@ -223,7 +250,8 @@ def _features(
     if len(there) > _FITTED_ON:
         some = np.sort(rng.choice(there, _FITTED_ON, replace=False))
     k = min(_COMPONENTS, E.shape[1], len(some))
-    components = PCA(k, svd_solver="randomized", random_state=0).fit(E[some])
+    with np.errstate(invalid="ignore"):  # rows that are all alike vary by nothing
+        components = PCA(k, svd_solver="randomized", random_state=0).fit(E[some])
     return np.column_stack([ErrorCurves(guess).odds, components.transform(E)])
 
 

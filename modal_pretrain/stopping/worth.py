@@ -85,6 +85,7 @@ def random_share(n_instances: int, every: int = 5, *, asked: int = 0) -> int:
     Whole().check("n_instances", n_instances)
     Whole().check("every", every)
     Whole(least=0).check("asked", asked)
+    n_instances, every, asked = int(n_instances), int(every), int(asked)
     return (asked + n_instances) // every - asked // every
 
 

@@ -15,6 +15,7 @@ from skorch.history import History
 from skorch.utils import to_tensor
 from torch import nn
 
+from modal_pretrain._checks import ParameterError
 from modal_pretrain.backbones.device import resolve_device, seeded
 from modal_pretrain.modality import FineTuning
 from modal_pretrain.training.all_or_nothing import all_or_nothing
@@ -257,7 +258,14 @@ iterator_valid, train_split, **kwargs
             chosen = self._auto_optimizer()
         if kwargs["lr"] == "auto":
             kwargs["lr"] = chosen.lr
-        self.optimizer_ = chosen.optimizer(*args, **{**chosen.kwargs, **kwargs})
+        options = {**chosen.kwargs, **kwargs}
+        try:
+            self.optimizer_ = chosen.optimizer(*args, **options)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"optimizer: {chosen.optimizer.__name__} cannot be made with {options}"
+                f": {error}. Check the parameters that begin with optimizer__."
+            ) from error
         return self
 
     def _auto_optimizer(self) -> FineTuning:

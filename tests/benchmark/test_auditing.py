@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from modal_pretrain.benchmark import BenchmarkConfig, run
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.report.stopping import audits, stops
+from modal_pretrain.benchmark.report.summary import summary
 from modal_pretrain.benchmark.runner import open_stores
 from modal_pretrain.stopping import draw_audit, predict_pool
 from tests.benchmark.test_loop import unit, without_seconds
@@ -74,6 +76,12 @@ def test_resumed_run_is_the_same(tabular, apart, after):
     assert without_seconds(rest) == without_seconds(whole[after:])
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_nothing_is_left_to_do_when_the_pool_has_run_out(tabular, apart):
+    whole = audited(tabular, apart=apart, rounds=20)
+    assert audited(tabular, apart=apart, rounds=20, done=whole) == []
+
+
 def test_hash_and_file_without_an_audit_are_as_before(small):
     plain, with_audit = small(), small(audit=10)
     assert "audit" not in json.loads(plain.to_json())
@@ -104,6 +112,19 @@ def test_report_shows_where_rules_would_have_stopped(small, tmp_path):
     run(plain, tmp_path / "plain", verbose=0)
     page = write_report(tmp_path / "plain", tmp_path / "out").html
     assert "Where each rule" not in page.read_text(encoding="utf-8")
+
+
+def test_report_of_audits_without_stops(small, tmp_path):
+    config = small(audit=10, rounds=1, seeds=(0, 1), models=("pretrained",))
+    run(config, tmp_path, verbose=0)
+    (store,) = open_stores(tmp_path)
+    for one in store.config.units():
+        path = store.path(one)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines[: 2 - one.seed]:  # of the first run all
+            del line["stops"]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert stops(summary(store)) is not None and audits(summary(store)) is not None
 
 
 def test_damaged_audit_is_named(small, tmp_path):

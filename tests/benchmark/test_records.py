@@ -198,6 +198,9 @@ def test_a_stray_folder_is_named(out):
 def test_lines_nested_without_end(out, store):
     store.path(UNIT).write_text("[" * 100_000)
     refused(out, store.path(UNIT), "line 1 is no JSON")
+    path = store.folder / "config.json"
+    path.write_text("[" * 100_000)
+    refused(out, path, "is no configuration: maximum recursion depth")
 
 
 @pytest.mark.parametrize("name", ["records", "timings", "data.json", "config.json"])

@@ -180,6 +180,8 @@ def test_seed_set_refuses(kwargs, match):
         ({"classes": [0]}, "y holds 1, which classes lacks"),
         ({"classes": [0, 1, 1]}, "duplicates"),
         ({"class_names": ["only"]}, "class_names has 1 entries for 2 classes"),
+        ({"class_names": [1, 2]}, "each of class_names must be a text, got 1"),
+        ({"attribute_names": ["a", None]}, "each of attribute_names must be a text"),
         ({"modality": "video"}, "modality must be one of image, text.*got 'video'"),
         (
             {"extra": {"day": [1]}},

@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from modAL.models import ActiveLearner, Committee
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -160,6 +161,24 @@ def test_groups_by_name():
         audit_groups(audit, y[audit.rows], tags[1:])
 
 
+def test_groups_of_any_kind():
+    proba, y = pool(400)
+    audit = draw_audit(proba, 12, random_state=0)
+    truth, codes = y[audit.rows], np.arange(12) % 2
+    found = audit_groups(audit, truth, codes.tolist())
+    assert audit_groups(audit, truth, codes) == found
+    assert audit_groups(audit, truth, torch.tensor(codes)) == found
+    assert audit_groups(audit, truth, pd.Series(codes, index=audit.rows)) == found
+    missing = pd.array([*codes[:-1], None], dtype="Int64")
+    assert sum(e.n for e in audit_groups(audit, truth, missing).values()) == 11
+    with pytest.raises(ValueError, match="audit's rows in another order"):
+        audit_groups(audit, truth, pd.Series(codes, index=audit.rows[::-1]))
+    with pytest.raises(ValueError, match="groups must hold a name or a number"):
+        audit_groups(audit, truth, codes[:, None])
+    with pytest.raises(ValueError, match="of type dict"):
+        audit_groups(audit, truth, dict.fromkeys(range(12)))
+
+
 def learners():
     X = np.random.default_rng(0).normal(size=(60, 3))
     y = np.where(X[:, 0] > 0, "up", "down")
@@ -305,6 +324,20 @@ def test_bounds_are_finite_numbers(bounds):
 
 
 def test_labels_of_another_type_are_told_so():
-    audit = draw_audit(np.full((20, 2), 0.5), 2, random_state=0)
-    with pytest.raises(ValueError, match="The label is of type str, the class int"):
-        audit.estimate(["0", "1"])
+    proba = np.full((20, 2), 0.5)
+    audit = draw_audit(proba, 2, random_state=0)
+    for unknown in ("error", "wrong"):
+        with pytest.raises(ValueError, match="The label is of type str, the class int"):
+            audit.estimate(["0", "1"], unknown=unknown)
+    named = draw_audit(proba, 2, classes=["no", "yes"], random_state=0)
+    with pytest.raises(ValueError, match="of type bytes, the class str"):
+        named.estimate([b"no", b"yes"], unknown="wrong")
+
+
+def test_a_new_class_of_another_type_spoils_no_other_label():
+    proba, y = pool(400)
+    audit = draw_audit(proba, 30, random_state=0)
+    truth = y[audit.rows].tolist()
+    as_number = audit.estimate([*truth[:-1], 7], unknown="wrong")
+    assert audit.estimate([*truth[:-1], "other"], unknown="wrong") == as_number
+    assert as_number.accuracy.value > 0 and as_number.recall[0] is not None

@@ -117,6 +117,8 @@ SEEN = Estimate(0.9, 0.8, 0.95, 40, "Wilson")
         # Rounds without predictions agree in nothing.
         (lambda: stable_predictions([[np.nan] * 9] * 4), "history.0. has nan in row 0"),
         (lambda: stable_predictions([["a", None]] * 4), "history.0. has None in row 1"),
+        # One array of both would make strings of numbers, and so agreement.
+        (lambda: stable_predictions([[1, 2], ["1", "2"]] * 2), "history.1. holds lab"),
         (lambda: stable_predictions(None), "history must be a list"),
         (lambda: good_enough(0.95, 0.9), "result must be what Audit.estimate returns"),
         (lambda: forecast_labels([1, 2, 3], [0.5] * 3, 0.9), r"estimates\[0\] must be"),
@@ -152,3 +154,11 @@ def test_no_forecast_of_what_is_no_share(estimate):
     seen = [Estimate(*estimate, 20, "")] * 3
     with pytest.raises(ValueError, match="estimates must be shares from 0 to 1"):
         forecast_labels([10, 20, 30], seen, 0.9)
+
+
+def test_wilson_of_any_number():
+    for kind in (np.int8, np.uint8, np.float16, np.float32):
+        assert wilson(kind(100), kind(120)) == wilson(100, 120)
+    assert wilson(0, 5e-324) == (0.0, 1.0)
+    low, high = wilson(0, 1e300)
+    assert 0 <= low <= high < 1e-290

@@ -78,6 +78,7 @@ def test_bad_input(blind_spot):
         (lambda E: E[:, 0], r"embeddings must be of shape \(1000, d\)"),
         (lambda E: np.where(E[7, 3] == E, np.nan, E), "must be finite; row 7 is not"),
         (lambda E: E.astype(str), "embeddings must be numbers"),
+        (lambda E: np.where(E[7, 3] == E, 1e16, E), "at most 1e[+]15.*; row 7 is not"),
     ],
 )
 def test_embeddings_are_checked_where_they_are_not_needed(blind_spot, odd, message):

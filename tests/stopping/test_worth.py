@@ -14,6 +14,7 @@ def test_every_kth_label_is_random():
             drawn = [random_share(size, every, asked=int(a)) for a in asked]
             assert sum(drawn) == (asked[-1] + size) // every
             assert max(drawn) <= size
+    assert random_share(np.int8(100), np.int8(5), asked=np.int8(100)) == 20
 
 
 def task(n, seed):

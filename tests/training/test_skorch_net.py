@@ -142,6 +142,13 @@ def test_optimizer_of_the_users(data):
     assert not any(isinstance(c, WarmupDecay) for _, c in fitted.callbacks_)
 
 
+@pytest.mark.parametrize("momentum", ["x", -1])
+def test_optimizer_that_cannot_be_made(data, momentum):
+    wrong = net(optimizer=torch.optim.SGD, lr=0.1, optimizer__momentum=momentum)
+    with pytest.raises(ValueError, match=r"optimizer: SGD cannot be .* optimizer__"):
+        wrong.fit(*data)
+
+
 def test_what_is_frozen_is_left_out(data):
     class Half(Plain):
         def __init__(self):

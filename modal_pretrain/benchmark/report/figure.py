@@ -60,7 +60,8 @@ def draw(summary: Summary, path: str | Path) -> Path:
         )
     drawing = figure(summary)
     if kind == ".svg":
-        content = str(to_svg(drawing, standalone=True)).encode() + b"\n"
+        svg = str(to_svg(drawing, standalone=True))
+        content = svg.encode(errors="replace") + b"\n"
     else:
         file = io.BytesIO()
         to_image(drawing).save(file, "PNG", optimize=True)

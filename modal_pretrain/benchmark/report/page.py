@@ -87,8 +87,12 @@ def write_report(folder: str | Path, out: str | Path) -> Report:
     report = Report(out / "report.html", out / "report.md", summaries, without)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(report.html, page(summaries))
-        write_whole(report.markdown, markdown(summaries))
+        for path, text in (
+            (report.html, page(summaries)),
+            (report.markdown, markdown(summaries)),
+        ):
+            # Names of files may hold what is no text.
+            write_whole(path, text.encode(errors="replace"))
     except OSError as error:
         raise ValueError(
             f"out must be a folder that can be written to, got {str(out)!r}: "

@@ -32,7 +32,7 @@ def stops(s: Summary) -> Table | None:
         None if no audit was asked for.
     """
     rows = []
-    for model, strategy, chosen in _audited(s):
+    for model, strategy, chosen in _audited(s, "stops"):
         runs = [run for _, run in chosen.groupby("seed")]
         for rule in runs[0]["stops"].iloc[0]:
             at = [
@@ -72,7 +72,7 @@ def audits(s: Summary) -> Table | None:
         None if no audit was asked for.
     """
     rows = []
-    for model, strategy, chosen in _audited(s):
+    for model, strategy, chosen in _audited(s, "audit"):
         seen = list(chosen["audit"])
         held = [a["low"] - _NEAR <= a["truth"] <= a["high"] + _NEAR for a in seen]
         widths = [a["high"] - a["low"] for a in seen]
@@ -94,11 +94,11 @@ def audits(s: Summary) -> Table | None:
     return Table(header, rows, n_text=2) if rows else None
 
 
-def _audited(s: Summary) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Give the rounds with an audit of each model and strategy."""
-    if "audit" not in s.records:
+def _audited(s: Summary, value: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Give the rounds with a value of an audit, of each model and strategy."""
+    if value not in s.records:
         return
-    found = s.records[s.records["audit"].notna()]
+    found = s.records[s.records[value].notna()]
     for model in s.store.config.models:
         for strategy in strategies_of(s.store):
             mine = found[(found.model == model) & (found.strategy == strategy)]

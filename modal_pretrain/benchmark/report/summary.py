@@ -190,8 +190,11 @@ def _last(chosen: pd.DataFrame) -> dict[str, Any]:
         row[name] = pd.to_numeric(last[column]).mean()
     for phase in PHASES:
         column = f"seconds_{phase}"
-        known = column in chosen
-        row[column] = chosen[column].sum() / len(last) if known else np.nan
+        if column not in chosen:
+            row[column] = np.nan
+            continue
+        # Of the runs whose timings are there: those of others may be lost.
+        row[column] = chosen.groupby("seed")[column].sum(min_count=1).mean()
     return row
 
 

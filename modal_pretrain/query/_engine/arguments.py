@@ -121,11 +121,7 @@ def check_groups(
             + (" Remove queried rows from it as you do from the pool." if n else "")
         )
     for row, value in enumerate(column.tolist()):
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
-            missing = True
-        else:
-            missing = value != value
-        if missing:
+        if is_missing(value):
             raise ValueError(
                 f"{name} has {value} in row {row}; every row needs a {noun}. Give rows "
                 'without one a name of their own, such as "unknown", or leave them out.'
@@ -138,6 +134,13 @@ def check_groups(
         )
     plain = np.array(column.tolist())
     return plain if plain.ndim == 1 else column  # tuples stay objects
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether a value is None, NaN, or what pandas has in their place."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return bool(value != value)
 
 
 def as_generator(random_state: RandomState) -> np.random.Generator:

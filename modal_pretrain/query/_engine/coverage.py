@@ -15,10 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._blas import one_thread
+from modal_pretrain._checks import Number
 from modal_pretrain.query._engine.threads import each_chunk, in_threads
 
 _BLOCK = 512
 _OVERHEAD = 48  # rows whose products cost as much as reading all references once
+
+
+# Squares of other radii, and of their inverses, are no float32.
+LEAST_RADIUS = 1e-15
+RADIUS = Number(least=LEAST_RADIUS, most=1e15)
 
 
 class Kernel(Protocol):
@@ -40,7 +46,8 @@ class Gaussian:
         self.scale = np.float32(-1.0 / sigma**2)
 
     def __call__(self, squared: NDArray[np.float32]) -> NDArray[np.float32]:
-        squared *= self.scale
+        with np.errstate(over="ignore"):  # too far to be similar
+            squared *= self.scale
         return np.exp(squared, out=squared)
 
 

@@ -194,6 +194,12 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
             f"{name} has values beyond 1e15, whose distances overflow in float32. "
             "Standardise the features, for example with StandardScaler."
         )
+    if 0 < largest < 1e-15:
+        raise ValueError(
+            f"{name} has no value beyond {largest:.1g}, and squares of such distances "
+            "are 0 in float32. Standardise the features, for example with "
+            "StandardScaler."
+        )
     return values
 
 
@@ -262,7 +268,13 @@ def labelled_set(
     vectors: list[NDArray[np.floating]] = []
     labels: list[NDArray[Any]] = []
     turn = 0
-    for X_part, y_part in labelled_parts(classifier, X_labelled, y_labelled):
+    parts = labelled_parts(classifier, X_labelled, y_labelled)
+    if parts and X_labelled is None and y_labelled is not None:
+        raise ValueError(
+            "y_labelled is given without X_labelled: the rows that the learner "
+            "remembers come with labels of their own. Pass both or neither."
+        )
+    for X_part, y_part in parts:
         n = n_rows(X_part, "X_labelled")
         turn = turn or n
         vectors.append(embeddings(classifier, X_part, n, name="X_labelled"))

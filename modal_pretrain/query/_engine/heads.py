@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.query._engine.arguments import RandomState
+from modal_pretrain.query._engine.classifier import one_hot
 from modal_pretrain.query._engine.coordinates import principal_coordinates
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer, top_k
@@ -63,8 +64,34 @@ def head_inputs(
     return pool, coords, base, codes
 
 
+def columns_of_labels(
+    classifier: Any, pool: Pool, codes: NDArray[np.intp] | None
+) -> NDArray[np.intp] | None:
+    """Give the column of the probabilities that each label stands for.
+
+    Parameters
+    ----------
+    classifier : modAL learner or committee, Pipeline or estimator
+    pool : Pool
+    codes : numpy.ndarray of shape (m,), or None
+        From `head_inputs`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (m,), or None
+        None unless the labels are of each of the classifier's classes, and no other.
+    """
+    n_classes = pool.proba.shape[1]
+    if codes is None or int(codes.max()) + 1 != n_classes:
+        return None
+    known = one_hot(classifier, pool.labels(), n_classes)
+    if not len(known):  # a classifier that does not tell its classes
+        return codes
+    return known.argmax(axis=1) if known.any(axis=1).all() else None
+
+
 def fit_head(
-    base: NDArray[np.float32],
+    base: NDArray[np.floating],
     codes: NDArray[np.intp],
     C: float,
     sample_weight: NDArray[np.float64] | None = None,

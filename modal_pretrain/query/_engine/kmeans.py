@@ -63,7 +63,7 @@ def kmeans(
     Clustering
         Some clusters may be empty if fewer than k rows differ.
     """
-    n = len(x)
+    n, k = len(x), int(k)  # products of NumPy's short integers overflow
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     size = max(rows_per_cluster * k, 4096)
     if n <= size:

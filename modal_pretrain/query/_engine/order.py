@@ -32,6 +32,7 @@ def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
     """Give the bits of each number as an unsigned 64-bit word."""
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind == "f" and values.dtype.itemsize in (2, 4, 8):
         unsigned = np.dtype(f"u{values.dtype.itemsize}")
         return np.ascontiguousarray(values).view(unsigned).astype(np.uint64)
@@ -69,6 +70,8 @@ def _as_bytes(item: Any) -> bytes:
 
 def _numeric_rows(X: Any) -> NDArray[Any] | None:
     """Give X as a two-dimensional array of numbers, or None if it is something else."""
+    if isinstance(X, memoryview):
+        X = np.asarray(X)
     if not hasattr(X, "__array__") or hasattr(X, "toarray"):
         return None
     array = np.asarray(of_tensor(X, "X"))

@@ -97,9 +97,9 @@ def probability_samples(
 
 
 def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
-    members = ensemble.estimators_
-    # Not of a list: ensembles in it are sequences themselves.
-    members = list(members.ravel() if isinstance(members, np.ndarray) else members)
+    found = ensemble.estimators_
+    # Members may be ensembles, which NumPy would take for rows of their members.
+    members = list(found.ravel() if isinstance(found, np.ndarray) else found)
     if not members or not all(hasattr(m, "predict_proba") for m in members):
         raise TypeError(
             f"classifier: the members of {type(ensemble).__name__} have no "

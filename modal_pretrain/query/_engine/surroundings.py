@@ -165,7 +165,7 @@ def surroundings(
     Surroundings
     """
     n, n_classes = proba.shape
-    finest = min(max(n // cluster_size, 2), _MOST_CLUSTERS, n)
+    finest = min(max(n // int(cluster_size), 2), _MOST_CLUSTERS, n)
     sizes = {max(finest >> level, min(2, n)) for level in range(n_levels)}
     mean, mean_labelled = np.zeros((n, n_classes)), np.zeros((len(base), n_classes))
     clusters, labels = [], []

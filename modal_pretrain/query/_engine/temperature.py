@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.metrics import calibration_error
+from modal_pretrain.query._engine.arguments import check_groups, n_rows
 from modal_pretrain.query._engine.classifier import (
     check_probabilities,
     number_of_classes,
@@ -38,9 +39,10 @@ def soften(proba: NDArray[np.float64], temperature: float) -> NDArray[np.float64
     """
     if temperature == 1.0:
         return proba
-    with np.errstate(divide="ignore"):
-        logits = np.log(proba) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        logits = np.log(proba)
+        logits -= logits.max(axis=1, keepdims=True)
+        logits /= temperature
     soft = np.exp(logits)
     return soft / soft.sum(axis=1, keepdims=True)
 
@@ -64,11 +66,20 @@ def fit_temperature(classifier: Any, X: Any, y: Any) -> float:
     Raises
     ------
     ValueError
-        If a label is not among the classes.
+        If there is no row, or not one label for each, or one that is none of the
+        classes.
     """
-    labels = np.asarray(y)
+    n = n_rows(X, "X_calibration")
+    if n == 0:
+        raise ValueError("X_calibration is empty; pass at least one row, or None.")
+    labels = check_groups(y, "y_calibration", noun="label")
+    if len(labels) != n:
+        raise ValueError(
+            f"y_calibration has {len(labels)} entries for the {n} rows of "
+            "X_calibration; pass one label a row."
+        )
     proba = check_probabilities(
-        classifier.predict_proba(X), len(labels), "classifier.predict_proba"
+        classifier.predict_proba(X), n, "classifier.predict_proba"
     )
     classes = getattr(classifier, "classes_", None)
     if classes is None:

@@ -149,6 +149,15 @@ def test_names_cannot_bring_markup(store):
     assert "&lt;script&gt;alert(1)" in text
 
 
+def test_names_that_are_no_text(store, tmp_path):
+    path = store.folder / "data.json"  # a name of a file in Latin-1, as Linux gives it
+    data = {**json.loads(path.read_text()), "attribute_name": "caf\udce9"}
+    path.write_text(json.dumps(data))
+    report = write_report(store.folder, tmp_path / "out")
+    assert "caf?" in report.html.read_text(encoding="utf-8")
+    assert "caf?" in report.markdown.read_text(encoding="utf-8")
+
+
 def test_runs_that_the_configuration_does_not_name(store):
     assert "Left out" not in page([summary(store)])
     records = store.folder / "records"

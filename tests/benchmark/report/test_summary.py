@@ -30,6 +30,15 @@ def test_summary_by_hand(store):
     assert np.isnan(row.probe_mismatch)
 
 
+def test_lost_timings_do_not_count_as_no_time(store):
+    first, second = (store.timings_path(u) for u in store.config.units()[::2])
+    first.unlink()
+    table = summary(store).table.set_index("strategy")
+    assert table.loc["uncertainty"].seconds_fit == pytest.approx(8.0)
+    second.unlink()
+    assert np.isnan(summary(store).table.set_index("strategy").seconds_fit).sum() == 1
+
+
 def test_lead_by_hand(store):
     first, finding, warning = lead(summary(store))
     assert "60 unlabelled examples" in first

@@ -64,6 +64,14 @@ def test_canonical_order_is_as_good_as_random():
     assert abs(np.corrcoef(canonical_order(X), np.arange(4000))[0, 1]) < 0.05
 
 
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "u2"])
+def test_canonical_order_does_not_depend_on_how_numbers_are_stored(dtype):
+    X = (np.random.default_rng(0).random((40, 5)) * 99).astype(dtype)
+    order = canonical_order(X)
+    for same in (X.astype(f">{dtype}"), memoryview(X), np.asfortranarray(X)):
+        assert np.array_equal(canonical_order(same), order)
+
+
 def test_canonical_order_of_mappings_is_their_own():
     assert canonical_order({"a": np.zeros(3)}).tolist() == [0, 1, 2]
 

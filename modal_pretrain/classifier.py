@@ -114,7 +114,7 @@ class PretrainedClassifier(BaseClassifier):
     module, criterion, iterator_train, iterator_valid, dataset, train_split, \
 callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kwargs
         As in skorch, with other defaults where skorch's do not fit few labels: no
-        validation split, cross-entropy on logits.
+        validation split, cross-entropy on logits, softmax for any criterion's.
     **kwargs
         skorch's double-underscore parameters: ``module__dropout``,
         ``optimizer__momentum``, ``callbacks__print_log``, ...
@@ -309,11 +309,11 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     def tag(self, X, ignore):
         """Remember what may be ignored about rows, for every later fit that has them.
 
-        The tags stay with the rows' content, whatever fit gets them in which order, so
-        that under modAL one line tags what was just labelled:
-        ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
-        gets as ``ignore`` goes first; of equal rows the last tag counts. Clones start
-        without.
+        The tags stay with the rows' content (a file's is its path, size and times: tag
+        again what was touched or moved), whatever fit gets them in which order: under
+        modAL ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What
+        `fit` gets as ``ignore`` goes first; of equal rows the last tag counts. Clones
+        start without.
 
         Parameters
         ----------

@@ -34,13 +34,15 @@ def check_embedding(
     """
     tensor = isinstance(output, torch.Tensor)
     real = tensor and not output.is_complex()
-    if real and output.ndim == 2 and output.shape[1]:
+    dense = tensor and output.layout is torch.strided
+    if real and dense and output.ndim == 2 and output.shape[1]:
         if rows is not None:
             check_rows(len(output), rows, backbone)
         return output
     came = f"type {type(output).__name__}"
     if tensor:
         came = f"shape {tuple(output.shape)}" if real else f"numbers of {output.dtype}"
+        came += "" if dense else f" in the layout {output.layout}"
     raise ValueError(
         f"The backbone {type(backbone).__name__} must return embeddings of shape "
         f"(n, d), got {came}. Pool it to one vector a row; timm's networks do with "

@@ -12,6 +12,8 @@ import modAL.uncertainty as uncertainty
 import modAL.utils.data as data
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+import torch
 from sklearn.exceptions import NotFittedError
 
 from ._registry import repair, replace, works
@@ -47,36 +49,65 @@ def finite_keyword() -> bool:
 
 
 def _holds_objects(X: Any) -> bool:
-    """Whether X is a list that NumPy would tear apart.
+    """Whether X is a list that NumPy would tear apart, or make texts of.
 
-    That is a list of images or other objects, or of arrays of several lengths. Lists
-    of numbers, texts and table rows are arrays in the making and stay so.
+    That is a list of images, texts or other objects, or of arrays of several lengths.
+    Lists of numbers and of rows of them are arrays in the making and stay so.
     """
-    if not isinstance(X, list):
+    if not isinstance(X, list) or not X:
         return False
-    plain = (Number, str, bytes, list, tuple, np.generic)
+    if _holds_text(X[0]):  # nearly always all do, and pools are long
+        return True
+    plain = (Number, list, tuple, np.generic)
     shapes = {x.shape if isinstance(x, np.ndarray) else () for x in X}
     return (
         len(shapes) > 1
         or any(len(shape) > 1 for shape in shapes)
         or not all(isinstance(x, (*plain, np.ndarray)) for x in X)
+        or any(map(_holds_text, X))
     )
+
+
+def _holds_text(row: Any) -> bool:
+    text = (str, bytes)
+    return isinstance(row, text) or (
+        isinstance(row, (list, tuple)) and any(isinstance(x, text) for x in row)
+    )
+
+
+def _holds_arrays(X: Any) -> bool:
+    """Whether X is a column of arrays, which scikit-learn takes for numbers."""
+    return getattr(X, "dtype", None) is np.dtype(object) and any(
+        getattr(x, "ndim", 0) for x in np.ravel(X)
+    )
+
+
+def _column(X: list) -> Any:
+    """Return a list as an array of objects, each as it is."""
+    column = np.empty(len(X), dtype=object)
+    for row, value in enumerate(X):
+        column[row] = value
+    return column
 
 
 @repair
 def object_lists() -> bool:
-    """Keep lists of images and other objects as they are.
+    """Keep lists of images, texts and other objects as they are.
 
     modAL turns lists into arrays and back. Images of several sizes give "setting an
-    array element with a sequence ... inhomogeneous shape" since NumPy 1.24, and
-    images of one size give lists of pixel values in the place of images.
+    array element with a sequence ... inhomogeneous shape" since NumPy 1.24, images of
+    one size give lists of pixel values in the place of images, and a number among
+    texts becomes one. An array of arrays is "ambiguous" to scikit-learn's check.
     """
     original_retrieve, original_drop = data.retrieve_rows, data.drop_rows
     original_stack, original_add = data.data_vstack, data.add_row
     original_shape, original_check = data.data_shape, learners.check_X_y
     ragged = [np.zeros(2), np.zeros(3)]
+    column = _column(ragged)
 
     def probe() -> bool:
+        columns = learners.ActiveLearner(Stub(), X_training=column, y_training=[0, 1])
+        columns.teach(column, [0, 1])
         learner = learners.ActiveLearner(Stub())
         learner.teach(ragged, [0, 1])
         learner.teach(ragged, [0, 1])
@@ -86,6 +117,7 @@ def object_lists() -> bool:
             and original_drop(ragged, 1)[0] is ragged[0]
             and original_add(ragged, ragged[0])[2] is ragged[0]
             and original_shape(ragged)[0] == 2
+            and original_retrieve(["a", 1], [1]) == [1]
         )
 
     if works(probe):
@@ -104,6 +136,9 @@ def object_lists() -> bool:
     def data_vstack(blocks: Any) -> Any:
         if isinstance(blocks[0], list) and any(map(_holds_objects, blocks)):
             return [x for block in blocks for x in block]
+        first = blocks[0]
+        if isinstance(first, np.ndarray) and first.dtype == object and first.ndim == 1:
+            blocks = [_column(b) if _holds_objects(b) else b for b in blocks]
         return original_stack(blocks)
 
     def add_row(X: Any, row: Any) -> Any:
@@ -115,7 +150,7 @@ def object_lists() -> bool:
     def check_X_y(X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
         # y and the lengths are checked as ever; what the images are worth, the
         # estimator will say.
-        if _holds_objects(X):
+        if _holds_objects(X) or _holds_arrays(X):
             X = np.zeros((len(X), 1))
         return original_check(X, y, *args, **kwargs)
 
@@ -129,9 +164,16 @@ def object_lists() -> bool:
 
 
 def _usual(X: Any) -> Any:
-    """Return tuples as lists, and columns of pandas or of texts as a Series."""
-    if isinstance(X, tuple):
+    """Return sequences as lists, columns of pandas or of texts as a Series.
+
+    And sparse matrices in a form whose rows can be picked.
+    """
+    if isinstance(X, tuple | range):
         return list(X)
+    if isinstance(X, memoryview):
+        return np.asarray(X)
+    if sp.issparse(X) and X.format in ("bsr", "dia"):
+        return X.tocsr()
     texts = isinstance(X, np.ndarray) and X.dtype.kind == "T"
     if texts or isinstance(X, pd.Index | pd.api.extensions.ExtensionArray):
         return pd.Series(X, dtype=object if texts else None)
@@ -140,10 +182,11 @@ def _usual(X: Any) -> Any:
 
 @repair
 def other_sequences() -> bool:
-    """Let rows and labels be tuples, an Index, a Categorical or NumPy's StringDType.
+    """Let rows and labels be tuples, ranges, an Index, a Categorical, odd sparse forms.
 
     Estimators learn from them, and so does a learner that begins with them. Then
-    `teach` and `query` fail: "<class 'tuple'> datatype is not supported".
+    `teach` and `query` fail: "<class 'tuple'> datatype is not supported". So it is with
+    NumPy's StringDType, and with tensors that need a gradient, which no check reads.
     """
     originals = (
         data.retrieve_rows,
@@ -173,13 +216,21 @@ def other_sequences() -> bool:
         return original_stack([_usual(block) for block in blocks])
 
     def check_X_y(X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
-        return original_check(_usual(X), _usual(y), *args, **kwargs)
+        return original_check(read(_usual(X)), read(_usual(y)), *args, **kwargs)
 
     for original in originals:
         replace(original, usual(original))
     replace(original_stack, data_vstack)
     replace(original_check, check_X_y)
     return True
+
+
+def read(X: Any) -> Any:
+    """Return a tensor as an array, whatever it needs and holds, and all else as is."""
+    if not isinstance(X, torch.Tensor):
+        return X
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
 
 class _Answering:

@@ -1,5 +1,6 @@
 """Repairs of the learners: construction, bootstrap, queries, pipelines, maxima."""
 
+import functools
 import inspect
 import warnings
 from collections.abc import Sized
@@ -15,7 +16,7 @@ from modAL.models import ActiveLearner, BayesianOptimizer, DeepActiveLearner
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from ._inputs import Stub
+from ._inputs import Stub, read
 from ._registry import repair, replace_method, works
 
 _PANDAS = (pd.DataFrame, pd.Series)
@@ -316,10 +317,11 @@ def stateless_pipelines() -> bool:
 
 @repair
 def optimizer_maximum() -> bool:
-    """Find the maximum of a Series by position in `BayesianOptimizer`.
+    """Find the maximum of a Series by position in `BayesianOptimizer`, and after `fit`.
 
     It looks the position up as a label, which fails or, without a word, keeps another
-    value as the maximum.
+    value as the maximum. `fit` forgets all rows but not their maximum, and notes none
+    of the new ones: strategies then ask for the first row, whatever it is.
     """
     init = vars(BayesianOptimizer)["__init__"]
     set_max = vars(BayesianOptimizer)["_set_max"]
@@ -329,7 +331,8 @@ def optimizer_maximum() -> bool:
         optimizer = BayesianOptimizer(
             _StrictStub(), X_training=frame, y_training=frame["a"]
         )
-        return optimizer.y_max == 2.0 and optimizer.X_max["a"] == 2.0
+        found = optimizer.y_max == 2.0 and optimizer.X_max["a"] == 2.0
+        return found and optimizer.fit(frame[:1], frame["a"][:1]).y_max == 1.0
 
     if works(probe):
         return False
@@ -339,15 +342,22 @@ def optimizer_maximum() -> bool:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         self, y = bound.arguments["self"], bound.arguments["y_training"]
-        if not hasattr(y, "to_numpy"):
+        if not (hasattr(y, "to_numpy") or torch.is_tensor(y)):
             return init(*args, **kwargs)
         ActiveLearner.__init__(*bound.args, **bound.kwargs)
         self.X_max, self.y_max = None, -np.inf
         self._set_max(self.X_training, y)
 
     def _set_max(self: Any, X: Any, y: Any) -> None:
-        set_max(self, X, y.to_numpy() if hasattr(y, "to_numpy") else y)
+        set_max(self, X, y.to_numpy() if hasattr(y, "to_numpy") else read(y))
 
+    def fit(self: Any, X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        ActiveLearner.fit(self, X, y, *args, **kwargs)
+        self.X_max, self.y_max = None, -np.inf
+        self._set_max(X, y)
+        return self
+
+    BayesianOptimizer.fit = functools.update_wrapper(fit, ActiveLearner.fit)
     replace_method(BayesianOptimizer, "__init__", __init__)
     replace_method(BayesianOptimizer, "_set_max", _set_max)
     return True

@@ -48,6 +48,10 @@ def stack_frames() -> bool:
 
 def _like(frame: pd.DataFrame, block: Any) -> Any:
     """Give rows that came as an array the columns of the frame they join."""
+    if torch.is_tensor(block):
+        block = block.detach().cpu().numpy()
+    if sp.issparse(block):
+        block = block.toarray()
     if not isinstance(block, np.ndarray | list) or np.shape(block)[1:] != (
         frame.shape[1],
     ):
@@ -187,6 +191,15 @@ def _as_frame(row: pd.Series, dtypes: pd.Series) -> pd.DataFrame:
     return frame
 
 
+def _tensor(block: Any) -> torch.Tensor:
+    """Return rows as a tensor, without a copy where that is possible."""
+    if torch.is_tensor(block):
+        return block
+    if isinstance(block, list) and all(map(torch.is_tensor, block)):
+        return torch.stack(block)
+    return torch.as_tensor(np.asarray(block))
+
+
 @repair
 def tensor_rows() -> bool:
     """Take, drop and add rows of tensors in expected error reduction.
@@ -212,10 +225,7 @@ def tensor_rows() -> bool:
     def data_vstack(blocks: Sequence[Any]) -> Any:
         first = blocks[0]
         if torch.is_tensor(first):
-            blocks = [
-                b if torch.is_tensor(b) else torch.as_tensor(b).to(first)
-                for b in blocks
-            ]
+            blocks = [_tensor(b).to(first) for b in blocks]
         return original_stack(blocks)
 
     def add_row(X: Any, row: Any) -> Any:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from modAL.models import ActiveLearner, BayesianOptimizer, Committee
 
-from ._inputs import Stub
+from ._inputs import Stub, read
 from ._registry import repair, replace_method, works
 
 
@@ -102,9 +102,7 @@ def _each(values: Any) -> list[Any]:
     """All labels as objects of Python, which compares integers and floats exactly."""
     if sp.issparse(values):
         return values.toarray().ravel().tolist()
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values).ravel().tolist()
+    return np.asarray(read(values)).ravel().tolist()
 
 
 def _check_forms(**given: Any) -> None:
@@ -117,7 +115,8 @@ def _check_forms(**given: Any) -> None:
                 f" Write list({name})."
             )
         sized = hasattr(value, "__len__") or hasattr(value, "shape")
-        single = not sized or isinstance(value, str | bytes | dict)
+        matrix = sp.issparse(value)  # one form of them is a dict
+        single = not sized or (isinstance(value, str | bytes | dict) and not matrix)
         if single or getattr(value, "ndim", 1) == 0:
             raise TypeError(
                 f"{name} must have one entry for each row, got {value!r:.60} of type "
@@ -132,6 +131,11 @@ def _check_forms(**given: Any) -> None:
 
 def _check_columns(known: Any, new: Any) -> None:
     """Raise if frames have other columns: joined, both would have NaN."""
+    if isinstance(known, pd.DataFrame) and isinstance(new, pd.Series):
+        raise ValueError(
+            "X is a Series, but the rows so far are a DataFrame: joined, it would be a "
+            "column. Write X.to_frame().T if it is one row."
+        )
     if not all(isinstance(X, pd.DataFrame) for X in (known, new)):
         return
     lacks, more = (
@@ -146,15 +150,47 @@ def _check_columns(known: Any, new: Any) -> None:
         )
 
 
+def _pixel_types(X: Any) -> set[str]:
+    """Name what the values of pictures are: an array's, or those in a list."""
+    if hasattr(X, "mode"):  # of Pillow
+        X = np.asarray(X)
+    dtype = getattr(X, "dtype", None)
+    if dtype is not None and dtype is not np.dtype(object):
+        return {getattr(dtype, "name", str(dtype)).removeprefix("torch.")}
+    rows = X if isinstance(X, list | tuple | np.ndarray) else []
+    return {t for row in rows if hasattr(row, "__array__") for t in _pixel_types(row)}
+
+
 def _check_pictures(known: Any, new: Any) -> None:
     """Raise if arrays of pictures have values of different meaning."""
-    if not all(getattr(X, "ndim", 0) > 2 for X in (known, new)):
+    if getattr(known, "ndim", 0) <= 2:
         return
-    one, other = (str(X.dtype).removeprefix("torch.") for X in (known, new))
-    if one != other and {one, other} & {"uint8", "uint16"}:
+    (one,), others = _pixel_types(known), _pixel_types(new)
+    for other in sorted(others - {one}):
+        if {one, other} & {"uint8", "uint16"}:
+            raise ValueError(
+                f"X has dtype {other}, but the rows so far have {one}: joined, some "
+                "would be pictures of another brightness. Use one dtype for all."
+            )
+
+
+def _check_values(before: Any, joined: Any) -> None:
+    """Raise if rows are others now that they are joined; floats may be rounded."""
+    if joined.dtype in (np.dtype(object), getattr(before, "dtype", None)):
+        return
+    old, new = np.asarray(read(before)), np.asarray(read(joined))
+    kinds = old.dtype.kind, new.dtype.kind
+    if set("".join(kinds)) <= set("biuf") and old.shape == new.shape:
+        with np.errstate(invalid="ignore"):
+            other = ~np.isclose(new, old, rtol=0.01, atol=1e-6, equal_nan=True)
+    else:
+        changes = kinds[1] in "US" and kinds[0] not in (kinds[1], "T")
+        other = np.full(old.shape, changes)
+    if other.any():
+        at = tuple(np.argwhere(other)[0])
         raise ValueError(
-            f"X has dtype {other}, but the rows so far have {one}: joined, some would "
-            "be pictures of another brightness. Use one dtype for all."
+            f"X joined to the rows so far would make {new[at]!r} of {old[at]!r}. Use "
+            "one type for all rows that holds each of them."
         )
 
 
@@ -201,9 +237,14 @@ def exact_joins() -> bool:
                 )
             _check_pictures(self.X_training, X)
             _check_columns(self.X_training, X)
+        before = self.X_training
         add(self, X, y)
         if known is None:
             return
+        joined = self.X_training
+        if isinstance(joined, np.ndarray | torch.Tensor) and joined.ndim:
+            _check_values(before, joined[: len(before)])
+            _check_values(X, joined[len(before) :])
         n_known = len(_each(known))
         joined = _each(self.y_training)
         for labels, part in ((known, joined[:n_known]), (y, joined[n_known:])):

@@ -183,10 +183,13 @@ def _from_factory(factory, pretrained, random_state) -> TextBackbone:
     @functools.wraps(factory)
     def model_of(**params) -> nn.Module:
         result = factory(**params)
-        if not isinstance(result, tuple) or len(result) != 2:
+        pair = isinstance(result, tuple) and len(result) == 2
+        if not pair or not hasattr(result[1], "pad_token_id"):
+            got = f"({', '.join(type(x).__name__ for x in result)})" if pair else ""
             raise TypeError(
-                "A factory for text must return a model and its tokenizer, as "
-                f"`return model, tokenizer`, got {type(result).__name__}."
+                "A factory for text must return a model and its tokenizer (of "
+                "transformers), as `return model, tokenizer`, got "
+                f"{got or type(result).__name__}."
             )
         made.append(result[1])
         return result[0]

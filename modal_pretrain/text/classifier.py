@@ -384,6 +384,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         torch.Tensor
             float32 (m, classes).
         """
+        self._check_trained()
         if is_dataset(X) or self.module_.frozen:
             yield from super().forward_iter(X, training, device)
             return

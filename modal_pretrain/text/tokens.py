@@ -16,12 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from modal_pretrain._fork import Lock
 from modal_pretrain.text.accept import TextSource
 
 # Texts tokenised in one call: enough for the tokenizer's own threads.
 _CHUNK = 2048
 # Texts from which on a conversion to a faster engine pays, see docs/speed.md.
 _LONG_PASS = 1000
+# A call sets how its tokenizer cuts, for all threads; and a fork may not take along
+# what holds it.
+_ONE_CALL = Lock(waits=True)
 
 
 class TruncatedTextWarning(UserWarning):
@@ -52,7 +56,10 @@ class Tokenization:
     def _rules(self) -> str:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is None:
-            rules = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
+            # And switches, such as whether capitals are small letters.
+            given = getattr(self.tokenizer, "init_kwargs", {}).items()
+            switches = {name: v for name, v in given if isinstance(v, bool)}
+            rules = json.dumps([self.tokenizer.get_vocab(), switches], sort_keys=True)
         else:
             # Truncation and padding are set anew in every call.
             parts = json.loads(backend.to_str())
@@ -64,8 +71,17 @@ class Tokenization:
                 str(self.padding),
                 version("transformers"),
                 version("tokenizers"),
+                *self._unusual(),
             ]
         )
+
+    def _unusual(self) -> list[str]:
+        """Name what a tokenizer says in every call, and its rules do not hold."""
+        usual = {"truncation_side": "right", "split_special_tokens": False}
+        found = {
+            name: getattr(self.tokenizer, name, is_) for name, is_ in usual.items()
+        }
+        return [f"{n}={value}" for n, value in found.items() if value != usual[n]]
 
     def limited(self, max_length: int) -> Tokenization:
         """Return the same with another `max_length`."""
@@ -93,13 +109,14 @@ class Tokenization:
         return [np.asarray(row, dtype=np.int64) for row in rows], len(long)
 
     def _numbers(self, texts: list[str], **params) -> list[list[int]]:
-        return self.tokenizer(
-            texts,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,  # longer texts than the model reads are counted here
-            **params,
-        )["input_ids"]
+        with _ONE_CALL:
+            return self.tokenizer(
+                texts,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,  # longer texts than the model reads are counted here
+                **params,
+            )["input_ids"]
 
     def pad(self, rows: Sequence[np.ndarray], width: int = 0) -> torch.Tensor:
         """Stack tokens and their mask: int64 (n, 2, length), padded on the right.

@@ -26,7 +26,7 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.augmented import AugmentedNet
-from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
+from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few, targets_of
 from modal_pretrain.training.gradients import QuickGradients
 from modal_pretrain.training.labels import (
     all_classes,
@@ -38,11 +38,7 @@ from modal_pretrain.training.labels import (
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
 from modal_pretrain.training.staged import StagedEncoder, staged
-from modal_pretrain.training.weights import (
-    check_criterion,
-    merged,
-    with_weight,
-)
+from modal_pretrain.training.weights import check_criterion, merged, with_weight
 
 # What a head has learnt on, next to the modality's own parameters.
 _DECISIVE = ("backbone", "pretrained", "tune", "classes", "precision")
@@ -224,7 +220,7 @@ class BaseClassifier(AugmentedNet):
         """
         loss = super().get_loss(y_pred, y_true, X, training)
         if training and self.module_.frozen:
-            loss = loss + self.module_.penalty() / (self.C * self.trained_weight_)
+            loss = loss + self.module_.penalty(self.C * self.trained_weight_)
         return loss
 
     # From X to probabilities and embeddings -------------------------------------------
@@ -244,7 +240,8 @@ class BaseClassifier(AugmentedNet):
     def predict(self, X) -> np.ndarray:
         """Return the most probable label of each row."""
         columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
+        # A callback scores the loop's own examples, whose targets are columns, too.
+        return self.classes_[columns] if targets_of(X) is None else columns
 
     def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
         """Yield the network's outputs batch by batch, always in the order of X."""

@@ -7,6 +7,14 @@ import math
 import numpy as np
 from skorch.callbacks import Callback, PrintLog
 
+from modal_pretrain.training.examples import targets_of
+
+_NO_LOSS = (
+    "stop_loss needs the loss of every epoch, but there is none: iterator_train gave "
+    "no batch (drop_last leaves out one that is not full: give a smaller batch_size), "
+    "or the callback train_loss is off (set stop_loss=None)."
+)
+
 
 class WarmupDecay(Callback):
     """The paper's learning rate: linear warm-up, then three divisions by ten.
@@ -69,7 +77,12 @@ class StopBelowLoss(Callback):
 
     def on_epoch_end(self, net, **kwargs) -> None:
         """Compare the epoch's loss with the first one."""
-        loss = net.history[-1]["train_loss"]
+        epoch = net.history[-1]
+        loss = epoch.get("train_loss")
+        if loss is None:
+            if self.ratio is None and epoch.get("batches"):
+                return
+            raise ValueError(_NO_LOSS)
         if self.first_ is None:
             self.first_ = loss
         elif self.ratio is not None and loss < self.ratio * self.first_:
@@ -88,4 +101,5 @@ class EpochLog(PrintLog):
 
 def encoded_accuracy(net, X, y) -> float:
     """Accuracy on a validation split, whose targets are column numbers."""
+    y = targets_of(X) if y is None else y  # as skorch has it without its cache
     return float(np.mean(net.predict_proba(X).argmax(axis=1) == np.asarray(y)))

@@ -11,7 +11,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
 
-from modal_pretrain._checks import Rule, check_parameters, did_you_mean
+from modal_pretrain._checks import Rule, check_parameters, did_you_mean, look_up
 from modal_pretrain.training.parameters import NET_RULES, known_parameters, same
 
 
@@ -82,6 +82,8 @@ class CheckedNet(NeuralNetClassifier):
             if "callbacks" in params:
                 self.callbacks = params.pop("callbacks")
             return super().set_params(**params)
+        if "callbacks" not in params:
+            self._check_callbacks_named(params)
         rest, of_optimizer = {}, {}
         # skorch builds these at once.
         built = {n: v for n, v in params.items() if n in ("callbacks", "optimizer")}
@@ -108,6 +110,21 @@ class CheckedNet(NeuralNetClassifier):
         if rebuild:
             self._build_optimizer()
         return self
+
+    def initialize_callbacks(self):
+        """Initialize the callbacks, see skorch, if those that parameters name exist."""
+        self._check_callbacks_named(vars(self))
+        return super().initialize_callbacks()
+
+    def _check_callbacks_named(self, params: Mapping[str, Any]) -> None:
+        if self._is("callbacks", "disable"):
+            return
+        known = dict(self._uniquely_named_callbacks())
+        for parameter in params:
+            start, _, rest = parameter.partition("__")
+            named = any(f"{rest}__".startswith(f"{name}__") for name in known)
+            if start == "callbacks" and rest and not named:
+                look_up(known, rest.split("__")[0], f"callback for {parameter}:")
 
     def _is(self, parameter: str, word: str) -> bool:
         # Parameters may be anything until fit, arrays too.

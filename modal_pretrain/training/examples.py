@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from modal_pretrain._checks import Whole
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
 
@@ -141,6 +142,15 @@ class RawSet(ExampleSet):
         return next(iter(self._batches(source, len(source))))
 
 
+def targets_of(dataset: Any) -> np.ndarray | None:
+    """Return the column numbers of an `ExampleSet` or a part of it; None of others."""
+    if isinstance(dataset, Subset):
+        whole = targets_of(dataset.dataset)
+        rows = np.asarray(dataset.indices, dtype=np.int64)
+        return None if whole is None else whole[rows]
+    return dataset.y if isinstance(dataset, ExampleSet) else None
+
+
 class BatchLoader:
     """Batches of an `ExampleSet` by slicing, without a call per example.
 
@@ -161,6 +171,7 @@ class BatchLoader:
     def __init__(
         self, dataset, batch_size: int = 64, shuffle: bool = False, **kwargs: Any
     ) -> None:
+        Whole().check("batch_size", batch_size)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.dataset = dataset

@@ -18,6 +18,8 @@ Tune = str | int
 # estimated from few labels. With it, ten labels give a scale worth having: on
 # roadwater it beats scaling by the statistics of the whole pool.
 _PRIOR_EXAMPLES = 10
+# A penalty by less leaves a head of zeros, and float32 cannot hold its square.
+_LEAST_SHARE = 1e-15
 
 
 class PretrainedNetwork(nn.Module):
@@ -108,10 +110,14 @@ class PretrainedNetwork(nn.Module):
         assert self.head is not None
         self.anchor = self.head.weight.detach().clone()
 
-    def penalty(self) -> torch.Tensor:
-        """Half the squared distance of the head's weights from the anchor."""
+    def penalty(self, share: float = 1.0) -> torch.Tensor:
+        """Half the squared distance of the head's weights from the anchor, by a share.
+
+        Of the loss of all rows in the mean that it is added to.
+        """
         assert self.head is not None
-        return 0.5 * (self.head.weight - self.anchor).square().sum()
+        distance = (self.head.weight - self.anchor).square().sum()
+        return 0.5 * distance / max(share, _LEAST_SHARE)
 
     def forward(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -291,6 +292,14 @@ iterator_valid, train_split, **kwargs
         """Return the criterion's loss, see skorch."""
         return self.criterion_(y_pred, to_tensor(y_true, device=y_pred.device))
 
+    def _get_predict_nonlinearity(self):
+        # skorch knows what makes probabilities of logits for three criteria, and gives
+        # the logits themselves for others.
+        theirs = isinstance(self.criterion_, nn.BCEWithLogitsLoss | nn.BCELoss)
+        if self._is("predict_nonlinearity", "auto") and not theirs:
+            return partial(torch.softmax, dim=-1)
+        return super()._get_predict_nonlinearity()
+
     # Devices and files ---------------------------------------------------------------
 
     def _device(self) -> torch.device:
@@ -326,12 +335,15 @@ iterator_valid, train_split, **kwargs
         """
         given = {"f_params": f_params, "f_optimizer": f_optimizer, **kwargs}
         checkpoint = kwargs.get("checkpoint")
-        with self._resolved_device(), loading(_files(given)):
+        files = _files(given)
+        with self._resolved_device(), loading(files):
             if checkpoint is not None:
                 if not self.initialized_:
                     self.initialize()
                 if checkpoint.f_history is not None:
+                    files["f_history"] = checkpoint.f_history_
                     self.history = History.from_file(checkpoint.f_history_)
+                files.update(checkpoint.get_formatted_files(self))
             if self.initialized_ and not any(self.get_all_learnable_params()):
                 if f_params is None and checkpoint is not None:
                     f_params = checkpoint.get_formatted_files(self)["f_params"]

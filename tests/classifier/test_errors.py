@@ -212,6 +212,7 @@ def test_masked_tables():
 
 ODD = {
     "complex": (lambda x: x.flatten(1).to(torch.complex64), "numbers of torch.complex"),
+    "sparse": (lambda x: x.flatten(1).to_sparse(), "in the layout torch.sparse_coo"),
     "empty": (lambda x: x.flatten(1)[:, :0], r"got shape \(24, 0\)"),
     "huge": (lambda x: x.flatten(1) * 1e38, "float32 cannot hold their squares"),
     "uneven": (lambda x: x.flatten(1)[:, : 1 + len(x)], "of 9 numbers for one batch"),

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import EpochTimer
 from torch import nn
 
 from modal_pretrain import TimmEncoder
@@ -185,3 +186,17 @@ def test_every_parameter_has_a_rule(make):
 )
 def test_right_values(make, pictures, labels, params):
     assert make(**params).fit(pictures, labels).score(pictures, labels) > 0.5
+
+
+def test_callbacks_that_parameters_name_exist(make, pictures, labels):
+    message = "no callback for callbacks__print_lgo: 'print_lgo'. Did you mean 'print_l"
+    with pytest.raises(ValueError, match=message):
+        make(callbacks__print_lgo=None).fit(pictures, labels)
+    classifier = make(callbacks__print_log=None).fit(pictures, labels)
+    with pytest.raises(ValueError, match=message):
+        classifier.set_params(callbacks__print_lgo=None)
+    classifier = make().fit(pictures, labels)
+    classifier.set_params(callbacks__print_log__sink=print, callbacks__valid_acc=None)
+    own = make(callbacks=[("a__b", EpochTimer())], callbacks__a__b=None)
+    own.fit(pictures, labels)
+    make(callbacks="disable", callbacks__print_log=None).fit(pictures, labels)

@@ -148,3 +148,15 @@ def test_cross_validation_slices_them(make, pictures, labels):
         make(), pictures, labels, cv=2, params={"sample_weight": weight}
     )
     assert len(done["test_score"]) == 2
+
+
+@pytest.mark.parametrize("params", [{"C": 1e-20}, {"C": 1.0, "weight": 1e-9}])
+def test_rows_that_weigh_next_to_nothing_leave_a_head_of_zeros(
+    make, pictures, labels, params
+):
+    weight = params.pop("weight", None)
+    tags = np.where(np.arange(24) % 6 < 1, 1 - labels, labels)
+    classifier = make(error_weighting=100.0, **params)
+    classifier.fit(pictures, labels, sample_weight=weight, ignore=tags)
+    assert classifier.weighting_ == "tags and errors"
+    np.testing.assert_allclose(classifier.predict_proba(pictures), 0.5, atol=1e-6)

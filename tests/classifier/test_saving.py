@@ -164,6 +164,17 @@ def damaged(content, file):
     return {"empty": b"", "text": b"hello", "half": content[:5000]}[file]
 
 
+@pytest.mark.parametrize("file", ["params.pt", "history.json"])
+def test_damaged_files_of_a_checkpoint_are_named(
+    make, pictures, labels, tmp_path, file
+):
+    saved = Checkpoint(monitor=None, dirname=str(tmp_path))
+    make(callbacks=[saved]).fit(pictures, labels)
+    (tmp_path / file).write_bytes(b"x")
+    with pytest.raises(BackboneWeightsError, match=file):
+        make(classes=[0, 1]).load_params(checkpoint=saved)
+
+
 @pytest.mark.parametrize("file", ["empty", "text", "half", "list", "nan", "complex"])
 def test_damaged_parameters_are_named_and_change_nothing(data, file, tmp_path):
     classifier, pictures = data

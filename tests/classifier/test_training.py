@@ -1,12 +1,10 @@
 """Training: optimizers, splits, callbacks, interruption."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -216,9 +214,7 @@ def test_other_criteria(make, pictures, labels):
         smooth.predict_proba(pictures).max(1).mean()
         < plain.predict_proba(pictures).max(1).mean()
     )
-    hinge = make(
-        criterion=nn.MultiMarginLoss, predict_nonlinearity=partial(torch.softmax, dim=1)
-    ).fit(pictures, labels)
+    hinge = make(criterion=nn.MultiMarginLoss).fit(pictures, labels)
     assert hinge.score(pictures, labels) > 0.9
     np.testing.assert_allclose(hinge.predict_proba(pictures).sum(1), 1)
 
@@ -235,10 +231,37 @@ def test_criterion_of_the_users(make, pictures, labels):
     nonlinear = make(criterion=Mean, predict_nonlinearity=lambda x: x.softmax(-1))
     assert nonlinear.fit(pictures, labels).score(pictures, labels) > 0.9
     np.testing.assert_allclose(
-        torch.from_numpy(classifier.predict_proba(pictures)).softmax(-1),
+        classifier.predict_proba(pictures),
         make().fit(pictures, labels).predict_proba(pictures),
         atol=1e-6,
     )
+    raw = make(criterion=Mean, predict_nonlinearity=None).fit(pictures, labels)
+    assert (raw.predict_proba(pictures) < 0).any()
+
+
+@pytest.mark.parametrize("classes", [["bad", "good"], [5, 7]])
+@pytest.mark.parametrize("caching", ["auto", False])
+def test_scores_of_callbacks_are_of_the_labels(
+    make, pictures, labels, classes, caching
+):
+    scores = {}
+    for name in ("accuracy", "f1_macro", "roc_auc"):
+        scoring = EpochScoring(name, lower_is_better=False, name=name)
+        classifier = make(
+            callbacks=[scoring] if caching else [],
+            train_split=ValidSplit(4, stratified=True),
+            use_caching=caching,
+        ).fit(pictures, np.array(classes)[labels])
+        scores[name] = classifier.history[-1].get(name)
+        assert classifier.history[-1]["valid_acc"] > 0.8
+    if caching:
+        assert min(scores.values()) > 0.8, scores
+
+
+def test_batches_of_no_size(make, pictures, labels):
+    classifier = make(**KINDS["all"], iterator_train__batch_size=0)
+    with pytest.raises(ValueError, match=r"batch_size must be .*got 0"):
+        classifier.fit(pictures, labels)
 
 
 def test_torch_dataloader_as_iterator(make, pictures, labels):

@@ -1,8 +1,12 @@
 """Embeddings of texts that are kept."""
 
 import json
+import warnings
+from functools import partial
 
 import numpy as np
+import pytest
+import transformers
 from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 
@@ -10,11 +14,14 @@ from modal_pretrain import (
     DiskCache,
     TextEncoder,
 )
+from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import is_portable
 from modal_pretrain.text.backbone import (
     shared_text_backbone,
 )
+from modal_pretrain.text.tokens import Tokenization, TruncatedTextWarning
 from tests import processes
+from tests.text.cases import SIZES, tiny_tokenizer
 
 
 def test_cache(text_classifier, texts, names, cache):
@@ -44,6 +51,45 @@ def test_another_tokenizer_has_other_embeddings(folder, tmp_path, texts, cache):
     two = TextEncoder(other, **params).fit_transform(texts)
     assert (one != two).any()
     assert cache.info()["encoders"] == 2
+
+
+@pytest.mark.parametrize(
+    "setting", [{"truncation_side": "left"}, {"split_special_tokens": True}]
+)
+def test_a_tokenizer_set_otherwise_has_other_embeddings(cache, setting):
+    def made(**settings):
+        tokenizer = tiny_tokenizer()
+        for name, value in settings.items():
+            setattr(tokenizer, name, value)
+        with seeded(0):
+            return transformers.BertModel(transformers.BertConfig(**SIZES)), tokenizer
+
+    texts = ["[SEP] dull a lovely film", "[PAD] a clever story"]
+    params = {"pretrained": False, "max_length": 5, "device": "cpu", "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncatedTextWarning)
+        one = TextEncoder(made, cache=cache, **params).fit_transform(texts)
+        other = partial(made, **setting)
+        two = TextEncoder(other, cache=cache, **params).fit_transform(texts)
+        alone = TextEncoder(other, cache=None, **params).fit_transform(texts)
+    np.testing.assert_array_equal(two, alone)
+    assert (one != two).any()
+
+
+def test_switches_of_a_tokenizer_in_python_count():
+    class Slow:
+        pad_token_id = 0
+
+        def __init__(self, **switches):
+            self.init_kwargs = {"vocab_file": "/somewhere", **switches}
+
+        def get_vocab(self):
+            return {"a": 0}
+
+    names = {
+        Tokenization(Slow(do_lower_case=x), 9).fingerprint() for x in (True, False)
+    }
+    assert len(names) == 2
 
 
 def test_a_folder_that_changes_is_loaded_anew(folder, tmp_path, texts):

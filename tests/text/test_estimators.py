@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -327,3 +328,9 @@ def test_other_parameters_than_those_of_the_fit(
     classifier.set_params(**{name: value})
     with pytest.raises(ValueError, match=f"{name} is {value!r} now.*call fit again"):
         classifier.predict(texts)
+
+
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_outputs_need_a_fit(text_classifier, texts, tune):
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
+        text_classifier(tune=tune).forward(texts)

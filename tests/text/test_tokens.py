@@ -1,6 +1,8 @@
 """Tokens."""
 
 import enum
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import transformers
 
 from modal_pretrain import TextEncoder
 from modal_pretrain.text import hugging_face as text_models
-from modal_pretrain.text.tokens import TruncatedTextWarning
+from modal_pretrain.text.tokens import Tokenization, TruncatedTextWarning
 from tests.text.cases import (
     SIZES,
     tiny_tokenizer,
@@ -96,3 +98,35 @@ def test_texts_without_a_token(pooling):
 def test_no_name_is_no_folder():
     with pytest.raises(ValueError, match="backbone='' is no name"):
         TextEncoder("").fit(["a film"])
+
+
+class _Rude:
+    """A tokenizer that cuts as the last call said, as those of Hugging Face do."""
+
+    pad_token_id = 0
+
+    def __call__(self, texts, max_length=99, **params):
+        self.cut_at = max_length
+        time.sleep(0.01)
+        return {"input_ids": [[1] * min(self.cut_at, len(text)) for text in texts]}
+
+
+def test_threads_do_not_cut_each_others_texts():
+    whole, wrong = Tokenization(_Rude(), 50), []
+    whole._rules = ""
+
+    def work(tokenization, expected):
+        for _ in range(10):
+            (row,), _ = tokenization.tokenise(["x" * 40])
+            if len(row) != expected:
+                wrong.append((len(row), expected))
+
+    threads = [
+        threading.Thread(target=work, args=(tokenization, expected))
+        for tokenization, expected in ((whole, 40), (whole.limited(5), 5))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -199,3 +199,5 @@ def test_factory(text_classifier, texts, names, tmp_path):
     )
     with pytest.raises(ValueError, match="must return an output with last_hidden"):
         text_classifier(backbone=headed, pretrained=False).fit(texts, names)
+    with pytest.raises(TypeError, match=r"tokenizer.*got \(BertModel, function\)"):
+        create_text_backbone(lambda: (tiny_model(), no_argument), False)

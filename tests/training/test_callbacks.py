@@ -104,6 +104,16 @@ def test_stop_rule_forgets_the_last_fit():
         rule.on_epoch_end(net)
 
 
+def test_stop_rule_without_a_loss():
+    net = types.SimpleNamespace(history=[{"batches": [{}]}])
+    StopBelowLoss(None).on_epoch_end(net)
+    with pytest.raises(ValueError, match=r"stop_loss needs.*set stop_loss=None"):
+        StopBelowLoss(0.1).on_epoch_end(net)
+    net.history.append({"batches": []})
+    with pytest.raises(ValueError, match=r"iterator_train gave no batch.*batch_size"):
+        StopBelowLoss(None).on_epoch_end(net)
+
+
 # The log ------------------------------------------------------------------------------
 
 

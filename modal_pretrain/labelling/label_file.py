@@ -176,8 +176,8 @@ class LabelFile:
             if written != len(data):
                 raise OSError(f"{self.path}: only {written} of {len(data)} bytes fit")
             os.fsync(self._file.fileno())
-        except OSError:
-            os.ftruncate(self._file.fileno(), self._size)  # all or nothing
+        except BaseException:  # all or nothing, also where Ctrl-C comes between
+            os.ftruncate(self._file.fileno(), self._size)
             raise
         self._size += len(data)
 

@@ -162,6 +162,22 @@ def test_a_full_disk_leaves_whole_lines(path, monkeypatch):
     assert path.read_bytes() == before
 
 
+def test_ctrl_c_in_the_middle_leaves_whole_lines(path, monkeypatch):
+    def stopped(file):
+        raise KeyboardInterrupt
+
+    file = LabelFile(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            file.append([Record(1, "a.png", "cat")])
+    file.append([Record(1, "b.png", "dog")])
+    file.close()
+    again = LabelFile(path)
+    again.close()
+    assert [record.item for record in again.records] == ["b.png"]
+
+
 def test_a_second_process_is_refused(path):
     file = LabelFile(path)
     code = (

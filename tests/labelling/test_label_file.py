@@ -249,6 +249,21 @@ def test_no_file_of_labels(tmp_path):
             LabelFile("/proc/labels.csv")
 
 
+def test_nothing_goes_into_a_file_whose_labels_another_program_changed(path):
+    with contextlib.closing(LabelFile(path)) as file:
+        file.append([Record(1, "a.png", "cat")])
+        os.utime(path)  # which changes nothing
+        file.append([Record(2, "b.png", "cat")])
+        changed = path.read_bytes().replace(b"cat", b"dog")
+        with path.open("r+b") as other:
+            other.write(changed)
+        os.utime(path, (0, 0))
+        for number in (3, 4):
+            with pytest.raises(OSError, match="another program has changed it"):
+                file.append([Record(number, "c.png", "cat")])
+        assert path.read_bytes() == changed
+
+
 def test_nothing_goes_into_a_file_that_another_program_changed(path):
     # An editor that saves in place made it a file without its first line.
     file = LabelFile(path)

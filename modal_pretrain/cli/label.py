@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def label(args: argparse.Namespace) -> None:
         raise ValueError("name a folder of pictures, or a CSV file with --text.")
     if args.text is not None and args.column is None:
         raise ValueError("--text needs --column, the column with the texts.")
+    if args.text is None and args.column is not None:
+        raise ValueError("--column goes with a CSV file: name that with --text.")
     pool = Path(args.text if args.folder is None else args.folder)
     labels = label_path(pool, args.labels)
     out = Path(args.out or beside(pool, "labelled"))
@@ -80,7 +83,10 @@ def label(args: argparse.Namespace) -> None:
             raise ValueError(str(error)) from None
         _greet(session, server.address)
         if not args.no_browser:
-            webbrowser.open(server.address)
+            # Some browsers, as $BROWSER may name one, keep whoever opens them waiting.
+            threading.Thread(
+                target=webbrowser.open, args=(server.address,), daemon=True
+            ).start()
         server.run()
         STOP.asked = False  # that is how the page is left; what follows is not stopped
         _leave(session, out)

@@ -27,6 +27,7 @@ _CURES = {
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT), "Make room there, or give another place."
     ),
+    errno.EPIPE: "What reads it has ended.",
 }
 
 
@@ -66,7 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             args = parser().parse_args(arguments)
             _check_not_empty(vars(args))
-            return args.do(args) or 0
+            status = args.do(args) or 0
+            _flush()
+            return status
         except KeyboardInterrupt:
             return _stopped()
         except Exception as error:
@@ -77,6 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
                 raise
             sys.stderr.write(f"error: {message}\n")
             return 2
+        finally:
+            with suppress(OSError):
+                _flush()
 
 
 def _open_streams() -> None:
@@ -87,9 +93,26 @@ def _open_streams() -> None:
             setattr(sys, name, nowhere)
         elif hasattr(getattr(sys, name), "reconfigure"):
             # A terminal that has no letter for a file's name is no reason to fail, nor
-            # is a stream that cannot be changed any more.
+            # is a stream that cannot be changed any more. Python may have been told to
+            # buffer nothing: then `write` would fail, before the work is done.
             with suppress(OSError):
-                getattr(sys, name).reconfigure(errors="backslashreplace")
+                getattr(sys, name).reconfigure(
+                    errors="backslashreplace", write_through=name == "stderr"
+                )
+
+
+def _flush() -> None:
+    """Write out what was said; what can't be written is said to be so, once.
+
+    Python would try again at its end, and complain with an exception.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        error.filename = "standard output"
+        raise
 
 
 def _check_not_empty(given: dict[str, Any]) -> None:

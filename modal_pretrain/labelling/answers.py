@@ -72,7 +72,7 @@ class Answers:
                 label,
                 tag,
                 status,
-                self.asked.reasons[row],
+                self.asked.drawn(row),
                 content=self.pool.content(row),
             )
             for row, label, tag in zip(

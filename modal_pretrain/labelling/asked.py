@@ -94,6 +94,17 @@ class Asked:
         known = record.asked if record is not None else ""
         return self.reasons.get(row) or known or CHOSEN
 
+    def drawn(self, row: int) -> str:
+        """Return why a row came to be asked about, also where it is asked again.
+
+        Rows drawn at random go on measuring the model. Those that it contradicts are
+        looked at again, and without them it would seem better than it is.
+        """
+        record = self.ledger.state.get(row)
+        if record is not None and record.label and record.asked:
+            return record.asked
+        return self.reason(row)
+
     def close(self, rows: list[int]) -> None:
         """Take note that rows are answered."""
         for row in rows:

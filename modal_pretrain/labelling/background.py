@@ -169,7 +169,9 @@ class Background:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until everything is embedded and the model knows all answers."""
         with self._change:
-            return self._change.wait_for(lambda: self._idle or self._closed, timeout)
+            return self._change.wait_for(
+                lambda: self._idle or self._closed or bool(self.problem), timeout
+            )
 
     def close(self) -> None:
         """End the thread after the block it is at."""
@@ -210,7 +212,7 @@ class Background:
                         self._idle = True
                         self._change.notify_all()
                         self._change.wait_for(lambda: not self._idle or self._closed)
-        except Exception as error:  # the person goes on answering, at random
+        except BaseException as error:  # the person goes on answering, at random
             self.problem = f"{type(error).__name__}: {error}"
             with self._change:
                 self._idle = True

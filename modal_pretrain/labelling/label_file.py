@@ -24,6 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xxhash import xxh3_64
+
 from modal_pretrain._disk import held, locked, write_whole
 from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
 from modal_pretrain.labelling.words import check_word
@@ -125,7 +127,9 @@ class LabelFile:
         except BaseException:
             self._held.close()
             raise
-        self._size = os.fstat(self._file.fileno()).st_size
+        data = self.path.read_bytes()
+        self._size, self._hash = len(data), xxh3_64(data)
+        self._time = os.fstat(self._file.fileno()).st_mtime_ns
 
     def _open(self) -> list[Record]:
         try:
@@ -176,10 +180,12 @@ class LabelFile:
             if written != len(data):
                 raise OSError(f"{self.path}: only {written} of {len(data)} bytes fit")
             os.fsync(self._file.fileno())
-        except OSError:
-            os.ftruncate(self._file.fileno(), self._size)  # all or nothing
+        except BaseException:  # all or nothing, also where Ctrl-C comes between
+            os.ftruncate(self._file.fileno(), self._size)
             raise
         self._size += len(data)
+        self._hash.update(data)
+        self._time = os.fstat(self._file.fileno()).st_mtime_ns
 
     def _check_in_place(self) -> None:
         """Raise where lines would go to a file that nobody finds, or would not fit."""
@@ -191,7 +197,7 @@ class LabelFile:
         problem = ""
         if there is None or not os.path.samestat(own, there):
             problem = "it was moved, deleted or replaced while it was in use. Put it "
-        elif own.st_size != self._size:
+        elif own.st_size != self._size or self._is_rewritten(own.st_mtime_ns):
             problem = "another program has changed it while it was in use. Put it "
         if problem:
             raise OSError(
@@ -199,6 +205,18 @@ class LabelFile:
                 f"{problem}back, or end here and start again",
                 os.fspath(self.path),
             )
+
+    def _is_rewritten(self, time_now: int) -> bool:
+        """Say whether there is something else of the same length, such as dog for cat.
+
+        Times alone do not tell: copying tools set them, and some disks are late.
+        """
+        if time_now == self._time:
+            return False
+        if xxh3_64(self.path.read_bytes()).digest() != self._hash.digest():
+            return True
+        self._time = time_now
+        return False
 
     def close(self) -> None:
         """Let other processes have the file."""

@@ -200,7 +200,7 @@ class LabelSession:
         """
         (row,) = self._asked.rows([row])
         with self._lock:
-            if self._asked.reason(row) == AUDIT:
+            if self._asked.drawn(row) == AUDIT:
                 return None
         return self._background.guess(row)
 

@@ -285,6 +285,32 @@ def test_a_closed_standard_output():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["list"], 2), (["list", "--help"], 0)]
+)
+@pytest.mark.parametrize("place", ["pipe", "/dev/full"])
+def test_a_standard_output_that_takes_nothing(arguments, status, place, unbuffered):
+    if place == "pipe":
+        reads, out = os.pipe()
+        os.close(reads)
+    else:
+        out = os.open(place, os.O_WRONLY)
+    done = subprocess.run(
+        [sys.executable, "-m", "modal_pretrain", *arguments],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=out,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(out)
+    words = "Broken pipe" if place == "pipe" else "No space left on device"
+    said = f"error: standard output: {words}. " if status else ""
+    assert done.returncode == status
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == bool(status)
+
+
 def test_an_interrupt_of_code_that_was_given_as_text(tmp_path):
     (tmp_path / "stopped.py").write_text(
         "import sys\nfrom modal_pretrain.cli.main import _stopped\n"

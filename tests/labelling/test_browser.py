@@ -121,6 +121,19 @@ def test_many_at_once(folder, start, serve, person, truth):
     assert "Choose some first" in page.locator("#notice").text_content()
 
 
+def test_a_key_that_is_held_answers_once(folder, start, serve, person):
+    session = start(folder, classes=["10", "2"])
+    page = person.open(serve(session).address).page
+    page.keyboard.down("1")
+    for _ in range(5):
+        page.keyboard.down("1")  # as a keyboard repeats it
+    page.keyboard.up("1")
+    person.settled()
+    assert session.progress().by_class == {"10": 1, "2": 0}
+    bars = page.locator("#by-class li span:first-child")
+    assert bars.all_text_contents() == ["10", "2"]  # in the order of the keys
+
+
 def test_export_and_new_words(folder, start, serve, person, tmp_path):
     session = start(folder)
     page = person.open(serve(session, out=tmp_path / "out").address).page

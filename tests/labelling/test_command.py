@@ -2,7 +2,9 @@
 
 import os
 import re
+import signal
 import sys
+from urllib.request import urlopen
 
 import joblib
 import pandas as pd
@@ -66,6 +68,7 @@ def test_texts(tmp_path, command):
         ((), "name a folder of pictures"),
         (("absent",), "there is no folder"),
         (("--text", "a.csv"), "--text needs --column"),
+        (("t.csv", "--column", "t"), "--column goes with a CSV file: name that with"),
         (("pictures", "--text", "a.csv", "--column", "b"), "name a folder"),
         (("pictures", "--classes", "a", "a"), "there is 'a' already"),
         (("pictures", "--port", "99999"), "port"),
@@ -88,6 +91,23 @@ def test_what_is_not_possible(folder, monkeypatch, capsys, arguments, words):
     (folder.parent / "t.csv").write_text("t\nx\n")
     assert main(["label", *arguments, "--no-browser"]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_browser_that_keeps_its_caller_waiting(folder, monkeypatch, capsys):
+    seen = []
+
+    def browse(address):
+        try:
+            with urlopen(address, timeout=3) as page:
+                seen.append(page.status)
+        except OSError as error:
+            seen.append(error)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("webbrowser.open", browse)
+    main(["label", str(folder), "--image-size", "32"])
+    assert seen == [200]
+    assert "0 labels in" in capsys.readouterr().out
 
 
 def test_without_the_extra(folder, monkeypatch, capsys):

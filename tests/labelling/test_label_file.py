@@ -162,6 +162,22 @@ def test_a_full_disk_leaves_whole_lines(path, monkeypatch):
     assert path.read_bytes() == before
 
 
+def test_ctrl_c_in_the_middle_leaves_whole_lines(path, monkeypatch):
+    def stopped(file):
+        raise KeyboardInterrupt
+
+    file = LabelFile(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            file.append([Record(1, "a.png", "cat")])
+    file.append([Record(1, "b.png", "dog")])
+    file.close()
+    again = LabelFile(path)
+    again.close()
+    assert [record.item for record in again.records] == ["b.png"]
+
+
 def test_a_second_process_is_refused(path):
     file = LabelFile(path)
     code = (
@@ -231,6 +247,21 @@ def test_no_file_of_labels(tmp_path):
     if Path("/proc/self").exists():
         with pytest.raises(FileNotFoundError, match="no lock can be made"):
             LabelFile("/proc/labels.csv")
+
+
+def test_nothing_goes_into_a_file_whose_labels_another_program_changed(path):
+    with contextlib.closing(LabelFile(path)) as file:
+        file.append([Record(1, "a.png", "cat")])
+        os.utime(path)  # which changes nothing
+        file.append([Record(2, "b.png", "cat")])
+        changed = path.read_bytes().replace(b"cat", b"dog")
+        with path.open("r+b") as other:
+            other.write(changed)
+        os.utime(path, (0, 0))
+        for number in (3, 4):
+            with pytest.raises(OSError, match="another program has changed it"):
+                file.append([Record(number, "c.png", "cat")])
+        assert path.read_bytes() == changed
 
 
 def test_nothing_goes_into_a_file_that_another_program_changed(path):

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import os
+import socket
 import sys
 import threading
 from http.client import HTTPException
@@ -169,6 +171,8 @@ def test_tokens_differ_and_are_long(folder, start, serve, tmp_path):
         "picture/320/-1",
         "picture/320/80",
         "picture/320/99999999999999999999",
+        pytest.param("picture/320/" + 5000 * "9", id="a row of 5000 digits"),
+        pytest.param("picture/" + 5000 * "9" + "/0", id="a size of 5000 digits"),
         "picture/320/0x1",
         "../page.js",
         "..%2fguard.py",
@@ -187,7 +191,7 @@ def test_tokens_differ_and_are_long(folder, start, serve, tmp_path):
 )
 def test_paths_lead_nowhere(page, path):
     status, _, content = page.send("GET", path)
-    assert status in (400, 403, 404)
+    assert status in (400, 403, 404, 414)
     assert b"root:" not in content and b"import" not in content
 
 
@@ -245,6 +249,10 @@ def test_ten_thousand_answers_at_once(page):
     assert page.post("api/answer", said)[0] in (400, 413)
     assert page.post("api/answer", b"x" * 70_000)[0] == 413
     assert page.post("api/answer", b"{}", Content_Length=None)[0] == 411
+    # In chunks it would be longer than it says.
+    body = b"0\r\n\r\n"
+    kind = {"Transfer_Encoding": "chunked", "Content_Length": "5"}
+    assert page.post("api/answer", body, **kind)[0] == 411
     # Without a body: one that is left unread may reset the connection.
     assert page.post("api/answer", b"", Content_Length="many")[0] in (400, 411)
     assert nothing_happened(page)
@@ -293,6 +301,17 @@ def test_names_and_texts_are_data(folder, start, serve):
     assert headers["content-type"] == "application/json"
     assert headers["x-content-type-options"] == "nosniff"
     assert json.loads(content)["tags"] == ["<b>"]
+
+
+def test_folders_whose_names_are_no_utf8(folder, start, serve, tmp_path):
+    odd = os.fsdecode(b"pi\xff")
+    session = start(folder.rename(tmp_path / odd))
+    page = serve(session, title=odd, out=tmp_path / f"{odd}-out")
+    status, state = page.get("api/state?n=2")
+    assert status == 200 and state["title"] == "pi?"
+    page.post("api/skip", {"rows": [state["questions"][0]["row"]]})
+    status, done = page.post("api/export", {})
+    assert status == 200 and done["files"][0].endswith("pi?-out/labels.csv")
 
 
 def test_texts(serve, start, tmp_path):
@@ -436,3 +455,34 @@ def test_it_ends_without_a_word_while_a_request_is_under_way(
     release.set()
     waiting.join()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("127.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("LOCALHOST", "localhost"),
+        ("0:0:0:0:0:0:0:1", "[::1]"),
+        ("0", None),
+    ],
+)
+def test_the_address_is_spelt_as_browsers_do(folder, start, serve, host, name):
+    try:
+        page = serve(start(folder), host=host)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert page.host.rpartition(":")[0] == (name or socket.gethostname().lower())
+    port = page.host.rpartition(":")[2]
+    page.host = f"{name or '127.0.0.1'}:{port}"
+    assert page.get("api/state")[0] == 200
+
+
+def test_browsers_leave_out_the_usual_port(folder, start, serve):
+    try:
+        page = serve(start(folder), port=80)
+    except OSError as error:
+        pytest.skip(str(error))
+    assert page.host == "127.0.0.1"
+    row = page.get("api/state")[1]["questions"][0]["row"]
+    assert page.post("api/answer", {"rows": [row], "label": "circle"})[0] == 200

@@ -209,6 +209,14 @@ def test_random_questions_measure_the_model_and_do_not_teach_it(folder, start, t
     assert session.guess(question.row) is None
     session.answer(question.row, truth(question.row))
     session.wait(60)
+    # Nor do those that were looked at again, which would be those that it has wrong.
+    session.ask(rows=[question.row])
+    assert session.guess(question.row) is None
+    session.answer(question.row, truth(question.row))
+    session.wait(60)
+    labels = session.labels().set_index("row")
+    assert labels.loc[question.row, "asked"] == "audit"
+    assert session.progress().learnt == (labels["asked"] != "audit").sum()
     guess, probability = session.guess(session.ask()[0].row)
     assert guess in ("circle", "square") and 0.5 <= probability <= 1
 
@@ -278,6 +286,22 @@ def test_a_strategy_that_fails_does_not_end_the_session(folder, start):
     assert session.progress().problem == "ZeroDivisionError: oh no"
     session.answer(session.ask()[0].row, "circle")
     assert session.progress().labelled == 3
+    with pytest.raises(RuntimeError, match="oh no"):
+        session.wait(60)
+
+
+def test_a_strategy_that_wants_to_exit_only_stops_the_model(folder, start):
+    def leaves(classifier, X, n_instances, random_state):
+        raise SystemExit("goodbye")
+
+    session = start(folder, strategy=leaves, first=2)
+    session.answer([q.row for q in session.ask(2)], ["circle", "square"])
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(RuntimeError, match="SystemExit: goodbye"):
+            session.wait(60)
+        assert time.monotonic() - began < 30
+        session.answer(session.ask()[0].row, "circle")
 
 
 def test_many_threads_answer(folder, start):

@@ -201,8 +201,7 @@ class PageApp:
         pool, row = self.session.pool, question.row
         found = {"row": row, "name": pool.title(row), "reason": question.reason}
         if pool.kind == "text":
-            shown = str(pool.show(row)).encode("utf-8", "replace").decode()
-            found["text"] = shown[:_MOST_LETTERS]
+            found["text"] = str(pool.show(row))[:_MOST_LETTERS]
         return found
 
 
@@ -220,7 +219,7 @@ def _get(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
                 name: int(value) if value.isdecimal() and len(value) < 20 else value
                 for name, value in request.query_params.items()
             }
-            return JSONResponse(handler(given))
+            return _Said(handler(given))
         except (TypeError, ValueError) as error:
             return _error(400, str(error))
 
@@ -234,7 +233,7 @@ def _post(handler: Any, state: Any) -> Any:
         try:
             done = handler(given)
             n = {"n": given["n"]} if "n" in given else {}
-            return JSONResponse({**state(n), **done})
+            return _Said({**state(n), **done})
         except AnsweredError as error:
             return _error(409, str(error))
         except NotAskedError as error:
@@ -259,8 +258,17 @@ def _post(handler: Any, state: Any) -> Any:
 
 
 def _error(status: int, words: str) -> Response:
-    shown = words.encode("utf-8", "replace").decode()
-    return JSONResponse({"error": shown[:500]}, status)
+    return _Said({"error": words[:500]}, status)
+
+
+class _Said(JSONResponse):
+    """JSON; what of a name of a file is no UTF-8 is shown as a question mark."""
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(
+            content, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        return text.encode("utf-8", "replace")
 
 
 def _whole(given: dict[str, Any], name: str, default: int | None = None) -> int:

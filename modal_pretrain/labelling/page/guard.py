@@ -17,6 +17,8 @@ from starlette.responses import PlainTextResponse
 
 # Bytes of a request's body: several times the largest answer that is taken.
 MOST_BYTES = 64 * 1024
+# Letters of a path: several times the longest of the page.
+_MOST_LETTERS = 1000
 
 
 class Guard:
@@ -93,6 +95,8 @@ class Guard:
                 "Wrong or missing token. Open the whole address that was printed where "
                 "the page was started."
             )
+        if len(scope["path"]) > _MOST_LETTERS:
+            return 414, "There is no page of such a name."
         if scope["method"] in ("GET", "HEAD"):
             return None
         if scope["method"] != "POST":
@@ -103,7 +107,8 @@ class Guard:
         if kind != "application/json":
             return 415, "JSON only."
         length = headers.get("content-length", "")
-        if not length.isdecimal():
+        # A body in chunks is as long as it likes, whatever its length is said to be.
+        if not length.isdecimal() or "transfer-encoding" in headers:
             return 411, "No Content-Length header."
         if int(length) > MOST_BYTES:
             return 413, f"At most {MOST_BYTES} bytes at once."

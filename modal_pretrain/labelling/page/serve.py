@@ -66,9 +66,11 @@ class PageServer:
     ) -> None:
         self.session = session
         self._socket = _listen(host, port)
-        port = self._socket.getsockname()[1]
+        address, port = self._socket.getsockname()[:2]
         token = secrets.token_urlsafe(18)
-        names = [f"{name}:{port}" for name in _names(host)]
+        names = _names(host, address)
+        if port != 80:  # which browsers leave out
+            names = [f"{name}:{port}" for name in names]
         self.address = f"http://{names[0]}/{token}/"
         app = PageApp(session, title, out).starlette()
         config = uvicorn.Config(
@@ -137,14 +139,25 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _names(host: str) -> list[str]:
-    """Return the names under which a browser may know a host, the best first."""
-    if host in _LOOPBACK:
-        return [host, *(name for name in _LOOPBACK if name != host)]
-    if host in ("0.0.0.0", "::"):
+def _names(host: str, address: str) -> list[str]:
+    """Return the names under which a browser may know a host, the best first.
+
+    A number it spells as the socket does, however it is given, such as 127.1.
+    """
+    if address in ("0.0.0.0", "::"):
         own = socket.gethostname()
         return [own.lower(), *_addresses(own), *_LOOPBACK]
-    return [f"[{host}]" if ":" in host else host.lower()]
+    name = address if _is_number(host) else host.lower()
+    if name in _LOOPBACK:
+        return [name, *(other for other in _LOOPBACK if other != name)]
+    return [f"[{name}]" if ":" in name else name]
+
+
+def _is_number(host: str) -> bool:
+    try:
+        return ":" in host or bool(socket.inet_aton(host))
+    except OSError:
+        return False
 
 
 def _addresses(name: str) -> list[str]:

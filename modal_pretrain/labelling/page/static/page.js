@@ -296,6 +296,11 @@ function pressed(event) {
     if (event.key === "Escape") target.blur();
     return;
   }
+  // A key that is held answers once, not for all that come while it is.
+  if (event.repeat && (event.key.length === 1 || event.key === "Enter")) {
+    event.preventDefault();
+    return;
+  }
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
   if (event.key === " " || event.key === "Enter") {
     if (target.matches("button, summary")) return; // it is pressed

@@ -16,15 +16,17 @@ export function showPanel(state) {
   $("total").textContent = `${count(progress.labelled)} of ${count(progress.n)}`;
   const most = Math.max(1, ...Object.values(progress.by_class));
   $("by-class").replaceChildren(
-    ...Object.entries(progress.by_class).map(([name, number]) =>
-      make(
+    // In the order of the keys, which names such as "10" would lose as properties.
+    ...state.classes.map((name) => {
+      const number = progress.by_class[name];
+      return make(
         "li",
         {},
         make("span", { textContent: name }),
         make("span", { textContent: count(number) }),
         make("meter", { max: most, value: number, ariaHidden: "true" }),
-      ),
-    ),
+      );
+    }),
   );
 }
 

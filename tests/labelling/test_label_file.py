@@ -220,6 +220,30 @@ def test_what_is_wrong_is_named_by_its_line(path, content, message):
     assert path.name in str(raised.value)
 
 
+@pytest.mark.parametrize("column", ["label", "answer"])
+def test_lines_that_a_spreadsheet_sorted(path, column):
+    """A correction came after what it corrects, and undoing after both."""
+    said = [(1, "a", "dog", 0), (2, "b", "cat", 0), (3, "a", "", 1), (4, "a", "cat", 0)]
+    status = {"": "open"}
+    records = [
+        Record(n, item, label, status=status.get(label, "labelled"), undoes=undoes)
+        for n, item, label, undoes in said
+    ]
+    write(path, records)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.sort_values(column, ascending=False).to_csv(path, index=False)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"'a'.* answer 4 .*Sort them by the column"):
+        LabelFile(path)
+    assert path.read_bytes() == before
+    table.sort_values("item").to_csv(path, index=False)  # each item's order is kept
+    assert len(read(path)) == 4
+    table.sort_values(column, ascending=False).assign(answer="").to_csv(
+        path, index=False
+    )
+    assert len(read(path)) == 4
+
+
 def test_no_file_of_labels(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ValueError, match="fifo is a FIFO"):

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from modal_pretrain._disk import held, locked, write_whole
 from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
+from modal_pretrain.datasets._table import separator_hint
 from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"
@@ -286,7 +287,7 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
         raise ValueError(
             f"{path} is no label file: its first line is {','.join(header)[:200]!r}. "
             f"Expected are the columns {','.join(FIELDS)}, each once, of which item "
-            "and label are enough."
+            f"and label are enough{separator_hint(header)}."
         )
     records: list[Record] = []
     for cells in _lines_of(reader, path):

@@ -208,6 +208,7 @@ def test_a_spreadsheet_need_not_end_the_last_line(path):
     [
         ("item,label\na.png," + "x" * 200_000, "line 2: field larger than"),
         ("item,label,label\na.png,cat,dog\n", "each once"),
+        ("item;label\na.png;cat\n", "separated by ';': save the file with commas"),
         ("item,label\na.png,=1+1\n", "line 2: label must not begin with"),
         ("item,label\na.png,c\u200bat\n", "line 2: label must have no control"),
         (f"answer,item,label\n{'9' * 5000},a.png,cat\n", "at most 15 digits"),

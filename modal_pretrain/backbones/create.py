@@ -254,7 +254,7 @@ def check_name(name: str) -> None:
 
     Names of the hub and of folders, which have a colon, are not looked up.
     """
-    if ":" in name:
+    if name.lower().startswith(("hf-hub:", "hf_hub:", "local-dir:")):
         return
     if timm.models.is_model(name):
         architecture, _, tag = name.partition(".")

@@ -129,7 +129,7 @@ def read_table(
         if lacking:
             raise ValueError(
                 f"{os.fspath(path)} has no column {lacking[0]!r}; its columns are "
-                f"{', '.join(map(repr, known))}"
+                f"{', '.join(map(repr, known))}{separator_hint(known)}"
             )
         wanted = [*columns, *(column for column in optional if column in known)]
         wanted = list(dict.fromkeys(wanted))
@@ -142,8 +142,8 @@ def read_table(
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Give its "
-            "encoding, such as 'latin-1'"
+            f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Save it as "
+            "UTF-8, or give its encoding, such as 'latin-1', to a loader that takes it"
         ) from error
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.filename is not None:
@@ -167,6 +167,17 @@ def read_table(
     if table.empty:
         raise ValueError(f"{os.fspath(path)} has a header and no rows")
     return table[wanted]
+
+
+def separator_hint(header: Sequence[str]) -> str:
+    """Say so, as the end of a message, where commas do not separate the columns."""
+    found = [mark for mark in ";\t|" if len(header) == 1 and mark in header[0]]
+    if not found:
+        return ""
+    return (
+        f". They seem to be separated by {found[0]!r}: save the file with commas, or "
+        "give the separator to a loader that takes it"
+    )
 
 
 def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]:

@@ -281,6 +281,8 @@ def to_folders(
 
     Raises
     ------
+    FileNotFoundError
+        If a labelled picture is not there any more; then nothing is copied.
     ValueError
         If the pool holds no files, a class can't name a folder, or the folder is full.
     """
@@ -299,6 +301,13 @@ def to_folders(
             raise ValueError(
                 f"the class {label!r} can't name a folder; pass metadata=True."
             )
+    gone = [row for row in table["row"] if not pool.there(row)]
+    if gone:
+        raise FileNotFoundError(
+            f"{len(gone)} of {len(sources)} labelled pictures are not there any more, "
+            f"first {pool.show(gone[0])}. Put them back, or begin another session, "
+            "which leaves their labels out."
+        )
     folders = ["pictures"] * len(table) if metadata else table["label"].tolist()
     names = _free_names(folders, table["item"])
     for source, name in zip(sources, names, strict=True):

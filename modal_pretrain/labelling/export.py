@@ -94,10 +94,16 @@ def predictions(
 def fitted(session: LabelSession) -> Any | None:
     """Return the estimator, fitted on every label, the random ones too.
 
-    None where fewer than two classes have labels.
+    None where fewer than two classes have labels. Files that are gone are unreadable
+    from now on, unless next to nothing is left without them.
     """
     labels = session.labels()
     labels = labels[~labels["row"].isin(session.unreadable())]
+    gone = labels[[not session.pool.there(row) for row in labels["row"]]]
+    if labels.drop(gone.index)["label"].nunique() > 1:
+        for row in gone["row"]:
+            session.set_unreadable(row, "the file is not there any more")
+        labels = labels.drop(gone.index)
     if labels["label"].nunique() < 2:
         return None
     estimator = clone(session.estimator)

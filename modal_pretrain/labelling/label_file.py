@@ -1,7 +1,8 @@
 """The label file: a CSV that only grows, so that nothing that was answered is lost.
 
 Each line says what is known of one item from then on; the last line of an item counts.
-Undoing adds lines, too. So everything that was answered stands in the file, and
+(If that is not its last answer, the lines were sorted, which is an error.) Undoing adds
+lines, too. So everything that was answered stands in the file, and
 
     table = pandas.read_csv(path, na_values="", keep_default_na=False)
     table.drop_duplicates("item", keep="last").dropna(subset="label")
@@ -28,6 +29,7 @@ from xxhash import xxh3_64
 
 from modal_pretrain._disk import held, locked, write_whole
 from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
+from modal_pretrain.datasets._table import separator_hint
 from modal_pretrain.labelling.words import check_word
 
 LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"
@@ -303,7 +305,7 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
         raise ValueError(
             f"{path} is no label file: its first line is {','.join(header)[:200]!r}. "
             f"Expected are the columns {','.join(FIELDS)}, each once, of which item "
-            "and label are enough."
+            f"and label are enough{separator_hint(header)}."
         )
     records: list[Record] = []
     for cells in _lines_of(reader, path):
@@ -316,7 +318,27 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
                 "Correct the line, or take it out."
             )
         records.append(_record(dict(zip(header, cells, strict=True)), where, records))
+    _check_order(records, path)
     return header, records
+
+
+def _check_order(records: list[Record], path: Path) -> None:
+    """Raise where lines were sorted, so that what was corrected would count again."""
+    last = {record.item: record for record in records}
+    latest = {r.item: r for r in sorted(records, key=lambda record: record.answer)}
+    for item, record in last.items():
+        other = latest[item]
+        if (record.label, record.tag, record.status) != (
+            other.label,
+            other.tag,
+            other.status,
+        ):
+            raise ValueError(
+                f"{path}: the last line of {item!r} is of answer {record.answer}, and "
+                f"answer {other.answer} says something else, as if the lines had been "
+                "sorted. Sort them by the column answer; or empty that column, if the "
+                "last line of each item is what counts."
+            )
 
 
 def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:

@@ -63,6 +63,10 @@ class Pool(ABC):
         """Return the row that a label file calls so, None if there is none."""
         return self._rows.get(name)
 
+    def there(self, row: int) -> bool:
+        """Say whether a row is still there."""
+        return True
+
     @abstractmethod
     def show(self, row: int) -> Image.Image | str | Path:
         """Return a row for a person: a text, a picture, or a picture's file."""
@@ -167,6 +171,10 @@ class FilePool(Pool):
     def show(self, row: int) -> Path:
         """Return the picture's file, which may be gone or damaged."""
         return Path(self.X[row])
+
+    def there(self, row: int) -> bool:
+        """Say whether the file is still there."""
+        return self._status(row) is not None
 
     def content(self, row: int) -> str:
         """Return size and hash of the file; empty where it can't be read."""

@@ -46,6 +46,8 @@ def test_unknown_name_suggests(pretrained):
     with pytest.raises(ValueError, match="is not a timm model") as info:
         create_backbone("qqqqqqqq", pretrained=pretrained)
     assert "Did you mean" not in str(info.value)
+    with pytest.raises(ValueError, match="backbone='mine:net' is not a timm model"):
+        create_backbone("mine:net", pretrained=pretrained)
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

@@ -88,10 +88,10 @@ def test_csv_of_texts_with_other_separator_and_encoding(tmp_path):
     path.write_bytes('text;stars\n"Très; bien";5\nNA;1\nnull;1\n'.encode("latin-1"))
     kwargs = {"text": "text", "target": "stars", "test_size": 0}
     with pytest.raises(
-        ValueError, match="has no column 'text'; its columns are 'text;"
+        ValueError, match=r"columns are 'text;stars'\. .* separated by ';': save"
     ):
         load_csv(path, **kwargs, read_options={"encoding": "latin-1"})
-    with pytest.raises(ValueError, match="is not in utf-8-sig"):
+    with pytest.raises(ValueError, match=r"is not in utf-8-sig: .* as UTF-8"):
         load_csv(path, **kwargs, read_options={"sep": ";"})
     options = {"sep": ";", "encoding": "latin-1"}
     data = load_csv(path, **kwargs, read_options=options)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modal_pretrain.labelling.exchange import to_label_studio
+from modal_pretrain.labelling.exchange import to_folders, to_label_studio
 from modal_pretrain.query import margin_sampling
 from tests import processes
 from tests.labelling.conftest import accuracy, label
@@ -101,3 +101,25 @@ def test_an_export_never_replaces_the_label_file(folder, start, tmp_path):
             write(tmp_path)
     assert session.path.read_bytes() == before
     assert not (tmp_path / "model.joblib").exists()
+
+
+def test_a_labelled_picture_that_is_gone(folder, start, truth, tmp_path):
+    session = label(start(folder), truth, 12)
+    first, *others = session.labels()["row"]
+    (folder / f"{first:03}.png").unlink()
+    done = session.export(tmp_path / "out")
+    table = pd.read_csv(done.predictions)
+    assert table["look"][first] == "unreadable"
+    paths = [folder / f"{row:03}.png" for row in others]
+    known = session.estimator.fit(paths, [truth(row) for row in others])
+    model = joblib.load(done.model)
+    answers = (one.predict_proba(paths) for one in (model, known))
+    assert np.allclose(*answers, atol=1e-3)
+    with pytest.raises(FileNotFoundError, match=r"1 of 12 .* begin another session"):
+        to_folders(session, tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
+    for path in folder.glob("*.png"):  # as if a drive was taken off
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        session.export(tmp_path / "out")
+    assert done.model.exists()

@@ -224,6 +224,7 @@ def test_a_spreadsheet_need_not_end_the_last_line(path):
     [
         ("item,label\na.png," + "x" * 200_000, "line 2: field larger than"),
         ("item,label,label\na.png,cat,dog\n", "each once"),
+        ("item;label\na.png;cat\n", "separated by ';': save the file with commas"),
         ("item,label\na.png,=1+1\n", "line 2: label must not begin with"),
         ("item,label\na.png,c\u200bat\n", "line 2: label must have no control"),
         (f"answer,item,label\n{'9' * 5000},a.png,cat\n", "at most 15 digits"),
@@ -234,6 +235,30 @@ def test_what_is_wrong_is_named_by_its_line(path, content, message):
     with pytest.raises(ValueError, match=message) as raised:
         LabelFile(path)
     assert path.name in str(raised.value)
+
+
+@pytest.mark.parametrize("column", ["label", "answer"])
+def test_lines_that_a_spreadsheet_sorted(path, column):
+    """A correction came after what it corrects, and undoing after both."""
+    said = [(1, "a", "dog", 0), (2, "b", "cat", 0), (3, "a", "", 1), (4, "a", "cat", 0)]
+    status = {"": "open"}
+    records = [
+        Record(n, item, label, status=status.get(label, "labelled"), undoes=undoes)
+        for n, item, label, undoes in said
+    ]
+    write(path, records)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.sort_values(column, ascending=False).to_csv(path, index=False)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"'a'.* answer 4 .*Sort them by the column"):
+        LabelFile(path)
+    assert path.read_bytes() == before
+    table.sort_values("item").to_csv(path, index=False)  # each item's order is kept
+    assert len(read(path)) == 4
+    table.sort_values(column, ascending=False).assign(answer="").to_csv(
+        path, index=False
+    )
+    assert len(read(path)) == 4
 
 
 def test_no_file_of_labels(tmp_path):

@@ -57,7 +57,7 @@ class Signals(Modality):
     decisive = ("scale",)  # embeddings depend on it: no prediction once it is another
 
     def read(self, X, estimator, *, reset=False):
-        signals = np.asarray(X).astype(np.float32)  # a copy: X may change meanwhile
+        signals = np.asarray(X).astype(np.float32, "C")  # a copy: X may change
         if signals.ndim != 2 or signals.size == 0 or not np.isfinite(signals).all():
             raise ValueError(
                 "X must hold finite signals of one length, (n, length) with n of at "

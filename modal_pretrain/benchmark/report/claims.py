@@ -78,9 +78,9 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
     starts = mine.mean(axis=0)[0], random.mean(axis=0)[0]
     if max(ends[0] - starts[0], ends[1] - starts[1]) < MIN_GAIN:
         return [
-            f"{_upper(who)} learned next to nothing from its labels, whether chosen by "
-            f"{strategy} or at random (accuracy {_percent(ends[0])} and "
-            f"{_percent(ends[1])}); {asked}."
+            f"{_upper(who)} learned next to nothing after its first {labels[0]:,} "
+            f"labels, whether chosen by {strategy} or at random (accuracy "
+            f"{_percent(ends[0])} and {_percent(ends[1])}); {asked}."
         ]
     if ends[0] < ends[1]:
         return [

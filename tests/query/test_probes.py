@@ -84,9 +84,12 @@ def test_columns_are_those_of_the_classes(strategy, labelled):
     found = scores(strategy, Table(proba, [0, 1, 2]), pool, **given)
     turned = scores(strategy, Table(proba[:, [2, 0, 1]], [2, 0, 1]), pool, **given)
     assert np.allclose(found, turned)
-    # Labels of as many classes, but others, say nothing of these columns.
-    given["y_labelled"] = y + 7
+    # Of as many classes, but not the same, they say nothing of these columns.
+    given["y_labelled"] = y + 1
     unknown = scores(strategy, Table(proba, [0, 1, 2]), pool, **given)
     assert not np.allclose(found, unknown)
     nothing = scores(strategy, Table(proba, [0, 1, 2]), pool)
     assert np.allclose(unknown, nothing)
+    given["y_labelled"] = y + 7
+    with pytest.raises(ValueError, match="none of which is a class"):
+        scores(strategy, Table(proba, [0, 1, 2]), pool, **given)

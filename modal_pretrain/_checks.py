@@ -17,6 +17,7 @@ from collections.abc import (
     Mapping,
     MappingView,
     Sequence,
+    Set,
 )
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -279,6 +280,8 @@ def how_to_list(X: Any, name: str) -> str:
     """Return a sentence that says how to make X rows in order, if there is a way."""
     if hasattr(X, "__array__"):
         return f" Try numpy.asarray({name})."
+    if isinstance(X, Set) and not isinstance(X, MappingView):
+        return f" It has no order: try sorted({name})."
     return f" Try list({name})." if isinstance(X, Iterator | MappingView) else ""
 
 

@@ -371,7 +371,8 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
         ``input_size``, ``interpolation``, ``mean``, ``std``, ``crop_pct`` and
         ``crop_mode``.
     """
-    return resolve_model_data_config(backbone)
+    # timm takes a network of length 0 for none, unless there is something else.
+    return resolve_model_data_config(backbone, args={"input_size": None})
 
 
 def stages(backbone: nn.Module) -> list[list[str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence, Set
-from types import BuiltinFunctionType, FunctionType
+from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -44,10 +44,9 @@ def fingerprint(backbone: nn.Module) -> str:
     known: Seen = {id(module): (n, module) for n, (_, module) in enumerate(modules)}
     for name, module in modules:
         text = [f"{name}:{_identity(type(module))}"]
-        own = _package(type(module)) not in _LIBRARIES
-        for key, value in _settings(module):
+        for key, value, further in _held(module):
             where = f"{name}.{key}"
-            for part in _parts(value, known) if own else [value]:
+            for part in _parts(value, known) if further else [value]:
                 if _is_plain(part):
                     text.append(f"{where}={part!r}")
                     continue
@@ -76,6 +75,25 @@ def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
     return (item for item in vars(module).items() if item[0] not in _NO_SETTINGS)
 
 
+def _held(module: nn.Module) -> Iterator[tuple[str, Any, bool]]:
+    """Yield what counts beside weights and buffers, and whether to look into it."""
+    own = _package(type(module)) not in _LIBRARIES
+    for key, value in _settings(module):
+        yield key, value, own or _has_modules(value)
+    # PyTorch's quantised layers keep their weights where nobody else looks.
+    if type(module)._save_to_state_dict is not nn.Module._save_to_state_dict:
+        saved: dict[str, Any] = {}
+        module._save_to_state_dict(saved, "", True)
+        yield "saved", saved, True
+
+
+def _has_modules(value: Any) -> bool:
+    """Say whether it lists modules that are not registered, as torchvision does."""
+    return isinstance(value, list | tuple) and any(
+        isinstance(part, nn.Module) for part in value
+    )
+
+
 def _hooks(module: nn.Module) -> list[Any]:
     """Return the functions that change what a module takes and returns."""
     return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
@@ -89,11 +107,14 @@ def _parts(value: Any, seen: Seen) -> Iterator[Any]:
     todo = [value]
     while todo:
         value = todo.pop()
-        if _is_plain(value) or _as_tensor(value) is not None:
+        if _is_plain(value, exact=True) or _as_tensor(value) is not None:
             yield value
         elif id(value) in seen:
             yield seen[id(value)][0]
-        elif isinstance(value, type | FunctionType | BuiltinFunctionType):
+        elif isinstance(value, type | FunctionType) or (
+            isinstance(value, BuiltinFunctionType)
+            and isinstance(value.__self__, type | ModuleType | None)
+        ):
             yield value
         else:
             seen[id(value)] = len(seen), value
@@ -110,36 +131,63 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, nn.Module):
         held = (value._parameters, value._buffers, value._modules)
         return [*_settings(value), *held, *_hooks(value)]
-    if isinstance(value, Mapping):
+    if isinstance(value, torch.Tensor):
+        return [*value.unbind()]  # of several lengths
+    if isinstance(value, ModuleType):
+        return [value.__name__]
+    if type(value) in (bytes, bytearray, memoryview):  # a pickle would hold them again
+        return [repr(bytes(value))]
+    if type(value) is dict:
         return [*value.items()]
-    if isinstance(value, Set):
-        return sorted(value, key=repr)
-    if isinstance(value, np.ndarray):
-        return [value.shape, *value.ravel().tolist()]
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | range):
+    if type(value) in (list, tuple):
         return [*value]
-    if hasattr(value, "__dict__"):
-        library = _package(type(value)) in _LIBRARIES
-        return [] if library else [*vars(value).items()]
-    # Without an own one it is the address.
-    return [] if type(value).__repr__ is object.__repr__ else [repr(value)]
+    try:
+        if isinstance(value, set | frozenset):
+            return [*sorted(value, key=repr), getattr(value, "__dict__", None)]
+        if type(value) is np.ndarray:
+            return [value.dtype.str, value.shape, *value.ravel().tolist()]
+        return _reduced(value)
+    except Exception:  # of the user's code, or what can't be pickled, such as a lock
+        return []
+
+
+def _reduced(value: Any) -> list[Any]:
+    """Return what a pickle of a value would hold."""
+    try:
+        reduced = value.__reduce_ex__(4)
+    except Exception:
+        if hasattr(value, "__dict__"):
+            return [*vars(value).items()]
+        # Without an own one it is the address.
+        return [] if type(value).__repr__ is object.__repr__ else [repr(value)]
+    if isinstance(reduced, str):
+        return [reduced]
+    return [[*part] if isinstance(part, Iterator) else part for part in reduced]
 
 
 def _as_tensor(value: Any) -> torch.Tensor | None:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return torch.from_numpy(np.array(value))
-    return value if isinstance(value, torch.Tensor) else None
+    if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+        # PyTorch has no numbers of 16 bytes.
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            return None
+        return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("=")))
+    if isinstance(value, torch.Tensor) and not value.is_nested:
+        return value
+    return None
 
 
 def _content(tensor: torch.Tensor) -> memoryview:
     """Return the bytes of a tensor, without a copy where it is on the CPU."""
     tensor = tensor.detach()
-    if tensor.dtype in _QUICK and tensor.is_cpu and tensor.is_contiguous():
-        return tensor.numpy().data
-    if tensor.is_meta:
-        return memoryview(b"")
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
+    if tensor.is_meta:
+        return memoryview(b"")
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    tensor = tensor.resolve_conj().resolve_neg()
+    if tensor.dtype in _QUICK and tensor.is_cpu and tensor.is_contiguous():
+        return tensor.numpy().data
     flat = tensor.cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().data
 
@@ -155,27 +203,36 @@ _NO_SETTINGS = {
     "_is_torch_compile",  # torch.compile's mark on what it was given
 }
 _PLAIN = {type(None), bool, int, float, str}
+# Of plain containers in one another. What is deeper, such as a list that holds itself,
+# is looked into part by part, each once.
+_LEVELS = 12
 _LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 # What can't be a key there, such as NumPy's functions; kept, so that its id stays its.
 _KEPT: dict[int, tuple[Any, str]] = {}
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, levels: int = _LEVELS, *, exact: bool = False) -> bool:
+    """Say whether `repr` tells all of a value.
+
+    `exact` refuses what has attributes besides, such as those of a subclass of list.
+    """
     if type(value) in _PLAIN:
         return True
-    try:
-        if isinstance(value, tuple | list):
-            return all(map(_is_plain, value))
-        if isinstance(value, dict):
-            return _is_plain([*value, *value.values()])
-    except RecursionError:  # it holds itself
+    if exact and getattr(value, "__dict__", None):
         return False
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, tuple | list):
+        return levels > 0 and all(
+            _is_plain(part, levels - 1, exact=exact) for part in value
+        )
     return isinstance(value, bool | int | float | str)
 
 
 def _package(thing: Any) -> str:
-    return (getattr(thing, "__module__", None) or "").split(".")[0]
+    place = getattr(thing, "__module__", None)
+    return place.split(".")[0] if isinstance(place, str) else ""
 
 
 def _identity(thing: Any) -> str:
@@ -218,6 +275,9 @@ def is_portable(backbone: nn.Module) -> bool:
                 if callable(value) and not isinstance(value, torch.Tensor)
             ),
         )
+        # What is looked into has types of Python's, at least, which count by identity.
+    ) and not any(
+        further for module in backbone.modules() for *_, further in _held(module)
     )
 
 

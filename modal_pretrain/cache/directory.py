@@ -23,11 +23,11 @@ def directory(path: str | Path) -> Path:
     TypeError, ValueError
         If it can be no directory's path, whatever the disk holds.
     """
-    if not isinstance(path, str | os.PathLike):
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
         raise TypeError(
             f"path must be a directory, got {path!r} of type {type(path).__name__}."
         )
-    text = os.fspath(path)
     if not text or "\0" in text:
         raise ValueError(f"path must be a directory, got {text!r}. Write '.' for here.")
     return Path(os.path.abspath(os.path.expanduser(text)))

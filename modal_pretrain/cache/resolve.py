@@ -20,14 +20,15 @@ def resolve_cache(cache: Cache) -> RowCache | None:
     if isinstance(cache, str) and cache == "memory":
         return memory_cache()
     problem = f"got {cache!r}"
-    if isinstance(cache, str | os.PathLike) and str(cache):
+    path = os.fspath(cache) if isinstance(cache, os.PathLike) else cache
+    if isinstance(path, str) and path:
         # A misspelt word must not become a directory.
         words = ["memory", "disk", "none"]
-        near = difflib.get_close_matches(str(cache).lower(), words, cutoff=0.75)
-        named = isinstance(cache, os.PathLike) or os.path.basename(cache) != cache
-        if named or not near or os.path.isdir(cache):
-            return disk_cache(cache)
-        problem += f"; for a directory of that name, write './{cache}'"
+        near = difflib.get_close_matches(path.lower(), words, cutoff=0.75)
+        named = isinstance(cache, os.PathLike) or os.path.basename(path) != path
+        if named or not near or os.path.isdir(path):
+            return disk_cache(path)
+        problem += f"; for a directory of that name, write './{path}'"
     raise ValueError(
         "cache must be 'memory', None or an EmbeddingCache, or a directory for a cache "
         f"on disk, {problem}."

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import of_tensor
 
 
@@ -31,6 +32,23 @@ def as_column(values: Any, key: str, n: int) -> np.ndarray:
     return array
 
 
+def free_column(values: Any, key: str, n: int) -> np.ndarray:
+    """`values` as a column of any kinds, where NumPy keeps apart what differs."""
+    column = as_column(values, key, n)
+    if isinstance(values, list | tuple):
+        try:
+            merged = len(set(column.tolist())) < len(set(values))
+        except TypeError:  # what has no hash stays as it is
+            merged = False
+        if merged:
+            raise ValueError(
+                f"{key} holds values that are equal as {column.dtype}, which NumPy "
+                "makes of them; give an array, or all of one kind, for example with "
+                "map(str, ...)"
+            )
+    return column
+
+
 def label_column(values: Any, key: str, n: int) -> np.ndarray:
     """`values` as a column of one kind, without gaps."""
     column = as_column(values, key, n)
@@ -47,7 +65,10 @@ def label_column(values: Any, key: str, n: int) -> np.ndarray:
                 f"{key} mixes {shown}; give all labels the same type, for example with "
                 "map(str, ...)"
             )
-        if not missing.any() and column.dtype.kind == "O" and kinds:
+        if not missing.any() and set(kinds.values()) <= {"strings", "numbers"}:
+            # What NumPy would merge or cut is an error.
+            column = as_labels(list(listed), key)
+        elif not missing.any() and column.dtype.kind == "O" and kinds:
             column = np.array(column.tolist())
     if missing.any():
         raise ValueError(
@@ -62,6 +83,11 @@ def as_rows(selection: Any, n: int, name: str) -> np.ndarray:
     if np.ma.is_masked(selection):
         raise ValueError("the selection has masked values; leave them out")
     rows = np.asarray(of_tensor(selection, "the selection"))
+    if rows.ndim == 0:
+        raise ValueError(
+            "a selection is the name of a split, a boolean mask or a 1-D array of row "
+            f"numbers, got {selection!r:.60} of type {type(selection).__name__}"
+        )
     if rows.dtype == bool:
         rows = np.flatnonzero(as_column(rows, "the mask", n))
     elif rows.size == 0:

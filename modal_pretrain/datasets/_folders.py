@@ -21,8 +21,25 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".")
+        if not entry.name.startswith(".") and is_folder(entry)
     )
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether a path leads to a folder.
+
+    Raises
+    ------
+    PermissionError
+        If nobody may tell this user.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:
+        problem = "you may not look where this link leads; allow it, or remove the link"
+        raise PermissionError(error.errno, problem, os.fspath(path)) from None
+    except (OSError, ValueError):
+        return False
 
 
 def inode(path: Path) -> Inode:

@@ -99,7 +99,8 @@ def load_amazon(
     codes = numbers(read_table(split_path, ["split"]), "split", split_path)
     path = folder / "reviews.csv"
     columns = ["reviewerID", "asin", "overall", "reviewText", "category", "reviewYear"]
-    # The file has two gigabytes: read what is needed.
+    # The file has two gigabytes: read what is needed, if it is there.
+    read_table(path, columns, options={"nrows": 1, "index_col": False})
     table = read_table(path, columns, options={"usecols": columns, "index_col": False})
     if len(table) != len(codes):
         raise ValueError(

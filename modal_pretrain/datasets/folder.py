@@ -14,6 +14,7 @@ from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._folders import (
     Inode,
     inode,
+    is_folder,
     pictures_and_inodes,
     subfolders,
 )
@@ -99,7 +100,7 @@ def load_folder(
     if root == "":
         raise ValueError("root is empty; write '.' for the present folder")
     root = expanded(root, "root")
-    if not root.is_dir():
+    if not is_folder(root):
         raise FileNotFoundError(f"there is no folder {root}")
     if split not in ("auto", "folder", "random"):
         raise ValueError(f"split must be auto, folder or random, got {split!r}")
@@ -170,7 +171,7 @@ def _stray(folder: Path) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if not entry.name.startswith(".") and not entry.is_dir()
+        if not entry.name.startswith(".") and not is_folder(entry)
     )
 
 

@@ -16,7 +16,13 @@ import numpy as np
 
 from modal_pretrain._checks import Made, Number, take_rows
 from modal_pretrain._modalities import check_name
-from modal_pretrain.datasets._columns import as_column, as_rows, encode, label_column
+from modal_pretrain.datasets._columns import (
+    as_column,
+    as_rows,
+    encode,
+    free_column,
+    label_column,
+)
 from modal_pretrain.datasets._seed_set import draw_seed_set
 
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
@@ -119,7 +125,7 @@ class GroupedDataset:
             self._set(key, label_column(getattr(self, key), key, n))
         check_name(self.modality)
         extra = {
-            str(key): as_column(values, f"extra[{key!r}]", n)
+            str(key): free_column(values, f"extra[{key!r}]", n)
             for key, values in (self.extra or {}).items()
         }
         self._set("extra", extra)
@@ -231,14 +237,6 @@ class GroupedDataset:
         ValueError
             If the split has no rows here, or a mask has the wrong length.
         """
-        if isinstance(selection, str):
-            present = [s for s in SPLITS if (self.split == s).any()]
-            if selection not in present:
-                raise ValueError(
-                    f"{self.name} has no split {selection!r}; it has "
-                    f"{', '.join(present) or 'no rows'}"
-                )
-            selection = self.split == selection
         rows = self._rows(selection)
         return replace(
             self,
@@ -305,8 +303,8 @@ class GroupedDataset:
 
         Parameters
         ----------
-        rows : array-like of int or array-like of bool of shape (n,)
-            Row numbers, as from `seed_set`, or a mask.
+        rows : str, array-like of int or array-like of bool of shape (n,)
+            Row numbers, as from `seed_set`; or a split, or a mask.
 
         Returns
         -------
@@ -318,7 +316,15 @@ class GroupedDataset:
         return ~seen[self._attribute_index]
 
     def _rows(self, selection: Any) -> np.ndarray:
-        """Row numbers from a mask or row numbers."""
+        """Row numbers from the name of a split, a mask or row numbers."""
+        if isinstance(selection, str):
+            present = [s for s in SPLITS if (self.split == s).any()]
+            if selection not in present:
+                raise ValueError(
+                    f"{self.name} has no split {selection!r}; it has "
+                    f"{', '.join(present) or 'no rows'}"
+                )
+            selection = self.split == selection
         return as_rows(selection, len(self), self.name)
 
     def summary(self) -> str:

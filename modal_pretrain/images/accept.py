@@ -101,7 +101,7 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
         X = X.iloc[:, 0]
     if isinstance(X, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         X = X.to_numpy(dtype=object)
-    if isinstance(X, memoryview):
+    if isinstance(X, memoryview) and X.ndim > 1:
         X = np.asarray(X)
     if isinstance(X, np.ndarray):
         return _from_array(_unmasked(X, name), name)
@@ -111,7 +111,12 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
             f"{name} is a single {one} ({X!r}); a list is expected. Write [{name}]"
             + ("." if one == "PIL image" else ", or list the files of a folder.")
         )
-    if isinstance(X, (bytes, bytearray)) or not isinstance(X, Sequence):
+    if isinstance(X, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"{name} is of type {type(X).__name__}. {ACCEPTED} For the content of a "
+            f"file write [PIL.Image.open(io.BytesIO({name}))]."
+        )
+    if not isinstance(X, Sequence):
         raise TypeError(
             f"{name} is of type {type(X).__name__}. {ACCEPTED}{how_to_list(X, name)}"
         )
@@ -120,7 +125,10 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
 
 def _from_array(X: np.ndarray, name: str) -> ImageSource:
     if X.ndim == 0:
-        raise TypeError(f"{name} is a single value of dtype {X.dtype}. {ACCEPTED}")
+        raise TypeError(
+            f"{name} is a single value of dtype {X.dtype}. {ACCEPTED} For one path "
+            f"write {name}.reshape(1)."
+        )
     check_not_empty(X.shape, name)
     if X.dtype.kind in "OSUT":
         if X.ndim == 2 and X.shape[1] == 1:  # a column, as scikit-learn slices it

@@ -173,7 +173,7 @@ def decode_file(
             _check_size(image, where)
             if enough is not None and image.format in ("JPEG", "MPO"):
                 _shrink(image, enough)
-            _widen_clear(image)
+            _scale_clear(image)
             image.load()
             return convert_image(image, where)
     except ImageLoadError:
@@ -191,13 +191,15 @@ def _shrink(image: Image.Image, enough: Enough) -> None:
     image.draft(None, (width, height))
 
 
-def _widen_clear(image: Image.Image) -> None:
-    """Scale the transparent grey of a PNG of 2 or 4 bits, as Pillow does its pixels."""
+def _scale_clear(image: Image.Image) -> None:
+    """Scale the transparent colour of a PNG to 8 bits, as Pillow does its pixels."""
     levels = {"L;2": 3, "L;4": 15}
     for tile in getattr(image, "tile", ()) if image.format == "PNG" else ():
         clear: Any = image.info.get("transparency")
         if tile[3] in levels and is_whole(clear):
             image.info["transparency"] = clear * 255 // levels[tile[3]]
+        elif tile[3] == "RGB;16B" and isinstance(clear, tuple):
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:

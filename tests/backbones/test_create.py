@@ -12,6 +12,7 @@ from torch import nn
 from modal_pretrain import BackboneWeightsError, create_backbone
 from modal_pretrain.backbones.create import (
     adapt_size,
+    data_config,
     stages,
 )
 from modal_pretrain.backbones.shared import shared_backbone
@@ -287,3 +288,8 @@ def test_factory_without_a_hash():
 def test_a_path_that_is_too_long():
     with pytest.raises(BackboneWeightsError, match="File name too long"):
         shared_backbone(SMALL, "a" * 300, 0)
+
+
+def test_a_network_of_length_0():
+    # Python takes it for false.
+    assert data_config(nn.Sequential()) == data_config(nn.Identity())

@@ -1,11 +1,14 @@
 """Fingerprints of backbones."""
 
 import copy
+import logging
 import pickle
+import time
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xxhash
@@ -67,7 +70,35 @@ class Recipe:
         return self.factor * x
 
 
+class Slotted:
+    __slots__ = ("factor",)
+
+    def __init__(self, factor):
+        self.factor = factor
+
+
+class Words(list):
+    def __init__(self, factor):
+        super().__init__(["a"])
+        self.factor = factor
+
+
 HELD = {
+    "an object with slots": Slotted,
+    "a list with more to it": Words,
+    "a masked array": lambda n: np.ma.array([1, 2], mask=[n == 1, n == 2]),
+    "an array of swapped bytes": lambda n: np.array([n], ">f4"),
+    "numbers of 16 bytes": lambda n: np.array([n], np.longdouble),
+    "conjugate numbers": lambda n: torch.tensor([1j * n]).conj(),
+    "negated numbers": lambda n: torch.tensor([1j * n]).conj().imag,
+    "a sparse tensor": lambda n: (n * torch.eye(2)).to_sparse_csr(),
+    "rows of several lengths": lambda n: torch.nested.nested_tensor(
+        [torch.ones(1), torch.full((2,), float(n))], layout=torch.jagged
+    ),
+    "an object of PyTorch's": lambda n: torch.distributions.Normal(0.0, float(n)),
+    "a module of Python": lambda n: [np, torch.nn.functional][n - 1],
+    "a generator": np.random.RandomState,
+    "what a table holds": lambda n: pd.DataFrame({"a": [n]}),
     "a number of NumPy": np.float32,
     "a complex number": complex,
     "bytes": lambda n: bytes([n]),
@@ -87,6 +118,7 @@ HELD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
 @pytest.mark.parametrize("held", HELD)
 def test_what_a_module_of_the_users_holds(held):
     one, two = Scaled(HELD[held](1)), Scaled(HELD[held](2))
@@ -101,6 +133,70 @@ def test_a_module_that_holds_its_own_root():
     before = fingerprint(root)
     root[1].weight.data += 1
     assert fingerprint(root) != before
+
+
+def test_the_object_of_a_method_changes():
+    thing = Thing(1)
+    module = Scaled(thing.__call__)
+    before = fingerprint(module)
+    assert fingerprint(module) == before
+    thing.factor = 2
+    assert fingerprint(module) != before
+
+
+def test_what_others_do_to_a_shared_object_does_not_matter():
+    module = Scaled(logging.getLogger("a"))
+    before = fingerprint(module)
+    logging.getLogger("a.b").setLevel(10)
+    assert fingerprint(module) == before
+
+
+@pytest.mark.parametrize("held", [list, lambda parts: {"a": parts[0], "b": parts[1]}])
+def test_what_is_nested_deeply_takes_no_time(held):
+    value = 1
+    for _ in range(2000):
+        value = held([value, value])
+    start = time.perf_counter()
+    fingerprint(Scaled(value))
+    assert time.perf_counter() - start < 5
+
+
+class Stray(nn.Module):
+    """A module that saves weights that nobody else sees, as quantised ones do."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.packed = torch.device("cpu"), weight
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        destination[f"{prefix}weight"] = torch.tensor(self.packed[1])
+
+
+Stray.__module__ = "torch.nn.stray"
+
+
+def test_weights_that_a_layer_keeps_to_itself():
+    one, two = nn.Sequential(Stray(1.0)), nn.Sequential(Stray(2.0))
+    assert fingerprint(one) != fingerprint(two)
+    assert not is_portable(one)
+
+
+class Composed(nn.Module):
+    """As torchvision's Compose, which registers no module."""
+
+    def __init__(self, *transforms):
+        super().__init__()
+        self.transforms = list(transforms)
+
+
+Composed.__module__ = "torchvision.transforms.v2"
+
+
+def test_modules_that_are_not_registered():
+    pytest.importorskip("torchvision")
+    one, two = Composed(nn.Dropout(0.1)), Composed(nn.Dropout(0.2))
+    assert fingerprint(one) != fingerprint(two)
+    assert not is_portable(one)
 
 
 def test_an_object_that_changes():

@@ -190,7 +190,17 @@ def test_clear_says_that_it_cannot(tmp_path):
         DiskStore(path).clear()
 
 
-@pytest.mark.parametrize("path", [5, None, b"cache", ["cache"]])
+class OfBytes(os.PathLike):
+    def __fspath__(self):
+        return b"cache"
+
+
+def test_a_path_of_bytes_is_no_cache():
+    with pytest.raises(ValueError, match=r"cache must be 'memory'.*OfBytes"):
+        resolve_cache(OfBytes())
+
+
+@pytest.mark.parametrize("path", [5, None, b"cache", ["cache"], OfBytes()])
 def test_path_of_another_type(path):
     with pytest.raises(TypeError, match=r"path must be a directory, got .* of type"):
         DiskCache(path)

@@ -197,6 +197,9 @@ def test_seed_set_refuses(kwargs, match):
         ({"attribute": [np.nan, 1]}, "attribute is missing .* first in row 0; leave"),
         ({"attribute": np.array([0.5, np.nan])}, "attribute is missing"),
         ({"split": ["train", None]}, "split is missing"),
+        ({"y": ["a", "a\0"]}, r"y\[1\]='a\\x00' ends in a NUL"),
+        ({"attribute": [2**63 + 1, -1]}, r"attribute\[0\]=.* would round"),
+        ({"extra": {"a": ["1", 1]}}, r"extra\['a'\] holds values that are equal as <U"),
     ],
 )
 def test_construction_refuses(kwargs, match):
@@ -237,6 +240,9 @@ def test_unseen_attributes():
     seeds = np.flatnonzero(data.attribute == "red")[:3]
     np.testing.assert_array_equal(data.unseen(seeds), data.attribute == "blue")
     assert data.unseen([]).all()
+    np.testing.assert_array_equal(
+        data.unseen("test"), ~np.isin(data.attribute, data.subset("test").attribute)
+    )
     for odd in (-1, len(data)):
         with pytest.raises(ValueError, match=f"the selection names {odd}"):
             data.unseen([odd])

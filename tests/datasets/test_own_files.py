@@ -438,6 +438,22 @@ def test_folders_that_say_what_they_are(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_where_one_may_not_look(tmp_path, monkeypatch):
+    fill(tmp_path, "a/1.png")
+    (tmp_path / "b").symlink_to("a")
+    look = os.stat
+
+    def refused(path, **kwargs):
+        if str(path) == str(tmp_path / "b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(PermissionError, match=r"may not look where .* remove.*b'"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_links_are_followed_but_nothing_comes_twice(tmp_path):
     fill(tmp_path, "far/deep/7.png", "root/cat/1.png", "root/cat/in/2.png")
     fill(tmp_path, "root/dog/3.png")

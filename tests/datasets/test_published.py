@@ -365,6 +365,12 @@ def test_amazon_split_schemes(amazon):
         load_amazon(amazon, split_scheme="time")
 
 
+def test_amazon_without_a_column(amazon):
+    write(amazon / "reviews.csv", [["reviewerID", "asin"], ["A1", "P1"]])
+    with pytest.raises(ValueError, match=r"reviews.csv has no column 'overall'"):
+        load_amazon(amazon)
+
+
 def test_amazon_refuses(amazon):
     write(amazon / "splits" / "user.csv", [["split"], [0], [1]])
     with pytest.raises(ValueError, match="has 2 rows for the 7 reviews"):

@@ -167,6 +167,10 @@ def test_16_bit_colours_with_a_transparent_one(tmp_path):
     row = struct.pack(">9H", *[0x12C8] * 3, *[0xC800] * 3, *[0x34FF] * 3)
     png(tmp_path / "a.png", 3, 16, 2, struct.pack(">3H", *[0x12C8] * 3), row)
     assert load(tmp_path / "a.png")[0, :, 0].tolist() == [255, 0xC8, 0x34]
+    # A dark one, which could be one of 8 bits.
+    row = struct.pack(">9H", *[0x00C8] * 3, *[0xC800] * 3, *[0x34FF] * 3)
+    png(tmp_path / "a.png", 3, 16, 2, struct.pack(">3H", *[0x00C8] * 3), row)
+    assert load(tmp_path / "a.png")[0, :, 0].tolist() == [255, 0xC8, 0x34]
 
 
 @pytest.mark.parametrize("bits, row", [(2, b"\x1b"), (4, b"\x01\x2f")])

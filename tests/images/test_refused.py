@@ -70,6 +70,10 @@ REFUSED = {
     "2 channels": (np.zeros((2, 8, 9, 2), np.uint8), ValueError, r"\(n, h, w, 3\)"),
     "2 channels, float": (np.zeros((2, 2, 8, 9)), ValueError, r"\(n, 3, h, w\)"),
     "0-D": (np.array(3.0), TypeError, "single value"),
+    "0-D path": (
+        np.array("a.png"), TypeError, r"single value.*write X\.reshape\(1\)"),
+    "a file's content": (memoryview(b"abc"), TypeError, r"memoryview.*BytesIO\(X\)"),
+    "set": ({"a.png", "b.png"}, TypeError, r"set\..* no order: try sorted\(X\)"),
     "empty": (U8[:0], ValueError, r"Found array with 0 sample\(s\) .* minimum of 1 is"),
     "empty list": ([], ValueError, r"Found array with 0 sample\(s\)"),
     "empty paths": (np.array([], "<U5"), ValueError, r"Found array with 0 sample\(s\)"),
@@ -109,7 +113,6 @@ REFUSED = {
     "numeric Series": (pd.Series([1, 2]), TypeError, r"X\[0\] is of type int"),
     "list of numbers": ([1, 2, 3], TypeError, r"X\[0\] is of type int"),
     "generator": ((p for p in ["a.jpg"]), TypeError, "generator"),
-    "set": ({"a.jpg"}, TypeError, "set"),
     "dict": ({"x": U8}, TypeError, "dict"),
     "list of dicts": ([{}], TypeError, r"X\[0\] is of type dict"),
     "channels first in a list": (

@@ -171,10 +171,10 @@ def check_names(config: BenchmarkConfig) -> None:
         )
     known = estimator_parameters(modality_of(config.dataset, config.dataset_params))
     for key in config.estimator_params:
-        owner, _, own = key.partition("__")
+        owner, _, rest = key.partition("__")
         # What comes behind "__" is known to the owner alone, when it is made.
         reject_unknown(
-            [owner if owner and own else key], known, "parameter of the classifier"
+            [owner if owner and rest else key], known, "parameter of the classifier"
         )
 
 

@@ -101,13 +101,12 @@ def paired_bootstrap(
     if not len(values):
         return Interval(estimate, np.nan, np.nan)
     tail = (1 - confidence) / 2
-    # Between infinity and another value nothing can be interpolated.
-    exact = np.isfinite(values).all()
-    low, high = (
-        float(np.quantile(values, share, method="linear" if exact else outer))
-        for share, outer in ((tail, "lower"), (1 - tail, "higher"))
-    )
-    return Interval(estimate, low, high)
+    if np.isfinite(values).all():
+        low, high = np.quantile(values, [tail, 1 - tail])
+    else:  # between infinity and another value nothing can be interpolated
+        low = np.quantile(values, tail, method="lower")
+        high = np.quantile(values, 1 - tail, method="higher")
+    return Interval(estimate, float(low), float(high))
 
 
 def _number(value: Any) -> float:

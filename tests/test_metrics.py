@@ -150,6 +150,16 @@ def test_paired_bootstrap_edges():
         paired_bootstrap([1], [1], confidence=95)
 
 
+def test_paired_bootstrap_of_a_ratio_that_may_be_infinite():
+    def ratio(a, b):
+        return a.sum() / b.sum() if b.any() else np.inf
+
+    found = paired_bootstrap([1, 1, 1], [0, 1, 1], ratio, random_state=0)
+    assert found == (1.5, 1.0, np.inf)
+    found = paired_bootstrap([1], [1], lambda a, b: -np.inf, random_state=0)
+    assert found == (-np.inf,) * 3
+
+
 def _embeddings(n=600, d=8):
     rng = np.random.RandomState(0)
     y, a = rng.randint(2, size=(2, n))
@@ -283,6 +293,7 @@ def test_calibration_of_what_are_no_probabilities(change, message):
         ({"statistic": 3}, "statistic must be"),
         ({"statistic": np.subtract}, "statistic must return one number"),
         ({"statistic": lambda a, b: None}, "statistic must return one number"),
+        ({"statistic": lambda a, b: 1j}, "statistic must return one number"),
     ],
 )
 def test_bootstrap_refuses(change, message):

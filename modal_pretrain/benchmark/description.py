@@ -11,6 +11,8 @@ import numpy as np
 
 from modal_pretrain._checks import take_rows
 from modal_pretrain._disk import write_whole
+from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.records import other_rows
 from modal_pretrain.benchmark.store import RecordStore
 from modal_pretrain.datasets import GroupedDataset
 
@@ -120,3 +122,21 @@ def keep_description(store: RecordStore, data: GroupedDataset) -> None:
                 f"{store.folder} holds records of other data: {what} changed since. "
                 "Use another folder, or delete this one."
             )
+
+
+def check_rows(store: RecordStore, data: GroupedDataset) -> None:
+    """Check the finished runs, also that they ask for rows of the train split alone.
+
+    Raises
+    ------
+    DamagedRecords
+        If a file is not what it should be.
+    """
+    train = set(np.flatnonzero(data.split == "train").tolist())
+    for record in store.load().to_dict("records"):
+        audit = record.get("audit")
+        measured = audit["rows"] if isinstance(audit, dict) else []
+        outside = {*record["acquired"], *measured} - train
+        if outside:
+            unit = Unit(*(record[name] for name in Unit._fields))
+            raise other_rows(store.path(unit), min(outside))

@@ -52,6 +52,14 @@ def check_head(head: Any) -> None:
     )
 
 
+def canonical(head: str) -> str:
+    """Return one spelling of a head: that of "errors" is "errors:4.0"."""
+    kind, _, strength = head.partition(":")
+    if kind == "errors":
+        return f"errors:{float(strength or _STRENGTH)}"
+    return f"tags:{int(strength)}" if strength.isdecimal() else head
+
+
 def prepared(estimator: Any, head: str) -> Any:
     """Return the classifier with the parameters of a head."""
     kind, _, strength = head.partition(":")

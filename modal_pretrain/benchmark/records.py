@@ -78,6 +78,12 @@ def other_start(path: Path, other: Path) -> DamagedRecords:
     )
 
 
+def other_rows(path: Path, row: int) -> DamagedRecords:
+    """Return the error about a run with a row that is not there to be asked for."""
+    problem = f"names row {row}, which is not in the train split"
+    return DamagedRecords(path, problem, _AGAIN)
+
+
 def read_config(path: Path, make: Callable[[str], Any]) -> Any:
     """Return the configuration in ``config.json``, made by a function of its text."""
     text = _text(path, _OTHERS)

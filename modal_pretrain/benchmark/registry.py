@@ -5,7 +5,8 @@ Those of the data sets are in `modal_pretrain.datasets.registry`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modal_pretrain import query
@@ -28,6 +29,9 @@ _PLACES = _MODAL | {
     for name in query.__all__
     if name.endswith("_sampling") and name.removesuffix("_sampling") not in _MODAL
 }
+
+# What the loop passes on to those that take it.
+_OFFERED = ("random_state", "groups", "groups_labelled")
 
 
 def check_model(name: str) -> None:
@@ -93,5 +97,31 @@ def strategy(name: str) -> Callable:
         If there is no such strategy, or head.
     """
     name, _ = heads.split(name)
-    place = name if ":" in name else look_up(_PLACES, name, "strategy")
-    return imported(place, "strategy")
+    found = imported(_place(name), "strategy")
+    try:
+        parameters = inspect.signature(found).parameters
+        extra = {key: None for key in _OFFERED if key in parameters}
+        inspect.signature(found).bind(None, None, n_instances=1, **extra)
+    except (TypeError, ValueError) as error:  # ValueError: not written in Python
+        raise ValueError(
+            f"strategies: {name!r} must be a function that can be called as "
+            f"strategy(classifier, X, n_instances=...): {error}."
+        ) from error
+    return found
+
+
+def check_distinct(names: Iterable[str]) -> None:
+    """Raise a ValueError if two names stand for one strategy and head."""
+    seen: dict[tuple[str, str], str] = {}
+    for name in names:
+        own, head = heads.split(name)
+        other = seen.setdefault((_place(own), heads.canonical(head)), name)
+        if other != name:
+            raise ValueError(
+                f"strategies: {other!r} and {name!r} are the same, which would run "
+                "twice. Leave one of them out."
+            )
+
+
+def _place(name: str) -> str:
+    return name if ":" in name else look_up(_PLACES, name, "strategy")

@@ -32,14 +32,15 @@ class RunCheck:
         self._n_rows = n_rows or math.inf
         self._n_train = self._splits["train"]["rows"] if data else None
         self._labelled: set[int] = set()
-        self._next = self._n_labels = self._n_apart = 0
+        self._apart: list[int] = []
+        self._next = self._n_labels = 0
 
     @property
     def pool_is_used_up(self) -> bool:
         """Whether all of the train split is labelled."""
         if self._n_train is None:
             return True
-        return self._n_labels + self._n_apart == self._n_train
+        return self._n_labels + len(self._apart) == self._n_train
 
     def problem(self, record: Any) -> str | None:
         """Say what is wrong with the next record, None if nothing is."""
@@ -68,9 +69,9 @@ class RunCheck:
             if row in self._labelled:
                 return f"names row {row}, which is labelled already"
             self._labelled.add(row)
-        audit = record.get("audit", {})
-        if audit.get("apart"):
-            self._n_apart = len(audit["rows"])
+        problem = self._problem_of_audit(record.get("audit"))
+        if problem:
+            return problem
         before, self._n_labels = self._n_labels, record["n_labels"]
         n_new = self._n_labels - before
         if n_new <= 0:
@@ -78,6 +79,19 @@ class RunCheck:
         return self._problem_of_size(n_new, len(record["acquired"])) or (
             self._problem_of_counts(record, n_new)
         )
+
+    def _problem_of_audit(self, audit: dict[str, Any] | None) -> str | None:
+        """Say why these cannot be rows that measured this round's model."""
+        if audit is None:
+            return None
+        rows = audit["rows"]
+        wrong = [row for row in rows if row in self._labelled or row >= self._n_rows]
+        if wrong or len(set(rows)) < len(rows):
+            return "has an audit whose rows are taught, named twice or not in the data"
+        if audit["apart"] and self._next and rows != self._apart:
+            return "has an audit of other rows than the round before it"
+        self._apart = rows if audit["apart"] else []
+        return None
 
     def _problem_of_size(self, n_new: int, n_acquired: int) -> str | None:
         if self._sizes is None:  # all of the train split, whose rows are not listed
@@ -154,11 +168,13 @@ def _is_audit(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and isinstance(value.get("rows"), list)
+        and len(value["rows"]) > 0
         and all(map(is_count, value["rows"]))
         and isinstance(value.get("apart"), bool)
         and all(
             _is_known_share(value.get(key)) for key in ("value", "low", "high", "truth")
         )
+        and value["low"] <= value["value"] <= value["high"]
     )
 
 
@@ -203,7 +219,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "acquired_atypical": (is_count, "a count"),
     "acquired_groups": (are_counts, "counts by group"),
-    "audit": (_is_audit, "rows and what they say"),
+    "audit": (_is_audit, "rows, one at least, and a figure within its bounds"),
     "kappa": (
         lambda value: value is None or (is_number(value) and -1 <= value <= 1),
         "a number from -1 to 1",

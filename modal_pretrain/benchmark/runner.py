@@ -16,7 +16,7 @@ import pandas as pd
 from modal_pretrain._checks import Whole
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark.config import BenchmarkConfig
-from modal_pretrain.benchmark.description import keep_description
+from modal_pretrain.benchmark.description import check_rows, keep_description
 from modal_pretrain.benchmark.environment import command_line, describe_environment
 from modal_pretrain.benchmark.progress import Progress
 from modal_pretrain.benchmark.report.examples import keep_examples
@@ -89,7 +89,7 @@ def run(
         store = RecordStore(out, config)
         store.create()
         keep_description(store, data)
-        store.load()  # raises if something is damaged
+        check_rows(store, data)  # raises if something is damaged
         stores.append(store)
     with _noting_runs(stores, n_jobs):
         works = [

@@ -15,6 +15,7 @@ from modal_pretrain._identity import read_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.registry import (
+    check_distinct,
     check_model,
     estimator_parameters,
     strategy,
@@ -154,6 +155,7 @@ def check_names(config: BenchmarkConfig) -> None:
         check_model(model)
     for name in config.strategies:
         strategy(name)
+    check_distinct(config.strategies)
     load = loader(config.dataset)
     _check_arguments(load, config.dataset_params, f"parameter of {config.dataset}")
     own = {"classes", "random_state"} & set(config.estimator_params)
@@ -167,11 +169,13 @@ def check_names(config: BenchmarkConfig) -> None:
             f"estimator: pretrained must be True or a checkpoint, got {weights!r}: the "
             "model 'pretrained' would not be. Name the model 'random-init' instead."
         )
-    reject_unknown(
-        (key for key in config.estimator_params if "__" not in key),
-        estimator_parameters(modality_of(config.dataset, config.dataset_params)),
-        "parameter of the classifier",
-    )
+    known = estimator_parameters(modality_of(config.dataset, config.dataset_params))
+    for key in config.estimator_params:
+        owner, _, rest = key.partition("__")
+        # What comes behind "__" is known to the owner alone, when it is made.
+        reject_unknown(
+            [owner if owner and rest else key], known, "parameter of the classifier"
+        )
 
 
 def _check_arguments(function: Any, given: Mapping[str, Any], kind: str) -> None:

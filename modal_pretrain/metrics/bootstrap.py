@@ -59,8 +59,9 @@ def paired_bootstrap(
     -------
     Interval
         ``(estimate, low, high)``: the statistic on all seeds and its percentiles.
-        Resamples where it is nan are left out; if all are, low and high are nan. With
-        fewer than about eight seeds such intervals are too narrow.
+        Resamples where it is nan are left out; if all are, low and high are nan. Where
+        it is infinite, so may the bounds be. With fewer than about eight seeds such
+        intervals are too narrow.
 
     Raises
     ------
@@ -97,15 +98,19 @@ def paired_bootstrap(
     estimate = _number(statistic(a, b))
     values = np.array([_number(statistic(a[seeds], b[seeds])) for seeds in draws])
     values = values[~np.isnan(values)]
+    if not len(values):
+        return Interval(estimate, np.nan, np.nan)
     tail = (1 - confidence) / 2
-    low, high = (
-        np.quantile(values, [tail, 1 - tail]) if len(values) else (np.nan, np.nan)
-    )
+    if np.isfinite(values).all():
+        low, high = np.quantile(values, [tail, 1 - tail])
+    else:  # between infinity and another value nothing can be interpolated
+        low = np.quantile(values, tail, method="lower")
+        high = np.quantile(values, 1 - tail, method="higher")
     return Interval(estimate, float(low), float(high))
 
 
 def _number(value: Any) -> float:
-    if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "iuf":
         raise ParameterError(
             f"statistic must return one number, got {value!r:.80} of type "
             f"{type(value).__name__}."

@@ -353,8 +353,8 @@ def draw_audit(
         Rows of the n that are labelled already; they are left out.
     design : {"auto", "weighted", "random", "stratified", "active"}, default="auto"
         - "weighted": more often where the model is unsure, in proportion to how much
-          the outcome varies; the interval is a score interval, which is Wilson's
-          where the model cannot tell rows apart.
+          the outcome varies; the interval is a score interval, Wilson's where all rows
+          look alike. Of errors that confidence misses it holds some 90 %, not 95 %.
         - "random": Wilson's interval.
         - "stratified": by confidence, with the difference estimator [1]_.
         - "active": one after another by expected error, with LURE weights [2]_.

@@ -127,13 +127,41 @@ def test_report_of_audits_without_stops(small, tmp_path):
     assert stops(summary(store)) is not None and audits(summary(store)) is not None
 
 
-def test_damaged_audit_is_named(small, tmp_path):
-    config = small(audit=10, rounds=1, seeds=(0,), models=("pretrained",))
-    run(config, tmp_path, verbose=0)
-    (store,) = open_stores(tmp_path)
-    path = store.path(store.config.units()[0])
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    lines[0]["audit"]["apart"] = 3
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    out = tmp_path_factory.mktemp("kept")
+    settings = {
+        "dataset_params": {"n_train": 60, "n_test": 40, "image_size": 32},
+        "estimator_params": {"image_size": 32, "device": "cpu"},
+    }
+    config = BenchmarkConfig(
+        **settings, audit=10, audit_apart=True, rounds=1, seed_set=4, batch=4,
+        seeds=(0,), models=("pretrained",), strategies=("random",), references=(),
+    )  # fmt: skip
+    run(config, out, verbose=0)
+    return open_stores(out)[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "match"),
+    [
+        (0, lambda a, r: {"apart": 3}, "line 1 has audit="),
+        (0, lambda a, r: {"rows": []}, "line 1 has audit="),
+        (1, lambda a, r: {"low": a["high"], "high": a["low"]}, "line 2 has audit="),
+        (1, lambda a, r: {"value": 0}, "line 2 has audit="),
+        (0, lambda a, r: {"rows": [*a["rows"], 100]}, "named twice or not in the data"),
+        (0, lambda a, r: {"rows": a["rows"] * 2}, "named twice or not in the data"),
+        (1, lambda a, r: {"rows": r["acquired"]}, "whose rows are taught"),
+        (1, lambda a, r: {"rows": a["rows"][1:]}, "line 2 has an audit of other rows"),
+    ],
+)
+def test_damaged_audit_is_named(kept, line, change, match):
+    path = kept.path(kept.config.units()[0])
+    before = path.read_text()
+    lines = [json.loads(text) for text in before.splitlines()]
+    lines[line]["audit"] |= change(lines[line]["audit"], lines[line])
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(ValueError, match="line 1 has audit="):
-        store.load()
+    with pytest.raises(ValueError, match=match):
+        kept.load()
+    path.write_text(before)
+    kept.load()

@@ -350,6 +350,15 @@ def test_runs_of_a_seed_that_start_from_other_labels(out):
         load(out)
 
 
+def test_rows_of_the_test_split(out, store):
+    """Reports know how many rows a split has, a run knows which."""
+    path = edited(store, 1, acquired=[60, 61, 62, 63])
+    load(out)
+    with pytest.raises(DamagedRecords, match="names row 60, which is not in") as caught:
+        run(settings(), out, verbose=0)
+    assert caught.value.path == path
+
+
 @pytest.mark.parametrize(
     "change", [{"batch": 5}, {"estimator_params": {"image_size": 64}}, {"audit": 3}]
 )

@@ -261,3 +261,30 @@ def test_a_grid_names_each_value_once(settings):
     """Or all records of its configuration would come twice."""
     with pytest.raises(ValueError, match=f"{next(iter(settings))} names .* twice"):
         expand(settings)
+
+
+@pytest.mark.parametrize("name", ["builtins:max", "builtins:len", "numpy:sort"])
+def test_strategies_that_cannot_be_called_so(name):
+    with pytest.raises(ValueError, match=f"strategies: '{name}' must be a function"):
+        expand({"strategies": [name]})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("random", "random+plain"),
+        ("random+errors", "random+errors:4"),
+        ("random+tags:30", "random+tags:030"),
+        ("random", "modal_pretrain.query:random_sampling"),
+    ],
+)
+def test_a_strategy_that_has_two_names_runs_once(names):
+    with pytest.raises(ValueError, match=r"strategies: 'random.*' are the same"):
+        expand({"strategies": list(names)})
+    assert expand({"strategies": [names[1], "margin", "random+errors:2"]})
+
+
+@pytest.mark.parametrize("key", ["__", "__x", "module__", "foo__bar"])
+def test_parts_that_the_classifier_has_not(key):
+    with pytest.raises(ValueError, match=r"no parameter of the classifier '\w*'\."):
+        expand({"estimator": {key: 1}})

@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
 
 from modal_pretrain._checks import Rule, check_parameters, did_you_mean, look_up
-from modal_pretrain.training.parameters import NET_RULES, known_parameters, same
+from modal_pretrain.embedding.decisive import check_unchanged
+from modal_pretrain.training.parameters import NET_RULES, known_parameters
 
 
 class CheckedNet(NeuralNetClassifier):
@@ -50,15 +51,7 @@ class CheckedNet(NeuralNetClassifier):
 
     def _check_unchanged(self) -> None:
         """Raise ValueError if what was learnt no longer goes with the parameters."""
-        now = self._decisive()
-        for name in {**self.learnt_with_, **now}:
-            was, value = self.learnt_with_.get(name, _NOT_SET), now.get(name, _NOT_SET)
-            if not same(was, value):
-                raise ValueError(
-                    f"{name} is {value!r} now, but this {type(self).__name__} was "
-                    f"fitted with {name}={was!r}, and what it learnt depends on that. "
-                    "Set it back, or call fit again."
-                )
+        check_unchanged(type(self), self.learnt_with_, self._decisive())
 
     def __setattr__(self, name: str, value: Any) -> None:
         # skorch refuses modules as parameters here; that they are wrong, and what would
@@ -143,11 +136,3 @@ _NEXT_FIT = (
     "dataset",
     "compile",
 )
-
-
-class _NotSet:
-    def __repr__(self) -> str:
-        return "(not set)"
-
-
-_NOT_SET = _NotSet()

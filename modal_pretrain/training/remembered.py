@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.embedding.source import Source
-from modal_pretrain.reweighting.tags import check_kinds, tag_table
+from modal_pretrain.reweighting.tags import check_kinds, tag_codes, tag_table
 
 Tags = tuple[Any, ...]
 
@@ -60,7 +60,9 @@ class RememberedTags:
         other.files = {k: f for k, f in other.files.items() if f[1] in other.tags}
         check_width({len(tags) for tags in other.tags.values()})
         if other.tags:
-            check_kinds(np.array(list(other.tags.values()), dtype=object))
+            known = np.array(list(other.tags.values()), dtype=object)
+            check_kinds(known)
+            tag_codes(known)  # which is what a training does
         return other
 
     def of(self, source: Source) -> list[Tags | None]:

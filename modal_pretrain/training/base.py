@@ -292,6 +292,8 @@ class BaseClassifier(AugmentedNet):
         return self._encoder().encode_to(self._source(X), path)
 
     def _encoder(self) -> Encoder:
+        if self.initialized_:
+            self._check_unchanged((*DECISIVE, *self.modality.decisive))
         backbone = self.module_.backbone if self.initialized_ else self._initial()
         encoder = self.modality.encoder(backbone, self, self._device())
         encoder.batch_size = self._rows_without_gradients()

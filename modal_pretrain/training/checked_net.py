@@ -5,7 +5,7 @@ Nothing here trains; `FewLabelsNet` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -49,9 +49,13 @@ class CheckedNet(NeuralNetClassifier):
             if name.split("__")[0] in ("module", "criterion")
         }
 
-    def _check_unchanged(self) -> None:
-        """Raise ValueError if what was learnt no longer goes with the parameters."""
-        check_unchanged(type(self), self.learnt_with_, self._decisive())
+    def _check_unchanged(self, names: Collection[str] | None = None) -> None:
+        """Raise ValueError if what was learnt no longer goes with these parameters."""
+        was, now = (
+            {n: value for n, value in params.items() if names is None or n in names}
+            for params in (self.learnt_with_, self._decisive())
+        )
+        check_unchanged(type(self), was, now)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # skorch refuses modules as parameters here; that they are wrong, and what would

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from copy import deepcopy
+from copy import copy, deepcopy
 from functools import partial
 from typing import Any
 
@@ -378,10 +378,10 @@ iterator_valid, train_split, **kwargs
         """Return a net that trains on by itself; parameters are shared."""
         other = object.__new__(type(self))
         other.__setstate__(self.__getstate__())
-        # Changed in place by training; the network is in the state by value.
-        for name in ("history_", "callbacks_"):
-            if name in vars(other):
-                vars(other)[name] = deepcopy(vars(other)[name])
+        # Training changes them in place; the network is in the state by value.
+        other.history_ = deepcopy(self.history_)
+        if self.initialized_:
+            other.callbacks_ = [(name, copy(part)) for name, part in self.callbacks_]
         return other
 
 

@@ -309,11 +309,11 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     def tag(self, X, ignore):
         """Remember what may be ignored about rows, for every later fit that has them.
 
-        The tags stay with the rows' content (a file's is its path, size and times: tag
-        again what was touched or moved), whatever fit gets them in which order: under
-        modAL ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What
-        `fit` gets as ``ignore`` goes first; of equal rows the last tag counts. Clones
-        start without.
+        The tags stay with the rows' content (of files, too, which may be moved or
+        touched), whatever fit gets them in which order: under modAL
+        ``learner.estimator.tag(X, ignore)``, then ``learner.teach(X, y)``. What `fit`
+        gets as ``ignore`` goes first; of equal rows the last tag counts. Clones start
+        without.
 
         Parameters
         ----------
@@ -371,7 +371,8 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, from the cache where it is frozen.
 
-        Works before `fit` too: the backbone then has its initial weights.
+        Works before `fit` too: the backbone then has its initial weights. As
+        `predict_proba` it refuses to go on if the backbone's parameters have changed.
 
         Parameters
         ----------

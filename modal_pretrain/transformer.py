@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from modal_pretrain._checks import Rule, check_parameters
 from modal_pretrain.backbones.device import resolve_device
+from modal_pretrain.embedding.decisive import DECISIVE, check_unchanged, snapshots
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.parameters import BATCH_SIZE, EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Modality
 
 
-class BaseTransformer(TransformerMixin, BaseEstimator):
+class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A frozen backbone as a transformer: rows of a modality to embeddings.
 
     Subclasses name their `modality` and have its parameters, next to ``backbone``,
@@ -35,26 +40,43 @@ class BaseTransformer(TransformerMixin, BaseEstimator):
     random_state: Any
 
     def fit(self, X, y=None):
-        """Load the backbone; check that X is readable."""
+        """Load the backbone; check that X is readable. All or nothing."""
         check_parameters(vars(self), self._rules())
-        source = self._source(X, reset=True)
-        rng = check_random_state(self.random_state)
-        self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
-        probe = self._encoder().compute(source.take(np.arange(1)))
+        before = dict(vars(self))
+        try:
+            source = self._source(X, reset=True)
+            rng = check_random_state(self.random_state)
+            self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
+            probe = self._encoder().compute(source.take(np.arange(1)))
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         self.n_features_out_ = probe.shape[1]
+        self.learnt_with_ = snapshots(self._decisive())
         return self
 
     def transform(self, X) -> np.ndarray:
         """Embed X: float32 (n, d)."""
-        check_parameters(vars(self), self._rules())
-        check_is_fitted(self)
+        self._check_ready()
         return self._encoder().encode(self._source(X))
 
     def embed_to(self, X, path: str | Path) -> np.memmap:
         """Embed X into a .npy file and open that memory-mapped, for reading."""
+        self._check_ready()
+        return self._encoder().encode_to(self._source(X), path)
+
+    def _check_ready(self) -> None:
         check_parameters(vars(self), self._rules())
         check_is_fitted(self)
-        return self._encoder().encode_to(self._source(X), path)
+        if hasattr(self, "learnt_with_"):  # not where no fit is needed
+            check_unchanged(type(self), self.learnt_with_, self._decisive())
+
+    def _decisive(self) -> dict[str, Any]:
+        """Return the parameters that embeddings depend on, with their values."""
+        params = self.get_params(deep=False)
+        names = (*DECISIVE, *self.modality.decisive)
+        return {name: params[name] for name in names if name in params}
 
     def _rules(self) -> Mapping[str, Rule]:
         """Say what each parameter may be."""
@@ -67,6 +89,10 @@ class BaseTransformer(TransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         backbone = self.modality.backbone(self, getattr(self, "seed_", 0), device)
         return self.modality.encoder(backbone, self, device)
+
+    @property
+    def _n_features_out(self) -> int:  # what scikit-learn counts names by
+        return self.n_features_out_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

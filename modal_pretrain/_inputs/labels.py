@@ -141,11 +141,13 @@ def _check_one(values: list, name: str) -> None:
     """Raise for labels that are of no kind for labels."""
     if not values:
         return
+    odd = (row for row, value in enumerate(values) if np.asarray(value).dtype == object)
+    row = next(odd, 0)  # such as an integer that is too large
     to_text = "label.decode()" if isinstance(values[0], _BYTES) else "str(label)"
     raise ParameterError(
-        f"{name}[0]={values[0]!r:.80} is of type {type(values[0]).__name__} (Unknown "
-        "label type). Labels are strings, whole numbers or truth values: write "
-        f"[{to_text} for label in {name}]."
+        f"{name}[{row}]={values[row]!r:.80} is of type {type(values[row]).__name__} "
+        "(Unknown label type). Labels are strings, whole numbers or truth values: "
+        f"write [{to_text} for label in {name}]."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cache
 from itertools import chain
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from xxhash import xxh3_128_digest
 
-from modal_pretrain._identity import file_identity
+from modal_pretrain._identity import file_identity, read_whole
 from modal_pretrain.images.decode import decode_file, load_error
 from modal_pretrain.images.preprocessing import Preprocessing
 from modal_pretrain.images.sources import ImageSource
@@ -72,6 +72,39 @@ class PathSource(ImageSource):
             text = f"{kind}({size}, {changed}, {touched}, {inode})\0{normal(whole)}"
             keys.append(xxh3_128_digest(encode(text)))
         return keys
+
+    def contents(
+        self, sizes: Collection[int] | None = None
+    ) -> list[tuple[int, bytes] | None]:
+        """Read files and hash what is in them, whatever they are called.
+
+        Parameters
+        ----------
+        sizes : collection of int or None, default=None
+            Files of other sizes are not read; None reads all.
+
+        Returns
+        -------
+        list of (int, bytes) or None
+            Size and 16 bytes for each file that was read, None for others.
+
+        Raises
+        ------
+        ImageLoadError
+            If a file is missing or can't be read.
+        """
+        found: list[tuple[int, bytes] | None] = []
+        for path in self._paths(self._rows):
+            file = None
+            try:
+                size = file_identity(path)[0]
+                if sizes is None or size in sizes:
+                    file = size, xxh3_128_digest(read_whole(path))
+            except (OSError, ValueError) as error:
+                where = self._where(int(self._rows[len(found)]))
+                raise load_error(path, where, error) from error
+            found.append(file)
+        return found
 
     def _paths(self, rows: range | np.ndarray) -> Iterator[str | os.PathLike[str]]:
         if not isinstance(self._data, np.ndarray):

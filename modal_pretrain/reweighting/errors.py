@@ -82,10 +82,17 @@ def error_weights(
     """
     STRENGTH.check("strength", strength)
     X, y, weight, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
+    kept = weight > 0  # what weighs nothing has no place in a fold
     logits = out_of_fold_logits(
-        X, y, C=C, weight=weight, offset=offset, n_folds=n_folds
+        X[kept],
+        y[kept],
+        C=C,
+        weight=weight[kept],
+        offset=None if offset is None else offset[kept],
+        n_folds=n_folds,
     )
-    driven = weight * np.exp(-strength * own_proba(logits, y))
+    driven = np.zeros(len(y))
+    driven[kept] = weight[kept] * np.exp(-strength * own_proba(logits, y[kept]))
     return equal_mass(driven, y, weight.sum())
 
 
@@ -109,4 +116,5 @@ def equal_mass(
     """
     mass = np.bincount(y, weight)
     n_present = np.count_nonzero(mass)
-    return weight * (total / n_present / np.where(mass > 0, mass, 1.0)[y])
+    # In this order, as a number divided by a tiny mass may be infinite.
+    return weight / np.where(mass > 0, mass, 1.0)[y] * (total / n_present)

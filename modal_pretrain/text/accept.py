@@ -170,7 +170,7 @@ def _checked(item: Any, where: str) -> str:
         return item
     if isinstance(item, (bytes, bytearray)):
         raise TypeError(f"{where} is bytes. Decode it: {where}.decode('utf-8').")
-    missing = item is None or item is pd.NA or item is pd.NaT
+    missing = any(item is none for none in (None, pd.NA, pd.NaT, np.ma.masked))
     if missing or (isinstance(item, float | np.floating) and item != item):
         raise ValueError(f"{where} is missing ({item!r}). Drop the row.")
     raise TypeError(f"{where} is of type {type(item).__name__}. {_ACCEPTED}")

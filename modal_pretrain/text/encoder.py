@@ -120,6 +120,8 @@ class TextEncoder(BaseTransformer):
         ------
         sklearn.exceptions.NotFittedError
             Before `fit`, if ``pretrained=False``: `fit` draws the weights.
+        ValueError
+            If a parameter that embeddings depend on is another than at the fit.
         """
         return super().transform(X)
 

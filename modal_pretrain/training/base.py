@@ -20,6 +20,7 @@ from modal_pretrain._inputs.weights import check_sample_weight
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.shared import own
 from modal_pretrain.cache.resolve import Cache
+from modal_pretrain.embedding.decisive import DECISIVE
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.parameters import EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
@@ -41,7 +42,7 @@ from modal_pretrain.training.staged import StagedEncoder, staged
 from modal_pretrain.training.weights import check_criterion, merged, with_weight
 
 # What a head has learnt on, next to the modality's own parameters.
-_DECISIVE = ("backbone", "pretrained", "tune", "classes", "precision")
+_DECISIVE = (*DECISIVE, "tune", "classes")
 
 
 class BaseClassifier(AugmentedNet):
@@ -291,6 +292,8 @@ class BaseClassifier(AugmentedNet):
         return self._encoder().encode_to(self._source(X), path)
 
     def _encoder(self) -> Encoder:
+        if self.initialized_:
+            self._check_unchanged((*DECISIVE, *self.modality.decisive))
         backbone = self.module_.backbone if self.initialized_ else self._initial()
         encoder = self.modality.encoder(backbone, self, self._device())
         encoder.batch_size = self._rows_without_gradients()

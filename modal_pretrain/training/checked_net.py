@@ -5,14 +5,15 @@ Nothing here trains; `FewLabelsNet` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
 
 from modal_pretrain._checks import Rule, check_parameters, did_you_mean, look_up
-from modal_pretrain.training.parameters import NET_RULES, known_parameters, same
+from modal_pretrain.embedding.decisive import check_unchanged
+from modal_pretrain.training.parameters import NET_RULES, known_parameters
 
 
 class CheckedNet(NeuralNetClassifier):
@@ -48,17 +49,13 @@ class CheckedNet(NeuralNetClassifier):
             if name.split("__")[0] in ("module", "criterion")
         }
 
-    def _check_unchanged(self) -> None:
-        """Raise ValueError if what was learnt no longer goes with the parameters."""
-        now = self._decisive()
-        for name in {**self.learnt_with_, **now}:
-            was, value = self.learnt_with_.get(name, _NOT_SET), now.get(name, _NOT_SET)
-            if not same(was, value):
-                raise ValueError(
-                    f"{name} is {value!r} now, but this {type(self).__name__} was "
-                    f"fitted with {name}={was!r}, and what it learnt depends on that. "
-                    "Set it back, or call fit again."
-                )
+    def _check_unchanged(self, names: Collection[str] | None = None) -> None:
+        """Raise ValueError if what was learnt no longer goes with these parameters."""
+        was, now = (
+            {n: value for n, value in params.items() if names is None or n in names}
+            for params in (self.learnt_with_, self._decisive())
+        )
+        check_unchanged(type(self), was, now)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # skorch refuses modules as parameters here; that they are wrong, and what would
@@ -143,11 +140,3 @@ _NEXT_FIT = (
     "dataset",
     "compile",
 )
-
-
-class _NotSet:
-    def __repr__(self) -> str:
-        return "(not set)"
-
-
-_NOT_SET = _NotSet()

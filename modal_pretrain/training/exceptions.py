@@ -12,9 +12,10 @@ from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, Modality
 from modal_pretrain.reweighting.choice import tag_weights
 from modal_pretrain.reweighting.errors import error_weights
-from modal_pretrain.reweighting.tags import check_kinds, tag_table
+from modal_pretrain.reweighting.tags import tag_table
 from modal_pretrain.training.examples import EmbeddedSet
 from modal_pretrain.training.network import centre_and_scale
+from modal_pretrain.training.remembered import RememberedTags, check_width
 from modal_pretrain.training.weighted_net import WeightedNet
 
 # The strength of weights by errors in pairs of class and tag where nobody gave one.
@@ -55,17 +56,7 @@ class ExceptionsNet(WeightedNet):
 
     def tag(self, X, ignore):
         """Remember what may be ignored about rows, for every later training."""
-        source = self._source(X)
-        table = tag_table(ignore, len(source))
-        known = dict(self._remembered())
-        for key, tags in zip(source.row_keys(), table.tolist(), strict=True):
-            known.pop(key, None)
-            if any(tag is not None for tag in tags):
-                known[key] = tuple(tags)
-        _check_width({len(tags) for tags in known.values()})
-        if known:
-            check_kinds(np.array(list(known.values()), dtype=object))
-        self.remembered_tags_ = known
+        self.remembered_tags_ = self._remembered().but(self._source(X), ignore)
         return self
 
     def known_tags(self, X) -> np.ndarray:
@@ -84,17 +75,16 @@ class ExceptionsNet(WeightedNet):
         table = self._tags_of(source, None)
         return np.empty((len(source), 0), dtype=object) if table is None else table
 
-    def _remembered(self) -> dict[bytes, tuple]:
-        return getattr(self, "remembered_tags_", {})
+    def _remembered(self) -> RememberedTags:
+        return getattr(self, "remembered_tags_", RememberedTags())
 
     def _tags_of(self, source: Source, ignore: Any) -> np.ndarray | None:
         """Return the tags of rows, object (n, k), given or remembered, or None."""
         table = None if ignore is None else tag_table(ignore, len(source))
-        known = self._remembered()
-        found = [known.get(key) for key in source.row_keys()] if known else []
+        found = self._remembered().of(source)
         widths = {len(tags) for tags in found if tags is not None}
         if widths:
-            _check_width(widths | (set() if table is None else {table.shape[1]}))
+            check_width(widths | (set() if table is None else {table.shape[1]}))
             if table is None:
                 table = np.full((len(source), *widths), None, dtype=object)
             for row, tags in enumerate(found):
@@ -153,12 +143,3 @@ class ExceptionsNet(WeightedNet):
         mean, scale = centre_and_scale(embeddings, weight)
         scaled = (embeddings - mean) * scale
         return scaled.numpy(), np.zeros((len(scaled), len(self.classes_)))
-
-
-def _check_width(widths: set[int]) -> None:
-    if len(widths) > 1:
-        raise ValueError(
-            f"ignore has tags of {' and of '.join(map(str, sorted(widths)))} "
-            "attributes for different rows; give all attributes for each, None where "
-            "nobody said."
-        )

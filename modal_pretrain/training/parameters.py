@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback
 from torch import nn
@@ -21,7 +19,6 @@ from modal_pretrain._checks import (
     Rule,
     Whole,
     did_you_mean,
-    is_number,
 )
 from modal_pretrain.embedding.parameters import VERBOSE
 from modal_pretrain.reweighting._inputs import BALANCE, PENALTY, STRENGTH
@@ -159,24 +156,3 @@ HEAD_RULES: Mapping[str, Rule] = {
     "module__dropout": Number(least=0, below=1),
     "module__train_batch_norm": SWITCH,
 }
-
-
-def snapshot(value: Any) -> Any:
-    """Return a value of a parameter that stays if the caller's is changed in place."""
-    if isinstance(value, list | dict | np.ndarray) or hasattr(value, "iloc"):
-        return copy.copy(value)
-    return value
-
-
-def same(value: Any, other: Any) -> bool:
-    """Say whether two values of a parameter mean the same; arrays are compared."""
-    if value is other:
-        return True
-    if is_number(value) and is_number(other):
-        return bool(value == other)
-    if isinstance(value, np.ndarray | list | tuple) or hasattr(value, "dtype"):
-        try:
-            return type(value) is type(other) and np.array_equal(value, other)
-        except (TypeError, ValueError):
-            return False
-    return type(value) is type(other) and bool(value == other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from copy import copy, deepcopy
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import nn
 
 from modal_pretrain._checks import ParameterError
 from modal_pretrain.backbones.device import resolve_device, seeded
+from modal_pretrain.embedding.decisive import snapshots
 from modal_pretrain.modality import FineTuning
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.callbacks import (
@@ -29,7 +31,7 @@ from modal_pretrain.training.callbacks import (
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.files import loading, saving
-from modal_pretrain.training.parameters import check_keywords, snapshot
+from modal_pretrain.training.parameters import check_keywords
 
 
 class FewLabelsNet(CheckedNet):
@@ -236,7 +238,7 @@ iterator_valid, train_split, **kwargs
         """Build network, criterion and callbacks anew, from the initial weights."""
         # skorch announces every re-initialisation of an initialized net.
         self.initialized_ = False
-        self.learnt_with_ = {n: snapshot(v) for n, v in self._decisive().items()}
+        self.learnt_with_ = snapshots(self._decisive())
         return super().initialize()
 
     def initialize_module(self):
@@ -371,6 +373,16 @@ iterator_valid, train_split, **kwargs
             return
         super().__setstate__({**state, "device": str(resolve_device("auto"))})
         self.device = "auto"
+
+    def __copy__(self):
+        """Return a net that trains on by itself; parameters are shared."""
+        other = object.__new__(type(self))
+        other.__setstate__(self.__getstate__())
+        # Training changes them in place; the network is in the state by value.
+        other.history_ = deepcopy(self.history_)
+        if self.initialized_:
+            other.callbacks_ = [(name, copy(part)) for name, part in self.callbacks_]
+        return other
 
 
 def _files(given: dict[str, Any]) -> dict[str, Any]:

@@ -153,6 +153,25 @@ def test_other_parameters_than_those_of_the_fit(make, pictures, labels, name):
     classifier.set_params(max_steps=1).fit(pictures, labels).predict(pictures)
 
 
+@pytest.mark.parametrize("name", ["backbone", "image_size", "precision"])
+def test_embeddings_are_those_of_the_parameters(make, pictures, labels, name, tmp_path):
+    classifier = make(backbone="test_efficientnet", pretrained=False).fit(
+        pictures, labels
+    )
+    expected, was = classifier.embed(pictures), classifier.get_params()[name]
+    classifier.set_params(**{name: CHANGES[name]})
+    for call in (
+        lambda: classifier.embed(pictures),
+        lambda: classifier.embed_to(pictures, tmp_path / "embeddings.npy"),
+        lambda: classifier.forward(pictures),
+        lambda: classifier.infer(pictures),
+    ):
+        with pytest.raises(ValueError, match=f"{name} is .* now.* or call fit again"):
+            call()
+    classifier.set_params(**{name: was}, classes=[0, 1, 2])  # which are no matter here
+    np.testing.assert_array_equal(classifier.embed(pictures), expected)
+
+
 def test_parameters_that_do_not_matter_for_prediction(make, pictures, labels):
     classifier = make().fit(pictures, labels)
     expected = classifier.predict_proba(pictures)

@@ -4,6 +4,7 @@ import copy
 import io
 import os
 import pickle
+import threading
 
 import joblib
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Checkpoint
+from skorch.callbacks import Callback, Checkpoint
 
 from modal_pretrain import BackboneWeightsError, EmbeddingCache, PretrainedClassifier
 from tests.classifier.cases import (
@@ -21,7 +22,7 @@ from tests.classifier.cases import (
 
 
 @kinds
-@pytest.mark.parametrize("way", ["pickle", "joblib", "deepcopy"])
+@pytest.mark.parametrize("way", ["pickle", "joblib", "deepcopy", "copy"])
 def test_round_trip(make, pictures, labels, kind, way, tmp_path):
     classifier = make(**KINDS[kind]).fit(pictures, labels)
     expected = classifier.predict_proba(pictures)
@@ -31,7 +32,7 @@ def test_round_trip(make, pictures, labels, kind, way, tmp_path):
         joblib.dump(classifier, tmp_path / "classifier.joblib")
         restored = joblib.load(tmp_path / "classifier.joblib")
     else:
-        restored = copy.deepcopy(classifier)
+        restored = getattr(copy, way)(classifier)
     np.testing.assert_array_equal(restored.predict_proba(pictures), expected)
     assert restored.get_params().keys() == classifier.get_params().keys()
     continued = restored.partial_fit(pictures[:5], labels[:5]).predict_proba(pictures)
@@ -41,6 +42,21 @@ def test_round_trip(make, pictures, labels, kind, way, tmp_path):
     restored.fit(pictures, labels)
     np.testing.assert_array_equal(restored.predict_proba(pictures), expected)
     np.testing.assert_array_equal(classifier.predict_proba(pictures), continued)
+
+
+class Locked(Callback):
+    """What can be neither pickled nor copied in depth."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def test_a_copy_shares_no_state_of_callbacks(make, pictures, labels):
+    classifier = make(callbacks=[Locked]).fit(pictures, labels)
+    copied = copy.copy(classifier)
+    pairs = zip(classifier.callbacks_, copied.callbacks_, strict=True)
+    assert all(one[1] is not other[1] for one, other in pairs)
+    assert copy.copy(make()).fit(pictures, labels).score(pictures, labels) > 0.5
 
 
 def test_unfitted_round_trip(make, pictures, labels):

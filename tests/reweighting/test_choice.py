@@ -236,6 +236,13 @@ def test_bad_tags(make, pictures, labels, method):
         getattr(tagged, method)(pictures, labels, ignore=["a"] * 24)
 
 
+def test_tags_that_no_fit_would_take_are_not_remembered(make, pictures, labels):
+    tagged = make().tag(pictures[:3], [1, 2, 1])
+    with pytest.raises(ValueError, match=r"ignore\[3\]=1180591620717411303424"):
+        tagged.tag(pictures[3:4], [2**70])
+    assert tagged.fit(pictures, labels).known_tags(pictures[3:]).shape == (21, 0)
+
+
 def test_more_attributes_than_labels():
     X, y, exception = spurious(40)
     many = np.random.default_rng(0).integers(0, 2, (40, 100))

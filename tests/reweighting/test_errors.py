@@ -54,6 +54,19 @@ def test_exceptions_weigh_more_and_strength_0_balances():
     np.testing.assert_array_equal(names, weight)
 
 
+def test_rows_of_weight_0_and_of_next_to_none():
+    X, y, _ = spurious()
+    times = np.arange(200) % 3
+    weight = error_weights(X, y, C=0.05, sample_weight=times)
+    kept = times > 0
+    some = error_weights(X[kept], y[kept], C=0.05, sample_weight=times[kept])
+    np.testing.assert_array_equal(weight[kept], some)
+    assert not weight[~kept].any()
+    light = np.where(y == 0, 1e-320, 1.0)
+    weight = error_weights(X, y, sample_weight=light)
+    assert weight[y == 0].sum() == pytest.approx(light.sum() / 2)
+
+
 @pytest.mark.parametrize(
     "params, message",
     [

@@ -226,6 +226,7 @@ def test_kinds_of_x(text_classifier, texts, names, kind):
         (["a", None], ValueError, r"X\[1\] is missing"),
         (pd.Series(["a", np.nan]), ValueError, r"X\[1\] is missing"),
         (pd.Series(["a", pd.NA], dtype="string"), ValueError, r"X\[1\] is missing"),
+        (np.ma.array(["a", "b"], mask=[0, 1]), ValueError, r"X\[1\] is missing"),
         (["a", 1], TypeError, r"X\[1\] is of type int"),
         ({1: "a"}.values(), TypeError, r"dict_values.*Try list\(X\)"),
         ([b"a"], TypeError, "is bytes.*decode"),

@@ -20,6 +20,14 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class _Server(uvicorn.Server):
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve; Ctrl-C ends that also while the event loop is made, or taken down.
+
+        An interrupt that was raised there would be lost, or break the loop.
+        """
+        with self.capture_signals():
+            super().run(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; what is under way, such as advice, is dropped without a word."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

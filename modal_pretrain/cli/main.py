@@ -83,7 +83,7 @@ def _run(arguments: list[str] | None) -> int:
         message = _message(error)
         if message is None:  # a fault of this package, or in the user's own module
             raise
-        sys.stderr.write(f"error: {message}\n")
+        _say(f"error: {message}\n")
         return 2
     finally:
         with suppress(OSError):
@@ -130,6 +130,12 @@ def _of_output(error: OSError) -> OSError:
     return error
 
 
+def _say(words: str) -> None:
+    """Write to standard error; where it takes nothing, the exit status has to do."""
+    with suppress(OSError):
+        sys.stderr.write(words)
+
+
 def _check_not_empty(given: dict[str, Any]) -> None:
     """Refuse empty values, such as of a shell's variable that is not set.
 
@@ -148,7 +154,7 @@ def _stopped() -> int:
     # ``python -m`` end by the signal, whoever caught it, unless more of it runs then.
     exec("")
     STOP.at_once()
-    sys.stderr.write("\nStopped. The same command goes on from here.\n")
+    _say("\nStopped. The same command goes on from here.\n")
     return STATUS
 
 

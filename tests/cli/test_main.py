@@ -438,3 +438,15 @@ def test_ctrl_c_again_and_again(streams):
     if not streams:
         stopped = "\nStopped. The same command goes on from here.\n\nStopped.\n"
         assert done.stderr == stopped
+
+
+def test_a_standard_error_that_takes_nothing(monkeypatch, tmp_path):
+    class Full(io.StringIO):
+        def write(self, words):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    loud = [argument for argument in SMALL if argument != "--quiet"]
+    assert main(["bench", *loud, "--out", str(tmp_path)]) == 0
+    assert main(["status", str(tmp_path / "nowhere")]) == 2
+    assert (tmp_path / "report.html").exists()

@@ -490,6 +490,17 @@ def test_browsers_leave_out_the_usual_port(folder, start, serve):
     assert page.post("api/answer", {"rows": [row], "label": "circle"})[0] == 200
 
 
+@pytest.mark.parametrize(
+    "given", [{"host": 5}, {"host": None}, {"port": True}, {"port": "80"}, {"port": -1}]
+)
+def test_hosts_and_ports_that_are_none(folder, start, given):
+    pytest.importorskip("uvicorn")
+    from modal_pretrain.labelling.page.serve import PageServer
+
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(given))} must be"):
+        PageServer(start(folder), **given)
+
+
 def test_ctrl_c_while_the_loop_is_made_ends_it_without_a_word(
     folder, start, monkeypatch, capfd
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from tqdm.asyncio import tqdm_asyncio
@@ -90,10 +91,10 @@ class Lines:
         left = ""
         if done > 0 and self.n < self.total:
             left = f", {_clock(spent / done * (self.total - self.n))} left"
-        sys.stderr.write(
-            f"{what}{self.n} of {self.total} {self.unit} in {_clock(spent)}{left}\n"
-        )
-        sys.stderr.flush()
+        line = f"{what}{self.n} of {self.total} {self.unit} in {_clock(spent)}{left}\n"
+        with suppress(OSError):  # that nobody can read it is no reason to end the work
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
 
 def _clock(seconds: float) -> str:

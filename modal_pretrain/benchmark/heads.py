@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # settings are checked, and help is shown, without data sets
 
 PLAIN = "plain"
 _STRENGTH = 4.0  # of "errors", which names none
-_HEAD = re.compile(r"errors(:\d+(\.\d+)?)?|tags:(all|0*[1-9]\d*)")
+_HEAD = re.compile(r"errors(:[0-9]+(\.[0-9]+)?)?|tags:(all|0*[1-9][0-9]*)")
 
 
 def join(strategy: str, head: str) -> str:

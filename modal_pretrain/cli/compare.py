@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._checks import Whole
+from modal_pretrain.cli.flags import as_number
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets._folders import ENDINGS, pictures_below
 
@@ -49,6 +51,7 @@ def add(commands: Any) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Read the labels, compare, and write the table."""
+    Whole(least=2).check("--folds", args.folds)
     folder = Path(args.folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}.")
@@ -74,11 +77,11 @@ def _candidates(names: list[str]) -> dict[str, Any]:
     found = {}
     for name in names:
         backbone, _, size = name.partition("@")
-        if size and not size.isdecimal():
+        pixels = as_number(size) if size else None
+        if isinstance(pixels, str):
             raise ValueError(
                 f"--backbone {name!r}: write pixels after @, as in NAME@96."
             )
-        pixels = int(size) if size else None
         shown = f"{backbone} at {f'{pixels} px' if size else 'its own size'}"
         found[shown] = PretrainedClassifier(backbone, image_size=pixels)
     return found

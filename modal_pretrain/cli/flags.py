@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import re
 from typing import Any
 
 from modal_pretrain._modalities import lookup
@@ -33,6 +34,11 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def as_number(text: str) -> int | str:
+    """Return what up to nine digits say; anything else as it is, to be refused."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+
+
 def _set_estimator(settings: dict[str, Any], given: dict[str, Any]) -> None:
     if not isinstance(settings.get("estimator", {}), dict):
         return  # which `expand` refuses
@@ -40,7 +46,7 @@ def _set_estimator(settings: dict[str, Any], given: dict[str, Any]) -> None:
     if "backbone" in given:
         estimator["backbone"] = given["backbone"]
     if "tune" in given:
-        estimator["tune"] = [int(t) if t.isdigit() else t for t in given["tune"]]
+        estimator["tune"] = [as_number(t) for t in given["tune"]]
     if "augment" in given:
         estimator["augment"] = given["augment"]
     if "image_size" in given:
@@ -91,5 +97,5 @@ def _root_name(name: str) -> str:
 def _literal(value: str) -> Any:
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value  # the last two come where brackets or signs never end

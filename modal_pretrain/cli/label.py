@@ -9,6 +9,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from modal_pretrain._checks import Whole
 from modal_pretrain.cli.stop import STOP
 
 
@@ -70,6 +71,7 @@ def label(args: argparse.Namespace) -> None:
         raise ValueError("--text needs --column, the column with the texts.")
     if args.text is None and args.column is not None:
         raise ValueError("--column goes with a CSV file: name that with --text.")
+    Whole(least=0, most=2**32 - 1).check("--seed", args.seed)
     pool = Path(args.text if args.folder is None else args.folder)
     labels = label_path(pool, args.labels)
     out = Path(args.out or beside(pool, "labelled"))

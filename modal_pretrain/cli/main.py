@@ -65,24 +65,29 @@ def main(arguments: list[str] | None = None) -> int:
     _open_streams()
     with STOP.watching():
         try:
-            args = parser().parse_args(arguments)
-            _check_not_empty(vars(args))
-            status = args.do(args) or 0
-            _flush()
-            return status
+            return _run(arguments)
         except KeyboardInterrupt:
             return _stopped()
-        except Exception as error:
-            if STOP.asked:
-                return _stopped()
-            message = _message(error)
-            if message is None:  # a fault of this package, or in the user's own module
-                raise
-            sys.stderr.write(f"error: {message}\n")
-            return 2
-        finally:
-            with suppress(OSError):
-                _flush()
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        args = parser().parse_args(arguments)
+        _check_not_empty(vars(args))
+        status = args.do(args) or 0
+        _flush()
+        return status
+    except Exception as error:
+        if STOP.asked:
+            return _stopped()
+        message = _message(error)
+        if message is None:  # a fault of this package, or in the user's own module
+            raise
+        _say(f"error: {message}\n")
+        return 2
+    finally:
+        with suppress(OSError):
+            _flush()
 
 
 def _open_streams() -> None:
@@ -115,6 +120,22 @@ def _flush() -> None:
         raise
 
 
+def _of_output(error: OSError) -> OSError:
+    """Return what standard output says, if it takes nothing: long texts it names not."""
+    try:
+        sys.stdout.write("\n")
+        _flush()
+    except OSError as named:
+        return named
+    return error
+
+
+def _say(words: str) -> None:
+    """Write to standard error; where it takes nothing, the exit status has to do."""
+    with suppress(OSError):
+        sys.stderr.write(words)
+
+
 def _check_not_empty(given: dict[str, Any]) -> None:
     """Refuse empty values, such as of a shell's variable that is not set.
 
@@ -132,12 +153,15 @@ def _stopped() -> int:
     # An interrupt of code that was given as text, as dataclasses are made of, makes
     # ``python -m`` end by the signal, whoever caught it, unless more of it runs then.
     exec("")
-    sys.stderr.write("\nStopped. The same command goes on from here.\n")
+    STOP.at_once()
+    _say("\nStopped. The same command goes on from here.\n")
     return STATUS
 
 
 def _message(error: Exception) -> str | None:
     """Return what to tell the user, None if the error is not about what was asked."""
+    if isinstance(error, OSError) and error.filename is None:
+        error = _of_output(error)
     if isinstance(error, OSError) and error.filename is not None:
         what = error.strerror or str(error)
         return f"{error.filename}: {what}. {_CURES.get(error.errno or 0, _CURE)}"

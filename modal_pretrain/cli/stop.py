@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+_WORDS = b"\nStopped.\n"
 STATUS = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -18,12 +19,13 @@ class Stop:
 
     An interrupt that comes while a C extension is imported turns into other errors, or
     is printed and forgotten. So while modules are imported it ends the process at once,
-    which leaves nothing half done; later it is raised, and remembered.
+    which leaves nothing half done, and so it does once more when the command is over;
+    between these it is raised, and remembered.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._importing = False
+        self._at_once = False
 
     def watch_imports(self) -> None:
         """Take Ctrl-C from here on, if this process is the command line and no other.
@@ -31,7 +33,7 @@ class Stop:
         For the imports of the package itself, which come before any command.
         """
         if _is_command() and _is_usual():
-            self._importing = True
+            self._at_once = True
             signal.signal(signal.SIGINT, self._handle)
 
     @contextlib.contextmanager
@@ -40,26 +42,35 @@ class Stop:
         if not _is_usual() and signal.getsignal(signal.SIGINT) != self._handle:
             yield
             return
-        self._importing = False
+        self._at_once = False
         signal.signal(signal.SIGINT, self._handle)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if _is_command():  # only Python itself has something to do now
+                self.at_once()
+            else:
+                self._at_once = False
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def at_once(self) -> None:
+        """Say that there is nothing left to do that Ctrl-C could break."""
+        self._at_once = True
 
     @contextlib.contextmanager
     def importing(self) -> Iterator[None]:
         """Say that the block imports modules and does nothing else."""
-        self._importing = True
+        self._at_once = True
         try:
             yield
         finally:
-            self._importing = False
+            self._at_once = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        if self._importing:
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"\nStopped.\n")
+        if self._at_once:
+            with contextlib.suppress(OSError, ValueError):  # there may be no such stream
+                os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _WORDS)
             os._exit(STATUS)
         raise KeyboardInterrupt
 

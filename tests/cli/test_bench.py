@@ -59,3 +59,27 @@ def test_pictures_have_the_backbones_own_size_and_shapes_theirs():
 def test_augment_is_said_where_it_is_wanted():
     chosen = given("--tune", "all", "--augment")["estimator"]
     assert chosen == {"tune": ["all"], "augment": True, "image_size": 64}
+
+
+@pytest.mark.parametrize("tune", ["\u00b2", "\u0663", 5000 * "9", "1_0", "-1"])
+def test_numbers_are_written_in_digits(tune):
+    assert given("--tune", "2", tune)["estimator"]["tune"] == [2, tune]
+
+
+@pytest.mark.parametrize("value", [3000 * "(", 100_000 * "-" + "1", 5000 * "9"])
+def test_values_that_python_cannot_read_are_text(value):
+    [table] = given("--data", f"n_train={value}")["dataset"]
+    assert table == {"name": "shapes", "n_train": value}
+
+
+def test_no_more_jobs_than_work(tmp_path, monkeypatch):
+    import joblib
+
+    asked = []
+    monkeypatch.setattr("joblib.Parallel", lambda n_jobs: asked.append(n_jobs) or list)
+    monkeypatch.setattr(joblib, "delayed", lambda work: work)
+    arguments = "--models random-init --strategies random --seeds 2 --rounds 1".split()
+    data = ["--data", "n_train=40", "n_test=20", "image_size=32", "--image-size", "32"]
+    out = ["--out", str(tmp_path), "--references", "--quiet", "--seed-set", "4"]
+    assert main(["bench", *arguments, *data, *out, "--jobs", "999999"]) == 0
+    assert asked == [2, 2]

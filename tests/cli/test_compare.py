@@ -76,7 +76,9 @@ def test_a_folder_per_class(folder, capsys):
         ([""], "folder (or --folder) is empty"),
         (["{}/a", "--labels", "{}/labels.csv"], "names 11 files that are not in"),
         (["{}", "--backbone", "resnet18@big"], "write pixels after @"),
-        (["{}", *SMALL, "--folds", "1"], "cv must be a whole number"),
+        (["{}", *SMALL, "--folds", "1"], "--folds must be a whole number"),
+        (["{}", "--backbone", "resnet18@" + 5000 * "9"], "write pixels after @"),
+        (["{}", "--backbone", "resnet18@\u0663\u0662"], "write pixels after @"),
     ],
 )
 def test_what_cannot_be_is_one_line(folder, arguments, message, capsys):

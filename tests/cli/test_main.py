@@ -311,6 +311,26 @@ def test_a_standard_output_that_takes_nothing(arguments, status, place, unbuffer
     assert done.stderr.startswith(said) and done.stderr.count("\n") == bool(status)
 
 
+@pytest.mark.parametrize("letters", [8191, 8192, 300_000])
+def test_a_text_of_any_length_that_standard_output_does_not_take(letters):
+    code = (
+        "import sys; from modal_pretrain.cli import listing, main; "
+        f"listing.write = lambda args: print({letters} * 'x'); "
+        "sys.exit(main.main(['list']))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    words = "error: standard output: No space left on device. "
+    assert done.returncode == 2 and done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_interrupt_of_code_that_was_given_as_text(tmp_path):
     (tmp_path / "stopped.py").write_text(
         "import sys\nfrom modal_pretrain.cli.main import _stopped\n"
@@ -379,3 +399,54 @@ def test_a_stream_that_cannot_be_changed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Fixed())
     assert main(["list"]) == 0
     assert "Strategies" in sys.stdout.getvalue()
+
+
+TWICE = """
+import atexit, os, signal, sys
+from modal_pretrain.cli import main as m
+
+def interrupt(*args):
+    os.kill(os.getpid(), signal.SIGINT)
+
+def listed(args):
+    interrupt()
+
+def flushed():
+    try:
+        interrupt()
+    finally:
+        atexit.register(interrupt)
+
+import modal_pretrain.cli.listing as listing
+listing.write = listed
+m._flush = flushed
+sys.argv[0] = "modal-pretrain"
+sys.orig_argv.append("modal-pretrain")
+sys.exit(m.main(["list"]))
+"""
+
+
+@pytest.mark.parametrize("streams", ["", "os.close(2)\n"])
+def test_ctrl_c_again_and_again(streams):
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE.replace("def inter", streams + "def inter", 1)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    if not streams:
+        stopped = "\nStopped. The same command goes on from here.\n\nStopped.\n"
+        assert done.stderr == stopped
+
+
+def test_a_standard_error_that_takes_nothing(monkeypatch, tmp_path):
+    class Full(io.StringIO):
+        def write(self, words):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    loud = [argument for argument in SMALL if argument != "--quiet"]
+    assert main(["bench", *loud, "--out", str(tmp_path)]) == 0
+    assert main(["status", str(tmp_path / "nowhere")]) == 2
+    assert (tmp_path / "report.html").exists()

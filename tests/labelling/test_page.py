@@ -4,9 +4,11 @@ import contextlib
 import io
 import json
 import os
+import signal
 import socket
 import sys
 import threading
+from asyncio.selector_events import BaseSelectorEventLoop
 from http.client import HTTPException
 from types import ModuleType
 
@@ -486,3 +488,33 @@ def test_browsers_leave_out_the_usual_port(folder, start, serve):
     assert page.host == "127.0.0.1"
     row = page.get("api/state")[1]["questions"][0]["row"]
     assert page.post("api/answer", {"rows": [row], "label": "circle"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "given", [{"host": 5}, {"host": None}, {"port": True}, {"port": "80"}, {"port": -1}]
+)
+def test_hosts_and_ports_that_are_none(folder, start, given):
+    pytest.importorskip("uvicorn")
+    from modal_pretrain.labelling.page.serve import PageServer
+
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(given))} must be"):
+        PageServer(start(folder), **given)
+
+
+def test_ctrl_c_while_the_loop_is_made_ends_it_without_a_word(
+    folder, start, monkeypatch, capfd
+):
+    pytest.importorskip("uvicorn")
+    from modal_pretrain.labelling.page.serve import PageServer
+
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+        made(self)
+
+    made = BaseSelectorEventLoop._make_self_pipe
+    monkeypatch.setattr(BaseSelectorEventLoop, "_make_self_pipe", interrupted)
+    server = PageServer(start(folder))
+    server._server.config.loop = "asyncio"
+    server.run()
+    assert capfd.readouterr().err == ""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

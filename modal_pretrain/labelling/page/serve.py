@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from modal_pretrain._checks import Whole
 from modal_pretrain.labelling.page.app import PageApp
 from modal_pretrain.labelling.page.guard import Guard
 from modal_pretrain.labelling.session import LabelSession
@@ -20,6 +21,14 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class _Server(uvicorn.Server):
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve; Ctrl-C ends that also while the event loop is made, or taken down.
+
+        An interrupt that was raised there would be lost, or break the loop.
+        """
+        with self.capture_signals():
+            super().run(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; what is under way, such as advice, is dropped without a word."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -52,6 +61,8 @@ class PageServer:
     ------
     OSError
         If the port can't be had.
+    TypeError, ValueError
+        If `host` or `port` is none.
     """
 
     def __init__(
@@ -64,6 +75,12 @@ class PageServer:
         port: int = 0,
         framed: bool = False,
     ) -> None:
+        if not isinstance(host, str):
+            raise TypeError(
+                f"host must be a str, such as '127.0.0.1', got {host!r} of type "
+                f"{type(host).__name__}."
+            )
+        Whole(least=0, most=65535).check("port", port)
         self.session = session
         self._socket = _listen(host, port)
         address, port = self._socket.getsockname()[:2]

@@ -371,8 +371,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     def embed(self, X) -> np.ndarray:
         """Return the backbone's embeddings, from the cache where it is frozen.
 
-        Works before `fit` too: the backbone then has its initial weights. As
-        `predict_proba` it refuses to go on if the backbone's parameters have changed.
+        Before `fit` too, with the initial weights; not if its parameters changed since.
 
         Parameters
         ----------

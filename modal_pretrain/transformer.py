@@ -49,8 +49,8 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
             probe = self._encoder().compute(source.take(np.arange(1)))
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         self.n_features_out_ = probe.shape[1]
         self.learnt_with_ = snapshots(self._decisive())

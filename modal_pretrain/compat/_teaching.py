@@ -40,23 +40,25 @@ def _refused(learner: ActiveLearner, X: Any, y: Any) -> bool:
 def _attributes(model: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Note what a learner or committee and its parts are, to be put back."""
     learners = getattr(model, "learner_list", [])
-    parts = [model, *learners]
+    parts: dict[int, Any] = {id(part): part for part in (model, *learners)}
     for learner in learners or [model]:
         _collect(learner.estimator, parts)
     return [
-        (vars(part), dict(vars(part))) for part in parts if hasattr(part, "__dict__")
+        (vars(part), dict(vars(part)))
+        for part in parts.values()
+        if hasattr(part, "__dict__")
     ]
 
 
-def _collect(value: Any, parts: list[Any]) -> None:
+def _collect(value: Any, parts: dict[int, Any]) -> None:
     """Add an estimator and those that it holds, such as the steps of a pipeline."""
     if type(value) in (list, tuple):
         for item in value:
             _collect(item, parts)
-    elif isinstance(value, type) or any(value is part for part in parts):
-        return
-    elif hasattr(value, "fit"):
-        parts.append(value)
+    elif not isinstance(value, type) and hasattr(value, "fit"):
+        if id(value) in parts:
+            return
+        parts[id(value)] = value
         for item in vars(value).values() if hasattr(value, "__dict__") else ():
             _collect(item, parts)
 

@@ -42,16 +42,34 @@ def write_whole(path: Path | str, content: str | bytes, *, sync: bool = True) ->
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        replace(partial, path)
-    except BaseException as error:
+        with naming(path, partial):
+            with partial.open("wb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            replace(partial, path)
+    except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == os.fspath(partial):
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: Path, alias: Path | None = None) -> Iterator[None]:
+    """Have errors of the block name a file, which those of a full disk leave out.
+
+    Parameters
+    ----------
+    path : Path
+    alias : Path, optional
+        What the file is called while the block runs.
+    """
+    try:
+        yield
+    except OSError as error:
+        known = (None, None if alias is None else os.fspath(alias))
+        if error.errno is not None and error.filename in known:
             error.filename, error.filename2 = os.fspath(path), None
         raise
 

@@ -1,5 +1,6 @@
 """Files written whole, and what is never written over."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path):
         write_whole(tmp_path / "absent" / "file", "x")
     assert raised.value.filename == str(tmp_path / "absent" / "file")
     assert "tmp'" not in str(raised.value)
+
+
+def test_errors_of_a_full_disk_name_the_file(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_whole(tmp_path / "file", "x")
+    assert raised.value.filename == str(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_home(monkeypatch):

@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from modal_pretrain._disk import locked, write_whole
+from modal_pretrain._disk import locked, naming, write_whole
 from modal_pretrain.benchmark import records as read
 from modal_pretrain.benchmark.config import FULL, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.lock import claim
@@ -329,9 +329,10 @@ class UnitWriter:
         self._path = folder / f"{self.unit}.{mark}.jsonl"
         # A crash between these steps leaves two copies, never none.
         self._file = self._path.open("a", encoding="utf-8")
-        for text, _ in lines:
-            self._file.write(text + "\n")
-        _sync(self._file)
+        with naming(self._path):
+            for text, _ in lines:
+                self._file.write(text + "\n")
+            _sync(self._file)
         for path in earlier:
             path.unlink(missing_ok=True)
         self.done = [record for _, record in lines]
@@ -344,8 +345,9 @@ class UnitWriter:
         cut, which costs more time than the rounds that it may save.
         """
         text = json.dumps({**self._key, **record}, separators=(",", ":"))
-        self._file.write(text + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(text + "\n")
+            self._file.flush()
         self.done.append(record)
 
     def finish(self) -> None:
@@ -367,7 +369,8 @@ class UnitWriter:
         self._path.unlink(missing_ok=True)
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()  # what was appended stays, for the next process
+        with naming(self._path):
+            self._file.close()  # what was appended stays, for the next process
 
 
 def _beginning(config: BenchmarkConfig) -> str:

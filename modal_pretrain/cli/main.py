@@ -121,7 +121,7 @@ def _flush() -> None:
 
 
 def _of_output(error: OSError) -> OSError:
-    """Return what standard output says, if it takes nothing: long texts it names not."""
+    """Return what standard output says, if it takes nothing: it may not be named."""
     try:
         sys.stdout.write("\n")
         _flush()

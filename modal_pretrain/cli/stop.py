@@ -69,7 +69,7 @@ class Stop:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         if self._at_once:
-            with contextlib.suppress(OSError, ValueError):  # there may be no such stream
+            with contextlib.suppress(OSError, ValueError):  # it may be closed
                 os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _WORDS)
             os._exit(STATUS)
         raise KeyboardInterrupt

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -17,6 +18,7 @@ from modal_pretrain._disk import write_whole
 from modal_pretrain._identity import NotAFileError, expanded, read_whole
 from modal_pretrain.labelling.export import check_apart
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.words import check_word
 
 if TYPE_CHECKING:
     from modal_pretrain.labelling.session import LabelSession
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _FROM_NAME, _TAG = "choice", "tag"
 _NO_CHOICE = "no single choice"
 _UPLOADED = re.compile("[0-9a-f]{8}-(.+)")  # what it makes of an uploaded file's name
+_LONGEST = 240  # bytes of a file's name: most systems take 255, and numbers are added
 _BAD = set('<>:"/\\|?*')
 
 
@@ -85,7 +88,7 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     uploaded file, which has lost its folders, must be the only one of its name. A text
     must be the same. Items that have a label here keep it. Of several controls the one
     that is named "choice" counts, and annotators must agree about the label; of tags
-    the only one of an item is taken.
+    the only one of an item is taken, and none that is no word.
 
     Parameters
     ----------
@@ -119,19 +122,17 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     left_out = []
     for number, task in enumerate(tasks, start=1):
         row, answer = find(task.get("data", task)), _answer(task)
-        why = ""
+        where = f"task {task.get('id', number)}"
         if isinstance(row, str):
-            why = row
+            left_out.append(f"{where}: {row}")
         elif isinstance(answer, str):
-            why = answer
+            left_out.append(f"{where}: {answer}")
         elif row in known:
-            why = "labelled here"
-        else:
+            left_out.append(f"{where}: labelled here")
+        elif words := _words("label", [answer[0]], where, left_out):
             labels, tags = said.setdefault(row, (set(), set()))
-            labels.add(answer[0])
-            tags |= answer[1] - {""}
-        if why:
-            left_out.append(f"task {task.get('id', number)}: {why}")
+            labels |= words
+            tags |= _words("tag", filter(str.strip, answer[1]), where, left_out)
     taken: dict[int, tuple[str, str]] = {}
     for row, (labels, tags) in said.items():
         name = session.pool.title(row)
@@ -244,6 +245,25 @@ def _answer(task: dict[str, Any]) -> tuple[str, set[str]] | str:
     return (label, tags) if label else _NO_CHOICE
 
 
+def _words(
+    name: str, given: Iterable[str], where: str, left_out: list[str]
+) -> set[str]:
+    """Return those that may be labels or tags, and say of the others why not."""
+    words = set()
+    for word in given:
+        with _leaving_out(where, left_out):
+            words.add(check_word(name, word))
+    return words
+
+
+@contextlib.contextmanager
+def _leaving_out(where: str, left_out: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        left_out.append(f"{where}: {error}")
+
+
 def _dicts(value: Any) -> list[dict[str, Any]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
@@ -262,7 +282,8 @@ def to_folders(
 ) -> Path:
     """Copy the labelled pictures into one folder for each class.
 
-    `load_folder`, torchvision's and Hugging Face's ImageFolder read that.
+    `load_folder`, torchvision's and Hugging Face's ImageFolder read that. Where it
+    fails, such as on a full disk, nothing is left behind.
 
     Parameters
     ----------
@@ -283,6 +304,8 @@ def to_folders(
     ------
     FileNotFoundError
         If a labelled picture is not there any more; then nothing is copied.
+    OSError
+        If a picture can't be copied.
     ValueError
         If the pool holds no files, a class can't name a folder, or the folder is full.
     """
@@ -310,16 +333,29 @@ def to_folders(
         )
     folders = ["pictures"] * len(table) if metadata else table["label"].tolist()
     names = _free_names(folders, table["item"])
-    for source, name in zip(sources, names, strict=True):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(str(source), target / name)
-    if metadata:
-        written = pd.DataFrame(
-            {"file_name": names, "label": table["label"], "tag": table["tag"]}
-        )
-        text = written.to_csv(index=False, lineterminator="\n")
-        target.mkdir(parents=True, exist_ok=True)
-        write_whole(target / "metadata.csv", text.encode("utf-8", "surrogateescape"))
+    written: list[Path] = []
+    try:
+        for source, name in zip(sources, names, strict=True):
+            written.append(target / name)
+            written[-1].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(source), written[-1])
+        if metadata:
+            table = pd.DataFrame(
+                {"file_name": names, "label": table["label"], "tag": table["tag"]}
+            )
+            text = table.to_csv(index=False, lineterminator="\n")
+            target.mkdir(parents=True, exist_ok=True)
+            write_whole(
+                target / "metadata.csv", text.encode("utf-8", "surrogateescape")
+            )
+    except BaseException:
+        for path in written:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        for place in (*{path.parent for path in written}, target):
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
     return target
 
 
@@ -329,7 +365,10 @@ def _free_names(folders: Sequence[str], items: Iterable[str]) -> list[str]:
     names: list[str] = []
     for folder, item in zip(folders, items, strict=True):
         parts = [part for part in PurePosixPath(item).parts if part not in ("/", "..")]
-        name = PurePosixPath(folder, "__".join(parts))
+        joined = "__".join(parts)
+        while len(os.fsencode(joined)) > _LONGEST:
+            joined = joined[1:]
+        name = PurePosixPath(folder, joined)
         stem, number = name, 1
         # Some file systems do not tell A from a.
         while places.setdefault(str(name).casefold(), len(names)) != len(names):

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh3_64
 
-from modal_pretrain._disk import held, locked, write_whole
+from modal_pretrain._disk import held, locked, naming, write_whole
 from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
 from modal_pretrain.datasets._table import separator_hint
 from modal_pretrain.labelling.words import check_word
@@ -178,10 +178,12 @@ class LabelFile:
         now = time.strftime(_TIME)
         data = _encoded(_lines(record._replace(time=now) for record in records))
         try:
-            written = self._file.write(data)
-            if written != len(data):
-                raise OSError(f"{self.path}: only {written} of {len(data)} bytes fit")
-            os.fsync(self._file.fileno())
+            with naming(self.path):
+                written = self._file.write(data)
+                if written != len(data):
+                    problem = f"only {written} of {len(data)} bytes fit"
+                    raise OSError(errno.ENOSPC, problem)
+                os.fsync(self._file.fileno())
         except BaseException:  # all or nothing, also where Ctrl-C comes between
             os.ftruncate(self._file.fileno(), self._size)
             raise

@@ -78,8 +78,8 @@ def test_no_more_jobs_than_work(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("joblib.Parallel", lambda n_jobs: asked.append(n_jobs) or list)
     monkeypatch.setattr(joblib, "delayed", lambda work: work)
-    arguments = "--models random-init --strategies random --seeds 2 --rounds 1".split()
+    arguments = ["--models", "random-init", "--strategies", "random", "--seeds", "2"]
     data = ["--data", "n_train=40", "n_test=20", "image_size=32", "--image-size", "32"]
-    out = ["--out", str(tmp_path), "--references", "--quiet", "--seed-set", "4"]
+    out = ["--out", str(tmp_path), "--references", "--quiet", "--rounds", "1"]
     assert main(["bench", *arguments, *data, *out, "--jobs", "999999"]) == 0
     assert asked == [2, 2]

@@ -330,7 +330,7 @@ def test_texts(serve, start, tmp_path):
     found = page.get("api/state?n=3")[1]["questions"]
     shown = {question["row"]: question["text"] for question in found}
     assert shown[0] == texts[0] and shown[1] == texts[1]
-    assert len(shown[2]) == 20_000
+    assert len(shown[2]) == 20_000 and shown[2].endswith("…")
     assert page.send("GET", "picture/320/0")[0] == 404
 
 

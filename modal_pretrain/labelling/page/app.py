@@ -201,7 +201,9 @@ class PageApp:
         pool, row = self.session.pool, question.row
         found = {"row": row, "name": pool.title(row), "reason": question.reason}
         if pool.kind == "text":
-            found["text"] = str(pool.show(row))[:_MOST_LETTERS]
+            text = str(pool.show(row))
+            whole = len(text) <= _MOST_LETTERS
+            found["text"] = text if whole else f"{text[: _MOST_LETTERS - 1]}…"
         return found
 
 

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import joblib
@@ -209,6 +209,8 @@ def _work(works: list[Work], parallel: bool, n_jobs: int | None, verbose: bool) 
 
     with Progress(total, count, verbose) as progress:
         todo = [work for work in works if not work.is_finished()]
+        if n_jobs is not None and n_jobs > len(todo) > 0:
+            n_jobs = len(todo)  # more would have nothing to do
         if parallel and todo:
             _embed_all(todo, n_jobs, progress)
         while todo:
@@ -217,7 +219,7 @@ def _work(works: list[Work], parallel: bool, n_jobs: int | None, verbose: bool) 
             else:
                 progress.say("at work")
                 with progress.watching():
-                    results = joblib.Parallel(n_jobs=_at_most(n_jobs, todo))(
+                    results = joblib.Parallel(n_jobs=n_jobs)(
                         joblib.delayed(Work.run)(work) for work in todo
                     )
             todo = [work for work in todo if not work.is_finished()]
@@ -242,16 +244,9 @@ def _embed_all(works: list[Work], n_jobs: int | None, progress: Progress) -> Non
         if key is not None:
             wanted.setdefault(key, work)
     progress.say("embedding")
-    joblib.Parallel(n_jobs=_at_most(n_jobs, wanted))(
+    joblib.Parallel(n_jobs=n_jobs)(
         joblib.delayed(Work.embed)(work) for work in wanted.values()
     )
-
-
-def _at_most(n_jobs: int | None, works: Sized) -> int | None:
-    """Return how many processes work: no more than there is work for."""
-    if n_jobs is None or n_jobs < 0:
-        return n_jobs
-    return max(min(n_jobs, len(works)), 1)
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from modal_pretrain._checks import Rule, check_parameters
+from modal_pretrain._decisive import DECISIVE, check_unchanged, snapshots
 from modal_pretrain.backbones.device import resolve_device
-from modal_pretrain.embedding.decisive import DECISIVE, check_unchanged, snapshots
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.parameters import BATCH_SIZE, EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source

@@ -16,11 +16,11 @@ from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
 from torch import nn
 
 from modal_pretrain._checks import Rule
+from modal_pretrain._decisive import DECISIVE
 from modal_pretrain._inputs.weights import check_sample_weight
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.shared import own
 from modal_pretrain.cache.resolve import Cache
-from modal_pretrain.embedding.decisive import DECISIVE
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.parameters import EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
 
 from modal_pretrain._checks import Rule, check_parameters, did_you_mean, look_up
-from modal_pretrain.embedding.decisive import check_unchanged
+from modal_pretrain._decisive import check_unchanged
 from modal_pretrain.training.parameters import NET_RULES, known_parameters
 
 

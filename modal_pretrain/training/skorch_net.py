@@ -18,8 +18,8 @@ from skorch.utils import to_tensor
 from torch import nn
 
 from modal_pretrain._checks import ParameterError
+from modal_pretrain._decisive import snapshots
 from modal_pretrain.backbones.device import resolve_device, seeded
-from modal_pretrain.embedding.decisive import snapshots
 from modal_pretrain.modality import FineTuning
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.callbacks import (

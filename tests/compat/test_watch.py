@@ -48,7 +48,8 @@ def load(name):
     done.append(list(register.OUTCOMES) == list(register.REPAIRS) != [])
 import modal_pretrain.compat._registry as register
 done = []
-names = ("modAL.models", "modAL", "modAL.batch", "modAL.dropout")
+# Submodules beside it may meet in a ring of Python's own locks.
+names = ("modAL",) * 4
 threads = [threading.Thread(target=load, args=(name,)) for name in names]
 for thread in threads: thread.start()
 for thread in threads: thread.join()

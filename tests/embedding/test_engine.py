@@ -78,9 +78,8 @@ def test_long_passes_take_openvino_and_later_ones_stay_with_it(encoder, pictures
 def test_rows_that_are_kept_cost_nothing_so_their_engine_stays(
     encoder, pictures, monkeypatch
 ):
-    encoder.fit(pictures)
-    encoder.set_params(engine="torch").transform(pictures)
-    encoder.set_params(engine="auto")
+    encoder.set_params(engine="torch").fit_transform(pictures)
+    encoder.set_params(engine="auto").fit(pictures)
     assert engine_of(encoder, pictures) == "torch"
     more = np.concatenate([pictures, 255 - pictures])
     assert engine_of(encoder, more) == "openvino"
@@ -103,10 +102,9 @@ def test_a_run_of_the_benchmark_chooses_by_its_own_rows(encoder, pictures, monke
 
 @needs_openvino
 def test_nothing_of_one_engine_is_served_as_the_others(encoder, pictures, cache):
-    encoder.fit(pictures)
     found = {}
     for engine in ("torch", "openvino", "torch", "openvino"):
-        got = encoder.set_params(engine=engine).transform(pictures)
+        got = encoder.set_params(engine=engine).fit_transform(pictures)
         np.testing.assert_array_equal(found.setdefault(engine, got), got)
     assert cache.info()["encoders"] == 2
     assert cache.info()["misses"] == 2 * len(pictures)

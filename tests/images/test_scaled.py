@@ -173,7 +173,7 @@ def errors(paths, size):
     params = {"image_size": size, "precision": "float32", "device": "cpu"}
     encoder = TimmEncoder(cache=None, engine="torch", **params).fit(paths[:1])
     small = encoder.transform(paths)
-    whole = encoder.set_params(scaled_decoding=False).transform(paths)
+    whole = encoder.set_params(scaled_decoding=False).fit_transform(paths)
     assert np.abs(small - whole).max() > 0
     return np.linalg.norm(small - whole, axis=1) / np.linalg.norm(whole, axis=1)
 

@@ -16,6 +16,7 @@ PACKAGE = Path(modal_pretrain.__file__).parent
 BELOW = {
     "_blas": [],
     "_checks": [],
+    "_decisive": ["_checks"],
     "_inputs": ["_checks"],
     "_disk": [],
     "_fork": [],
@@ -31,7 +32,7 @@ BELOW = {
     "reweighting": ["_blas", "_inputs"],
     "query": ["_blas", "_checks", "_lazy", "metrics", "reweighting"],
     "stopping": ["query"],
-    "embedding": ["_fork", "_progress", "backbones", "cache"],
+    "embedding": ["_decisive", "_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
     "datasets": ["_identity", "_modalities", "query"],
     "training": ["reweighting", "modality"],

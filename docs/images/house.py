@@ -13,6 +13,7 @@ BLUE, GREEN, ORANGE, GREY = "#cfe3f7", "#d5efd9", "#fde3c0", "#e8e8e8"
 NOTES = {
     "metrics": (GREY, "accuracy of groups, curves"),
     "_modalities": (GREY, "names of modalities"),
+    "_decisive": (GREY, "what a fit depends on"),
     "_inputs": (GREY, "labels, numbers, weights"),
     "compat": (GREY, "repairs of modAL"),
     "backbones": (BLUE, "verified weights"),

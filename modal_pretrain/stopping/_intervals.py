@@ -26,7 +26,6 @@ STRETCHES = (0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 _USUAL, _SPREAD = 1.4, 0.7  # a priori, on the log scale
 _SHIFTED = 1.0  # a priori spread of what is left to explain by a shift
 BLIND = 0.05  # share of the errors that confidence says nothing about
-_FLAT = 0.2  # a priori, on the log scale: it says nothing about any of them
 _BINS = 256
 _ROUNDING = 1e-9
 
@@ -143,22 +142,17 @@ class ErrorCurves:
     def tried(self, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return the chances for all stretches and means, of some rows and of the bins.
 
-        Behind the stretches stands a model whose confidence says nothing: all rows have
-        the mean as their chance.
-
         Returns
         -------
         of_rows, of_bins : numpy.ndarray
-            Shapes (stretches + 1, means, rows) and (stretches + 1, means, bins).
+            Shapes (stretches, means, rows) and (stretches, means, bins).
         """
         found = []
         for odds in (self.odds[rows], self._binned):
             curves = [
                 expit(self.shifts(s, _MEANS)[:, None] + s * odds) for s in STRETCHES
             ]
-            told = BLIND * _MEANS[:, None] + (1 - BLIND) * np.stack(curves)
-            flat = np.broadcast_to(_MEANS[:, None], told[:1].shape)
-            found.append(np.concatenate([told, flat]))
+            found.append(BLIND * _MEANS[:, None] + (1 - BLIND) * np.stack(curves))
         return found[0], found[1]
 
 
@@ -190,9 +184,9 @@ def score_interval(
 
     A mean is in the interval if the weighted sum of (value - chance under that mean)
     is no further from zero than it would be by chance. Where the model cannot tell rows
-    apart, this is Wilson's interval. The stretch, and whether the model tells anything,
-    is averaged over what the labels leave likely. Values between 0 and 1 vary less than
-    zeros and ones of the same mean, so for them the interval is wide enough.
+    apart, this is Wilson's interval. The stretch is averaged over what the labels leave
+    likely. Values between 0 and 1 vary less than zeros and ones of the same mean, so
+    for them the interval is wide enough.
 
     Parameters
     ----------
@@ -214,7 +208,6 @@ def score_interval(
     log_prior = -0.5 * (np.log(np.array(STRETCHES) / _USUAL) / _SPREAD) ** 2
     shifts = np.stack([curves.shifts(stretch, _MEANS) for stretch in STRETCHES])
     log_prior = log_prior[:, None] - 0.5 * (shifts / _SHIFTED) ** 2
-    log_prior = np.vstack([log_prior, np.full(len(_MEANS), _FLAT)])
     likely = (values * np.log(of_rows) + (1 - values) * np.log1p(-of_rows)).sum(axis=2)
     likely += log_prior
     weight = likely[:, np.unravel_index(likely.argmax(), likely.shape)[1]]

@@ -80,3 +80,13 @@ def test_what_must_hold(tables):
     assert tables._held(forecasts) >= 0.85
     safe = lines[(lines["method"] == "good enough") & (lines["labels"] > 0)]
     assert (safe["truth"] < safe["extra"] - 0.03).mean() <= 0.025
+
+
+def test_errors_that_confidence_does_not_see(script_of):
+    """The page's warning: the default is fooled where a random audit is not."""
+    held = script_of("stopping_blind").held
+    default, above = held(60, 20, [1 / 6, 1 / 6], "auto", 100)
+    random, _ = held(60, 20, [1 / 6, 1 / 6], "random", 100)
+    assert 0.6 < default < 0.8
+    assert above > (1 - default) / 2
+    assert random > 0.93

@@ -99,9 +99,9 @@ def strategy(name: str) -> Callable:
     name, _ = heads.split(name)
     found = imported(_place(name), "strategy")
     try:
-        parameters = inspect.signature(found).parameters
-        extra = {key: None for key in _OFFERED if key in parameters}
-        inspect.signature(found).bind(None, None, n_instances=1, **extra)
+        signature = inspect.signature(found)
+        offered = dict.fromkeys(key for key in _OFFERED if key in signature.parameters)
+        signature.bind(None, None, n_instances=1, **offered)
     except (TypeError, ValueError) as error:  # ValueError: not written in Python
         raise ValueError(
             f"strategies: {name!r} must be a function that can be called as "

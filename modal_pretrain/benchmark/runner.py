@@ -209,8 +209,8 @@ def _work(works: list[Work], parallel: bool, n_jobs: int | None, verbose: bool) 
 
     with Progress(total, count, verbose) as progress:
         todo = [work for work in works if not work.is_finished()]
-        if n_jobs is not None and n_jobs > len(todo) > 0:
-            n_jobs = len(todo)  # more would have nothing to do
+        if n_jobs is not None:  # more than runs would have nothing to do
+            n_jobs = min(n_jobs, len(todo) or 1)
         if parallel and todo:
             _embed_all(todo, n_jobs, progress)
         while todo:

@@ -36,7 +36,7 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except PermissionError as error:
-        problem = "you may not look where this link leads; allow it, or remove the link"
+        problem = "you may not look where this leads; allow it, or remove it"
         raise PermissionError(error.errno, problem, os.fspath(path)) from None
     except (OSError, ValueError):
         return False

@@ -168,7 +168,7 @@ def load_csv(
             "split_names says what the values of the column split mean, but split is "
             "None; name the column, or leave split_names out and splits are drawn"
         )
-    if attribute == target is not None:
+    if attribute is not None and attribute == target:
         raise ValueError(
             f"target and attribute are both {target!r}; they must be two columns, or "
             "leave the attribute out"
@@ -300,18 +300,15 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
         numeric = pd.to_numeric(known, errors="coerce").notna()
         if numeric.all():
             values = numbers(table, column, path)
-            if known.str.match(r"[+-]?0[0-9]").any():  # codes, not numbers
-                _check_spaces(cells, column, path)
-                return cells.to_numpy(dtype=str)
-            _check_one_spelling(known, column, path)
-            return values
-        if numeric.any():
+            if not known.str.match(r"[+-]?0[0-9]").any():  # or they are codes
+                _check_one_spelling(known, column, path)
+                return values
+        elif numeric.any():
             raise ValueError(
                 f"column {column!r} of {path} mixes numbers and texts, such as "
                 f"{known[numeric].iloc[0]!r} and {known[~numeric].iloc[0]!r}. Correct "
                 "the column, or take all for texts: labels='text'."
             )
-    if labels == "auto":
         _check_spaces(cells, column, path)
     return cells.to_numpy(dtype=str)
 

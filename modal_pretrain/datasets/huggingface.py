@@ -136,15 +136,15 @@ def _read(
             )
     else:
         X = _images(dataset, image)
+
+    def labels(name: str) -> np.ndarray:
+        return label_column(list(dataset[name]), f"column {name!r}", len(dataset))
+
     return Part(
         X,
-        label_column(list(dataset[target]), f"column {target!r}", len(dataset)),
+        labels(target),
         _names(dataset, target),
-        None
-        if attribute is None
-        else label_column(
-            list(dataset[attribute]), f"column {attribute!r}", len(dataset)
-        ),
+        None if attribute is None else labels(attribute),
         None if attribute is None else _names(dataset, attribute),
         {key: np.array(list(dataset[key])) for key in extra},
     )

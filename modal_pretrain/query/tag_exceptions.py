@@ -16,9 +16,6 @@ from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.tags import guessed_tags, labelled_tags
 
-_CHUNK = 4096
-_AT_ONCE = 64  # rows whose bound is replaced by what they are worth, to begin with
-
 
 def tag_exception_sampling(
     classifier: Any,
@@ -198,39 +195,26 @@ class AgainstTag:
         # What a tag goes with stays so for the batch: it is known from labels alone.
         most = counts == counts.max(axis=0)
         self.usual = most & (most.sum(axis=0) == 1)
-        # Counts only grow, so what a row was worth before is a bound of what it is.
-        self.bound = np.concatenate(
-            [
-                self._worth(np.arange(start, min(start + _CHUNK, len(proba))))
-                for start in range(0, len(proba), _CHUNK)
-            ]
-        )
-        self.exact = np.ones(len(proba), dtype=bool)
+        # Counts only grow, so what a row was worth is a bound of what it is worth now.
+        self.bound = self._worth(slice(None))
 
     def best(self, free: NDArray[np.bool_]) -> tuple[int, float]:
         """Choose a row of the pool among the free ones, (n,) bool; give its score."""
-        at_once = _AT_ONCE
-        while True:
-            known = np.where(free & self.exact, self.bound, -1.0)
-            row = int(known.argmax())
-            # Equal ones, too: of a tie the first row is chosen.
-            open_ones = np.flatnonzero(free & ~self.exact & (self.bound >= known[row]))
-            if not len(open_ones):
-                return row, float(known[row])
-            if len(open_ones) > at_once:
-                top = np.argpartition(-self.bound[open_ones], at_once)[:at_once]
-                open_ones = open_ones[top]
-            self.bound[open_ones] = self._worth(open_ones)
-            self.exact[open_ones] = True
-            at_once *= 2
+        bound = np.where(free, self.bound, -1.0)
+        top = int(bound.argmax())
+        # No row of a lower bound is worth as much as this one is.
+        least = min(bound[top], self._worth(slice(top, top + 1))[0])
+        rows = np.flatnonzero(bound >= least)
+        self.bound[rows] = self._worth(rows)
+        row = int(rows[self.bound[rows].argmax()])
+        return row, float(self.bound[row])
 
     def add(self, row: int) -> None:
         """Count a chosen row of the pool by its probabilities."""
         self.counts += np.outer(self.proba[row], self.attribute[row])
-        self.exact[:] = False
 
-    def _worth(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Give the discounted probability of going against the tag, (len(rows),)."""
+    def _worth(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
+        """Give the discounted probability of rows to go against their tag."""
         value = np.where(self.usual, 0.0, 1 / (1 + self.counts))
         worth = np.einsum("ij,ij->i", self.proba[rows] @ value, self.attribute[rows])
         return steady(worth, 9)

@@ -21,27 +21,32 @@ _LARGEST = 1e9
 
 
 class LabelledRows(NamedTuple):
-    """Rows as the heads take them.
+    """Rows as the heads take them: those that weigh something, in m of n.
+
+    What weighs nothing has no place in a fold.
 
     Parameters
     ----------
-    X : numpy.ndarray of shape (n, d), float32 or float64
-    y : numpy.ndarray of shape (n,), int64
+    X : numpy.ndarray of shape (m, d), float32 or float64
+    y : numpy.ndarray of shape (m,), int64
         Column numbers.
-    weight : numpy.ndarray of shape (n,), float64
-    offset : numpy.ndarray of shape (n, n_classes) or None
+    weight : numpy.ndarray of shape (m,), float64
+    offset : numpy.ndarray of shape (m, n_classes) or None
+    kept : numpy.ndarray of bool, shape (n,)
+        Which rows these are.
     """
 
     X: NDArray[Any]
     y: NDArray[np.int64]
     weight: NDArray[np.float64]
     offset: NDArray[Any] | None
+    kept: NDArray[np.bool_]
 
 
 def check_rows(
     X: Any, y: Any, sample_weight: Any, offset: Any, *, C: Any, n_folds: Any
 ) -> LabelledRows:
-    """Return labelled rows, or raise an error that names what does not fit.
+    """Return the rows that weigh, or raise an error that names what does not fit.
 
     Parameters
     ----------
@@ -65,9 +70,10 @@ def check_rows(
         labels = as_numbers(labels, "y")
     weight = check_sample_weight(sample_weight, len(labels))
     weight = np.ones(len(labels)) if weight is None else weight
+    kept = weight > 0
     if offset is None:
-        columns = np.unique(labels, return_inverse=True)[1].ravel()
-        return LabelledRows(X, columns, weight, None)
+        columns = np.unique(labels[kept], return_inverse=True)[1].ravel()
+        return LabelledRows(X[kept], columns, weight[kept], None, kept)
     offset = as_numbers(offset, "offset")
     if offset.ndim != 2 or len(offset) != len(labels):
         raise ValueError(
@@ -83,4 +89,12 @@ def check_rows(
             f"{n_classes - 1}, where offset is given; got {labels.dtype}: "
             f"{np.unique(labels).tolist()!r:.80}."
         )
-    return LabelledRows(X, labels.astype(np.int64), weight, offset)
+    columns = labels[kept].astype(np.int64)
+    return LabelledRows(X[kept], columns, weight[kept], offset[kept], kept)
+
+
+def spread(weight: NDArray[np.float64], kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the weights of all rows from those of the rows that weigh something."""
+    whole = np.zeros(len(kept))
+    whole[kept] = weight
+    return whole

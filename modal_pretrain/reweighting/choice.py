@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain._checks import OneOf
-from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows
+from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows, spread
 from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
@@ -125,40 +125,24 @@ def tag_weights(
     STRENGTH.check("strength", strength)
     BALANCE.check("balance", balance)
     OneOf(("nothing", "errors")).check("otherwise", otherwise)
-    X, y, given, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
-    table = tag_table(ignore, len(y))
-    kept = given > 0
-    if not kept.all():
-        weight = np.zeros(len(y))
-        weight[kept], choice = tag_weights(
-            X[kept],
-            y[kept],
-            table[kept],
-            strength=strength,
-            balance=balance,
-            C=C,
-            sample_weight=given[kept],
-            offset=None if offset is None else offset[kept],
-            otherwise=otherwise,
-            n_folds=n_folds,
-        )
-        return Weighing(weight, choice)
-    filled = []
-    if balance:
-        filled = [with_guesses(X, tags, y, C=C) for tags in tag_codes(table).T]
+    X, y, given, offset, kept = check_rows(
+        X, y, sample_weight, offset, C=C, n_folds=n_folds
+    )
+    codes = tag_codes(tag_table(ignore, len(kept))[kept])
+    filled = [with_guesses(X, tags, y, C=C) for tags in codes.T] if balance else []
     level = LEVEL / max(1, len(filled))
     misleading = [tags for tags in filled if is_confounded(tags, y, level=level)]
     if not misleading and otherwise == "nothing":
-        return Weighing(given, "nothing")
+        return Weighing(spread(given, kept), "nothing")
     fitting: dict[str, Any] = {"C": C, "offset": offset, "n_folds": n_folds}
     known = own_proba(out_of_fold_logits(X, y, weight=given, **fitting), y)
     driven = given * np.exp(-strength * known)
     without = given if otherwise == "nothing" else equal_mass(driven, y, given.sum())
     if not misleading:
-        return Weighing(without, otherwise)
+        return Weighing(spread(without, kept), otherwise)
     asked_for = np.mean([balanced(tags, y, driven) for tags in misleading], axis=0)
     # A mixture of the two losses, with a penalty between theirs.
     asked_for *= given.sum() / driven.sum()
     less = (given * np.exp(-_KNOWN * known)).sum() / given.sum()
     mixed = ((1 - balance) * without + balance * asked_for) * less**balance
-    return Weighing(mixed, "tags and errors")
+    return Weighing(spread(mixed, kept), "tags and errors")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modal_pretrain.reweighting._inputs import STRENGTH, check_rows
+from modal_pretrain.reweighting._inputs import STRENGTH, check_rows, spread
 from modal_pretrain.reweighting.out_of_fold import out_of_fold_logits, own_proba
 
 
@@ -81,19 +81,14 @@ def error_weights(
     True
     """
     STRENGTH.check("strength", strength)
-    X, y, weight, offset = check_rows(X, y, sample_weight, offset, C=C, n_folds=n_folds)
-    kept = weight > 0  # what weighs nothing has no place in a fold
-    logits = out_of_fold_logits(
-        X[kept],
-        y[kept],
-        C=C,
-        weight=weight[kept],
-        offset=None if offset is None else offset[kept],
-        n_folds=n_folds,
+    X, y, weight, offset, kept = check_rows(
+        X, y, sample_weight, offset, C=C, n_folds=n_folds
     )
-    driven = np.zeros(len(y))
-    driven[kept] = weight[kept] * np.exp(-strength * own_proba(logits, y[kept]))
-    return equal_mass(driven, y, weight.sum())
+    logits = out_of_fold_logits(
+        X, y, C=C, weight=weight, offset=offset, n_folds=n_folds
+    )
+    driven = weight * np.exp(-strength * own_proba(logits, y))
+    return spread(equal_mass(driven, y, weight.sum()), kept)
 
 
 def equal_mass(

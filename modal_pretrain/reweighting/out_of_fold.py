@@ -64,7 +64,7 @@ def out_of_fold_logits(
     C : float
         As in `PretrainedClassifier`.
     weight : numpy.ndarray of shape (n,) or None
-        What each row weighs in the fits.
+        What each row weighs in the fits, above 0.
     offset : numpy.ndarray of shape (n, n_classes) or None
         Logits of the head that training starts from and is pulled to.
     n_folds : int, default=5
@@ -76,8 +76,7 @@ def out_of_fold_logits(
     -------
     numpy.ndarray
         float64 (n, max(y) + 1), -inf for columns without a row. Where all rows have one
-        label, or are one, or no other weighs anything, there is no other head: the
-        row's own label is certain.
+        label, or are one, there is no other head: the row's own label is certain.
     """
     labels, columns = np.unique(y, return_inverse=True)
     columns = columns.ravel()
@@ -107,9 +106,6 @@ def out_of_fold_logits(
         whole = fit(np.ones(len(y), dtype=bool))
         for number in np.unique(fold):
             out = fold == number
-            if not weight[~out].any():
-                result[out, y[out]] = 0
-                continue
             logits = fit(~out, whole).logits(Z[out])
             logits = logits if offset is None else logits + offset[out]
             result[np.ix_(out, labels)] = logits

@@ -157,68 +157,6 @@ def test_what_a_wrapper_changes_counts():
     assert len(from_torchvision(Fewer())) == 2
 
 
-class Rows:
-    """The few things that are asked of a datasets.Dataset."""
-
-    column_names = ("text", "label")
-
-    def __init__(self, labels, names=None):
-        self.features = {"text": None, "label": SimpleNamespace(names=names)}
-        self.columns = {"text": list("abcd"), "label": labels}
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, column):
-        return self.columns[column]
-
-
-def test_names_have_one_number_in_all_splits():
-    parts = {
-        "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
-        "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
-    }
-    data = from_huggingface(parts, text="text", target="label")
-    assert data.class_names == ("cat", "dog", "cow")
-    assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
-
-
-@pytest.mark.parametrize(
-    "labels, names, match",
-    [
-        ([-1, -1, 0, 1], ["a", "b"], "y is -1, which means no label, in 2 of 4 rows"),
-        ([0, 1, 0, None], None, "'label' is missing .* in 1 of 4 rows, first in row 3"),
-        (["0", "1", "0", "1"], None, "y holds numbers in one part and strings in"),
-        ([[0], [1, 2], [0], [1]], None, "'label' must be 1-D"),
-        ([{}, {}, {}, {}], None, "without an order, such as {}"),
-    ],
-)
-def test_labels_that_are_none(labels, names, match):
-    parts = {"train": Rows([0, 1, 0, 1], names), "test": Rows(labels, names)}
-    if {} in labels:
-        del parts["train"]
-    with pytest.raises(ValueError, match=match):
-        from_huggingface(parts, text="text", target="label")
-
-
-def test_bytes_that_are_no_picture():
-    class Pictures(Rows):
-        column_names = ("image", "label")
-
-        def cast_column(self, column, feature):
-            return self
-
-    class Feature:
-        def __init__(self, decode=True):
-            self.decode = decode
-
-    rows = Pictures([0, 1, 0, 1])
-    rows.columns["image"] = [{"path": None, "bytes": b"none"}] * 4
-    rows.features["image"] = Feature()
-    with pytest.raises(ValueError, match="row 0 has no picture in 'image'"):
-        from_huggingface(rows, image="image", target="label")
-
-
 # Hugging Face -----------------------------------------------------------------------
 
 
@@ -297,21 +235,71 @@ def test_hugging_face_images(datasets, tmp_path):
         from_huggingface(gaps, image="image", target="label")
 
 
+class Rows:
+    """The few things that are asked of a datasets.Dataset."""
+
+    column_names = ("text", "label")
+
+    def __init__(self, labels, names=None):
+        self.features = {"text": None, "label": SimpleNamespace(names=names)}
+        self.columns = {"text": list("abcd"), "label": labels}
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, column):
+        return self.columns[column]
+
+
+def test_names_have_one_number_in_all_splits():
+    parts = {
+        "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
+        "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
+    }
+    data = from_huggingface(parts, text="text", target="label")
+    assert data.class_names == ("cat", "dog", "cow")
+    assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "labels, names, match",
+    [
+        ([-1, -1, 0, 1], ["a", "b"], "y is -1, which means no label, in 2 of 4 rows"),
+        ([0, 1, 0, None], None, "'label' is missing .* in 1 of 4 rows, first in row 3"),
+        (["0", "1", "0", "1"], None, "y holds numbers in one part and strings in"),
+        ([[0], [1, 2], [0], [1]], None, "'label' must be 1-D"),
+        ([{}, {}, {}, {}], None, "without an order, such as {}"),
+    ],
+)
+def test_labels_that_are_none(labels, names, match):
+    parts = {"train": Rows([0, 1, 0, 1], names), "test": Rows(labels, names)}
+    if {} in labels:
+        del parts["train"]
+    with pytest.raises(ValueError, match=match):
+        from_huggingface(parts, text="text", target="label")
+
+
+def test_bytes_that_are_no_picture():
+    class Pictures(Rows):
+        column_names = ("image", "label")
+
+        def cast_column(self, column, feature):
+            return self
+
+    class Feature:
+        def __init__(self, decode=True):
+            self.decode = decode
+
+    rows = Pictures([0, 1, 0, 1])
+    rows.columns["image"] = [{"path": None, "bytes": b"none"}] * 4
+    rows.features["image"] = Feature()
+    with pytest.raises(ValueError, match="row 0 has no picture in 'image'"):
+        from_huggingface(rows, image="image", target="label")
+
+
 def test_hugging_face_needs_no_package_for_its_like():
-    class Rows:
-        """The few things that are asked of a datasets.Dataset."""
-
-        column_names = ("text", "label")
-        features = {"text": None, "label": None}  # noqa: RUF012
-
-        def __len__(self):
-            return 3
-
-        def __getitem__(self, column):
-            return {"text": ["a", "b", "c"], "label": [2, 1, 2]}[column]
-
-    data = from_huggingface({"train": Rows()}, text="text", target="label")
-    assert data.y.tolist() == [2, 1, 2]
-    assert data.X.tolist() == ["a", "b", "c"]
+    data = from_huggingface({"train": Rows([2, 1, 2, 2])}, text="text", target="label")
+    assert data.y.tolist() == [2, 1, 2, 2]
+    assert data.X.tolist() == list("abcd")
     with pytest.raises(TypeError, match=r"datasets\.Dataset is expected, got list"):
         from_huggingface([1, 2], text="text", target="label")

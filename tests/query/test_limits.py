@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from modAL.models import ActiveLearner
-from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import query
@@ -68,34 +67,3 @@ def test_short_integers(name, argument):
         for kind in (np.int8, int)
     )
     assert np.array_equal(small[0], plain[0])
-
-
-def test_members_that_are_ensembles():
-    forests = [(f"{i}", RandomForestClassifier(3, random_state=i)) for i in (0, 1)]
-    voting = VotingClassifier(forests, voting="soft").fit(X, y)
-    members = np.stack([m.predict_proba(pool()) for m in voting.estimators_])
-    idx, scores = query.bald_sampling(voting, pool(), 40)
-    assert np.allclose(scores, query.bald_score(members)[idx])
-    mixed = VotingClassifier([*forests, ("c", LogisticRegression())]).fit(X, y)
-    assert len(query.bald_sampling(mixed, pool(), 3)[0]) == 3
-
-
-@pytest.mark.parametrize(
-    ("rows", "labels", "words"),
-    [
-        (X[:0], y[:0], "X_calibration is empty"),
-        (X, y[:3], "y_calibration has 3 entries for the 18 rows"),
-        (X, y[:, None], r"y_calibration has shape \(18, 1\)"),
-    ],
-)
-def test_calibration_rows(rows, labels, words):
-    with pytest.raises(ValueError, match=words):
-        query.uncertainty_herding_sampling(
-            MODEL, pool(), X_calibration=rows, y_calibration=labels
-        )
-
-
-def test_labels_without_their_rows():
-    learner = ActiveLearner(LogisticRegression(), X_training=X, y_training=y)
-    with pytest.raises(ValueError, match="y_labelled is given without X_labelled"):
-        query.early_late_sampling(learner, pool(), y_labelled=y[::-1])

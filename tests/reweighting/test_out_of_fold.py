@@ -90,13 +90,3 @@ def test_very_few_rows(n, labels):
 def test_copies_of_one_row_with_two_labels():
     p = out_of_fold_proba(np.ones((4, 3)), np.array([0, 1, 0, 1]), C=0.1)
     assert np.isfinite(p).all()
-
-
-def test_a_fold_without_others_that_weigh_is_certain():
-    X, y, _ = data(n=12, k=2)
-    fold = np.arange(12) % 3
-    weight = (fold == 1).astype(float)
-    logits = out_of_fold_logits(X, y, C=0.1, weight=weight, fold=fold)
-    own = own_proba(logits, y)
-    assert (own[fold == 1] == 1).all()
-    assert ((own[fold != 1] > 0) & (own[fold != 1] < 1)).all()

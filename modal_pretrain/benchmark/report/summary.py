@@ -190,11 +190,9 @@ def _last(chosen: pd.DataFrame) -> dict[str, Any]:
         row[name] = pd.to_numeric(last[column]).mean()
     for phase in PHASES:
         column = f"seconds_{phase}"
-        if column not in chosen:
-            row[column] = np.nan
-            continue
-        # Of the runs whose timings are there: those of others may be lost.
-        row[column] = chosen.groupby("seed")[column].sum(min_count=1).mean()
+        row[column] = np.nan
+        if column in chosen:  # of the runs whose timings are there: some may be lost
+            row[column] = chosen.groupby("seed")[column].sum(min_count=1).mean()
     return row
 
 

@@ -51,12 +51,11 @@ def labelled_tags(
     if tags_labelled is not None:
         table = tag_table(tags_labelled, m, name="tags_labelled")
         return tag_codes(table, name="tags_labelled")
-    tables: list[list[NDArray[np.object_]]] = []
-    lengths: list[int] = []
-    for X, _ in labelled_parts(classifier, X_labelled):
-        tables.append(_remembered(classifier, X))
-        lengths.append(n_rows(X, "X_labelled"))
-    widths = {table.shape[1] for part in tables for table in part}
+    parts = [
+        (n_rows(X, "X_labelled"), _remembered(classifier, X))
+        for X, _ in labelled_parts(classifier, X_labelled)
+    ]
+    widths = {table.shape[1] for _, tables in parts for table in tables}
     if not widths:
         return np.empty((m, 0), dtype=np.int64)
     if len(widths) > 1:
@@ -65,13 +64,8 @@ def labelled_tags(
             f"{' and of '.join(map(str, sorted(widths)))} attributes. Give `tag` all "
             "attributes of each row, None where nobody said."
         )
-    merged = np.full((sum(lengths), *widths), None, dtype=object)
-    starts = np.cumsum([0, *lengths])
-    for start, part in zip(starts, tables, strict=False):
-        for table in reversed(part):  # the first that knows a tag has the last word
-            rows = merged[start : start + len(table)]
-            known = table != None  # noqa: E711, element by element
-            rows[known] = table[known]
+    (k,) = widths
+    merged = np.concatenate([_merged(n, k, tables) for n, tables in parts])
     check_kinds(merged, "X_labelled")
     return tag_codes(merged, name="X_labelled")
 
@@ -90,6 +84,15 @@ def _remembered(classifier: Any, X: Any) -> list[NDArray[np.object_]]:
             if tags.shape[1]:
                 found.append(tags)
     return found
+
+
+def _merged(n: int, k: int, tables: list[NDArray[np.object_]]) -> NDArray[np.object_]:
+    """Return for each of n rows and k attributes the first tag that any table has."""
+    merged = np.full((n, k), None, dtype=object)
+    for table in reversed(tables):
+        known = table != None  # noqa: E711, element by element
+        merged[known] = table[known]
+    return merged
 
 
 def guessed_tags(

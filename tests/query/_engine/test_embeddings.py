@@ -195,6 +195,8 @@ def test_labelled_set():
     ]:
         with pytest.raises((TypeError, ValueError), match=message):
             labelled_set(None, X, odd)
+    with pytest.raises(ValueError, match="y_labelled is given without X_labelled"):
+        labelled_set(learner, None, y[::-1])
     with pytest.raises(ValueError, match="same encoder"):
         query.core_set_sampling(None, pool(), 1, X_labelled=X[:, :4])
 
@@ -256,14 +258,16 @@ def test_temperature():
     np.testing.assert_allclose(soften(proba, 1e6)[0], [0.5, 0.5], atol=1e-5)
     np.testing.assert_allclose(soften(proba, 2.0)[1], [1, 0])
     np.testing.assert_allclose(soften(proba, 0.5)[0], [0.81 / 0.82, 0.01 / 0.82])
-    with pytest.raises(ValueError, match="'dog'"):
-        query.uncertainty_herding_sampling(
-            make("strings"),
-            pool(),
-            1,
-            X_calibration=pool(2),
-            y_calibration=["dog", "ant"],
-        )
+    for X, y, message in [
+        (pool(2), ["dog", "ant"], "'dog'"),
+        (pool(2)[:0], [], "X_calibration is empty"),
+        (pool(2), ["ant"], "y_calibration has 1 entries for the 2 rows"),
+        (pool(2), [["ant"], ["ant"]], r"y_calibration has shape \(2, 1\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            query.uncertainty_herding_sampling(
+                make("strings"), pool(), 1, X_calibration=X, y_calibration=y
+            )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,272 @@
+"""load_folder."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modal_pretrain.datasets import load_folder, make_reviews, make_shapes
+
+
+def fill(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+
+
+def test_folder_with_drawn_splits(tmp_path):
+    fill(tmp_path, *(f"cat/{i}.png" for i in range(10)))
+    fill(tmp_path, *(f"dog/more/{i}.JPG" for i in range(10)))
+    (tmp_path / "dog" / "Thumbs.db").touch()
+    (tmp_path / ".hidden").mkdir()
+    data = load_folder(tmp_path)
+    assert data.name == tmp_path.name
+    assert data.X[0] == str(tmp_path / "cat" / "0.png")
+    assert data.y.tolist() == ["cat"] * 10 + ["dog"] * 10
+    for label in ("cat", "dog"):
+        assert (data.split[data.y == label] == "test").sum() == 2
+    np.testing.assert_array_equal(load_folder(tmp_path).split, data.split)
+    assert len(load_folder(tmp_path, test_size=0).subset("train")) == 20
+
+
+def test_folder_with_splits_and_attributes(tmp_path):
+    fill(tmp_path, "train/cat/in/1.png", "train/cat/in/2.png", "train/dog/out/3.png")
+    fill(tmp_path, "VAL/cat/out/deep/4.png", "VAL/dog/out/5.png")
+    data = load_folder(tmp_path, attribute="folder", attribute_name="place")
+    assert data.split.tolist() == [
+        "validation",
+        "validation",
+        "train",
+        "train",
+        "train",
+    ]
+    assert data.attribute.tolist() == ["out", "out", "in", "in", "out"]
+    assert data.disambiguating.tolist() == [True, False, False, False, False]
+    # The same folders, taken for classes.
+    taken = load_folder(tmp_path, split="random", test_size=0)
+    assert set(taken.y) == {"train", "VAL"}
+    fill(tmp_path, "VAL/cat/6.png")
+    with pytest.raises(
+        ValueError, match=r"VAL.cat.6\.png lies in its class folder itself"
+    ):
+        load_folder(tmp_path, attribute="folder")
+
+
+def test_folder_attributes_from_names(tmp_path):
+    fill(tmp_path, "cat/cam1_a.png", "cat/cam2_b.png", "dog/cam2_c.png")
+    by_pattern = load_folder(tmp_path, attribute=re.compile(r"/(cam\d)_"))
+    assert by_pattern.attribute.tolist() == ["cam1", "cam2", "cam2"]
+    seen = []
+    by_function = load_folder(
+        tmp_path, attribute=lambda path: seen.append(path) or int(path[7])
+    )
+    assert seen == ["cat/cam1_a.png", "cat/cam2_b.png", "dog/cam2_c.png"]
+    assert by_function.attribute.tolist() == [1, 2, 2]
+    with pytest.raises(ValueError, match=r"finds no attribute in 'cat/cam1_a\.png'"):
+        load_folder(tmp_path, attribute=re.compile("(night)"))
+    with pytest.raises(ValueError, match="attribute must be 'folder', a compiled"):
+        load_folder(tmp_path, attribute="subfolder")
+
+
+def test_folder_says_what_it_leaves_out(tmp_path):
+    fill(tmp_path, "train/cat/1.png", "test/cat/2.png", "stray.png", "train/stray.png")
+    (tmp_path / "train" / "cat" / "labels.txt").touch()
+    with pytest.warns(
+        UserWarning, match=r"3 files or links below .* left out"
+    ) as caught:
+        data = load_folder(tmp_path)
+    assert caught[0].filename == __file__
+    assert data.split.tolist() == ["test", "train"]
+
+
+def test_folder_split_names(tmp_path):
+    fill(tmp_path, "pool/cat/1.png", "late/cat/2.png")
+    names = {"pool": "train", "late": "test"}
+    data = load_folder(tmp_path, split_names=names)
+    assert data.split.tolist() == ["test", "train"]
+    assert set(load_folder(tmp_path, test_size=0).y) == {"pool", "late"}
+    with pytest.raises(ValueError, match=r"folder .* holds 'late' in 1 rows"):
+        load_folder(tmp_path, split="folder")
+
+
+@pytest.mark.parametrize(
+    ("names", "kwargs", "match"),
+    [
+        ("train tets", {}, "'tets', 'train'.*'tets' is not .* 'test' misspelt.*random"),
+        ("trian tets", {}, "'tets', 'trian'.*'tets' is not the name of a split"),
+        ("train test notes", {}, "'notes', 'test', 'train'.*'notes' is not the name"),
+        ("test val", {}, r"'test', 'val'.*no folder of training data \('train'\)"),
+        ("val", {}, "'val'.*no folder of training data"),
+        ("train", {}, r"'train'.*no folder of other data \('val' or 'test'\)"),
+        (
+            "train val",
+            {"split_names": {"train": "train", "tets": "test"}},
+            "no.*'tets'",
+        ),
+        ("a b", {"split_names": {"a": "train"}}, "'a', 'b': 'b' is not in split_names"),
+        ("a", {"split_names": {"a": "train"}, "split": "random"}, "one of the two"),
+        ("a", {"split_names": {"a": "training"}}, "split_names maps to 'training'"),
+    ],
+)
+def test_folders_that_are_no_complete_splits(tmp_path, names, kwargs, match):
+    fill(
+        tmp_path, *(f"{name}/{label}/1.png" for name in names.split() for label in "ab")
+    )
+    with pytest.raises(ValueError, match=match):
+        load_folder(tmp_path, **kwargs)
+
+
+def test_folders_that_say_what_they_are(tmp_path):
+    fill(tmp_path, "train/a/1.png", "train/b/2.png")
+    assert set(load_folder(tmp_path, split="folder").split) == {"train"}
+    assert set(load_folder(tmp_path, split="random").y) == {"train"}
+    # Vehicles, and what somebody thinks of them: pictures lie in the folders.
+    for names in ("train bus", "valid invalid", "rest text best", "dev ops"):
+        root = tmp_path / names
+        fill(root, *(f"{name}/{i}.png" for name in names.split() for i in range(2)))
+        assert set(load_folder(root).y) == set(names.split())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_where_one_may_not_look(tmp_path, monkeypatch):
+    fill(tmp_path, "a/1.png")
+    (tmp_path / "b").symlink_to("a")
+    look = os.stat
+
+    def refused(path, **kwargs):
+        if str(path) == str(tmp_path / "b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(PermissionError, match=r"may not look where .* remove.*b'"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_are_followed_but_nothing_comes_twice(tmp_path):
+    fill(tmp_path, "far/deep/7.png", "root/cat/1.png", "root/cat/in/2.png")
+    fill(tmp_path, "root/dog/3.png")
+    root = tmp_path / "root"
+    for place, target in {
+        "cat/to_root": root,
+        "cat/to_itself": root / "cat",
+        "dog/to_the_other_class": root / "cat",
+        "cat/in/up": root / "cat" / "in",
+        "cat/far": tmp_path / "far",
+        "cat/far_again": tmp_path / "far" / "deep",
+    }.items():
+        (root / place).symlink_to(target)
+    os.mkdir(tmp_path / "far" / "deep" / "x")
+    os.link(root / "cat" / "1.png", root / "cat" / "same.png")
+    os.symlink(root / "cat" / "1.png", root / "cat" / "same_too.png")
+    with pytest.warns(
+        UserWarning, match=r"7 files or links below .* first .*same\.png"
+    ):
+        data = load_folder(root)
+    names = [Path(path).relative_to(root).as_posix() for path in data.X]
+    assert names == [
+        "cat/1.png",
+        "cat/far_again/7.png",
+        "cat/in/2.png",
+        "dog/3.png",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_one_picture_in_two_splits_is_an_error(tmp_path, link):
+    fill(tmp_path, "train/cat/1.png", "test/cat/2.png")
+    link(tmp_path / "train" / "cat" / "1.png", tmp_path / "test" / "cat" / "3.png")
+    with pytest.raises(ValueError, match=r"3\.png.* and .*1\.png are one picture"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_what_is_no_file_is_not_listed(tmp_path):
+    fill(tmp_path, "cat/1.png", "dog/2.png", "dog/folder.png/3.png")
+    os.mkfifo(tmp_path / "cat" / "fifo.png")
+    (tmp_path / "cat" / "nowhere.png").symlink_to(tmp_path / "absent.png")
+    (tmp_path / "cat" / "itself.png").symlink_to("itself.png")
+    with pytest.warns(
+        UserWarning, match=r"3 files or links below .* first .*fifo\.png"
+    ):
+        data = load_folder(tmp_path)
+    names = [Path(path).relative_to(tmp_path).as_posix() for path in data.X]
+    assert names == ["cat/1.png", "dog/2.png", "dog/folder.png/3.png"]
+    (tmp_path / "dog" / "2.png").unlink()
+    (tmp_path / "dog" / "folder.png" / "3.png").unlink()
+    os.mkfifo(tmp_path / "dog" / "fifo.png")
+    with pytest.raises(FileNotFoundError, match="dog has no pictures"):
+        load_folder(tmp_path)
+
+
+def test_folder_refuses(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        load_folder(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="has no folders"):
+        load_folder(tmp_path)
+    fill(tmp_path, "cat/1.png")
+    with pytest.raises(ValueError, match="split must be auto, folder or random"):
+        load_folder(tmp_path, split="drawn")
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(FileNotFoundError, match="dog has no pictures"):
+        load_folder(tmp_path)
+    os.rename(tmp_path / "cat", tmp_path / "train")
+    os.rename(tmp_path / "dog", tmp_path / "test")
+    with pytest.raises(
+        FileNotFoundError, match="has no class folders; with split='rand"
+    ):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("level", ["", "train"])
+@pytest.mark.parametrize("other", ["cafe\u0301", "caf\u00e9 "])
+def test_folders_that_look_alike(tmp_path, level, other):
+    # Two classes, of which people see one; or a class that only the test split has.
+    for place in (
+        tmp_path / level / "caf\u00e9",
+        tmp_path / (level and "test") / other,
+    ):
+        place.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(place / f"{place.parent.name}.png")
+    with pytest.raises(ValueError, match=r"class folders 'caf.*kinds of accents"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda path: load_folder(""), "root is empty"),
+        (lambda path: load_folder(path, attribute=5), "attribute must be 'folder'"),
+        (lambda path: load_folder(path, random_state="a"), "random_state must be"),
+        (lambda path: load_folder(path, random_state=-1), "random_state must be"),
+        (lambda path: make_shapes(difficulty="x"), "difficulty must be in"),
+        (lambda path: make_shapes(size="x"), "size must be in"),
+        (lambda path: make_shapes(random_state="x"), "random_state must be"),
+        (lambda path: make_reviews(specific="x"), "specific must be in"),
+        (lambda path: make_reviews(random_state=-1), "random_state must be"),
+    ],
+)
+def test_arguments_of_loaders_are_named(tmp_path, call, message):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(tmp_path)
+
+
+@pytest.mark.parametrize("path", [5, None, b"data"])
+def test_what_is_no_path(path):
+    with pytest.raises(TypeError, match="root must be a path, got"):
+        load_folder(path)
+
+
+def test_folder_split_names_that_are_none(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match=r"split_names must say what .* got 'train'"):
+        load_folder(tmp_path, split_names="train")

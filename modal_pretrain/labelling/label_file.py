@@ -330,11 +330,8 @@ def _check_order(records: list[Record], path: Path) -> None:
     latest = {r.item: r for r in sorted(records, key=lambda record: record.answer)}
     for item, record in last.items():
         other = latest[item]
-        if (record.label, record.tag, record.status) != (
-            other.label,
-            other.tag,
-            other.status,
-        ):
+        said = record._replace(label=other.label, tag=other.tag, status=other.status)
+        if record != said:
             raise ValueError(
                 f"{path}: the last line of {item!r} is of answer {record.answer}, and "
                 f"answer {other.answer} says something else, as if the lines had been "

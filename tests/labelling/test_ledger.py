@@ -1,6 +1,8 @@
 """Records and a pool whose files moved, changed, and came back."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from modal_pretrain.labelling.label_file import OPEN, Record
 from modal_pretrain.labelling.ledger import Ledger
@@ -86,3 +88,95 @@ def test_what_has_no_label_has_lost_none(load):
     )
     assert known == {}
     assert lost == ([], [], [])
+
+
+def test_moved_vanished_and_changed_files_are_reported(folder, start, truth):
+    session = start(folder)
+    rows = [question.row for question in session.ask(4)]
+    for row in rows:
+        session.answer(row, truth(row))
+    session.close()
+    names = [f"{row:03}.png" for row in rows]
+    (folder / "moved").mkdir()
+    (folder / names[0]).rename(folder / "moved" / "new.png")
+    (folder / names[1]).unlink()
+    (folder / names[2]).write_bytes(b"something else")
+    again = start(folder)
+    assert again.lost.moved == [(names[0], "moved/new.png")]
+    assert again.lost.vanished == [names[1]]
+    assert again.lost.changed == [names[2]]
+    assert sorted(again.labels()["item"]) == sorted(["moved/new.png", names[3]])
+    assert again.pool.names[again.labels()["row"][0]] == "moved/new.png"
+
+
+def test_a_picture_of_the_same_size_is_another_picture(tmp_path, start):
+    for number in range(4):
+        shade = np.full((8, 8, 3), 60 * number, np.uint8)
+        Image.fromarray(shade).save(tmp_path / f"{number}.bmp")
+    session = start(tmp_path, labels=tmp_path / "labels.csv")
+    session.ask(4)
+    session.answer([0, 1], ["circle", "square"])
+    session.close()
+    (tmp_path / "0.bmp").rename(tmp_path / "kept")
+    (tmp_path / "1.bmp").rename(tmp_path / "0.bmp")
+    (tmp_path / "kept").rename(tmp_path / "1.bmp")
+    again = start(tmp_path, labels=tmp_path / "labels.csv")
+    assert again.lost.moved == [("0.bmp", "1.bmp"), ("1.bmp", "0.bmp")]
+    assert again.labels().set_index("item")["label"].to_dict() == {
+        "0.bmp": "square",
+        "1.bmp": "circle",
+    }
+
+
+def test_a_name_that_stands_for_something_else_now(folder, start):
+    """The label goes with the picture, and what the name was given since stays, too."""
+    session = start(folder)
+    session.ask(rows=[0])
+    session.answer(0, "circle")
+    session.close()
+    (folder / "000.png").rename(folder / "moved.png")
+    (folder / "000.png").write_bytes((folder / "001.png").read_bytes() + b"other")
+    for _ in range(2):
+        session = start(folder)
+        assert session.lost.moved == [("000.png", "moved.png")]
+        assert session.lost.changed == session.lost.vanished == []
+        labels = session.labels().set_index("item")["label"].to_dict()
+        assert labels.pop("moved.png") == "circle"
+        if not labels:
+            session.ask(rows=[0])
+            session.answer(0, "square")
+        else:
+            assert labels == {"000.png": "square"}
+        session.close()
+
+
+def test_rows_inserted_above_labelled_texts(start, tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_text("text\nfirst\nsecond\n")
+    params = {"column": "text", "estimator": None}
+    pytest.importorskip("transformers")
+    with start(path, ["a", "b"], **params) as session:
+        session.ask(rows=[1])
+        session.answer(1, "a")
+    path.write_text("text\nnew\nfirst\nsecond\n")
+    for _ in range(2):
+        with start(path, ["a", "b"], **params) as session:
+            labels = session.labels().set_index("row")["label"].to_dict()
+            assert labels.pop(2) == "a"
+            if not labels:
+                session.ask(rows=[1])
+                session.answer(1, "b")
+            else:
+                assert labels == {1: "b"}
+
+
+def test_a_label_file_by_hand_may_spell_paths_otherwise(folder, start):
+    path = folder.with_name("own.csv")
+    path.write_text(
+        f"item,label\n001.png,square\n./001.png,circle\n{folder}/2.png,square\n"
+    )
+    (folder / "002.png").rename(folder / "2.png")
+    session = start(folder, labels=path)
+    found = session.labels().set_index("item")["label"].to_dict()
+    assert found == {"001.png": "circle", "2.png": "square"}
+    assert not any(session.lost)

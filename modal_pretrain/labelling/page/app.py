@@ -234,8 +234,7 @@ def _post(handler: Any, state: Any) -> Any:
     def work(given: dict[str, Any]) -> Response:
         try:
             done = handler(given)
-            n = {"n": given["n"]} if "n" in given else {}
-            return _Said({**state(n), **done})
+            return _Said({**state(given), **done})
         except AnsweredError as error:
             return _error(409, str(error))
         except NotAskedError as error:

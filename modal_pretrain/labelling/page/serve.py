@@ -147,8 +147,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(128)  # who comes before the server runs waits
-    except (OSError, OverflowError, TypeError, UnicodeError) as error:
-        listening.close()  # the last two are names that no machine can have
+    except (OSError, TypeError, UnicodeError) as error:
+        listening.close()  # the last two are of names that no machine can have
         raise OSError(
             f"can't listen on {host!r}, port {port}: {error}. Choose another port, or "
             "0 for a free one; 127.0.0.1 is this machine."

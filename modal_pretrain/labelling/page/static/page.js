@@ -50,26 +50,29 @@ async function refresh() {
   }
 }
 
-async function tell(name, said, rows = [], apart = false) {
+// `apart`: what changes no question, so that its reply may be older than another.
+async function tell(name, said, apart = false) {
+  const rows = said.rows ?? [];
   for (const number of rows) sent.add(number);
   if (!apart) told += 1;
   const before = told;
+  let found = null;
   try {
-    const found = await post(name, { ...said, n: wanted() }, apart);
-    const late = apart && told !== before;
-    if (!apart) told += 1;
-    for (const number of rows) sent.delete(number);
-    const back = found.undone ?? [];
-    for (const question of back) sent.delete(question.row);
-    if (!late) take(found, back);
-    return found;
+    found = await post(name, { ...said, n: wanted() }, apart);
   } catch (error) {
-    if (!apart) told += 1;
-    for (const number of rows) sent.delete(number);
     notice(error.message);
+  }
+  const late = apart && told !== before;
+  if (!apart) told += 1;
+  for (const number of rows) sent.delete(number);
+  if (!found) {
     await refresh();
     return null;
   }
+  const back = found.undone ?? [];
+  for (const question of back) sent.delete(question.row);
+  if (!late) take(found, back);
+  return found;
 }
 
 // What the person says ----------------------------------------------------------------
@@ -90,7 +93,7 @@ function answer(name, said, words) {
   queue = queue.filter((question) => !gone.has(question.row));
   looked = Math.max(0, Math.min(looked, queue.length - 1));
   say(`${words}${rows.length > 1 ? `, ${rows.length} at once` : ""}.`);
-  tell(name, { ...said, rows }, rows);
+  tell(name, { ...said, rows });
   tag = "";
   render();
 }
@@ -361,7 +364,7 @@ $("one").onclick = () => setMany(false);
 $("many").onclick = () => setMany(true);
 $("export").onclick = async () => {
   $("exported").textContent = "Writing…";
-  const done = await tell("export", {}, [], true);
+  const done = await tell("export", {}, true);
   if (done) showExported(done);
   else $("exported").textContent = "";
 };

@@ -19,6 +19,7 @@ from modal_pretrain._inputs.numbers import of_tensor
 
 _ONE_EACH = "Expected one label per row; leave rows without one out."
 _BYTES = bytes | bytearray | memoryview
+_PLAIN = str | int | float | np.generic | _BYTES
 # Beyond it not every integer is a float.
 _EXACT = 2**53
 
@@ -99,7 +100,8 @@ def _of_objects(values: Any, name: str) -> np.ndarray:
             return values  # whose shape the caller refuses
         return _of_objects(values[:, 0], name)[:, None]
     found = list(values)
-    if any(np.ndim(v) for v in found if not isinstance(v, _BYTES)):
+    # NumPy takes a microsecond to say that a string has no rows.
+    if any(np.ndim(v) for v in found if not isinstance(v, _PLAIN)):
         try:
             return np.asarray(found)
         except ValueError:
@@ -153,8 +155,11 @@ def _check_one(values: list, name: str) -> None:
 
 def _check_kinds(values: list, name: str) -> str:
     """Return what kind all labels are of."""
+    # The first row of each type, so that a million labels cost no million calls.
+    rows = dict(zip(map(type, reversed(values)), range(len(values))[::-1], strict=True))
     first: dict[str, int] = {}
-    for row, value in enumerate(values):
+    for row in sorted(rows.values()):
+        value = values[row]
         if value is None or value is pd.NA or value is pd.NaT:
             raise ValueError(f"{name} contains missing labels ({value}). {_ONE_EACH}")
         first.setdefault(_kind(value), row)

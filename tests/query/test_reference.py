@@ -185,6 +185,20 @@ def test_uncertainty_herding(seed):
     check_gains(X, X_labelled, sigma, weights, idx, scores)
 
 
+def test_a_row_covers_itself_at_any_radius():
+    # Rounding is not a distance: with a small radius the herd is the uncertain rows.
+    model, X, X_labelled, _ = problem(0, d=300, dtype=np.float32)
+    noise = np.random.default_rng(1).standard_normal((1, 300)).astype(np.float32)
+    again = X_labelled[:1] + 1e-5 * noise  # the same picture in another batch
+    _, scores = query.uncertainty_herding_sampling(
+        model, X, 25, X_labelled=np.vstack([X_labelled, again])
+    )
+    margin = query.margin_score(model.predict_proba(X))
+    np.testing.assert_allclose(scores, np.sort(margin)[:-26:-1] / len(X), rtol=1e-5)
+    _, covered = query.prob_cover_sampling(model, np.vstack([X, X]), 150, delta=1e-5)
+    assert (covered == 2 / 300).all()
+
+
 @pytest.mark.parametrize("with_labels", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_prob_cover(seed, with_labels):

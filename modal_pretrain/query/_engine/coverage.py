@@ -19,6 +19,8 @@ from modal_pretrain._checks import Number
 from modal_pretrain.query._engine.threads import each_chunk, in_threads
 
 _BLOCK = 512
+# Share of a squared length that rounding may leave of a row's distance to itself.
+_NOISE = np.float32(48 * 2.0**-24)
 _OVERHEAD = 48  # rows whose products cost as much as reading all references once
 
 
@@ -64,7 +66,10 @@ class Ball:
 
 
 class Distances:
-    """Squared distances between rows, in float32, a block at a time."""
+    """Squared distances between rows, in float32, a block at a time.
+
+    Those that may be all rounding are 0: a kernel of any radius covers the row itself.
+    """
 
     def __init__(self, rows: NDArray[np.float32]) -> None:
         self.rows = rows
@@ -76,9 +81,11 @@ class Distances:
         """Give the squared distances of rows a and rows b."""
         squared = self.rows[a] @ self.rows[b].T
         squared *= -2
-        squared += self.norm[a][:, None]
+        norm = self.norm[a][:, None]
+        squared += norm
         squared += self.norm[b]
-        return np.maximum(squared, 0, out=squared)
+        np.copyto(squared, 0, where=squared <= _NOISE * norm)
+        return squared
 
 
 class Coverage:

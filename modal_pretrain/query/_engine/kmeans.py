@@ -180,10 +180,11 @@ def _means(
 ) -> NDArray[np.float32]:
     k, n = len(old), len(x)
     mass = np.bincount(labels, weights=w, minlength=k)
-    member = csr_matrix((w.astype(np.float32), (labels, np.arange(n))), shape=(k, n))
-    centres = np.asarray(member @ x, dtype=np.float32)
     full = mass > 0
-    centres[full] /= mass[full, None].astype(np.float32)
+    # Shares of a cluster, as weights on their own may be 0 in float32.
+    share = (w / np.where(full, mass, 1.0)[labels]).astype(np.float32)
+    member = csr_matrix((share, (labels, np.arange(n))), shape=(k, n))
+    centres = np.asarray(member @ x, dtype=np.float32)
     empty = np.flatnonzero(~full)
     if len(empty):
         # An empty cluster moves to a row that is far from its centre.

@@ -193,7 +193,8 @@ def _check_pictures(known: Any, new: Any) -> None:
 
 def _check_values(before: Any, joined: Any) -> None:
     """Raise if rows are others now that they are joined; floats may be rounded."""
-    if joined.dtype in (np.dtype(object), getattr(before, "dtype", None)):
+    # Not "==", by which NumPy takes None for float64.
+    if joined.dtype == object or joined.dtype is getattr(before, "dtype", None):
         return
     old, new = np.asarray(read(before)), np.asarray(read(joined))
     kinds = old.dtype.kind, new.dtype.kind

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import sys
 import uuid
-from collections.abc import Iterator
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,6 @@ from torch import nn
 from modal_pretrain._fork import Lock
 
 _LOCK = Lock()
-Seen = dict[int, tuple[int, Any]]
 
 
 def fingerprint(backbone: nn.Module) -> str:
@@ -25,8 +25,8 @@ def fingerprint(backbone: nn.Module) -> str:
 
     Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's,
     timm's, transformers' or this package's count by identity, since one that is defined
-    anew under its old name, here or in another process, may compute something else. So
-    do hooks. What the user's own modules hold is looked into, whatever it lies in.
+    anew under its old name, here or in another process, may compute something else. Of
+    hooks and of the user's own modules, all that a pickle would hold counts.
 
     Returns
     -------
@@ -40,25 +40,28 @@ def fingerprint(backbone: nn.Module) -> str:
         digest.update(_content(tensor))
 
     modules = list(backbone.named_modules())
-    # Looked into once; the module comes along, so that its number stays its own.
-    known: Seen = {id(module): (n, module) for n, (_, module) in enumerate(modules)}
+    opaque: dict[str, Any] = {}
     for name, module in modules:
         text = [f"{name}:{_identity(type(module))}"]
-        for key, value, further in _held(module):
+        settings, more = _settings(module)
+        if more:
+            opaque[name] = more
+        for key, value in settings.items():
             where = f"{name}.{key}"
-            for part in _parts(value, known) if further else [value]:
-                if _is_plain(part):
-                    text.append(f"{where}={part!r}")
-                    continue
-                tensor = _as_tensor(part)
-                if tensor is not None:
-                    digest.update("".join(text).encode())
-                    text = []
-                    add(where, tensor)
-                elif callable(part):
-                    text.append(f"{where}={_identity(part)}")
-        text += [f"{name} hook={_identity(hook)}" for hook in _hooks(module)]
+            if _is_plain(value):
+                text.append(f"{where}={value!r}")
+                continue
+            tensor = _as_tensor(value)
+            if tensor is not None:
+                digest.update("".join(text).encode())
+                text = []
+                add(where, tensor)
+            elif callable(value):
+                text.append(f"{where}={_identity(value)}")
         digest.update("".join(text).encode())
+    if opaque:
+        numbers = {id(module): number for number, (_, module) in enumerate(modules)}
+        digest.update(_pickled(opaque, numbers))
     # As `named_parameters` and `named_buffers` list them, which walk all modules again.
     for kind in ("_parameters", "_buffers"):
         seen: set[int] = set()
@@ -70,99 +73,73 @@ def fingerprint(backbone: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield what a module was given beside weights, buffers and submodules."""
-    return (item for item in vars(module).items() if item[0] not in _NO_SETTINGS)
+def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a module holds beside weights, and what of it has to be looked into.
 
-
-def _held(module: nn.Module) -> Iterator[tuple[str, Any, bool]]:
-    """Yield what counts beside weights and buffers, and whether to look into it."""
-    own = _package(type(module)) not in _LIBRARIES
-    for key, value in _settings(module):
-        yield key, value, own or _has_modules(value)
-    # PyTorch's quantised layers keep their weights where nobody else looks.
-    if type(module)._save_to_state_dict is not nn.Module._save_to_state_dict:
-        saved: dict[str, Any] = {}
-        module._save_to_state_dict(saved, "", True)
-        yield "saved", saved, True
-
-
-def _has_modules(value: Any) -> bool:
-    """Say whether it lists modules that are not registered, as torchvision does."""
-    return isinstance(value, list | tuple) and any(
-        isinstance(part, nn.Module) for part in value
-    )
-
-
-def _hooks(module: nn.Module) -> list[Any]:
-    """Return the functions that change what a module takes and returns."""
-    return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-
-
-def _parts(value: Any, seen: Seen) -> Iterator[Any]:
-    """Yield what a value consists of: plain values, tensors, classes and functions.
-
-    A plain value, a tensor or a function is itself the only part.
+    The second is all that the user's own modules hold, and of the libraries': modules
+    in a list, which are not registered (torchvision), weights that only a state dict
+    shows (PyTorch's quantised layers), and hooks.
     """
-    todo = [value]
-    while todo:
-        value = todo.pop()
-        if _is_plain(value, exact=True) or _as_tensor(value) is not None:
-            yield value
-        elif id(value) in seen:
-            yield seen[id(value)][0]
-        elif isinstance(value, type | FunctionType) or (
-            isinstance(value, BuiltinFunctionType)
-            and isinstance(value.__self__, type | ModuleType | None)
-        ):
-            yield value
-        else:
-            seen[id(value)] = len(seen), value
-            inner = _inside(value)
-            if callable(value) and not isinstance(value, nn.Module):
-                yield value
-            else:
-                yield from (type(value), len(inner))
-            todo += reversed(inner)
+    settings = {k: v for k, v in vars(module).items() if k not in _NO_SETTINGS}
+    if _package(type(module)) not in _LIBRARIES:
+        settings, opaque = {}, settings
+    else:
+        lists = [k for k, v in settings.items() if isinstance(v, list | tuple)]
+        opaque = {
+            key: settings.pop(key)
+            for key in lists
+            if any(isinstance(part, nn.Module) for part in settings[key])
+        }
+    if type(module)._save_to_state_dict is not nn.Module._save_to_state_dict:
+        module._save_to_state_dict(opaque, "saved.", True)
+    hooks = (module._forward_pre_hooks, module._forward_hooks)
+    if any(hooks):
+        opaque["hooks."] = [[*by_number.values()] for by_number in hooks]
+    return settings, opaque
 
 
-def _inside(value: Any) -> list[Any]:
-    """Return what a container or an object of the user's holds, in an order."""
-    if isinstance(value, nn.Module):
-        held = (value._parameters, value._buffers, value._modules)
-        return [*_settings(value), *held, *_hooks(value)]
-    if isinstance(value, torch.Tensor):
-        return [*value.unbind()]  # of several lengths
-    if isinstance(value, ModuleType):
-        return [value.__name__]
-    if type(value) in (bytes, bytearray, memoryview):  # a pickle would hold them again
-        return [repr(bytes(value))]
-    if type(value) is dict:
-        return [*value.items()]
-    if type(value) in (list, tuple):
-        return [*value]
+def _pickled(value: Any, numbers: dict[int, int]) -> memoryview:
+    """Return a pickle of a value in which registered modules are their numbers."""
+    file = io.BytesIO()
     try:
-        if isinstance(value, set | frozenset):
-            return [*sorted(value, key=repr), getattr(value, "__dict__", None)]
-        if type(value) is np.ndarray:
-            return [value.dtype.str, value.shape, *value.ravel().tolist()]
-        return _reduced(value)
-    except Exception:  # of the user's code, or what can't be pickled, such as a lock
-        return []
+        _Pickler(file, numbers).dump(value)
+    except Exception:  # of the user's code; what nobody can read is never the same
+        file.write(uuid.uuid4().bytes)
+    return file.getbuffer()
 
 
-def _reduced(value: Any) -> list[Any]:
-    """Return what a pickle of a value would hold."""
-    try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:
-        if hasattr(value, "__dict__"):
-            return [*vars(value).items()]
-        # Without an own one it is the address.
-        return [] if type(value).__repr__ is object.__repr__ else [repr(value)]
-    if isinstance(reduced, str):
-        return [reduced]
-    return [[*part] if isinstance(part, Iterator) else part for part in reduced]
+class _Pickler(pickle.Pickler):
+    """Write what a value consists of: tensors by content, code by identity."""
+
+    def __init__(self, file: io.BytesIO, numbers: dict[int, int]) -> None:
+        super().__init__(file, 4)
+        self._numbers = numbers
+
+    def persistent_id(self, value: Any) -> Any:
+        """Name what is not pickled, None for the rest."""
+        if type(value) is str:
+            return repr(value)  # whether equal ones are one object does not count
+        if isinstance(value, nn.Module):
+            return self._numbers.get(id(value))
+        if isinstance(value, type | FunctionType | ModuleType):
+            return _identity(value)
+        tensor = _as_tensor(value)
+        if tensor is None:
+            return None
+        about = f"{tensor.dtype}:{tuple(tensor.shape)}"
+        return about, xxhash.xxh3_128_digest(_content(tensor))
+
+    def reducer_override(self, value: Any) -> Any:
+        """Take apart what pickle cannot, or would look up by its name."""
+        if isinstance(value, torch.Tensor):  # of several lengths
+            return tuple, (value.unbind(),)
+        try:
+            reduced = value.__reduce_ex__(4)
+        except Exception:
+            reduced = ""
+        if isinstance(reduced, str):
+            return type(value), (_identity(value), getattr(value, "__dict__", None))
+        return reduced
 
 
 def _as_tensor(value: Any) -> torch.Tensor | None:
@@ -181,13 +158,13 @@ def _content(tensor: torch.Tensor) -> memoryview:
     tensor = tensor.detach()
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
+    if tensor.dtype in _QUICK and tensor.is_cpu and tensor.is_contiguous():
+        return tensor.resolve_neg().numpy().data
     if tensor.is_meta:
         return memoryview(b"")
     if tensor.is_quantized:
         tensor = tensor.dequantize()
     tensor = tensor.resolve_conj().resolve_neg()
-    if tensor.dtype in _QUICK and tensor.is_cpu and tensor.is_contiguous():
-        return tensor.numpy().data
     flat = tensor.cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().data
 
@@ -203,30 +180,20 @@ _NO_SETTINGS = {
     "_is_torch_compile",  # torch.compile's mark on what it was given
 }
 _PLAIN = {type(None), bool, int, float, str}
-# Of plain containers in one another. What is deeper, such as a list that holds itself,
-# is looked into part by part, each once.
-_LEVELS = 12
 _LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 # What can't be a key there, such as NumPy's functions; kept, so that its id stays its.
 _KEPT: dict[int, tuple[Any, str]] = {}
 
 
-def _is_plain(value: Any, levels: int = _LEVELS, *, exact: bool = False) -> bool:
-    """Say whether `repr` tells all of a value.
-
-    `exact` refuses what has attributes besides, such as those of a subclass of list.
-    """
+def _is_plain(value: Any) -> bool:
+    """Say whether `repr` tells all of a value."""
     if type(value) in _PLAIN:
         return True
-    if exact and getattr(value, "__dict__", None):
-        return False
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
     if isinstance(value, tuple | list):
-        return levels > 0 and all(
-            _is_plain(part, levels - 1, exact=exact) for part in value
-        )
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return _is_plain([*value, *value.values()])
     return isinstance(value, bool | int | float | str)
 
 
@@ -253,7 +220,7 @@ def is_portable(backbone: nn.Module) -> bool:
     """Whether `fingerprint` means the same in every process.
 
     It does if all code comes from PyTorch's libraries, timm, transformers and this
-    package, hooks included.
+    package, and there are no hooks.
 
     Parameters
     ----------
@@ -263,22 +230,19 @@ def is_portable(backbone: nn.Module) -> bool:
     -------
     bool
     """
-    return all(
-        _package(thing) in _LIBRARIES
-        for module in backbone.modules()
-        for thing in (
-            type(module),
-            *_hooks(module),
-            *(
-                value
-                for _, value in _settings(module)
-                if callable(value) and not isinstance(value, torch.Tensor)
-            ),
-        )
+    for module in backbone.modules():
+        settings, opaque = _settings(module)
         # What is looked into has types of Python's, at least, which count by identity.
-    ) and not any(
-        further for module in backbone.modules() for *_, further in _held(module)
-    )
+        if opaque or _package(type(module)) not in _LIBRARIES:
+            return False
+        if any(
+            callable(value)
+            and not isinstance(value, torch.Tensor)
+            and _package(value) not in _LIBRARIES
+            for value in settings.values()
+        ):
+            return False
+    return True
 
 
 def describe(factory: Any) -> str:

@@ -1,6 +1,7 @@
 """Repairs of teaching: what fails changes nothing; what is joined stays what it is."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import modAL.models.base as base
@@ -182,9 +183,8 @@ def _check_pictures(known: Any, new: Any) -> None:
     """Raise if arrays of pictures have values of different meaning."""
     if getattr(known, "ndim", 0) <= 2:
         return
-    (one,), others = _pixel_types(known), _pixel_types(new)
-    for other in sorted(others - {one}):
-        if {one, other} & {"uint8", "uint16"}:
+    for one, other in product(_pixel_types(known), sorted(_pixel_types(new))):
+        if one != other and {one, other} & {"uint8", "uint16"}:
             raise ValueError(
                 f"X has dtype {other}, but the rows so far have {one}: joined, some "
                 "would be pictures of another brightness. Use one dtype for all."
@@ -193,7 +193,8 @@ def _check_pictures(known: Any, new: Any) -> None:
 
 def _check_values(before: Any, joined: Any) -> None:
     """Raise if rows are others now that they are joined; floats may be rounded."""
-    if joined.dtype in (np.dtype(object), getattr(before, "dtype", None)):
+    # Not "==", by which NumPy takes None for float64.
+    if joined.dtype == object or joined.dtype is getattr(before, "dtype", None):
         return
     old, new = np.asarray(read(before)), np.asarray(read(joined))
     kinds = old.dtype.kind, new.dtype.kind

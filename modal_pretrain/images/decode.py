@@ -191,15 +191,16 @@ def _shrink(image: Image.Image, enough: Enough) -> None:
     image.draft(None, (width, height))
 
 
-def _scale_clear(image: Image.Image) -> None:
+def _scale_clear(image: Any) -> None:
     """Scale the transparent colour of a PNG to 8 bits, as Pillow does its pixels."""
-    levels = {"L;2": 3, "L;4": 15}
-    for tile in getattr(image, "tile", ()) if image.format == "PNG" else ():
-        clear: Any = image.info.get("transparency")
-        if tile[3] in levels and is_whole(clear):
-            image.info["transparency"] = clear * 255 // levels[tile[3]]
-        elif tile[3] == "RGB;16B" and isinstance(clear, tuple):
-            image.info["transparency"] = tuple(value >> 8 for value in clear)
+    clear = image.info.get("transparency")
+    if image.format != "PNG" or clear is None:
+        return
+    mode, levels = image.tile[0][3], {"L;2": 3, "L;4": 15}
+    if mode in levels and is_whole(clear):
+        image.info["transparency"] = clear * 255 // levels[mode]
+    elif mode == "RGB;16B" and isinstance(clear, tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:

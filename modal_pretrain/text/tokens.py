@@ -78,10 +78,8 @@ class Tokenization:
     def _unusual(self) -> list[str]:
         """Name what a tokenizer says in every call, and its rules do not hold."""
         usual = {"truncation_side": "right", "split_special_tokens": False}
-        found = {
-            name: getattr(self.tokenizer, name, is_) for name, is_ in usual.items()
-        }
-        return [f"{n}={value}" for n, value in found.items() if value != usual[n]]
+        now = {name: getattr(self.tokenizer, name, usual[name]) for name in usual}
+        return [f"{name}={now[name]}" for name in usual if now[name] != usual[name]]
 
     def limited(self, max_length: int) -> Tokenization:
         """Return the same with another `max_length`."""

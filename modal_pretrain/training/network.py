@@ -111,9 +111,13 @@ class PretrainedNetwork(nn.Module):
         self.anchor = self.head.weight.detach().clone()
 
     def penalty(self, share: float = 1.0) -> torch.Tensor:
-        """Half the squared distance of the head's weights from the anchor, by a share.
+        """Half the squared distance of the head's weights from the anchor.
 
-        Of the loss of all rows in the mean that it is added to.
+        Parameters
+        ----------
+        share : float, default=1.0
+            What to divide it by: C times the weight of all rows, if it is added to
+            their mean loss.
         """
         assert self.head is not None
         distance = (self.head.weight - self.anchor).square().sum()

@@ -231,7 +231,10 @@ def test_factories_that_differ_in_a_number_of_numpy_do_not_share_rows():
     np.testing.assert_allclose(rows(3), 3 * rows(1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("module", [small(), small(SMALL_VIT), Scaled(), nn.Identity()])
+@pytest.mark.parametrize(
+    "module",
+    [small(), small(SMALL_VIT), Scaled(), Scaled(Thing(2)), nn.Identity()],
+)
 def test_copies_have_equal_fingerprints(module):
     expected = fingerprint(module)
     assert fingerprint(module) == expected
@@ -315,6 +318,9 @@ class Odd(nn.Module):
         self.tensor, self.array = torch.arange(3), np.arange(4.0)
         self.settings = {"sizes": [1, (2, 3)], "name": None}
         self.act = torch.relu
+
+
+Odd.__module__ = "torch.nn.odd"  # rows of modules of the user's are not on disk
 
 
 @pytest.mark.parametrize("module", [small(), small(SMALL_VIT), Odd()])

@@ -68,6 +68,8 @@ def test_pictures_of_one_kind_in_another_container():
         ):
             joined = taught(known, new)
             np.testing.assert_array_equal(np.asarray(joined[3:]), BYTES)
+    objects = BYTES.astype(object)
+    np.testing.assert_array_equal(taught(objects, objects)[3:], BYTES)
     joined = taught(WORDS, WORDS.astype(">u2"))
     np.testing.assert_array_equal(joined[3:], WORDS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import lzma
 import os
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -314,12 +315,32 @@ def image_paths(
         )
         if missing == "error" or absent == len(paths):
             raise FileNotFoundError(
-                f"{message}. Check the folder and whether everything was unpacked; "
-                "missing='drop' leaves these rows out and missing='ignore' does not "
-                "look."
+                f"{message}.{_other_spelling(first)} Check the folder and whether "
+                "everything was unpacked; missing='drop' leaves these rows out and "
+                "missing='ignore' does not look."
             )
         warn(f"{message}; these rows are left out")
     return np.array(paths), keep
+
+
+def _other_spelling(path: str) -> str:
+    """Say so, as a sentence, where a file differs from a missing one in spelling.
+
+    Windows does not tell cases apart and writes backslashes; macOS splits accents.
+    """
+
+    def spelt(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold().strip()
+
+    folder, name = os.path.split(path.replace("\\", "/"))
+    for other in sorted(_files(folder)):
+        if spelt(other) == spelt(name):
+            found = os.path.join(folder, other)
+            return (
+                f" There is {found!a}, which differs from {path!a} in case, accents, "
+                "spaces or slashes: correct the list."
+            )
+    return ""
 
 
 def exist(paths: Sequence[str]) -> np.ndarray:

@@ -50,6 +50,19 @@ def test_csv_of_images(table):
     assert data.modality == "image"
 
 
+@pytest.mark.parametrize("listed", ["E\u0301.JPG", " \u00e9.jpg", "sub\\\u00e9.jpg"])
+def test_names_that_are_spelt_otherwise_on_the_disk_are_shown(tmp_path, listed):
+    # As tables from Windows and macOS list them.
+    folder = tmp_path / "sub" if "\\" in listed else tmp_path
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (8, 8)).save(folder / "\u00e9.jpg")
+    path = tmp_path / "t.csv"
+    path.write_text(f"file,kind\n{listed},cat\n", encoding="utf-8")
+    found = re.escape(ascii(str(folder / "\u00e9.jpg")))
+    with pytest.raises(FileNotFoundError, match=f"There is {found}, which differs"):
+        load_csv(path, image="file", target="kind")
+
+
 def test_csv_flags_names_and_another_root(table, tmp_path):
     other = tmp_path / "labels.csv"
     table.rename(other)

@@ -228,7 +228,7 @@ def score_interval(
         share = part**2 / (size * n)
         variance += share * (spread @ curves.in_bins(odds_against))
     value = float(np.interp(0, -off, _MEANS))
-    if not values.any() or values.all():
+    if not values.any() or (values == 1).all():
         value = float(values[0])
     beyond = np.abs(off) - quantile * np.sqrt(variance)
     inside = np.flatnonzero(beyond <= 0)
@@ -239,7 +239,7 @@ def score_interval(
         value,
         0.0 if low == 0 or not values.any() else _crossing(beyond, low, low - 1),
         1.0
-        if high == len(_MEANS) - 1 or values.all()
+        if high == len(_MEANS) - 1 or (values == 1).all()
         else _crossing(beyond, high, high + 1),
     )
 

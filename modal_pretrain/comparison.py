@@ -209,9 +209,10 @@ def compare(
     candidates = packaged_candidates() if candidates is None else candidates
     _check_candidates(candidates)
     _, counts = np.unique(labels, return_counts=True)
-    folds = StratifiedKFold(
+    splitter = StratifiedKFold(
         min(cv, int(counts.min())), shuffle=True, random_state=random_state
     )
+    folds = list(splitter.split(labels, labels))  # without a seed, too, drawn once
     bar = tqdm(candidates.items(), disable=not verbose, unit=" candidate", leave=False)
     right, seconds = {}, {}
     for name, estimator in bar:

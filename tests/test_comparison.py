@@ -99,6 +99,13 @@ def test_candidates_are_those_that_are_installed(monkeypatch):
     assert len(packaged_candidates()) == 2
 
 
+def test_folds_are_the_same_without_a_seed(shapes):
+    X, y, _ = shapes
+    same = {name: PretrainedClassifier(image_size=32) for name in "abcd"}
+    found = compare(X, y, same, random_state=None)
+    assert {candidate.behind for candidate in found.candidates} == {(0, 0)}
+
+
 def test_estimators_are_left_as_they_are(shapes):
     X, y, _ = shapes
     mine = PretrainedClassifier(image_size=32, cache=None)

@@ -216,7 +216,10 @@ class RecordStore:
 
     def left_out(self) -> list[str]:
         """List the files of finished runs that the configuration does not name."""
-        known = {self.path(unit).name for unit in self.config.units()}
+        units = self.config.units()
+        # Processes that share the seeds each fit all labels for their own first one.
+        units += [unit._replace(strategy=FULL) for unit in units]
+        known = {self.path(unit).name for unit in units}
         found = {path.name for path in (self.folder / "records").glob("*.jsonl")}
         return sorted(found - known)
 
@@ -356,15 +359,13 @@ class UnitWriter:
         store = self.store
         records, timings = [], []
         for record in self.done:
-            seconds = {"round": record["round"], **record["seconds"]}
-            timings.append(seconds)
+            timings.append({"round": record["round"], **record["seconds"]})
             record = {**self._key, **record}
             del record["seconds"]
             records.append(json.dumps(record, separators=(",", ":")) + "\n")
-        path = store.timings_path(self.unit)
-        path.parent.mkdir(exist_ok=True)
         table = pd.DataFrame(timings).to_csv(index=False, lineterminator="\n")
-        write_whole(path, table)
+        (store.folder / "timings").mkdir(exist_ok=True)
+        write_whole(store.timings_path(self.unit), table)
         write_whole(store.path(self.unit), "".join(records))
         self._path.unlink(missing_ok=True)
 

@@ -258,6 +258,14 @@ def test_runs_that_the_configuration_does_not_name(out, store):
     assert set(load(out).strategy) == {"uncertainty", "random"}
 
 
+def test_a_fit_on_all_labels_of_another_first_seed_is_no_stranger(tmp_path):
+    for seed in (0, 1):  # as two processes that share the seeds among them
+        run(settings(seeds=(seed,), references=("full",)), tmp_path, verbose=0)
+    found = load(tmp_path)  # does not warn
+    assert found.seed[found.strategy == "full"].tolist() == [0]
+    assert set(found.seed) == {0, 1}
+
+
 def test_the_error_travels_between_processes(tmp_path):
     error = DamagedRecords(tmp_path / "x", "is empty", "Delete it.")
     again = pickle.loads(pickle.dumps(error))

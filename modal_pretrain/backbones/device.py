@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 import torch
 
+from modal_pretrain._fork import Lock
+
+# Whoever draws from PyTorch's generators holds it, and may take other locks then.
+GENERATORS = Lock()
 _DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -97,10 +101,14 @@ def _cpu_has_bfloat16() -> bool:
 
 @contextlib.contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seed PyTorch's generators (None: from entropy) and restore them afterwards."""
+    """Seed PyTorch's generators (None: from entropy) and restore them afterwards.
+
+    One thread at a time: the generators are the process's, and what another thread
+    draws or restores meanwhile would change what this one draws.
+    """
     # Named one by one: fork_rng warns where there are several and none is named.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
+    with GENERATORS, torch.random.fork_rng(devices=devices):
         if seed is None:
             torch.seed()
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -28,6 +28,7 @@ from modal_pretrain.backbones.create import (
     create_backbone,
     takes_one_size,
 )
+from modal_pretrain.backbones.device import GENERATORS
 
 _MAX_SHARED = 4
 _LOCK = Lock()
@@ -87,11 +88,17 @@ def shared(
     """
     key = (create, *weights_key(name, pretrained, seed), str(device))
 
+    with _LOCK:
+        found = _SHARED.get(key)
+
     def load() -> nn.Module:
+        if found is not None:
+            return found
         backbone = create(name, pretrained, random_state=seed)
         return backbone.to(device).requires_grad_(False)
 
-    with _LOCK:
+    # Generators first: a net that trains holds them, and may come here.
+    with nullcontext() if found is not None else GENERATORS, _LOCK:
         backbone = share(key, load)
         if adapt is not None:
             backbone = adapt(backbone, key, *settings)

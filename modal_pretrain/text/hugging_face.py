@@ -117,7 +117,7 @@ def checkpoint_file(pretrained: str | Path) -> Path:
 def _load(where, source, pretrained, file, random_state) -> Loaded:
     try:
         # A download may take minutes and keeps its bar.
-        with _quiet(bars=not isinstance(where, Path)), seeded(random_state):
+        with seeded(random_state), _quiet(bars=not isinstance(where, Path)):
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
             if pretrained is False:

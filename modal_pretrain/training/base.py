@@ -145,8 +145,8 @@ class BaseClassifier(AugmentedNet):
     ):
         self._check_unchanged()
         check_keywords(type(self), fit_params, self.module_, self._inputs)
+        dataset = self._example_set(source, targets)  # others may train meanwhile
         with self._seeded_call():
-            dataset = self._example_set(source, targets)
             if isinstance(dataset, EmbeddedSet) and self.train_split is None:
                 dataset, weight, tags = merged(dataset, weight, tags)
             if self.module_.head is None:

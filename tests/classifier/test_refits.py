@@ -1,6 +1,7 @@
 """Defaults, and what a second fit starts from."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -215,3 +216,19 @@ def test_warm_start_continues(make, pictures, labels):
     assert len(cold.history) == n_epochs
     with pytest.raises(ValueError, match=r"labels \[5\], which are not among"):
         warm.fit(pictures, np.where(labels, 5, 0))
+
+
+@pytest.mark.parametrize("kind", ["dropout", "all"])
+def test_fits_in_threads_agree_with_those_in_turn(make, pictures, labels, kind):
+    params = {**KINDS[kind], "max_epochs": 8}
+
+    def fit(seed):
+        fitted = make(**{**params, "random_state": seed}).fit(pictures, labels)
+        return fitted.predict_proba(pictures)
+
+    expected = [fit(seed) for seed in range(4)]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(fit, [*range(4)] * 2))
+    np.testing.assert_array_equal(found, expected * 2)
+    assert torch.equal(torch.get_rng_state(), before)

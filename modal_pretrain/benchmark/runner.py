@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 import uuid
 import warnings
@@ -164,8 +165,11 @@ def open_stores(out: str | Path) -> list[RecordStore]:
         If there is none, or two are of the same settings, such as a copy.
     DamagedRecords
         If a ``config.json`` is no configuration; it is a ValueError.
+    PermissionError
+        If a folder of records may not be read.
     """
     out = Path(out)
+    _check_readable(out)
     paths = sorted([*out.glob("config.json"), *out.glob("*/config.json")])
     if not paths:
         raise ValueError(f"{out} holds no benchmark records (no config.json).")
@@ -179,6 +183,17 @@ def open_stores(out: str | Path) -> list[RecordStore]:
                 "would count twice. Move one of them out of the folder."
             )
     return stores
+
+
+def _check_readable(out: Path) -> None:
+    """Raise PermissionError for a folder of records that `glob` would pass over."""
+    for folder in (out, *out.glob("*-" + 12 * "[0-9a-f]")):
+        try:
+            os.stat(folder / "config.json")
+        except PermissionError:  # noqa: PERF203
+            raise
+        except OSError:  # there is none
+            continue
 
 
 def _configs(settings: Settings) -> list[BenchmarkConfig]:

@@ -4,10 +4,11 @@ Each line says what is known of one item from then on; the last line of an item 
 (If that is not its last answer, the lines were sorted, which is an error.) Undoing adds
 lines, too. So everything that was answered stands in the file, and
 
-    table = pandas.read_csv(path, na_values="", keep_default_na=False)
+    table = pandas.read_csv(path, dtype=str, na_values="", keep_default_na=False)
     table.drop_duplicates("item", keep="last").dropna(subset="label")
 
-is what is known now. (By itself pandas takes a label "None" or "NA" for a missing one.)
+is what is known now. (By itself pandas takes a label "None" or "NA" for a missing one,
+and "01" for a number.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Results folders that are damaged, edited or somebody else's: named, never misread."""
 
+import errno
 import json
 import os
 import pickle
+import re
 import shutil
 
 import pytest
@@ -192,6 +194,20 @@ def test_a_stray_folder_is_named(out):
     (out / "zzz").mkdir()
     (out / "zzz" / "config.json").write_text("{")
     with pytest.raises(DamagedRecords, match=r"zzz.config.json is no configuration"):
+        open_stores(out)
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_a_folder_that_may_not_be_read_is_not_left_out(out, store, below, monkeypatch):
+    closed, stat = (store.folder if below else out) / "config.json", os.stat
+
+    def refusing(path, **kwargs):
+        if path == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    with pytest.raises(PermissionError, match=re.escape(str(closed))):
         open_stores(out)
 
 

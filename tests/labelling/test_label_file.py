@@ -50,7 +50,7 @@ def test_what_was_written_comes_back(path):
 def test_a_spreadsheet_reads_it(path):
     write(path)
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
-    table = pd.read_csv(path, na_values="", keep_default_na=False)
+    table = pd.read_csv(path, dtype=str, na_values="", keep_default_na=False)
     assert tuple(table.columns) == FIELDS
     known = table.drop_duplicates("item", keep="last").dropna(subset="label")
     assert dict(zip(known.item, known.label, strict=True)) == {

@@ -29,6 +29,9 @@ _GROUPS = (
 def _load() -> None:
     """Import the groups, which fills the register; they import modAL themselves."""
     require_modal()
+    # First, since modAL's own import may start this function again: if a group did it,
+    # the others would register, and repair, before that group.
+    importlib.import_module("modAL")
     for group in _GROUPS:
         importlib.import_module(f".{group}", __name__)
 

@@ -19,7 +19,7 @@ class _Voter(Stub):
         return np.full(len(X), "a")
 
     def predict_proba(self, X: list) -> Any:
-        return np.ones((len(X), 1))
+        return np.ones((len(X), len(self.classes_)))
 
 
 @repair
@@ -55,27 +55,39 @@ def _stack(votes: list[Any]) -> Any:
 
 @repair
 def committee_votes() -> bool:
-    """Count votes of a committee for string labels and on lists.
+    """Count votes of a committee for string labels, on lists, and for all classes.
 
     `vote` fills an array of floats ("could not convert string to float"), and `vote`
     and `vote_proba` ask X for its shape. `CommitteeRegressor.vote` asks a sparse
-    matrix for its length.
+    matrix for its length. Classes that learners have met or lost since the committee
+    itself was taught, by `rebag` or on their own, are left out without a word.
     """
-    committee = Committee([ActiveLearner(_Voter())])
+    voter = _Voter()
+    committee = Committee([ActiveLearner(voter)])
 
     def probe() -> bool:
         votes, proba = committee.vote(["x", "y"]), committee.vote_proba(["x", "y"])
-        return votes.shape == (2, 1) and proba.shape == (2, 1, 1)
+        voter.classes_ = np.array(["a", "b"])
+        return (
+            votes.shape == (2, 1)
+            and proba.shape == (2, 1, 1)
+            and committee.vote_proba(np.zeros((2, 1))).shape == (2, 1, 2)
+        )
 
     if works(probe):
         return False
 
-    def vote(self: Any, X: Any, **predict_kwargs: Any) -> Any:
+    def stack(self: Any, X: Any, **predict_kwargs: Any) -> Any:
         return _stack(
             [learner.predict(X, **predict_kwargs) for learner in self.learner_list]
         )
 
+    def vote(self: Any, X: Any, **predict_kwargs: Any) -> Any:
+        self._set_classes()
+        return stack(self, X, **predict_kwargs)
+
     def vote_proba(self: Any, X: Any, **predict_proba_kwargs: Any) -> Any:
+        self._set_classes()
         estimators = [learner.estimator for learner in self.learner_list]
         agree = check_class_labels(*estimators)
         votes = [
@@ -93,7 +105,7 @@ def committee_votes() -> bool:
         return proba
 
     def regressor_vote(self: Any, X: Any, **predict_kwargs: Any) -> Any:
-        return vote(self, X, **predict_kwargs).astype(float)
+        return stack(self, X, **predict_kwargs).astype(float)
 
     replace_method(Committee, "vote", vote)
     replace_method(Committee, "vote_proba", vote_proba)

@@ -414,7 +414,16 @@ def committee_votes():
     votes = Committee(learners).vote(X.tolist())
     assert votes[:, 0].tolist() == names.tolist()
     assert votes[:, 1].tolist() == names[::-1].tolist()
-    assert Committee(learners).vote_proba(X.tolist()).shape == (4, 2, 2)
+    committee = Committee(learners)
+    assert committee.vote_proba(X.tolist()).shape == (4, 2, 2)
+    # One learner meets a class on its own, as when each has an annotator.
+    learners[0].teach(X[:1], np.array(["cow"]))
+    assert np.allclose(committee.vote_proba(X).sum(axis=2), 1)
+    assert committee.classes_.tolist() == ["cat", "cow", "dolphin"]
+    # And in a bootstrap all of them may lose one.
+    for learner in learners:
+        learner.fit(X, names)
+    assert committee.predict_proba(X).shape == (4, 2)
 
 
 def ranked_batch():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
@@ -15,6 +16,7 @@ from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import each_chunk
 
 _BLOCK = 1_000_000  # entries of a block of distances
+_LEAST = 1e-5  # mean distance to the neighbours
 
 
 def typiclust_sampling(
@@ -79,7 +81,9 @@ def typiclust_sampling(
     Notes
     -----
     Cost: a k-means of the pool in float32, on a sample for all but its last iterations;
-    distances within the visited clusters; memory O(n d). The authors' code uses
+    distances between all rows of each visited cluster, unless one of its rows occurs
+    more than `n_neighbors` times: at a distance of 0 from so many, it is the most
+    typical one. Memory O(n d). The authors' code uses
     scikit-learn's MiniBatchKMeans above 50 clusters, and squared distances for the
     typicality; here distances are those of the paper, not squared.
 
@@ -123,6 +127,8 @@ def typiclust_sampling(
     first[found] = where
     visits = np.lexsort((first, -size, covered))
     members = _members(labels[: pool.n], n_clusters)
+    keys = np.fromiter(map(xxh3_64_intdigest, rows[: pool.n]), np.uint64, pool.n)
+    content = np.unique(keys, return_inverse=True)[1]
     chosen: list[int] = []
     scores: list[float] = []
     large = size[visits] > min_cluster_size
@@ -132,10 +138,9 @@ def typiclust_sampling(
                 left = members[cluster]
                 if len(left) == 0 or len(chosen) == pool.k:
                     continue
-                score = typicality(rows[left], n_neighbors)
-                best = int(np.argmax(score))
+                best, score = _most_typical(rows, left, content, n_neighbors)
                 chosen.append(int(left[best]))
-                scores.append(float(score[best]))
+                scores.append(score)
                 members[cluster] = np.delete(left, best)
     return pool.answer(chosen, scores)
 
@@ -144,6 +149,29 @@ def _members(labels: NDArray[np.intp], k: int) -> list[NDArray[np.intp]]:
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(np.bincount(labels, minlength=k))[:-1]
     return np.split(order, ends)
+
+
+def _most_typical(
+    rows: NDArray[np.floating],
+    left: NDArray[np.intp],
+    content: NDArray[np.intp],
+    n_neighbors: int,
+) -> tuple[int, float]:
+    """Give the place in `left` of the most typical of these rows, and its typicality.
+
+    Rows of the same `content` are equal. Blank pictures or texts may be half a pool:
+    of many copies no distance is needed, and none would come out as 0 in float32.
+    """
+    copies = np.bincount(content[left])[content[left]]
+    often = copies > max(_n_used(len(left), n_neighbors), 1)
+    if often.any():
+        return int(np.argmax(often)), 1 / _LEAST
+    score = typicality(rows[left], n_neighbors)
+    return int(np.argmax(score)), float(score.max())
+
+
+def _n_used(m: int, n_neighbors: int) -> int:
+    return min(max(1, min(n_neighbors, m // 2)), m - 1)
 
 
 def typicality(
@@ -172,7 +200,7 @@ def typicality(
     m = len(rows)
     if m == 1:
         return np.zeros(1)
-    q = min(max(1, min(n_neighbors, m // 2)), m - 1)
+    q = _n_used(m, n_neighbors)
     centred: NDArray[np.floating] = rows - rows.mean(axis=0)
     if m <= 2048:
         centred = centred.astype(np.float64)
@@ -187,4 +215,4 @@ def typicality(
         mean[part] = np.sqrt(np.maximum(near, 0)).mean(axis=1)
 
     each_chunk(work, m, max(1, _BLOCK // m))
-    return 1 / (mean + 1e-5)
+    return 1 / (mean + _LEAST)

@@ -181,6 +181,22 @@ def test_typiclust():
     assert idx.tolist() == [5, 1]
 
 
+def test_typiclust_of_many_copies(monkeypatch):
+    # Half of the rows are equal, as blank pictures are. They are at no distance from
+    # each other, which takes no square of their number to find; the first comes first.
+    measured = []
+    monkeypatch.setattr(
+        "modal_pretrain.query.typiclust.typicality",
+        lambda rows, n_neighbors: measured.append(len(rows)) or typicality(rows),
+    )
+    X = np.random.default_rng(0).normal(5, 1, (600, 8))
+    X[1::2] = X[1]
+    idx, scores = query.typiclust_sampling(None, X, 1, normalize=False, random_state=0)
+    assert idx.tolist() == [1]
+    np.testing.assert_allclose(scores, 1e5)
+    assert not measured
+
+
 def test_clue():
     # The sure row at 30 weighs nothing, so both centres lie among the uncertain ones.
     X = np.array([[0.0], [1.0], [2.0], [10.0], [30.0]])

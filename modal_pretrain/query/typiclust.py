@@ -162,10 +162,10 @@ def _most_typical(
     Rows of the same `content` are equal. Blank pictures or texts may be half a pool:
     of many copies no distance is needed, and none would come out as 0 in float32.
     """
-    copies = np.bincount(content[left])[content[left]]
+    _, first, copies = np.unique(content[left], return_index=True, return_counts=True)
     often = copies > max(_n_used(len(left), n_neighbors), 1)
     if often.any():
-        return int(np.argmax(often)), 1 / _LEAST
+        return int(first[often].min()), 1 / _LEAST
     score = typicality(rows[left], n_neighbors)
     return int(np.argmax(score)), float(score.max())
 

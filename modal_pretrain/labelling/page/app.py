@@ -255,9 +255,7 @@ def _post(handler: Any, state: Any) -> Any:
     return post
 
 
-def _open(
-    given: dict[str, Any], take: Callable[[list[int]], None]
-) -> dict[str, Any]:
+def _open(given: dict[str, Any], take: Callable[[list[int]], None]) -> dict[str, Any]:
     """Take an answer about the rows that are open still.
 
     Of many tiles some may have been answered in another tab, or by somebody else. The
@@ -271,8 +269,8 @@ def _open(
         if not rest:
             raise
         take(rest)
-        words = f"{len(error.rows)} of {len(rows)} had been answered meanwhile"
-        return {"notice": f"{words} and stay as they are."}
+        counts = f"{len(error.rows)} of {len(rows)}"
+        return {"notice": f"Answered meanwhile, and left as that is: {counts}."}
     return {}
 
 

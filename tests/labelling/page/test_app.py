@@ -151,7 +151,7 @@ def test_many_of_which_another_tab_has_answered_one(page):
     assert page.post("api/answer", {"rows": rows[3:4], "label": "square"})[0] == 200
     status, reply = page.post("api/answer", {"rows": rows, "label": "circle"})
     assert status == 200
-    assert reply["notice"] == "1 of 24 had been answered meanwhile and stay as they are."
+    assert reply["notice"] == "Answered meanwhile, and left as that is: 1 of 24."
     labels = page.session.labels().set_index("row")["label"]
     assert labels[rows[3]] == "square" and (labels.drop(rows[3]) == "circle").all()
     assert reply["progress"]["labelled"] == len(labels) == 24

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from modal_pretrain.labelling.asked import Asked
-from modal_pretrain.labelling.label_file import LABELLED, LabelFile, Record
+from modal_pretrain.labelling.label_file import LABELLED, SKIPPED, LabelFile, Record
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import Pool
 from modal_pretrain.labelling.words import Words
@@ -63,7 +63,7 @@ class Answers:
         labels: Sequence[str] = (),
         tags: Sequence[str] = (),
     ) -> None:
-        """Write an answer about open rows."""
+        """Write an answer about open rows; to skip one leaves the label it has."""
         empty, number = [""] * len(rows), self.ledger.last + 1
         records = [
             Record(
@@ -79,6 +79,12 @@ class Answers:
                 rows, labels or empty, tags or empty, strict=True
             )
         ]
+        if status == SKIPPED:
+            before = [self.ledger.state.get(row) for row in rows]
+            records = [
+                old._replace(answer=number, undoes=0) if old and old.label else record
+                for old, record in zip(before, records, strict=True)
+            ]
         self._write(rows, records)
         self.asked.close(rows)
 

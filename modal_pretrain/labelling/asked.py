@@ -16,7 +16,21 @@ class NotAskedError(ValueError):
 
 
 class AnsweredError(ValueError):
-    """An answer is about a row that has been answered meanwhile."""
+    """An answer is about rows of which some have been answered meanwhile.
+
+    Parameters
+    ----------
+    message : str
+    rows : list of int
+        Those.
+    """
+
+    def __init__(self, message: str, rows: list[int]) -> None:
+        super().__init__(message, rows)
+        self.rows = rows
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Asked:
@@ -72,19 +86,21 @@ class Asked:
             As in `rows`.
         """
         rows = self.rows(given)
-        for row in rows:
-            if row in self.reasons:
-                continue
-            record, name = self.ledger.state.get(row), self.pool.title(row)
-            if record is None:
+        closed = [row for row in rows if row not in self.reasons]
+        for row in closed:
+            if row not in self.ledger.state:
                 raise NotAskedError(
-                    f"row {row} ({name}) was not asked about. Take rows that ask() "
-                    f"returned, or name your own: ask(rows=[{row}])."
+                    f"row {row} ({self.pool.title(row)}) was not asked about. Take "
+                    "rows that ask() returned, or name your own: "
+                    f"ask(rows=[{row}])."
                 )
+        if closed:
+            row, record = closed[0], self.ledger.state[closed[0]]
             raise AnsweredError(
-                f"row {row} ({name}) has been answered meanwhile: "
+                f"row {row} ({self.pool.title(row)}) has been answered meanwhile: "
                 f"{record.label or record.status}. To change that, call "
-                f"ask(rows=[{row}]) first."
+                f"ask(rows=[{row}]) first.",
+                closed,
             )
         return rows
 

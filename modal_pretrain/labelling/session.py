@@ -226,7 +226,7 @@ class LabelSession:
             self._changed()
 
     def skip(self, rows: int | Sequence[int]) -> None:
-        """Put rows to the end: they are asked about when nothing else is left.
+        """Ask about rows when nothing else is left; a label that one has, it keeps.
 
         Parameters
         ----------

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from modAL.uncertainty import uncertainty_sampling
 
@@ -132,6 +133,26 @@ def test_skipped_rows_come_last_and_unknowable_ones_never(shapes, tmp_path, star
     assert session.ask(10) == [(rows[0], "left")]
     session.answer(rows[0], "square")
     assert session.ask(10) == []
+
+
+def test_skipping_a_row_that_is_looked_at_again_leaves_its_label(folder, start):
+    session = start(folder)
+    first, second = (question.row for question in session.ask(2))
+    session.answer(first, "circle", "red")
+    before = session.labels()
+    session.ask(rows=[first])
+    session.skip([first, second])
+    pd.testing.assert_frame_equal(session.labels(), before)
+    assert session.progress().skipped == 1
+    assert session.undo() == [second, first]  # the skipping, not the label
+    pd.testing.assert_frame_equal(session.labels(), before)
+    session.skip(first)
+    session.close()
+    again = start(folder)
+    pd.testing.assert_frame_equal(again.labels(), before)
+    assert [again.undo(), again.undo()] == [[first], [first]]
+    assert again.labels().empty
+    assert again.ask()[0] == (first, "first")
 
 
 def test_only_open_questions_are_answered(folder, start):

@@ -151,19 +151,16 @@ class PageApp:
 
     def answer(self, given: dict[str, Any]) -> dict[str, Any]:
         """Take one label for one row or many."""
-        tag = _text(given, "tag", "")
-        self.session.answer(_rows(given), _text(given, "label"), tag or None)
-        return {}
+        label, tag = _text(given, "label"), _text(given, "tag", "") or None
+        return _open(given, lambda rows: self.session.answer(rows, label, tag))
 
     def skip(self, given: dict[str, Any]) -> dict[str, Any]:
         """Put rows to the end."""
-        self.session.skip(_rows(given))
-        return {}
+        return _open(given, self.session.skip)
 
     def cannot_tell(self, given: dict[str, Any]) -> dict[str, Any]:
         """Put rows away."""
-        self.session.cannot_tell(_rows(given))
-        return {}
+        return _open(given, self.session.cannot_tell)
 
     def undo(self, given: dict[str, Any]) -> dict[str, Any]:
         """Take back the last answer."""
@@ -256,6 +253,25 @@ def _post(handler: Any, state: Any) -> Any:
         return await run_in_threadpool(work, given)
 
     return post
+
+
+def _open(given: dict[str, Any], take: Callable[[list[int]], None]) -> dict[str, Any]:
+    """Take an answer about the rows that are open still.
+
+    Of many tiles some may have been answered in another tab, or by somebody else. The
+    others were chosen one by one, and nobody should have to do that again.
+    """
+    rows = _rows(given)
+    try:
+        take(rows)
+    except AnsweredError as error:
+        rest = [row for row in rows if row not in error.rows]
+        if not rest:
+            raise
+        take(rest)
+        counts = f"{len(error.rows)} of {len(rows)}"
+        return {"notice": f"Answered meanwhile, and left as that is: {counts}."}
+    return {}
 
 
 def _error(status: int, words: str) -> Response:

@@ -146,6 +146,20 @@ def test_two_tabs_answer_the_same_picture(page):
     assert len(page.session.path.read_text().splitlines()) == 2
 
 
+def test_many_of_which_another_tab_has_answered_one(page):
+    rows = [q["row"] for q in page.get("api/state?n=24")[1]["questions"]]
+    assert page.post("api/answer", {"rows": rows[3:4], "label": "square"})[0] == 200
+    status, reply = page.post("api/answer", {"rows": rows, "label": "circle"})
+    assert status == 200
+    assert reply["notice"] == "Answered meanwhile, and left as that is: 1 of 24."
+    labels = page.session.labels().set_index("row")["label"]
+    assert labels[rows[3]] == "square" and (labels.drop(rows[3]) == "circle").all()
+    assert reply["progress"]["labelled"] == len(labels) == 24
+    assert page.post("api/skip", {"rows": rows[:2]})[0] == 409
+    page.post("api/undo", {})
+    assert page.session.labels()["row"].tolist() == rows[3:4]
+
+
 NAME = '<img src=x onerror="alert(1)">\'&.png'
 
 

@@ -72,6 +72,7 @@ async function tell(name, said, apart = false) {
   const back = found.undone ?? [];
   for (const question of back) sent.delete(question.row);
   if (!late) take(found, back);
+  if (found.notice) notice(found.notice);
   return found;
 }
 

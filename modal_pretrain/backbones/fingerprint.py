@@ -6,6 +6,8 @@ import io
 import pickle
 import sys
 import uuid
+from enum import Enum
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -40,9 +42,14 @@ def fingerprint(backbone: nn.Module) -> str:
         digest.update(_content(tensor))
 
     modules = list(backbone.named_modules())
+    first = {id(module): name for name, module in modules}
     opaque: dict[str, Any] = {}
     for name, module in modules:
         text = [f"{name}:{_identity(type(module))}"]
+        for key, part in module._modules.items():
+            where = f"{name}.{key}" if name else key
+            if part is not None and first[id(part)] != where:  # it computes again
+                text.append(f"{where} is {first[id(part)]}")
         settings, more = _settings(module)
         if more:
             opaque[name] = more
@@ -64,12 +71,16 @@ def fingerprint(backbone: nn.Module) -> str:
         digest.update(_pickled(opaque, numbers))
     # As `named_parameters` and `named_buffers` list them, which walk all modules again.
     for kind in ("_parameters", "_buffers"):
-        seen: set[int] = set()
+        seen: dict[int, str] = {}
         for name, module in modules:
             for key, tensor in getattr(module, kind).items():
-                if tensor is not None and id(tensor) not in seen:
-                    seen.add(id(tensor))
-                    add(f"{name}.{key}" if name else key, tensor)
+                where = f"{name}.{key}" if name else key
+                if tensor is None:
+                    continue
+                if seen.setdefault(id(tensor), where) == where:
+                    add(where, tensor)
+                else:
+                    digest.update(f"{where} is {seen[id(tensor)]}".encode())
     return digest.hexdigest()
 
 
@@ -78,7 +89,7 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
 
     The second is all that the user's own modules hold, and of the libraries': modules
     in a list, which are not registered (torchvision), weights that only a state dict
-    shows (PyTorch's quantised layers), and hooks.
+    shows (PyTorch's quantised layers), code that only TorchScript sees, and hooks.
     """
     settings = {k: v for k, v in vars(module).items() if k not in _NO_SETTINGS}
     if _package(type(module)) not in _LIBRARIES:
@@ -92,6 +103,8 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
         }
     if type(module)._save_to_state_dict is not nn.Module._save_to_state_dict:
         module._save_to_state_dict(opaque, "saved.", True)
+    if isinstance(module, torch.jit.ScriptModule):  # to write it would take a second
+        opaque["code."] = _number(module)
     hooks = (module._forward_pre_hooks, module._forward_hooks)
     if any(hooks):
         opaque["hooks."] = [[*by_number.values()] for by_number in hooks]
@@ -194,26 +207,35 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, dict):
         return _is_plain([*value, *value.values()])
-    return isinstance(value, bool | int | float | str)
+    return isinstance(value, bool | int | float | str | Enum | torch.dtype)
 
 
 def _package(thing: Any) -> str:
+    if isinstance(thing, partial) and _is_plain((thing.args, thing.keywords)):
+        return _package(thing.func)
     place = getattr(thing, "__module__", None)
     return place.split(".")[0] if isinstance(place, str) else ""
 
 
 def _identity(thing: Any) -> str:
     """Name a class or function so that two with the same name are told apart."""
-    name = f"{getattr(thing, '__module__', None) or ''}.{describe(thing)}"
     package = _package(thing)
+    if isinstance(thing, partial) and package in _LIBRARIES:
+        return f"{_identity(thing.func)} {thing.args} {thing.keywords}"
+    name = f"{getattr(thing, '__module__', None) or ''}.{describe(thing)}"
     if package in _LIBRARIES:
         return f"{name} {sys.modules[package].__version__}"
+    return f"{name} #{_number(thing)}"
+
+
+def _number(thing: Any) -> str:
+    """Return what nothing else has in this process, nor anything in another one."""
     fresh = uuid.uuid4().hex
     with _LOCK:
         try:
-            return f"{name} #{_IDENTITIES.setdefault(thing, fresh)}"
+            return _IDENTITIES.setdefault(thing, fresh)
         except TypeError:
-            return f"{name} #{_KEPT.setdefault(id(thing), (thing, fresh))[1]}"
+            return _KEPT.setdefault(id(thing), (thing, fresh))[1]
 
 
 def is_portable(backbone: nn.Module) -> bool:

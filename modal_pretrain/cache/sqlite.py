@@ -180,8 +180,11 @@ class DiskStore(RowStore):
                 return default
             except _DAMAGE as error:
                 if _is_passing(error):
-                    if not file.exists() and self._file() != file:
-                        continue  # another process has begun anew meanwhile
+                    with suppress(OSError):
+                        if not self.path.exists() or (
+                            not file.exists() and self._file() != file
+                        ):
+                            continue  # another process has begun anew meanwhile
                     self._warn_once(file, str(error))
                     return default
                 self._warn(

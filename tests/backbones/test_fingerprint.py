@@ -1,6 +1,7 @@
 """Fingerprints of backbones."""
 
 import copy
+import functools
 import logging
 import pickle
 import time
@@ -199,6 +200,63 @@ def test_modules_that_are_not_registered():
     assert not is_portable(one)
 
 
+def test_a_module_that_is_used_again():
+    one, two, act = nn.Linear(2, 2), nn.Linear(2, 2), nn.ReLU()
+    networks = [
+        nn.Sequential(one, act, two),
+        nn.Sequential(one, act, two, act),
+        nn.Sequential(one, act, two, one),
+        nn.Sequential(one, act, two, two),
+    ]
+    assert len({*map(fingerprint, networks)}) == 4
+
+
+def test_weights_that_are_tied_to_others():
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def tied(to):
+        third = nn.Linear(2, 2)
+        third.weight, third.bias = to.weight, to.bias
+        return nn.Sequential(one, two, third)
+
+    assert fingerprint(tied(one)) == fingerprint(tied(one))
+    assert fingerprint(tied(one)) != fingerprint(tied(two))
+
+
+def test_code_of_torchscript():
+    # A file of TorchScript has code of its own under classes that are all PyTorch's.
+    inputs = torch.ones(1, 2)
+    one, two = (
+        nn.Sequential(torch.jit.trace(f, inputs)) for f in (nn.ReLU(), nn.ELU())
+    )
+    assert fingerprint(one) == fingerprint(one)
+    assert fingerprint(one) != fingerprint(two)
+    assert not is_portable(one)
+
+
+def test_settings_that_are_members_of_an_enumeration():
+    transforms = pytest.importorskip("torchvision.transforms.v2")
+    one, two = (transforms.Resize(8, interpolation=number) for number in (0, 2))
+    assert fingerprint(one) != fingerprint(two)
+    assert fingerprint(transforms.ToDtype(torch.float32)) != fingerprint(
+        transforms.ToDtype(torch.float16)
+    )
+
+
+def test_functions_of_the_libraries_with_settings():
+    def build(eps):  # as torchvision's vision transformers
+        module = nn.Identity()
+        module.norm = functools.partial(nn.LayerNorm, eps=eps)
+        return module
+
+    assert fingerprint(build(1e-6)) == fingerprint(build(1e-6))
+    assert fingerprint(build(1e-6)) != fingerprint(build(1e-5))
+    assert is_portable(build(1e-6))
+    module = build(1e-6)
+    module.norm = functools.partial(Scaled, 2)
+    assert not is_portable(module)
+
+
 def test_an_object_that_changes():
     module = Scaled(Thing(1))
     before = fingerprint(module)
@@ -333,8 +391,13 @@ def test_fingerprints_are_those_that_caches_on_disk_hold(module):
         flat = tensor.detach().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
 
+    first = {part: name for name, part in module.named_modules()}
     for name, part in module.named_modules():
         digest.update(f"{name}:{implementation._identity(type(part))}".encode())
+        for key, child in part._modules.items():
+            prefix = f"{name}.{key}" if name else key
+            if first[child] != prefix:
+                digest.update(f"{prefix} is {first[child]}".encode())
         for key, value in vars(part).items():
             if key in implementation._NO_SETTINGS:
                 continue
@@ -347,8 +410,15 @@ def test_fingerprints_are_those_that_caches_on_disk_hold(module):
             elif callable(value):
                 named = implementation._identity(value)
                 digest.update(f"{name}.{key}={named}".encode())
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        add(name, tensor)
+    for list_of in (nn.Module.named_parameters, nn.Module.named_buffers):
+        seen = {}
+        for name, part in module.named_modules():
+            again = {"recurse": False, "remove_duplicate": False}
+            for key, tensor in list_of(part, name, **again):
+                if seen.setdefault(tensor, key) == key:
+                    add(key, tensor)
+                else:
+                    digest.update(f"{key} is {seen[tensor]}".encode())
     assert fingerprint(module) == digest.hexdigest()
 
 

@@ -407,6 +407,20 @@ def test_directory_deleted_meanwhile(tmp_path):
     assert look_up(disk_cache(folder), "b", range(5)) == [*range(5)]
 
 
+def test_directory_deleted_while_it_is_written(tmp_path, monkeypatch):
+    folder = tmp_path / "store"
+
+    def deleted(*_, **__):
+        shutil.rmtree(folder)
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", deleted)
+        assert look_up(DiskCache(folder), "a", range(5)) == [*range(5)]
+    look_up(DiskCache(folder), "a", range(5))
+    assert look_up(DiskCache(folder), "a", range(5)) == []
+
+
 @pytest.mark.parametrize("real", [True, False])
 def test_read_only_directory_serves_what_it_has(tmp_path, monkeypatch, real):
     look_up(DiskCache(tmp_path), "a", range(5))

@@ -235,6 +235,9 @@ class Audit:
     ) -> Estimate:
         """Estimate any metric that is a mean over rows.
 
+        Its interval is as wide as zeros and ones with this mean need, the ends of
+        `bounds` standing for these: too wide for values that vary little within them.
+
         Parameters
         ----------
         values : array-like of shape (budget,)

@@ -235,9 +235,6 @@ class Audit:
     ) -> Estimate:
         """Estimate any metric that is a mean over rows.
 
-        Its interval is as wide as zeros and ones with this mean need, the ends of
-        `bounds` standing for these: too wide for values that vary little within them.
-
         Parameters
         ----------
         values : array-like of shape (budget,)
@@ -246,7 +243,7 @@ class Audit:
             What the model expects it to be on every row of the pool; the closer, the
             narrower the interval. None knows nothing.
         bounds : tuple of float, default=(0.0, 1.0)
-            Least and largest value possible.
+            Least and largest value possible; the interval is as wide as if no other is.
         taught, confidence
             As in `estimate`.
 

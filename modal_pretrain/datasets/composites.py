@@ -214,12 +214,12 @@ def _cut_out(picture: Any, what: str) -> Image.Image:
                 f"{what} has no transparency; give RGBA, or pairs (picture, mask)"
             )
         image = image.convert("RGBA")
-    alpha = image.getchannel("A")
-    if alpha.getextrema()[1] <= 1:  # zeros and ones: nothing shows
+    opaque = image.getchannel("A")
+    if opaque.getextrema()[1] <= 1:  # zeros and ones: nothing shows
         raise ValueError(
             f"{what} is wholly transparent; where the thing is, alpha is up to 255"
         )
-    return image.crop(alpha.getbbox())
+    return image.crop(opaque.getbbox())
 
 
 def _opacity(mask: np.ndarray, what: str) -> np.ndarray:

@@ -215,7 +215,7 @@ def _cut_out(picture: Any, what: str) -> Image.Image:
             )
         image = image.convert("RGBA")
     opaque = image.getchannel("A")
-    if np.max(opaque) <= 1:  # zeros and ones: nothing shows
+    if np.asarray(opaque).max() <= 1:  # zeros and ones: nothing shows
         raise ValueError(
             f"{what} is wholly transparent; where the thing is, alpha is up to 255"
         )

@@ -46,7 +46,7 @@ def make_composites(
     foregrounds : mapping of label to sequence of pictures
         Cut-out things of each kind: RGBA arrays of uint8 (h, w, 4), Pillow images or
         paths of pictures with transparency, or pairs (picture, mask), the mask as large
-        as the picture and true, or up to 255, where the thing is.
+        as the picture; where the thing is, it is true or up to 1, or up to 255.
     backgrounds : mapping of label to sequence of pictures
         As many kinds: uint8 arrays (h, w, 3), Pillow images or paths. An array
         (n, h, w, 3) is a sequence of them.
@@ -206,9 +206,7 @@ def _cut_out(picture: Any, what: str) -> Image.Image:
                 f"the mask of {what} has shape {alpha.shape}, the picture "
                 f"{(image.height, image.width)}"
             )
-        if alpha.dtype == bool:
-            alpha = alpha * np.uint8(255)
-        image.putalpha(Image.fromarray(alpha.astype(np.uint8)))
+        image.putalpha(Image.fromarray(_opacity(alpha, what)))
     else:
         image = _image(picture, what)
         if "A" not in image.getbands() and "transparency" not in image.info:
@@ -216,10 +214,24 @@ def _cut_out(picture: Any, what: str) -> Image.Image:
                 f"{what} has no transparency; give RGBA, or pairs (picture, mask)"
             )
         image = image.convert("RGBA")
-    box = image.getchannel("A").getbbox()
-    if box is None:
-        raise ValueError(f"{what} is wholly transparent")
-    return image.crop(box)
+    opaque = image.getchannel("A")
+    if np.asarray(opaque).max() <= 1:  # zeros and ones: nothing shows
+        raise ValueError(
+            f"{what} is wholly transparent; where the thing is, alpha is up to 255"
+        )
+    return image.crop(opaque.getbbox())
+
+
+def _opacity(mask: np.ndarray, what: str) -> np.ndarray:
+    """Return a mask as an alpha channel, whether it counts up to 1 or to 255."""
+    if not ((mask >= 0) & (mask <= 255)).all():
+        raise ValueError(
+            f"the mask of {what} must be true, 1 or up to 255 where the thing is, got "
+            f"{mask.dtype} from {mask.min()} to {mask.max()}"
+        )
+    if mask.max() <= 1:
+        mask = np.round(mask * 255.0)
+    return mask.astype(np.uint8)
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:

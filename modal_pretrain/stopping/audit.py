@@ -243,7 +243,7 @@ class Audit:
             What the model expects it to be on every row of the pool; the closer, the
             narrower the interval. None knows nothing.
         bounds : tuple of float, default=(0.0, 1.0)
-            Least and largest value possible.
+            Least and largest value possible; the interval is as wide as if no other is.
         taught, confidence
             As in `estimate`.
 

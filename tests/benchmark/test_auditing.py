@@ -142,6 +142,15 @@ def kept(tmp_path_factory):
     return open_stores(out)[0]
 
 
+def test_the_end_of_a_run_may_have_no_row_left_to_audit(kept):
+    s = summary(kept)
+    last = s.records["round"] == 1
+    s.records.loc[last, ["audit", "stops"]] = None
+    s.records.loc[last, ["accuracy", "worst_group_accuracy"]] = 0.123, 0.045
+    for row in stops(s).rows:
+        assert row[-2].text.endswith("(0.123)") and row[-1].text.endswith("(0.045)")
+
+
 @pytest.mark.parametrize(
     ("line", "change", "match"),
     [

@@ -315,6 +315,16 @@ def test_composites_of_files_and_masks(tmp_path):
     assert all((p[..., 2] == 255).mean() < 0.6 for p in data.X[data.y == "blue"])
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])
+def test_composites_take_masks_of_zeros_and_ones(kind):
+    mask = np.zeros((16, 16), kind)
+    mask[4:12, 4:12] = 1
+    blue = np.full((16, 16, 3), BLUE, np.uint8)
+    data = composites(foregrounds={"red": [thing(RED)] * 2, "blue": [(blue, mask)] * 2})
+    for picture in data.X[data.y == "blue"]:
+        assert (picture == BLUE).all(axis=2).any()
+
+
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
@@ -334,6 +344,24 @@ def test_composites_of_files_and_masks(tmp_path):
         (
             {"foregrounds": {"a": [thing(RED) * 0] * 2, "b": [thing(RED)] * 2}},
             "is wholly transparent",
+        ),
+        (
+            {
+                "foregrounds": {
+                    "a": [np.minimum(thing(RED), 1)] * 2,
+                    "b": [thing(RED)] * 2,
+                }
+            },
+            "is wholly transparent; where the thing is, alpha is up to 255",
+        ),
+        (
+            {
+                "foregrounds": {
+                    "a": [(scenes(1)[0], np.full((40, 50), 256))] * 2,
+                    "b": [thing(RED)] * 2,
+                }
+            },
+            r"mask of picture \d of 'a' must be true, 1 or up to 255 .*got int64 from",
         ),
         (
             {

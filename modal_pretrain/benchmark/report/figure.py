@@ -12,7 +12,7 @@ from PIL import Image
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark.config import FULL, ORACLE
 from modal_pretrain.benchmark.report.charts import curve_panel
-from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH, line_chart
+from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH, line_chart, shortened
 from modal_pretrain.benchmark.report.raster import to_image
 from modal_pretrain.benchmark.report.shapes import (
     Drawing,
@@ -86,7 +86,17 @@ def figure(summary: Summary) -> Drawing:
     Returns
     -------
     Drawing
+
+    Raises
+    ------
+    ValueError
+        If no test example is atypical.
     """
+    if not summary.data["splits"]["test"]["atypical"]:
+        raise ValueError(
+            "The figure shows accuracy on atypical examples, and the test split of "
+            f"{summary.data['name']!r} has none. The report's curves show all examples."
+        )
     notes = {model: _notes(summary, model) for model in summary.store.config.models}
     top = 2 * _GAP + _LINE * (1 + max(map(len, notes.values())))
     height = top + HEIGHT + _GAP
@@ -97,7 +107,7 @@ def figure(summary: Summary) -> Drawing:
         if not panel.series:
             continue
         title = f"{_TITLES.get(model, model)} {_backbone(summary)}"
-        shapes.append(Text(x + 8, _GAP + 8, textwrap.shorten(title, 48), "title"))
+        shapes.append(Text(x + 8, _GAP + 8, shortened(title, 48), "title"))
         shapes += [
             Text(x + 8, 2 * _GAP + 10 + _LINE * i, line, "note")
             for i, line in enumerate(lines)
@@ -138,7 +148,7 @@ def _examples(summary: Summary, height: float) -> tuple[list[Shape], float]:
     shapes: list[Shape] = []
     for i, (group, share, image) in enumerate(found):
         x, y = _GAP + i % columns * across, _GAP + i // columns * down
-        name = textwrap.shorten(group, 18, placeholder="...")
+        name = shortened(" ".join(group.split()), 18)
         for j, line in enumerate((name, f"{share:.1%} of the pool")):
             middle = x + side / 2
             shapes.append(

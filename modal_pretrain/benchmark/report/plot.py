@@ -72,7 +72,7 @@ def line_chart(
     x_max = max(float(s.x[-1]) for s in series)
     span = (x_max - x_min) or 1.0
     names = [
-        _short(name) for name in [s.name for s in series] + [v.name for v in levels]
+        shortened(name) for name in [s.name for s in series] + [v.name for v in levels]
     ]
     edge = WIDTH - max(RIGHT, 10 + _CHARACTER * max(map(len, names)))
 
@@ -110,14 +110,15 @@ def line_chart(
         ends.append((py(float(s.mean[-1])), s.name, s.tone))
     positions = spread([y for y, _, _ in ends], TOP + 4, HEIGHT - BOTTOM)
     shapes += [
-        Text(edge + 6, y + 4, _short(name), "name", tone)
+        Text(edge + 6, y + 4, shortened(name), "name", tone)
         for (_, name, tone), y in zip(ends, positions, strict=True)
     ]
     return Drawing(WIDTH, HEIGHT, title, shapes)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+def shortened(name: str, most: int = _LONGEST) -> str:
+    """Return a name in so many characters, the end cut off."""
+    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def spread(wanted: Sequence[float], low: float, high: float) -> list[float]:

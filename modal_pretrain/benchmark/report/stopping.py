@@ -39,7 +39,7 @@ def stops(s: Summary) -> Table | None:
                 run[[r.get(rule, False) for r in run["stops"]]].head(1) for run in runs
             ]
             there = pd.concat(at)
-            end = pd.concat([run.tail(1) for run in runs])
+            end = pd.concat([_last(s.records, run) for run in runs])
             labels = there["n_labels"].median() if len(there) else np.nan
             rows.append(
                 [
@@ -104,6 +104,13 @@ def _audited(s: Summary, value: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
             mine = found[(found.model == model) & (found.strategy == strategy)]
             if len(mine):
                 yield model, strategy, mine.sort_values(["seed", "round"])
+
+
+def _last(records: pd.DataFrame, run: pd.DataFrame) -> pd.DataFrame:
+    """Return a run's last round, which has no audit where no row is left to audit."""
+    own = ["model", "strategy", "seed"]
+    same = (records[own] == run[own].iloc[0]).all(axis=1)
+    return records[same].sort_values("round").tail(1)
 
 
 def _foretold(run: pd.DataFrame) -> list[bool]:

@@ -121,6 +121,23 @@ def test_without_pictures_only_the_charts(store):
     assert drawing.width < 500
 
 
+def test_long_names_of_groups_are_cut_and_not_dropped(store, pictures):
+    s = summary(store)
+    groups = s.data["splits"]["train"]["groups"]
+    groups["not_blond/female_person"] = groups.pop("0/0")
+    for entry in s.examples.values():
+        entry["group"] = entry["group"].replace("0/0", "not_blond/female_person")
+    texts = [shape.text for shape in figure(s).shapes if isinstance(shape, Text)]
+    assert "not_blond/femal..." in texts
+
+
+def test_without_atypical_examples_there_is_nothing_to_draw(store, tmp_path):
+    s = summary(store)
+    s.data["splits"]["test"]["atypical"] = 0
+    with pytest.raises(ValueError, match="the test split of 'data set' has none"):
+        draw(s, tmp_path / "figure.png")
+
+
 @pytest.mark.parametrize("name", ["figure.pdf", "figure", "figure.png.txt"])
 def test_other_kinds_of_files(store, tmp_path, name):
     with pytest.raises(ValueError, match=r"\(\.png\) or a drawing \(\.svg\), got"):

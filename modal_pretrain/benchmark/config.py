@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from modal_pretrain._checks import Made, OneOf, Rule, Whole, did_you_mean
@@ -18,6 +20,7 @@ REFERENCES = ("oracle", "full")
 _AXES = ("models", "strategies", "seeds", "references")
 # Where and how fast it runs, not what comes out.
 _EXECUTION = ("cache", "n_threads", "verbose")
+_ADDRESS = " at 0x"  # in the texts of objects that have no other name
 _LONGEST = 200  # bytes of a strategy's name; a file's has 255 with all that is added
 _NAME = Made((str,), called="a name")
 _SEED = Whole(least=0, most=2**32 - 1)
@@ -187,7 +190,22 @@ class BenchmarkConfig:
             if not settings[name]:
                 del settings[name]
         # As it is read again, in which all names are texts, and sorted as such.
-        return json.loads(json.dumps(settings, default=str))
+        return json.loads(json.dumps(settings, default=_as_text))
+
+    def nameless(self) -> list[str]:
+        """List the parameters with a value that no other process would know again.
+
+        Returns
+        -------
+        list of str
+            The hash changes with the process where there is one.
+        """
+        params = {**self.dataset_params, **self.estimator_params}
+        return [
+            key
+            for key, value in params.items()
+            if key not in _EXECUTION and _ADDRESS in json.dumps(value, default=_as_text)
+        ]
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that change with any setting but the axes.
@@ -233,3 +251,18 @@ class BenchmarkConfig:
         int
         """
         return 1 if unit.strategy == FULL else self.rounds + 1
+
+
+def _as_text(value: Any) -> str:
+    """Return what stands for a value that JSON does not have.
+
+    A function's own text holds its place in memory, another one in every process. That
+    of one without a name of its own is kept: nothing else tells it from the next one.
+    """
+    if isinstance(value, FunctionType) and "<" not in value.__qualname__:
+        return f"{value.__module__}:{value.__qualname__}"
+    if isinstance(value, functools.partial):
+        named = {key: value.keywords[key] for key in sorted(value.keywords)}
+        parts = [value.func, value.args, named]
+        return f"partial {json.dumps(parts, default=_as_text)}"
+    return str(value)

@@ -70,6 +70,11 @@ def run(
         of other data, or a strategy asks for rows that it may not ask for.
     DamagedRecords
         If a file of the folder is not what it should be; it is a ValueError.
+
+    Warns
+    -----
+    UserWarning
+        If a parameter is a function without a name, such as a lambda.
     """
     Whole(least=0).check("examples", examples)
     if n_jobs is not None:
@@ -80,6 +85,14 @@ def run(
     configs = _configs(settings)
     for config in configs:  # an unknown name fails before the work
         check_names(config)
+        if config.nameless():
+            warnings.warn(
+                f"{' and '.join(config.nameless())}: a function without a name, or "
+                "an object without a text of its own. No other process knows it again, "
+                "so these runs cannot be continued or added to. Give a function that a "
+                "module defines at its top, or a class.",
+                stacklevel=2,
+            )
     parallel = joblib.effective_n_jobs(n_jobs) != 1
     if parallel and cache is None:
         cache = Path(out) / "embeddings"

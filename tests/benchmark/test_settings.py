@@ -1,6 +1,7 @@
 """Configurations, grids, files and the names in them."""
 
 import builtins
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,6 +38,35 @@ def test_json_there_and_back(small):
     again = BenchmarkConfig.from_json(config.to_json())
     assert again == config
     assert again.digest() == config.digest()
+
+
+def network(width=8):
+    """A factory that a module defines; its text holds where it lies in memory."""
+
+
+def test_functions_are_known_by_their_names(small):
+    """The hash is that of any process, so that runs go on and grow."""
+    factories = [network, partial(network, width=4), partial(network, width=8)]
+    configs = [small(estimator_params={"backbone": f}) for f in factories]
+    assert [config.nameless() for config in configs] == [[], [], []]
+    assert len({config.digest() for config in configs}) == 3
+    for config in configs:
+        assert "0x" not in config.to_json()
+        assert "test_settings:network" in config.to_json()
+        assert BenchmarkConfig.from_json(config.to_json()).digest() == config.digest()
+
+
+def test_functions_without_names_are_told_apart_with_a_warning(small, tmp_path):
+    factories = [lambda n=n: network(n) for n in (4, 8)]
+    first, second = (
+        small(seed_set=1000, estimator_params={"backbone": f}) for f in factories
+    )
+    assert first.digest() != second.digest()
+    with (
+        pytest.warns(UserWarning, match="backbone: a function without a name"),
+        pytest.raises(ValueError, match="a seed set of n=1000 is not possible"),
+    ):
+        run(first, tmp_path)
 
 
 @pytest.mark.parametrize("names", [{2: "b", 10: "a"}, {"x": "b", 1: "a", None: "c"}])

@@ -16,6 +16,7 @@ from modal_pretrain.labelling.background import Background, Belief
 from modal_pretrain.labelling.label_file import Record
 from modal_pretrain.labelling.why import AUDIT, FIRST, MEANWHILE
 from modal_pretrain.stopping import (
+    Audit,
     AuditResult,
     audit_of,
     good_enough,
@@ -62,13 +63,15 @@ class Advice(NamedTuple):
     learnt : int
         Labels that the model knows.
     accuracy : str
-        With its interval, from the random questions.
+        With its interval, from the random questions that were answered, and how many
+        were skipped.
     worst : str
         Error rate on the tenth of the pool where the model is worst.
     worth : str
         How many random labels the answers have been worth.
     stop : bool
-        Whether the accuracy surely reaches the target.
+        Whether the accuracy surely reaches the target, random questions that were
+        skipped counted as errors.
     reason : str
         Why, in a sentence or two.
     doubts : list of Doubt
@@ -102,13 +105,15 @@ class Adviser:
         self._followed: NDArray[np.intp] | None = None
         self._history: list[NDArray[np.str_]] = []
 
-    def advice(self, labelled: dict[int, Record]) -> Advice | None:
+    def advice(self, labelled: dict[int, Record], skipped: list[int]) -> Advice | None:
         """Return what can be said now; None before the first fit. Takes seconds.
 
         Parameters
         ----------
         labelled : dict of int to Record
             From the ledger.
+        skipped : list of int
+            Random questions that were skipped, from there, too.
 
         Returns
         -------
@@ -119,50 +124,67 @@ class Adviser:
             if belief is None:
                 return None
             if self._last is None or self._last[0] != belief.version:
-                self._last = belief.version, self._work(belief, labelled)
+                self._last = belief.version, self._work(belief, labelled, skipped)
             return self._last[1]
 
-    def _work(self, belief: Belief, labelled: dict[int, Record]) -> Advice:
+    def _work(
+        self, belief: Belief, labelled: dict[int, Record], skipped: list[int]
+    ) -> Advice:
         embedded = self.background.embedded
         labelled = {row: r for row, r in labelled.items() if embedded[row]}
-        result, worst = self._measure(belief, labelled)
+        skipped = [row for row in skipped if embedded[row]]
+        result, least, worst = self._measure(belief, labelled, skipped)
         worth, doubts = self._look_back(belief, labelled)
         stop, reason = False, "Too early to say: a few random questions come first."
-        if result is not None:
-            decision = good_enough(result, self.target)
-            stop = decision.stop
-            reason = f"{'You may stop' if stop else 'Go on'}: {decision.reason}."
+        accuracy = ""
+        if result is not None and least is not None:
+            decision = good_enough(least, self.target)
+            stop, accuracy = decision.stop, _interval(result)
+            reason = f"{'You may stop' if stop else 'Go on'}: {decision.reason}"
+            if skipped:
+                accuracy += f", {len(skipped)} skipped"
+                reason += ", where skipped random questions count as wrong"
+            reason += "."
         if self._settled(belief):
             reason += " Predictions have settled, which does not make them right."
-        accuracy = "" if result is None else _interval(result)
         return Advice(belief.learnt, accuracy, worst, worth, stop, reason, doubts)
 
     def _measure(
-        self, belief: Belief, labelled: dict[int, Record]
-    ) -> tuple[AuditResult | None, str]:
-        """Judge the model by the random rows that it has not learnt."""
+        self, belief: Belief, labelled: dict[int, Record], skipped: list[int]
+    ) -> tuple[AuditResult | None, AuditResult | None, str]:
+        """Judge the model by the random rows that it has not learnt.
+
+        Hard ones are skipped more often, so the second result counts those as wrong.
+        """
         measuring = [r for r, record in labelled.items() if record.asked == AUDIT]
         if len(measuring) < _LEAST:
-            return None, ""
+            return None, None, ""
         rows = self.background.readable()
         if len(rows) > _POOL:
             rng = np.random.default_rng(0)
             some = rng.choice(rows, _POOL, replace=False)
-            rows = np.union1d(some, list(labelled))
+            rows = np.union1d(some, [*labelled, *skipped])
         proba = belief.head.predict_proba(self.background.inputs(rows))
-        place = np.searchsorted(rows, measuring)
         taught = np.searchsorted(rows, np.setdiff1d(list(labelled), measuring))
-        audit = audit_of(proba, place, classes=belief.classes, taught=taught)
+
+        def drawn(some: list[int]) -> Audit:
+            place = np.searchsorted(rows, some)
+            return audit_of(proba, place, classes=belief.classes, taught=taught)
+
+        audit = drawn(measuring)
         y = np.array([labelled[row].label for row in measuring])
         result = audit.estimate(y, unknown="wrong")
+        # No class is called "".
+        wrong = np.array([*y, *[""] * len(skipped)])
+        least = drawn(measuring + skipped).estimate(wrong, unknown="wrong")
         if not set(y) <= set(belief.classes):
-            return result, ""
+            return result, least, ""
         vectors = self.background.features
         found = worst_part(audit, y, None if vectors is None else vectors[rows])
         if found.error is None:
-            return result, ""
-        low, high = (f"{100 * value:.0f}" for value in found.error[1:3])
-        return result, f"{100 * found.error.value:.0f} % wrong ({low} to {high} %)"
+            return result, least, ""
+        error, low, high = (f"{100 * value:.0f}" for value in found.error[:3])
+        return result, least, f"{error} % wrong ({low} to {high} %)"
 
     def _look_back(
         self, belief: Belief, labelled: dict[int, Record]

@@ -114,10 +114,11 @@ class Asked:
         """Return why a row came to be asked about, also where it is asked again.
 
         Rows drawn at random go on measuring the model. Those that it contradicts are
-        looked at again, and without them it would seem better than it is.
+        looked at again, and hard ones are skipped at first: without them it would seem
+        better than it is.
         """
         record = self.ledger.state.get(row)
-        if record is not None and record.label and record.asked:
+        if record is not None and record.asked:
             return record.asked
         return self.reason(row)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from modal_pretrain.labelling.label_file import LABELLED, OPEN, Record
+from modal_pretrain.labelling.label_file import LABELLED, OPEN, SKIPPED, Record
 from modal_pretrain.labelling.pool import Pool
 
 
@@ -90,6 +90,14 @@ class Ledger:
         """Return the rows that have a label, in the order they got it."""
         found = [(r.answer, row) for row, r in self.state.items() if r.label]
         return {row: self.state[row] for _, row in sorted(found)}
+
+    def skipped(self, reason: str) -> list[int]:
+        """Return the rows without a label that were asked for a reason and skipped."""
+        return [
+            row
+            for row, record in self.state.items()
+            if record.status == SKIPPED and record.asked == reason
+        ]
 
     def table(self) -> pd.DataFrame:
         """Return the rows that have a label as a table."""

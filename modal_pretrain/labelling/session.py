@@ -336,8 +336,8 @@ class LabelSession:
             model.
         """
         with self._lock:
-            known = self._ledger.labelled()
-        return self._adviser.advice(known)
+            known, skipped = self._ledger.labelled(), self._ledger.skipped(AUDIT)
+        return self._adviser.advice(known, skipped)
 
     def unreadable(self) -> set[int]:
         """Return the rows that can't be read."""

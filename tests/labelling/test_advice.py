@@ -34,6 +34,37 @@ def test_figures_come_from_random_questions(folder, start, truth):
     assert "to" in advice.worth or advice.worth == "cannot tell yet"
 
 
+def test_random_questions_that_are_skipped_are_no_reason_to_stop(folder, start, truth):
+    """People skip what is hard, and so what the model has wrong."""
+    session = start(folder, audit_share=0.34, target=0.4)
+    label(session, truth, 40)
+    before = session.advice()
+    assert before.stop and "skipped" not in before.accuracy
+    skipped = []
+    while len(skipped) < 20:  # another random one comes at once
+        question = session.ask()[0]
+        if question.reason == "audit":
+            session.skip(question.row)
+            skipped.append(question.row)
+        else:
+            label(session, truth, 1)
+    session.wait(60)
+    advice = session.advice()
+    assert advice.accuracy.endswith(", 20 skipped")
+    assert (
+        not advice.stop and "skipped random questions count as wrong" in advice.reason
+    )
+    # Answered after all, they measure and do not teach.
+    learnt = session.progress().learnt
+    for row in skipped:
+        session.ask(rows=[row])
+        assert session.guess(row) is None
+        session.answer(row, truth(row))
+    session.wait(60)
+    assert session.progress().learnt == learnt
+    assert "skipped" not in session.advice().accuracy + session.advice().reason
+
+
 def test_a_slip_is_found(folder, start, truth):
     session = label(start(folder, audit_share=0), truth, 40)
     row = int(session.labels()["row"][3])

@@ -133,6 +133,8 @@ def test_skipped_rows_come_last_and_unknowable_ones_never(shapes, tmp_path, star
     assert session.ask(10) == [(rows[0], "left")]
     session.answer(rows[0], "square")
     assert session.ask(10) == []
+    # It was drawn at random all the same.
+    assert set(session.labels()["asked"]) == {"first"}
 
 
 def test_skipping_a_row_that_is_looked_at_again_leaves_its_label(folder, start):

@@ -345,7 +345,7 @@ def _check_size(backbone: nn.Module, size: tuple[int, int]) -> None:
     device = next(backbone.parameters()).device
     mode = backbone.training
     with torch.inference_mode():
-        backbone.eval()(torch.zeros(1, 3, *size, device=device))
+        backbone.eval()(torch.zeros(1, 3, *size, dtype=torch.float32, device=device))
     backbone.train(mode)
 
 

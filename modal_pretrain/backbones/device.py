@@ -103,8 +103,11 @@ def _cpu_has_bfloat16() -> bool:
 def seeded(seed: int | None) -> Iterator[None]:
     """Seed PyTorch's generators (None: from entropy) and restore them afterwards.
 
-    One thread at a time: the generators are the process's, and what another thread
-    draws or restores meanwhile would change what this one draws.
+    New tensors are float32 inside, whatever PyTorch's default type is: the same seed
+    gives the same network, and it takes the same inputs.
+
+    One thread at a time: generators and default type are the process's, and what
+    another thread draws or restores meanwhile would change what this one draws.
     """
     # Named one by one: fork_rng warns where there are several and none is named.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
@@ -113,4 +116,9 @@ def seeded(seed: int | None) -> Iterator[None]:
             torch.seed()
         else:
             torch.manual_seed(seed)
-        yield
+        dtype = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)

@@ -201,7 +201,8 @@ class Preprocessing:
 
     def traced(self, batch: torch.Tensor) -> torch.Tensor:
         """Normalise, in the plainest operations."""
-        mean, std = (255 * torch.tensor(value) for value in (self.mean, self.std))
+        moments = torch.tensor([self.mean, self.std], dtype=torch.float32)
+        mean, std = 255 * moments
         return ((batch.float() - mean) / std).permute(0, 3, 1, 2)
 
     def quicker(self) -> Preprocessing:

@@ -135,6 +135,28 @@ def test_random_initialisation_follows_the_seed_alone(name):
     assert not states_equal(one, unseeded)
 
 
+@pytest.fixture
+def default_dtype():
+    """PyTorch's setting, which is put back."""
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("name", "pretrained"), [(DEFAULT, True), (SMALL, False), (SMALL_VIT, False)]
+)
+def test_pytorchs_default_type_changes_nothing(name, pretrained, dtype, default_dtype):
+    params = {"pretrained": pretrained, "image_size": 32, "random_state": 0}
+    expected = create_backbone(name, **params).state_dict()
+    default_dtype(dtype)
+    found = create_backbone(name, **params).state_dict()
+    assert states_equal(found, expected)
+    assert all(expected[k].dtype == found[k].dtype for k in expected)
+    assert torch.get_default_dtype() == dtype
+
+
 def global_states():
     return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()  # noqa: NPY002
 

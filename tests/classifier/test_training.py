@@ -282,3 +282,15 @@ def test_torch_dataloader_as_iterator(make, pictures, labels):
         ).predict_proba(pictures),
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("kind", ["head", "all"])
+def test_double_precision_as_pytorchs_default(make, pictures, labels, kind):
+    params = {**KINDS[kind], "max_epochs": 2}
+    expected = make(**params).fit(pictures, labels).predict_proba(pictures)
+    torch.set_default_dtype(torch.float64)  # as users of Gaussian processes set it
+    try:
+        found = make(**params).fit(pictures, labels).predict_proba(pictures)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(found, expected)

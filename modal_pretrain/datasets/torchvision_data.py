@@ -129,7 +129,7 @@ def _read(dataset: Any) -> Part:
 
 
 def _is_plain(dataset: Any) -> bool:
-    """Say whether its items are what it stores: whether no code of the user's makes them.
+    """Say whether its items are what it stores, made by no code of the user's.
 
     A subclass of MNIST that colours the digits still has the grey ones as `data`.
     """

@@ -30,8 +30,9 @@ def from_torchvision(
     """Take over a data set of torchvision, or of PyTorch, that gives (image, label).
 
     Input: its images: the files where it lists them (`ImageFolder` and its kind), its
-    array where it has all in one (CIFAR, MNIST, SVHN), else its items, which are all
-    loaded. Class: the label. Attribute and splits: see the parameters.
+    array where it has all in one (CIFAR, MNIST, SVHN), else, and where a class of your
+    own or a `loader` makes the items, its items, which are all loaded. Class: the
+    label. Attribute and splits: see the parameters.
 
     Parameters
     ----------
@@ -106,14 +107,15 @@ def _read(dataset: Any) -> Part:
                 f"{type(dataset).__name__} has a {key}; make it without, since the "
                 "classifier prepares images itself"
             )
-    if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # a Subset
+    plain = _is_plain(dataset)
+    if plain and hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # Subset
         whole = _read(dataset.dataset)
         rows = np.asarray(dataset.indices, dtype=np.intp)
         array = isinstance(whole.X, np.ndarray)
         X = whole.X[rows] if array else [whole.X[i] for i in rows]
         return whole._replace(X=X, y=whole.y[rows])
     change = getattr(dataset, "target_transform", None)
-    stored = _stored(dataset)
+    stored = _stored(dataset) if plain else None
     if stored is None:
         X, y = _items(dataset)
     else:
@@ -124,6 +126,19 @@ def _read(dataset: Any) -> Part:
     if classes is None or y.dtype.kind not in "iu" or change is not None:
         classes = ()
     return Part(X, y, dict(enumerate(map(str, classes))))
+
+
+def _is_plain(dataset: Any) -> bool:
+    """Say whether its items are what it stores, made by no code of the user's.
+
+    A subclass of MNIST that colours the digits still has the grey ones as `data`.
+    """
+    makers = [type(dataset).__getitem__, getattr(dataset, "loader", None)]
+    return all(
+        getattr(maker, "__module__", "").split(".")[0] in ("torch", "torchvision")
+        for maker in makers
+        if maker is not None
+    )
 
 
 def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:

@@ -28,6 +28,8 @@ class Cifar:
     def __getitem__(self, i):
         raise AssertionError("no need to decode items")
 
+    __getitem__.__module__ = "torchvision.datasets.cifar"
+
 
 def test_arrays_are_taken_as_they_are():
     train, test = Cifar(12), Cifar(6)
@@ -117,6 +119,37 @@ def test_labels_go_through_their_transform():
     data = from_torchvision(source)
     assert data.class_names == ("0", "1")
     assert data.y.tolist() == [label % 2 for label in source.targets]
+
+
+def test_items_that_a_users_code_makes_are_loaded(tmp_path):
+    folders = pytest.importorskip("torchvision.datasets")
+    torch = pytest.importorskip("torch")
+
+    class Coloured(Cifar):
+        """As the coloured digits are made of MNIST: while the items are read."""
+
+        def __getitem__(self, i):
+            return Image.new("RGB", (8, 8), (i, 0, 0)), self.targets[i] % 2
+
+    data = from_torchvision(Coloured(), test_size=0)
+    assert [np.asarray(image)[0, 0, 0] for image in data.X] == list(range(12))
+    assert data.y.tolist() == [i % 3 % 2 for i in range(12)]
+
+    class Turned(torch.utils.data.Subset):
+        def __getitem__(self, i):
+            return np.flipud(self.dataset.data[self.indices[i]]), 1 - i
+
+        def __getitems__(self, rows):
+            return [self[i] for i in rows]
+
+    data = from_torchvision(Turned(Cifar(), [4, 2]), test_size=0)
+    np.testing.assert_array_equal(data.X[1], np.flipud(Cifar().data[2]))
+    assert data.y.tolist() == [1, 0]
+
+    (tmp_path / "cat").mkdir()
+    Image.new("RGB", (8, 8), (9, 0, 0)).save(tmp_path / "cat" / "1.png")
+    made = folders.ImageFolder(tmp_path, loader=lambda path: Image.new("RGB", (4, 4)))
+    assert from_torchvision(made, test_size=0).X[0].size == (4, 4)
 
 
 def test_what_is_no_data_set_is_refused():

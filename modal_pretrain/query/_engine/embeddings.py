@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
+from modal_pretrain._checks import take_rows
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import check_groups, n_rows
 from modal_pretrain.query._engine.classifier import (
@@ -22,6 +23,7 @@ from modal_pretrain.query._engine.classifier import (
     is_unfitted,
 )
 from modal_pretrain.query._engine.mapped import Pages, rows_a_block
+from modal_pretrain.query._engine.order import content_keys
 
 
 def embeddings(
@@ -299,8 +301,9 @@ def labelled_parts(
 ) -> list[tuple[Any, Any]]:
     """List labelled rows and their labels as they were given, see `labelled_set`.
 
-    Of a committee these are the rows of its members, those of equal ones once. Labels
-    are None where they are not known; parts without rows are left out.
+    Of a committee these are the rows of its members: one that several know, with the
+    same label, once. Labels are None where they are not known; parts without rows are
+    left out.
     """
     if X_labelled is not None:
         parts = [(X_labelled, y_labelled)]
@@ -309,9 +312,33 @@ def labelled_parts(
         committee = is_committee(classifier)
         for learner in classifier.learner_list if committee else [classifier]:
             X = getattr(learner, "X_training", None) if is_learner(learner) else None
-            if X is not None and not any(_same(X, part[0]) for part in parts):
-                parts.append((X, getattr(learner, "y_training", None)))
+            y = getattr(learner, "y_training", None)
+            if X is not None and not any(_same(X, a) and _same(y, b) for a, b in parts):
+                parts.append((X, y))
+        parts = _once(parts) if len(parts) > 1 else parts
     return [part for part in parts if n_rows(part[0], "X_labelled")]
+
+
+def _once(parts: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Leave out the rows that an earlier part has with the same label."""
+    seen: set[Any] = set()
+    kept = []
+    for X, y in parts:
+        content, labels = content_keys(X), None if y is None else _label_keys(y)
+        if content is not None and (labels is None or len(labels) == len(content)):
+            keys = list(zip(content, labels or content, strict=True))
+            new = np.array([key not in seen for key in keys], dtype=bool)
+            seen.update(keys)
+            if not new.all():
+                rows = np.flatnonzero(new)
+                X, y = take_rows(X, rows), None if y is None else take_rows(y, rows)
+        kept.append((X, y))
+    return kept
+
+
+def _label_keys(y: Any) -> list[Any]:
+    array = np.asarray(of_tensor(y, "y_labelled"))
+    return [tuple(label) for label in array.reshape(len(array), -1).tolist()]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -98,6 +98,13 @@ def _items(X: Any) -> list[bytes] | None:
         return None
 
 
+def content_keys(X: Any) -> list[int] | None:
+    """Digest what each row holds; None for kinds whose content can't be read."""
+    flat = _numeric_rows(X)
+    items = _items(X) if flat is None else (row.tobytes() for row in flat)
+    return None if items is None else [_digest(item) for item in items]
+
+
 def steady(values: NDArray[np.floating], digits: int = 12) -> NDArray[np.float64]:
     """Round values so that those equal but for rounding errors are ties.
 

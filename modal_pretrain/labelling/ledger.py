@@ -134,7 +134,9 @@ def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], L
     for run in runs:
         last = records[run.places[-1]]
         # What somebody added to the file by hand is of what is there, whatever it is.
-        content = last.content if present[run.key] is run else run.content
+        # An answer that was taken back has no content either, and was of its run's.
+        by_hand = present[run.key] is run and not last.undoes
+        content = last.content if by_hand else run.content
         if isinstance(run.key, int) and pool.same(run.key, content, last.since()):
             run.row = run.key
     known = {run.content: run for run in runs if run.row is not None and run.content}

@@ -170,6 +170,20 @@ def test_rows_inserted_above_labelled_texts(start, tmp_path):
                 assert labels == {1: "b"}
 
 
+def test_an_answer_that_was_taken_back_keeps_no_row_from_a_label(start, folder):
+    pictures = [folder / f"{number:03}.png" for number in range(2)]
+    session = start(pictures, labels=folder / "l.csv")
+    session.ask(rows=[0, 1])
+    session.answer(0, "circle")
+    session.answer(1, "square")
+    session.undo()
+    session.close()
+    pictures[0].replace(pictures[1])
+    again = start(pictures[1:], labels=folder / "l.csv")
+    assert again.labels()["label"].tolist() == ["circle"]
+    assert again.lost == ([], [(str(pictures[0]), str(pictures[1]))], [])
+
+
 def test_a_label_file_by_hand_may_spell_paths_otherwise(folder, start):
     path = folder.with_name("own.csv")
     path.write_text(

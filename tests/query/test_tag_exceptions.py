@@ -165,7 +165,7 @@ def test_a_pipeline_and_a_committee_remember_tags(task):
     committee = Committee(members)
     idx, _ = tag_exception_sampling(committee, pool, 8, random_state=0)
     told, _ = tag_exception_sampling(
-        committee, pool, 8, random_state=0, tags_labelled=np.r_[tags, tags[:-1]]
+        committee, pool, 8, random_state=0, tags_labelled=tags
     )
     np.testing.assert_array_equal(idx, told)
 

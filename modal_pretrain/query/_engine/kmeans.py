@@ -19,6 +19,8 @@ from modal_pretrain.query._engine.threads import each_chunk, product
 
 _ENTRIES = 2_000_000  # of a block of products
 _SEED_ROWS = 16
+# Share of a squared length that rounding may leave of a difference of distances.
+_NOISE = np.float32(4e-6)
 
 
 class Clustering(NamedTuple):
@@ -199,6 +201,9 @@ def closest_rows(
 ) -> NDArray[np.intp]:
     """Find for each centre in turn the nearest row that no earlier centre has.
 
+    Of rows that are as near but for rounding, such as the two of a cluster of two, it
+    is the first.
+
     Parameters
     ----------
     x : numpy.ndarray of shape (n, d), float32
@@ -215,5 +220,5 @@ def closest_rows(
         farness = half - product(x, centres[start : start + 64].T, 2048).T
         for i, distance in enumerate(farness, start):
             distance[rows[:i]] = np.inf
-            rows[i] = np.argmin(distance)
+            rows[i] = np.argmax(distance <= distance.min() + _NOISE * half)
     return rows

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -257,10 +259,13 @@ def _as_text(value: Any) -> str:
     """Return what stands for a value that JSON does not have.
 
     A function's own text holds its place in memory, another one in every process. That
-    of one without a name of its own is kept: nothing else tells it from the next one.
+    of one without a name or a source is kept: nothing else tells it from the next one.
     """
     if isinstance(value, FunctionType) and "<" not in value.__qualname__:
-        return f"{value.__module__}:{value.__qualname__}"
+        with contextlib.suppress(OSError):  # typed in at a prompt
+            source = inspect.getsource(value)  # which may be edited between runs
+            code = hashlib.sha256(source.encode()).hexdigest()[:12]
+            return f"{value.__module__}:{value.__qualname__} {code}"
     if isinstance(value, functools.partial):
         named = {key: value.keywords[key] for key in sorted(value.keywords)}
         parts = [value.func, value.args, named]

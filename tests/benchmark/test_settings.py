@@ -1,6 +1,8 @@
 """Configurations, grids, files and the names in them."""
 
 import builtins
+import importlib
+import sys
 from functools import partial
 
 import numpy as np
@@ -54,6 +56,19 @@ def test_functions_are_known_by_their_names(small):
         assert "0x" not in config.to_json()
         assert "test_settings:network" in config.to_json()
         assert BenchmarkConfig.from_json(config.to_json()).digest() == config.digest()
+
+
+def test_a_function_that_was_edited_is_another(small, tmp_path, monkeypatch):
+    """Its runs must not go on from those of the code before."""
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = set()
+    for width in (8, 16, 8):
+        (tmp_path / "own_nets.py").write_text(f"def net():\n    return {width}\n")
+        monkeypatch.delitem(sys.modules, "own_nets", raising=False)
+        importlib.invalidate_caches()
+        factory = importlib.import_module("own_nets").net
+        digests.add(small(estimator_params={"backbone": factory}).digest())
+    assert len(digests) == 2
 
 
 def test_functions_without_names_are_told_apart_with_a_warning(small, tmp_path):

@@ -350,3 +350,9 @@ def test_probe_of_what_is_no_number(change, message):
     given = {"embeddings": EMBEDDINGS, "target": TARGET} | change
     with pytest.raises(ValueError, match=message):
         probe_separability(**given)
+
+
+def test_probe_of_nothing():
+    for target, got in (([], "no rows"), (["a"], r"\['a'\]")):
+        with pytest.raises(ValueError, match=f"target must have two .*, got {got}"):
+            probe_separability(np.zeros((len(target), 2)), target)

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ _EXECUTION = ("cache", "n_threads", "verbose")
 _ADDRESS = " at 0x"  # in the texts of objects that have no other name
 _LONGEST = 200  # bytes of a strategy's name; a file's has 255 with all that is added
 _NAME = Made((str,), called="a name")
+_PLACE = Made((str,), called='a name, or "module:function" of your own')
 _SEED = Whole(least=0, most=2**32 - 1)
 _PARAMS = Made(
     called="names and values",
@@ -106,7 +107,7 @@ class BenchmarkConfig:
     audit_apart: bool = False
 
     def __post_init__(self) -> None:
-        _NAME.check("dataset", self.dataset)
+        _PLACE.check("dataset", self.dataset)
         for name in ("dataset_params", "estimator_params"):
             _PARAMS.check(name, getattr(self, name))
         for name in _AXES:
@@ -117,7 +118,7 @@ class BenchmarkConfig:
                 )
             if not isinstance(values, list | tuple):
                 raise ValueError(f"{name} must be a list, got {values!r}.")
-            rule = _SEED if name == "seeds" else _NAME
+            rule = {"seeds": _SEED, "strategies": _PLACE}.get(name, _NAME)
             for value in values:
                 rule.check(f"each of {name}", value)
             values = tuple(int(v) if name == "seeds" else v for v in values)
@@ -193,6 +194,24 @@ class BenchmarkConfig:
                 del settings[name]
         # As it is read again, in which all names are texts, and sorted as such.
         return json.loads(json.dumps(settings, default=_as_text))
+
+    def joined(self, other: BenchmarkConfig) -> BenchmarkConfig:
+        """Return one configuration with the axes of both, its own values first.
+
+        Parameters
+        ----------
+        other : BenchmarkConfig
+            Of the same `digest`.
+
+        Returns
+        -------
+        BenchmarkConfig
+        """
+        axes = {
+            axis: tuple(dict.fromkeys([*getattr(self, axis), *getattr(other, axis)]))
+            for axis in _AXES
+        }
+        return replace(self, **axes)
 
     def nameless(self) -> list[str]:
         """List the parameters with a value that no other process would know again.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modal_pretrain._checks import take_rows
 from modal_pretrain._disk import write_whole
-from modal_pretrain.benchmark.config import Unit
-from modal_pretrain.benchmark.records import other_rows
+from modal_pretrain.benchmark.config import FULL, BenchmarkConfig, Unit
+from modal_pretrain.benchmark.records import other_flags, other_rows
 from modal_pretrain.benchmark.store import RecordStore
 from modal_pretrain.datasets import GroupedDataset
 
@@ -96,18 +97,59 @@ def _content(row: Any) -> bytes:
     return shape + values.tobytes() if values.dtype.kind in "bui" else shape
 
 
+def weights(config: BenchmarkConfig) -> str | None:
+    """Return a fingerprint of the files that a configuration takes weights from.
+
+    Parameters
+    ----------
+    config : BenchmarkConfig
+
+    Returns
+    -------
+    str or None
+        16 hexadecimal digits; None where no file or folder of weights is named.
+    """
+    files: list[Path] = []
+    for name in ("pretrained", "backbone"):
+        value = config.estimator_params.get(name)
+        if not isinstance(value, str | os.PathLike):
+            continue
+        place = Path(os.fsdecode(value).removeprefix("local-dir:")).expanduser()
+        if place.is_file():
+            files.append(place)
+        elif (place / "config.json").is_file():  # such as save_pretrained writes
+            files += sorted(path for path in place.iterdir() if path.is_file())
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(os.fsencode(path.name) + b"\x1f")
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()[:16] if files else None
+
+
+def check_splits(config: BenchmarkConfig, data: GroupedDataset) -> None:
+    """Raise a ValueError if there is nothing to choose from, or to measure with."""
+    there = np.unique(data.split).tolist()
+    if not {"train", "test"} <= set(there):
+        raise ValueError(
+            f"dataset={config.dataset!r} must have a train and a test split, got "
+            f"{' and '.join(map(repr, there))}. Say of each row which it is in."
+        )
+
+
 def keep_description(store: RecordStore, data: GroupedDataset) -> None:
     """Write ``data.json``, or check that it still fits.
 
-    A folder that was begun before contents counted is compared by its labels.
+    A folder that was begun before contents or weights counted is compared without.
 
     Raises
     ------
     ValueError
-        If the folder's records were made from other data.
+        If the folder's records were made from other data or weights.
     """
     path = store.folder / "data.json"
-    description = describe(data)
+    description = {**describe(data), "weights": weights(store.config)}
     with store.alone():
         if not path.exists():
             write_whole(path, json.dumps(description, indent=1) + "\n")
@@ -116,16 +158,20 @@ def keep_description(store: RecordStore, data: GroupedDataset) -> None:
     for key, what in (
         ("fingerprint", "rows, labels, attributes or splits have"),
         ("contents", "what the rows hold (a sample was compared) has"),
+        ("splits", "the names of classes or attributes have"),
+        ("weights", "the file of weights that `estimator` names has"),
     ):
-        if known.get(key, description[key]) != description[key]:
+        before, now = known.get(key), description[key]
+        if None not in (before, now) and before != now:
+            other = "weights" if key == "weights" else "data"
             raise ValueError(
-                f"{store.folder} holds records of other data: {what} changed since. "
+                f"{store.folder} holds records of other {other}: {what} changed since. "
                 "Use another folder, or delete this one."
             )
 
 
 def check_rows(store: RecordStore, data: GroupedDataset) -> None:
-    """Check the finished runs, also that they ask for rows of the train split alone.
+    """Check the finished runs, also the rows that they ask for, against the data.
 
     Raises
     ------
@@ -137,6 +183,10 @@ def check_rows(store: RecordStore, data: GroupedDataset) -> None:
         audit = record.get("audit")
         measured = audit["rows"] if isinstance(audit, dict) else []
         outside = {*record["acquired"], *measured} - train
+        unit = Unit(*(record[name] for name in Unit._fields))
         if outside:
-            unit = Unit(*(record[name] for name in Unit._fields))
             raise other_rows(store.path(unit), min(outside))
+        found = record["acquired_atypical"]
+        odd = int(data.disambiguating[record["acquired"]].sum())
+        if unit.strategy != FULL and found != odd:
+            raise other_flags(store.path(unit), found, odd)

@@ -84,6 +84,14 @@ def other_rows(path: Path, row: int) -> DamagedRecords:
     return DamagedRecords(path, problem, _AGAIN)
 
 
+def other_flags(path: Path, found: int, odd: int) -> DamagedRecords:
+    """Return the error about a run whose rows are other ones than in the data."""
+    problem = (
+        f"has acquired_atypical={found} for rows of which {odd} are disambiguating"
+    )
+    return DamagedRecords(path, problem, _AGAIN)
+
+
 def read_config(path: Path, make: Callable[[str], Any]) -> Any:
     """Return the configuration in ``config.json``, made by a function of its text."""
     text = _text(path, _OTHERS)

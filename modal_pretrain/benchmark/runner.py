@@ -8,16 +8,21 @@ import os
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pandas as pd
 
-from modal_pretrain._checks import Whole
+from modal_pretrain._checks import ParameterError, Whole
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark.config import BenchmarkConfig
-from modal_pretrain.benchmark.description import check_rows, keep_description
+from modal_pretrain.benchmark.description import (
+    check_rows,
+    check_splits,
+    keep_description,
+)
 from modal_pretrain.benchmark.environment import command_line, describe_environment
 from modal_pretrain.benchmark.progress import Progress
 from modal_pretrain.benchmark.report.examples import keep_examples
@@ -99,6 +104,7 @@ def run(
     stores = []
     for config in configs:
         data = load_data(config)
+        check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
         store.create()
@@ -206,11 +212,26 @@ def _check_readable(out: Path) -> None:
 
 
 def _configs(settings: Settings) -> list[BenchmarkConfig]:
+    """Return the configurations, those that share a folder as one."""
+    configs: Any = settings
     if isinstance(settings, BenchmarkConfig):
-        return [settings]
-    if isinstance(settings, Mapping):
-        return expand(settings)
-    return list(settings)
+        configs = [settings]
+    elif isinstance(settings, Mapping):
+        configs = expand(settings)
+    elif isinstance(settings, Iterable) and not isinstance(settings, str | bytes):
+        configs = list(settings)
+    named = isinstance(configs, list) and configs
+    if not named or not all(isinstance(c, BenchmarkConfig) for c in configs):
+        raise ParameterError(
+            "settings must be a BenchmarkConfig, a list of them (one at least), or a "
+            f"mapping as a file holds it, got {settings!r:.80} of type "
+            f"{type(settings).__name__}. benchmark.expand makes the list of a mapping."
+        )
+    joined: dict[str, BenchmarkConfig] = {}
+    for config in configs:  # runs that two of them name are to be done, and told, once
+        key = config.digest()
+        joined[key] = joined[key].joined(config) if key in joined else config
+    return list(joined.values())
 
 
 def _with_settings(store: RecordStore) -> pd.DataFrame:

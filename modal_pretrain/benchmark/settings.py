@@ -282,7 +282,10 @@ def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:
             elif key == "dataset":
                 named = {"name": value} if isinstance(value, str) else value
                 if not isinstance(named, Mapping) or "name" not in named:
-                    raise ValueError(f"a dataset needs a name, got {value!r}.")
+                    raise ValueError(
+                        'dataset must be a name, "module:function" of your own, or a '
+                        f"mapping with its name under 'name', got {value!r:.80}."
+                    )
                 table = dict(named)
                 chosen["dataset"] = table.pop("name")
                 chosen["dataset_params"] = table

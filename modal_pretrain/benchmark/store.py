@@ -88,7 +88,7 @@ class RecordStore:
         with self.alone():
             config = self.config
             if path.exists():
-                config = _union(RecordStore.open(self.folder).config, config)
+                config = RecordStore.open(self.folder).config.joined(config)
             write_whole(path, config.to_json() + "\n")
 
     def alone(self) -> contextlib.AbstractContextManager:
@@ -377,15 +377,6 @@ class UnitWriter:
 def _beginning(config: BenchmarkConfig) -> str:
     """Return the name of a configuration's folder up to the hash."""
     return config.dataset.replace(":", ".") + "-"
-
-
-def _union(old: BenchmarkConfig, new: BenchmarkConfig) -> BenchmarkConfig:
-    """Return one configuration with the axes of both, the old values first."""
-    settings = json.loads(new.to_json())
-    for axis in ("models", "strategies", "seeds", "references"):
-        values = [*getattr(old, axis), *getattr(new, axis)]
-        settings[axis] = list(dict.fromkeys(values))
-    return BenchmarkConfig(**settings)
 
 
 def _count_lines(path: Path) -> int:

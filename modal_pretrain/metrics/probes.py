@@ -90,7 +90,7 @@ def probe_separability(
             f"embeddings must have shape ({len(target)}, d) like the target, got "
             f"{X.shape}"
         )
-    if np.abs(X).max() > _LARGEST:
+    if np.abs(X).max(initial=0) > _LARGEST:
         raise ValueError(
             f"embeddings hold values up to {np.abs(X).max():g}, whose squares no float "
             f"holds; at most {_LARGEST:g} are expected. Divide them."
@@ -98,7 +98,10 @@ def probe_separability(
     rng = check_random_state(random_state)
     values, target = np.unique(target, return_inverse=True)
     if len(values) < 2:
-        raise ValueError("the target has one value only: there is nothing to separate")
+        raise ValueError(
+            "target must have two values at least, to be told apart, got "
+            f"{values.tolist() or 'no rows'}."
+        )
     # The smallest cell of each value bounds how many balanced rows that value has.
     found = [
         np.unique(cells[target == value], return_counts=True)

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain.benchmark import RecordStore
-from modal_pretrain.benchmark.description import contents, keep_description
+from modal_pretrain.benchmark import DamagedRecords, RecordStore
+from modal_pretrain.benchmark.description import (
+    check_rows,
+    contents,
+    keep_description,
+)
 from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.datasets import GroupedDataset, make_shapes
 
@@ -79,3 +83,70 @@ def test_names_of_groups_are_made_once(small, tmp_path, monkeypatch):
     assert len(made) == 2
     assert len(store.description()["splits"]["test"]["groups"]) == 4
     assert len(store.examples()) == 4
+
+
+def test_names_of_classes_that_changed(small, tmp_path):
+    store = RecordStore(tmp_path / "out", small())
+    store.create()
+    data = pictures(tmp_path, 10)
+    keep_description(store, data)
+    data.class_names = ["cat", "dog"]
+    with pytest.raises(ValueError, match="other data: the names of classes"):
+        keep_description(store, data)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_weights_replaced_under_the_same_name(small, tmp_path, kind):
+    place = tmp_path / "weights"
+    if kind == "folder":
+        place.mkdir()
+        (place / "config.json").write_text("{}")
+    file = place / "model.bin" if kind == "folder" else place
+    file.write_bytes(b"one")
+    key = "backbone" if kind == "folder" else "pretrained"
+    data = pictures(tmp_path, 10)
+    store = RecordStore(tmp_path / "out", small(estimator_params={key: str(place)}))
+    store.create()
+    keep_description(store, data)
+    keep_description(store, data)
+    file.write_bytes(b"two")
+    with pytest.raises(ValueError, match="other weights: the file of weights"):
+        keep_description(store, data)
+    file.rename(tmp_path / "elsewhere")  # nothing to compare
+    path = store.folder / "data.json"
+    if kind == "file":
+        keep_description(store, data)
+    known = json.loads(path.read_text())
+    del known["weights"]  # a folder from before they counted
+    path.write_text(json.dumps(known))
+    keep_description(store, data)
+
+
+def test_rows_of_other_data(small, tabular, tmp_path):
+    """Such as records of another machine, whose data have the same names."""
+    config = small(models=("pretrained",), strategies=("random",), seeds=(0,), rounds=0)
+    store = RecordStore(tmp_path, config)
+    store.create()
+    keep_description(store, tabular)
+    with store.working_on(config.units()[0]) as writer:
+        names = tabular.group_names
+        writer.append(
+            {
+                "round": 0,
+                "n_labels": 4,
+                "accuracy": 0.5,
+                "worst_group_accuracy": 0.5,
+                "atypical_accuracy": 0.5,
+                "calibration_error": 0.1,
+                "group_accuracy": {
+                    names[g]: 0.5 for g in tabular.subset("test").groups
+                },
+                "acquired": [1, 2, 3, 4],
+                "acquired_atypical": 1,
+                "seconds": {},
+            }
+        )
+        writer.finish()
+    message = "acquired_atypical=1 for rows of which 0 are disambiguating. Delete it"
+    with pytest.raises(DamagedRecords, match=message):
+        check_rows(store, tabular)

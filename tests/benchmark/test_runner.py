@@ -216,6 +216,36 @@ def test_a_run_grows_without_redoing(small, tmp_path, monkeypatch):
     assert len(calls) == 5
 
 
+def test_runs_that_two_configurations_name_are_there_once(small, tmp_path):
+    one, other = (
+        small(models=("pretrained",), strategies=(name, "random"), seeds=(0,))
+        for name in ("uncertainty", "margin")
+    )
+    records = run([one, other], tmp_path, verbose=0)
+    assert records.groupby("strategy").size().to_dict() == {
+        "margin": 3,
+        "random": 3,
+        "uncertainty": 3,
+    }
+    pd.testing.assert_frame_equal(load(tmp_path), records)
+
+
+@pytest.mark.parametrize("settings", [None, [], "configs/shapes.toml", [{}]])
+def test_settings_of_a_wrong_type(tmp_path, settings):
+    with pytest.raises(ValueError, match="settings must be a BenchmarkConfig"):
+        run(settings, tmp_path)
+
+
+def test_data_without_a_test_split(small, tabular, tmp_path, monkeypatch):
+    tabular.split[:] = "train"
+    monkeypatch.setattr(
+        "modal_pretrain.benchmark.runner.load_data", lambda config: tabular
+    )
+    with pytest.raises(ValueError, match="a train and a test split, got 'train'"):
+        run(small(), tmp_path, verbose=0)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_each_run_leaves_its_versions(small, tmp_path):
     config = small(models=("pretrained",), strategies=("random",), seeds=(0,))
     run(config, tmp_path, verbose=0)

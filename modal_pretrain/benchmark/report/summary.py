@@ -48,6 +48,8 @@ class Summary(NamedTuple):
         Command, versions and hardware of each call.
     left_out : list of str
         Files of finished runs that the configuration does not name.
+    n_left : int
+        Runs that the configuration names and that are not finished.
     """
 
     store: RecordStore
@@ -60,12 +62,20 @@ class Summary(NamedTuple):
     examples: dict[str, dict[str, Any]]
     runs: list[dict[str, Any]]
     left_out: list[str]
+    n_left: int
 
     @property
     def pool_share(self) -> float:
         """Share of disambiguating examples in the train split."""
         train = self.data["splits"]["train"]
         return train["atypical"] / train["rows"]
+
+    @property
+    def n_seeds(self) -> int:
+        """Seeds of the curve that has the fewest; some may not be finished."""
+        own = self.records[self.records.strategy != FULL]
+        of_each = own.groupby(["model", "strategy"]).seed.nunique()
+        return int(of_each.min()) if len(of_each) else 0
 
 
 def curves(
@@ -173,6 +183,7 @@ def summary(store: RecordStore) -> Summary:
         store.examples(),
         store.runs(),
         store.left_out(),
+        sum(not store.is_finished(unit) for unit in store.config.units()),
     )
 
 

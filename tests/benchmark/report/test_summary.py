@@ -1,9 +1,12 @@
 """Numbers and sentences by hand."""
 
+import re
+
 import numpy as np
 import pytest
 
-from modal_pretrain.benchmark.report.claims import lead
+from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.report.claims import claims, lead, protocol
 from modal_pretrain.benchmark.report.multiples import OWN, multiples
 from modal_pretrain.benchmark.report.summary import curves, summary
 
@@ -82,3 +85,47 @@ def test_multiples_by_hand():
     # Both start above the level.
     flat = np.full((2, 4), 0.8)
     assert {str(level) for level in multiples(LABELS, flat, flat)} == {"-"}
+
+
+def test_first_claim_is_about_the_plain_head(store_of):
+    told = {"uncertainty+tags:all": [0.9, 0.9], "random+tags:all": [0.9, 0.9]}
+    plain = {"uncertainty": [0.6, 0.8], "random": [0.6, 0.7]}
+    first, second, *_ = (found for _, found in claims(summary(store_of(told | plain))))
+    assert first.endswith("accuracy 0.60, on atypical examples 0.55")
+    assert second.startswith("uncertainty: ")
+
+
+def test_claims_without_a_plain_head(store_of):
+    store = store_of({"random+errors:2": [0.6, 0.8], "margin+errors:2": [0.6, 0.8]})
+    first, second, *_ = (found for _, found in claims(summary(store)))
+    assert first.startswith("pretrained with the head errors:2 with the seed set alone")
+    assert second.startswith("margin+errors:2: ")
+
+
+def test_claims_without_atypical_test_rows(store_of):
+    store = store_of({"random": [0.6, 0.8]})
+    for unit in store.config.units():
+        path = store.path(unit)
+        text = re.sub(
+            '"atypical_accuracy":[0-9.]+', '"atypical_accuracy":null', path.read_text()
+        )
+        path.write_text(text)
+    found = dict(claims(summary(store)))
+    assert "nan" not in "".join(found.values())
+    first = found["C1: few labels leave the task ambiguous"]
+    assert first.endswith("accuracy 0.60, on atypical examples not measured")
+
+
+def test_runs_that_are_not_finished_are_told(store_of):
+    store = store_of(
+        {"uncertainty": [0.6, 0.8], "random": [0.6, 0.7]}, seeds=tuple(range(6))
+    )
+    found = summary(store)
+    assert "not finished" not in " ".join(lead(found))
+    assert "6 seed sets" in protocol(found)
+    for seed in (2, 3, 4, 5):
+        store.path(Unit("pretrained", "uncertainty", seed)).unlink()
+    found = summary(store)
+    assert "4 of 12 runs are not finished" in lead(found)[1]
+    assert "2 seeds: too few" in lead(found)[-1]
+    assert "2 seed sets" in protocol(found)

@@ -207,7 +207,7 @@ class BenchmarkConfig:
         -------
         BenchmarkConfig
         """
-        axes = {
+        axes: dict[str, Any] = {
             axis: tuple(dict.fromkeys([*getattr(self, axis), *getattr(other, axis)]))
             for axis in _AXES
         }

@@ -48,10 +48,11 @@ def lead(summary: Summary) -> list[str]:
         "and which way of asking finds them."
     ]
     if summary.n_left:
+        total = len(summary.store.config.units())
         sentences.append(
-            f"{summary.n_left} of {len(summary.store.config.units())} runs are not "
-            "finished: all that follows is about the others alone, and curves may be "
-            "of different seeds."
+            f"{summary.n_left} of {total} runs (each model with each strategy and seed "
+            "that the folder knows) are not there, or not finished: what follows is "
+            "about the others alone, and curves may be of different seeds."
         )
     for model in summary.store.config.models:
         for strategy in summary.store.config.strategies:

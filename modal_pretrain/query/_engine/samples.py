@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from modal_pretrain._checks import ParameterError
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     check_members,
@@ -167,9 +168,10 @@ def _with_dropout(
         if "Dropout" in type(layer).__name__ and getattr(layer, "p", 0) > 0
     ]
     if not layers:
-        raise TypeError(
+        raise ParameterError(
             f"classifier: {type(net).__name__} has no dropout layer with p > 0, so all "
-            "its predictions would be the same. Add one, or use a modAL Committee."
+            "its predictions would be the same. Add one (module__dropout=0.5; in a "
+            "benchmark's file a line under [estimator]), or use a modAL Committee."
         )
     out = np.empty((n_samples, n, 0))
     with _torch_seed(int(rng.integers(2**31 - 1))):

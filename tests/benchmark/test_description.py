@@ -1,5 +1,6 @@
 """Data that changed under a folder of records."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -90,9 +91,9 @@ def test_names_of_classes_that_changed(small, tmp_path):
     store.create()
     data = pictures(tmp_path, 10)
     keep_description(store, data)
-    data.class_names = ["cat", "dog"]
+    renamed = dataclasses.replace(data, class_names=["cat", "dog"])
     with pytest.raises(ValueError, match="other data: the names of classes"):
-        keep_description(store, data)
+        keep_description(store, renamed)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

@@ -101,7 +101,7 @@ class Adviser:
         self.background = background
         self.target = target
         self._lock = threading.Lock()
-        self._last: tuple[int, Advice] | None = None
+        self._last: tuple[Belief, Advice] | None = None
         self._followed: NDArray[np.intp] | None = None
         self._history: list[NDArray[np.str_]] = []
 
@@ -123,8 +123,8 @@ class Adviser:
             belief = self.background.belief
             if belief is None:
                 return None
-            if self._last is None or self._last[0] != belief.version:
-                self._last = belief.version, self._work(belief, labelled, skipped)
+            if self._last is None or self._last[0] is not belief:
+                self._last = belief, self._work(belief, labelled, skipped)
             return self._last[1]
 
     def _work(
@@ -220,6 +220,8 @@ class Adviser:
             size = min(_FOLLOWED, len(rows))
             self._followed = rng.choice(rows, size, replace=False)
         proba = belief.head.predict_proba(self.background.inputs(self._followed))
+        if self._last is not None and self._last[0].version == belief.version:
+            del self._history[-1:]  # the same answers, and more of the pool
         self._history.append(np.array(belief.classes)[proba.argmax(axis=1)])
         del self._history[:-10]
         return stable_predictions(self._history).stop

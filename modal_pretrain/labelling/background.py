@@ -219,11 +219,11 @@ class Background:
                 self._change.notify_all()
 
     def _embed_some(self, known: Known) -> bool:
-        """Embed a block: rows with labels first, then in order."""
+        """Embed a block: rows that were answered first, then in order."""
         if self._embed is None:
             return False
         done = self.embedded
-        block = [row for row in known.rows if self._wanted(row)][:_BLOCK]
+        block = [row for row in known.closed if self._wanted(row)][:_BLOCK]
         while len(block) < _BLOCK and self._next < len(self.order):
             row = int(self.order[self._next])
             self._next += 1
@@ -261,8 +261,11 @@ class Background:
         grown = n_embedded >= 1.5 * before or n_embedded == len(self.pool) > before
         if version == known.version and not grown:
             return False
-        if any(self._wanted(row) for row in known.rows):
-            return False  # these are embedded next
+        if any(self._wanted(row) for row in known.closed):
+            return False  # these, which teach or measure, are embedded next
+        all_there = n_embedded + len(self.unreadable) >= len(self.pool)
+        if not all_there and not self._open(known).any():
+            return False  # what was answered is not the pool: nothing to ask about yet
         ready = self.embedded[known.rows]
         rows, labels, tags = known.rows[ready], known.labels[ready], known.tags[ready]
         self._seen = known.version, n_embedded
@@ -271,6 +274,13 @@ class Background:
             return False
         self.belief = self._fit(known, rows, labels, tags)
         return True
+
+    def _open(self, known: Known) -> NDArray[np.bool_]:
+        """Return which rows are embedded and may be asked about."""
+        free = self.embedded.copy()
+        free[known.closed] = False
+        free[list(self.unreadable)] = False
+        return free
 
     def _fit(
         self,
@@ -284,10 +294,7 @@ class Background:
             head.set_params(classes=list(known.classes))
         inputs = self.inputs(rows)
         head.fit(inputs, labels, **ignored(head, tags))
-        free = self.embedded.copy()
-        free[known.closed] = False
-        free[list(self.unreadable)] = False
-        candidates = np.flatnonzero(free)
+        candidates = np.flatnonzero(self._open(known))
         rng = np.random.default_rng([self.seed, len(rows)])
         if len(candidates) > _CANDIDATES:
             candidates = np.sort(rng.choice(candidates, _CANDIDATES, replace=False))

@@ -311,6 +311,7 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
             f"and label are enough{separator_hint(header)}."
         )
     records: list[Record] = []
+    last = 0
     for cells in _lines_of(reader, path):
         if not cells:
             continue
@@ -320,7 +321,10 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
                 f"{where} has {len(cells)} cells, the first line {len(header)}. "
                 "Correct the line, or take it out."
             )
-        records.append(_record(dict(zip(header, cells, strict=True)), where, records))
+        row = dict(zip(header, cells, strict=True))
+        # A line without a number is a new answer, also where the others are sorted.
+        records.append(_record(row, where, str(last + 1)))
+        last = max(last, records[-1].answer)
     _check_order(records, path)
     return header, records
 
@@ -351,7 +355,7 @@ def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
         ) from error
 
 
-def _record(cells: dict[str, str], where: str, before: list[Record]) -> Record:
+def _record(cells: dict[str, str], where: str, number: str) -> Record:
     for name in ("label", "tag"):
         if any("\udc80" <= letter <= "\udcff" for letter in cells.get(name, "")):
             raise ValueError(
@@ -362,7 +366,7 @@ def _record(cells: dict[str, str], where: str, before: list[Record]) -> Record:
         elif name in cells:
             cells[name] = ""
     status = cells.get("status") or (LABELLED if cells["label"] else OPEN)
-    number = cells.get("answer") or str(before[-1].answer + 1 if before else 1)
+    number = cells.get("answer") or number
     undoes = cells.get("undoes") or "0"
     if status not in STATUSES or (status == LABELLED) != bool(cells["label"]):
         raise ValueError(

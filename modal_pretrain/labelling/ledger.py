@@ -66,25 +66,27 @@ class Ledger:
             self._answers.pop(record.undoes, None)
         else:
             self._answers.setdefault(record.answer, []).append((row, before))
-        if record.status == OPEN:
-            self.state.pop(row, None)
-        else:
-            self.state[row] = record
+        self.state.pop(row, None)
+        if record.status != OPEN:
+            self.state[row] = record  # at the end, as what is skipped once more
 
     def undoing(self, pool: Pool) -> list[tuple[int, Record]]:
         """Return the records that take back the last answer; none if there is none."""
         if not self._answers:
             return []
         number = max(self._answers)
-        return [
-            (
-                row,
-                Record(self.last + 1, pool.names[row], status=OPEN, undoes=number)
-                if before is None
-                else before._replace(answer=self.last + 1, undoes=number),
+        found = []
+        for row, before in reversed(self._answers[number]):
+            now = self.state.get(row)
+            back = before or Record(
+                number,
+                pool.names[row],
+                status=OPEN,
+                # Where the row moves, this line goes with those that it takes back.
+                content=now.content if now else "",
             )
-            for row, before in reversed(self._answers[number])
-        ]
+            found.append((row, back._replace(answer=self.last + 1, undoes=number)))
+        return found
 
     def labelled(self) -> dict[int, Record]:
         """Return the rows that have a label, in the order they got it."""
@@ -151,6 +153,10 @@ def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], L
             run.row = home.pop()
         elif later and run.places[-1] < later.places[0]:  # it has moved before
             run.row = later.row
+        elif (
+            later and run.places[0] > later.places[-1] and records[run.places[-1]].label
+        ):
+            run.row = later.row  # it moved back, or is a copy that is gone
         if run.row is not None:
             known[run.content] = run
     names = [(run.name, pool.names[run.row]) for run in away if run.row is not None]

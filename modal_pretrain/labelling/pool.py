@@ -192,7 +192,7 @@ class FilePool(Pool):
         if content.split(":")[0] != str(status.st_size):
             return False
         # A clock's tick and a second's fraction aside. A copy has a new inode.
-        if max(status.st_mtime, status.st_ctime) < since - 2:
+        if self._touched(row) < since - 2:
             return True
         return self.content(row) in (content, "")
 
@@ -205,6 +205,19 @@ class FilePool(Pool):
         return super().places(
             contents, [row for row, s in known if s and str(s.st_size) in sizes]
         )
+
+    def _touched(self, row: int) -> float:
+        """Return when a row's file was last changed, or a folder or link on its way.
+
+        Folders that swap their names leave the times of what is in them.
+        """
+        path = os.path.abspath(self.X[row])
+        places = [path, os.path.dirname(path)]
+        if path.startswith(os.path.join(self._root, "")):
+            while len(places[-1]) > len(self._root):
+                places.append(os.path.dirname(places[-1]))
+        found = [look(place) for place in places for look in (os.stat, os.lstat)]
+        return max(max(status.st_mtime, status.st_ctime) for status in found)
 
     def _status(self, row: int) -> os.stat_result | None:
         try:

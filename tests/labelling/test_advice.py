@@ -1,10 +1,13 @@
 """What a session says of its model: honest figures, in words, and slips found."""
 
 import re
+import threading
+import time
 
 import pytest
 
 from modal_pretrain.labelling.advice import Doubt
+from modal_pretrain.labelling.background import Background
 from tests.labelling.conftest import label
 
 
@@ -32,6 +35,34 @@ def test_figures_come_from_random_questions(folder, start, truth):
     assert advice.stop is (low >= 60)
     assert advice.reason.startswith(("You may stop", "Go on"))
     assert "to" in advice.worth or advice.worth == "cannot tell yet"
+
+
+def test_figures_are_whole_while_the_rest_is_embedded(
+    folder, start, truth, monkeypatch
+):
+    params = {"audit_share": 0.34, "target": 0.6}
+    session = label(start(folder, **params), truth, 40)
+    before = session.advice()
+    session.close()
+    release, some = threading.Event(), Background._embed_some
+
+    def embed_some(self, known):
+        if self.embedded.sum() >= 48:  # what was answered, and a block more
+            release.wait(60)
+        return some(self, known)
+
+    monkeypatch.setattr(Background, "_embed_some", embed_some)
+    monkeypatch.setattr("modal_pretrain.labelling.background._BLOCK", 8)
+    session = start(folder, **params)
+    early = None
+    while early is None:
+        time.sleep(0.05)
+        early = session.advice()
+    assert session.progress().embedded < 80
+    assert early.accuracy == before.accuracy
+    release.set()
+    session.wait(60)
+    assert session.advice() == before  # not what was said of half the pool
 
 
 def test_random_questions_that_are_skipped_are_no_reason_to_stop(folder, start, truth):

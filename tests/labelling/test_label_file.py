@@ -261,6 +261,13 @@ def test_lines_that_a_spreadsheet_sorted(path, column):
     assert len(read(path)) == 4
 
 
+def test_a_line_without_a_number_is_an_answer_of_its_own(path):
+    write(path, [Record(3, "a", "dog"), Record(1, "b", "cat"), Record(2, "c", "cat")])
+    with path.open("a") as file:
+        file.write(",a,cat,,,,,,\n,d,cat,,,,,,\n")
+    assert [record.answer for record in read(path)] == [3, 1, 2, 4, 5]
+
+
 def test_no_file_of_labels(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ValueError, match="fifo is a FIFO"):

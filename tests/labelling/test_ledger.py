@@ -1,5 +1,7 @@
 """Records and a pool whose files moved, changed, and came back."""
 
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -194,3 +196,67 @@ def test_a_label_file_by_hand_may_spell_paths_otherwise(folder, start):
     found = session.labels().set_index("item")["label"].to_dict()
     assert found == {"001.png": "circle", "2.png": "square"}
     assert not any(session.lost)
+
+
+def test_folders_that_swap_their_names(tmp_path, start):
+    """Pictures of one size, whose files keep their times."""
+    pool = tmp_path / "pool"
+    for number, name in enumerate(("x", "y")):
+        (pool / name).mkdir(parents=True)
+        shade = np.full((8, 8, 3), 60 * number, np.uint8)
+        Image.fromarray(shade).save(pool / name / "1.bmp")
+    time.sleep(3.1)  # what is as old as a label is read in any case
+    with start(pool) as session:
+        session.ask(2)
+        session.answer([0, 1], ["circle", "square"])
+    (pool / "x").rename(pool / "kept")
+    (pool / "y").rename(pool / "x")
+    (pool / "kept").rename(pool / "y")
+    again = start(pool)
+    found = again.labels().set_index("item")["label"].to_dict()
+    assert found == {"x/1.bmp": "square", "y/1.bmp": "circle"}
+
+
+def test_another_folder_under_the_same_name(tmp_path, start):
+    for number, name in enumerate(("first", "second")):
+        (tmp_path / name).mkdir()
+        shade = np.full((8, 8, 3), 60 * number, np.uint8)
+        Image.fromarray(shade).save(tmp_path / name / "1.bmp")
+    (tmp_path / "pool").symlink_to(tmp_path / "first")
+    time.sleep(3.1)
+    with start(tmp_path / "pool") as session:
+        session.ask()
+        session.answer(0, "circle")
+    (tmp_path / "pool").unlink()
+    (tmp_path / "pool").symlink_to(tmp_path / "second")
+    again = start(tmp_path / "pool")
+    assert again.lost.changed == ["1.bmp"]
+    assert not len(again.labels())
+
+
+def test_an_answer_taken_back_where_its_picture_had_moved(folder, start):
+    with start(folder) as session:
+        session.ask(rows=[0])
+        session.answer(0, "circle")
+    (folder / "000.png").rename(folder / "a.png")
+    with start(folder) as session:
+        (row,) = session.undo()
+        assert session.pool.names[row] == "a.png"
+    (folder / "001.png").rename(folder / "b.png")
+    (folder / "a.png").rename(folder / "001.png")
+    (folder / "b.png").rename(folder / "a.png")
+    for _ in range(2):
+        with start(folder) as session:
+            assert not len(session.labels())
+            assert session.lost.vanished == session.lost.changed == []
+            row = session.pool.find("a.png")
+            session.ask(rows=[row])
+            session.answer(row, "square")
+            session.undo()
+
+
+def test_a_picture_that_moved_there_and_back_has_its_last_label(load):
+    labels = [("a", "A", "cat"), ("b", "A", "dog"), ("b", "B", "cow")]
+    lost, known = load(labels, {"a": "A", "b": "B"})
+    assert known == {"a": "dog", "b": "cow"}
+    assert lost == ([], [("b", "a")], [])

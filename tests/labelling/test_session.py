@@ -137,6 +137,18 @@ def test_skipped_rows_come_last_and_unknowable_ones_never(shapes, tmp_path, star
     assert set(session.labels()["asked"]) == {"first"}
 
 
+def test_what_is_skipped_once_more_comes_after_the_others(shapes, tmp_path, start):
+    session = start(shapes.X[:3], labels=tmp_path / "labels.csv")
+    seen = []
+    for number in range(9):
+        if number == 7:
+            session.close()
+            session = start(shapes.X[:3], labels=tmp_path / "labels.csv")
+        seen.append(session.ask()[0].row)
+        session.skip(seen[-1])
+    assert seen == seen[:3] * 3
+
+
 def test_skipping_a_row_that_is_looked_at_again_leaves_its_label(folder, start):
     session = start(folder)
     first, second = (question.row for question in session.ask(2))

@@ -70,7 +70,8 @@ def naming(path: Path, alias: Path | None = None) -> Iterator[None]:
     except OSError as error:
         known = (None, None if alias is None else os.fspath(alias))
         if error.errno is not None and error.filename in known:
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            del error.filename2  # None would show, as the target of a renaming
         raise
 
 

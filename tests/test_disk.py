@@ -43,6 +43,7 @@ def test_errors_of_a_full_disk_name_the_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as raised:
         write_whole(tmp_path / "file", "x")
     assert raised.value.filename == str(tmp_path / "file")
+    assert str(raised.value).endswith("file'")
     assert not list(tmp_path.iterdir())
 
 

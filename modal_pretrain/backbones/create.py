@@ -8,7 +8,6 @@ only those of the classification head may be absent.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,12 @@ from torch import nn
 from modal_pretrain._checks import Whole, height_and_width
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
+from modal_pretrain.backbones.folder import (
+    check_folder,
+    folder_checkpoint,
+    read_weights,
+)
+from modal_pretrain.backbones.names import check_name, local_folder
 from modal_pretrain.backbones.output import check_weights
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.backbones.weights import (
@@ -29,7 +34,6 @@ from modal_pretrain.backbones.weights import (
     HeadKeys,
     check_values,
     checkpoint_path,
-    read_checkpoint,
     recorded_loads,
     verify,
 )
@@ -64,9 +68,9 @@ def create_backbone(
     ----------
     name : str or callable, default="tf_efficientnet_lite0"
         A timm model name, with or without its weight tag ("resnet50.a1_in1k"); a
-        "hf-hub:owner/model" name; a "local-dir:path" name (from timm 1.0.16 on); or a
-        factory, a callable without required arguments that returns a
-        ``torch.nn.Module``.
+        "hf-hub:owner/model" name; a "local-dir:path" name (from timm 1.0.16 on), of a
+        folder in timm's layout on the hub; or a factory, a callable without required
+        arguments that returns a ``torch.nn.Module``.
     pretrained : bool, str or Path, default=True
         True takes the first source that serves: weights carried by an installed
         package, then timm's hub. A path names a checkpoint (.safetensors, .pth,
@@ -159,7 +163,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)
         try:
-            state = read_checkpoint(path)
+            state = read_weights(path)
             result = backbone.load_state_dict(state, strict=False)
             check_values(backbone, state)
         except Exception as error:
@@ -175,6 +179,10 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
 
 def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
     params = {"num_classes": 0, **model_params}
+    folder = local_folder(name)
+    if folder is not None:
+        name = f"local-dir:{folder}"
+        check_folder(name, folder)
     if pretrained is False:
         try:
             with seeded(random_state):
@@ -187,7 +195,14 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         return backbone
     if pretrained is not True:
         path = checkpoint_path(pretrained)
-        return _load(name, params, f"file {path}", lambda: read_checkpoint(path))
+    elif folder is not None:
+        path = folder_checkpoint(folder)
+    else:
+        return _first_source(name, params)
+    return _load(name, params, f"file {path}", lambda: read_weights(path))
+
+
+def _first_source(name, params) -> nn.Module:
 
     tried = []
     architecture, _, tag = name.partition(".")
@@ -247,30 +262,6 @@ def _load(name, params, source, read=None) -> nn.Module:
     verify(loads, f"{source} (backbone={name!r})", HeadKeys(backbone, params))
     backbone.weights_source = source
     return backbone
-
-
-def check_name(name: str) -> None:
-    """Raise ValueError if a name is none of timm's, with the nearest that are.
-
-    Names of the hub and of folders, which have a colon, are not looked up.
-    """
-    if name.lower().startswith(("hf-hub:", "hf_hub:", "local-dir:")):
-        return
-    if timm.models.is_model(name):
-        architecture, _, tag = name.partition(".")
-        tagged = timm.list_pretrained(f"{architecture}.*")
-        if tag and name not in tagged:
-            raise ValueError(
-                f"backbone={name!r}: timm knows no weights {tag!r} of "
-                f"{architecture!r}, only {', '.join(map(repr, tagged)) or 'none'}."
-            )
-        return
-    near = difflib.get_close_matches(name, timm.list_models(), n=3)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(
-        f"backbone={name!r} is not a timm model.{hint} timm.list_models() lists them; "
-        "models on the Hugging Face hub are written 'hf-hub:owner/model'."
-    )
 
 
 def _check_call(factory, params: dict[str, Any]) -> None:

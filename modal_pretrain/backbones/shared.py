@@ -29,6 +29,8 @@ from modal_pretrain.backbones.create import (
     takes_one_size,
 )
 from modal_pretrain.backbones.device import GENERATORS
+from modal_pretrain.backbones.folder import is_list_of_parts
+from modal_pretrain.backbones.names import local_folder
 
 _MAX_SHARED = 4
 _LOCK = Lock()
@@ -136,16 +138,18 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
             f"backbone={name!r:.80} has no hash, so nobody can tell whether its "
             "network is here already. Pass a function, or give its class __hash__."
         )
-    files = () if callable(name) else _files(str(name).removeprefix("local-dir:"))
+    files = () if callable(name) else _files(local_folder(str(name)) or str(name))
     if not isinstance(pretrained, bool):
         files += _files(str(pretrained))
         pretrained = str(pretrained)
     return name, files, pretrained, seed if drawn else None
 
 
-def _files(path: str) -> tuple:
+def _files(path: str | Path) -> tuple:
     """Return path and identity of a file, or of those in a folder."""
     place = expanded(path)
+    if is_list_of_parts(place):
+        place = place.parent
     with suppress(OSError):  # which whoever reads them will explain
         paths = sorted(place.iterdir()) if place.is_dir() else [place]
         files = [p for p in paths if p.is_file()]

@@ -44,6 +44,11 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         If the file can't be read, or holds no tensors by name.
     """
     try:
+        file_identity(path)  # what is no file might be waited for
+    except OSError as error:
+        reason = error.strerror or error
+        raise BackboneWeightsError(f"{path} can't be read: {reason}.") from error
+    try:
         state = timm.models.load_state_dict(str(path), weights_only=True)
         # A list or a tensor has no names; a number is none.
     except (AttributeError, TypeError) as error:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from modal_pretrain._checks import ParameterError
-from modal_pretrain._disk import check_replaceable, locked, replace, write_whole
+from modal_pretrain._disk import check_replaceable, locked, naming, replace, write_whole
 from modal_pretrain._identity import expanded, read_whole
 
 
@@ -70,16 +70,19 @@ def write_rows(
     check_replaceable(part)
     with _exclusive(path, part) as file:
         done, d = _progress(note, identity, n, file)
+        if not done:  # or it would vouch for the rows of this pass, once it is killed
+            note.unlink(missing_ok=True)
         for start in range(done, n, block_rows):
             stop = min(start + block_rows, n)
             rows = np.ascontiguousarray(compute(start, stop), dtype="<f4")
-            if d is None:
-                d = rows.shape[1]
-                file.truncate(0)
-            file.seek(_write_header(file, n, d) + 4 * d * start)
-            file.write(rows.data)
-            file.flush()
-            os.fsync(file.fileno())  # the note must not promise what a crash takes
+            with naming(part):
+                if d is None:
+                    d = rows.shape[1]
+                    file.truncate(0)
+                file.seek(_write_header(file, n, d) + 4 * d * start)
+                file.write(rows.data)
+                file.flush()
+                os.fsync(file.fileno())  # the note must not promise what a crash takes
             progress = json.dumps({"identity": identity, "rows": stop, "d": d})
             write_whole(note, progress, sync=False)
         file.close()  # or Windows would not rename it

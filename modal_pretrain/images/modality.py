@@ -15,7 +15,8 @@ from torch import nn
 
 from modal_pretrain._checks import Made, OneOf, Whole, take_rows
 from modal_pretrain._inputs.numbers import of_tensor
-from modal_pretrain.backbones.create import check_name, data_config
+from modal_pretrain.backbones.create import data_config
+from modal_pretrain.backbones.names import check_name
 from modal_pretrain.backbones.shared import shared_backbone
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.engine import ENGINE

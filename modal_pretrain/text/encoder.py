@@ -129,9 +129,10 @@ class TextEncoder(BaseTransformer):
         """Embed X into a .npy file and open that memory-mapped, for reading.
 
         For pools whose embeddings do not fit into memory: learners and query strategies
-        take the result as it is. A pass that was killed goes on where it ended if it is
-        called again with the same X. With ``cache=None`` the rows are kept nowhere
-        else.
+        take the result as it is. A pass that was killed goes on after its last whole
+        block of 8,192 rows if it is called again with the same X and settings (not for
+        tables, and networks with code of your own). With ``cache=None`` the rows are
+        kept nowhere else.
 
         Parameters
         ----------

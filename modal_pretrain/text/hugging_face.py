@@ -21,12 +21,12 @@ from torch import nn
 from modal_pretrain._fork import Lock
 from modal_pretrain._identity import expanded
 from modal_pretrain.backbones.device import seeded
+from modal_pretrain.backbones.folder import read_weights
 from modal_pretrain.backbones.packages import PACKAGED_TEXT_WEIGHTS
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
     check_values,
     checkpoint_path,
-    read_checkpoint,
     verify,
 )
 
@@ -126,7 +126,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
                 info = {}
             elif file is not None:
                 source = f"file {file}"
-                model, info = _from_state(config, read_checkpoint(file))
+                model, info = _from_state(config, read_weights(file))
             else:
                 model, info = AutoModel.from_pretrained(
                     where,

@@ -197,9 +197,7 @@ def test_empty_safetensors_are_named(tmp_path, name, reachable_hub):
 
 def test_only_the_file_is_asked(tmp_path, monkeypatch):
     # Whatever a file's weights become on the way, timm has no other place to go.
-    monkeypatch.setattr(
-        "modal_pretrain.backbones.create.read_checkpoint", lambda path: {}
-    )
+    monkeypatch.setattr("modal_pretrain.backbones.create.read_weights", lambda path: {})
     path = save(small().state_dict(), tmp_path / "w.pth")
     with pytest.raises(BackboneWeightsError, match=r"file .*w\.pth cannot be loaded"):
         create_backbone("resnet18", pretrained=path)

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import TimmEncoder
 from modal_pretrain.embedding import encoder as embedding_module
+from modal_pretrain.embedding import npy_file
 from modal_pretrain.embedding.npy_file import write_rows
 from modal_pretrain.query import core_set_sampling
 
@@ -95,6 +96,36 @@ def test_an_older_file_stays_until_the_new_one_is_complete(tmp_path):
         write(path, Counter(fails_at=20))
     assert np.load(path).shape == (2,)
     np.testing.assert_array_equal(write(path, Counter()), EXPECTED)
+
+
+def test_rows_of_another_pass_are_not_gone_on_from(tmp_path, monkeypatch):
+    path = tmp_path / "X.npy"
+    interrupted(path)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # its rows are written, its note is not
+        patch.setattr(npy_file, "write_whole", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(path, lambda i, j: -Counter()(i, j), identity="b", block_rows=40)
+    np.testing.assert_array_equal(write(path, Counter()), EXPECTED)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limits of files")
+def test_a_full_disk_is_named(tmp_path):
+    path, n = tmp_path / "X.npy", 10_000
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n, limits[1]))
+    try:
+        with pytest.raises(OSError) as raised:
+            write_rows(path, n, lambda i, j: np.zeros((j - i, D), np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == f"{path}.part"
+    write(path, Counter())
 
 
 def test_two_writers(tmp_path):

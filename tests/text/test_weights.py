@@ -1,5 +1,6 @@
 """Weights of text models."""
 
+import json
 import sys
 import warnings
 from functools import partial
@@ -52,6 +53,21 @@ def test_sources(folder, texts):
     assert torch.equal(drawn.state_dict()[key], again[key])
     assert not torch.equal(another[key], again[key])
     assert not torch.equal(state[key], again[key])
+
+
+def test_a_checkpoint_in_parts(folder, tmp_path):
+    state = [*load_file(folder / "model.safetensors").items()]
+    where = {}
+    for i in range(2):
+        name = f"model-0000{i + 1}-of-00002.safetensors"
+        part = dict(state[i::2])
+        save_file(part, tmp_path / name, metadata={"format": "pt"})
+        where |= dict.fromkeys(part, name)
+    file = tmp_path / "model.safetensors.index.json"
+    file.write_text(json.dumps({"weight_map": where}))
+    loaded = create_text_backbone(folder, file).state_dict()
+    for key, tensor in create_text_backbone(folder).state_dict().items():
+        assert torch.equal(tensor, loaded[key])
 
 
 def test_loading_moves_no_generator_and_stays_quiet(folder, capfd):

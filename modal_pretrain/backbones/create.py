@@ -203,7 +203,7 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
 
 
 def _first_source(name, params) -> nn.Module:
-
+    """Load packaged weights, or those of the hub where there are none."""
     tried = []
     architecture, _, tag = name.partition(".")
     packaged = PACKAGED_WEIGHTS.get(architecture)

@@ -13,7 +13,7 @@ import torch
 from modal_pretrain._identity import read_whole
 from modal_pretrain.backbones.weights import BackboneWeightsError, read_checkpoint
 
-_PART = re.compile(r".*-\d+-of-0*([2-9]|\d{2,})\.\w+")
+_PART = re.compile(r".*-\d+-of-0*([2-9]|[1-9]\d+)\.\w+")
 _INDEX = ".index.json"
 # What timm takes before all others; a list of parts goes behind it.
 _FIRST = (

@@ -115,10 +115,12 @@ def weights(config: BenchmarkConfig) -> str | None:
         if not isinstance(value, str | os.PathLike):
             continue
         place = Path(os.fsdecode(value).removeprefix("local-dir:")).expanduser()
-        if place.is_file():
+        parts = place.name.endswith(".index.json")  # a list of files beside it
+        folder = place.parent if parts else place
+        if parts or (folder / "config.json").is_file():  # as save_pretrained writes
+            files += sorted(path for path in folder.iterdir() if path.is_file())
+        elif place.is_file():
             files.append(place)
-        elif (place / "config.json").is_file():  # such as save_pretrained writes
-            files += sorted(path for path in place.iterdir() if path.is_file())
     digest = hashlib.sha256()
     for path in files:
         digest.update(os.fsencode(path.name) + b"\x1f")

@@ -9,6 +9,7 @@ import timm
 import torch
 
 from modal_pretrain import BackboneWeightsError, create_backbone
+from modal_pretrain.backbones.folder import read_weights
 from modal_pretrain.backbones.shared import shared_backbone
 from tests.backbones.cases import SMALL, save, small, states_equal
 
@@ -78,6 +79,13 @@ def test_parts(folder, model):
     assert same(by_folder, model) and same(by_file, model)
     with pytest.raises(BackboneWeightsError, match=r"one of 2 parts.*\.index\.json"):
         create_backbone(SMALL, first)
+
+
+def test_the_only_part_is_a_checkpoint(folder, model):
+    only = folder / "model-00001-of-00001.safetensors"
+    safetensors.torch.save_file(model.state_dict(), only)
+    loaded = read_weights(only)
+    assert loaded.keys() == model.state_dict().keys()
 
 
 def test_parts_that_change_are_loaded_anew(folder, model):

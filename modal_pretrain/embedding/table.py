@@ -83,4 +83,6 @@ class TableSource:
     ) -> Iterator[torch.Tensor]:
         """Yield float32 tensors of at most `batch_size` rows, as they are."""
         for start in range(0, len(self.table), batch_size):
-            yield torch.from_numpy(self.table[start : start + batch_size])
+            block = self.table[start : start + batch_size]
+            # PyTorch warns about read-only memory: memory-mapped files, pandas' tables.
+            yield torch.from_numpy(block if block.flags.writeable else block.copy())

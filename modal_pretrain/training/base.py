@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
-from skorch.utils import is_dataset, to_device, to_numpy, to_tensor
+from skorch.utils import is_dataset, to_numpy, to_tensor
 from torch import nn
 
 from modal_pretrain._checks import Rule
@@ -26,8 +26,7 @@ from modal_pretrain.embedding.parameters import EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, FineTuning, Modality
 from modal_pretrain.training.all_or_nothing import all_or_nothing
-from modal_pretrain.training.augmented import AugmentedNet
-from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few, targets_of
+from modal_pretrain.training.examples import EmbeddedSet, one_thread_for_few
 from modal_pretrain.training.gradients import QuickGradients
 from modal_pretrain.training.labels import (
     all_classes,
@@ -36,6 +35,7 @@ from modal_pretrain.training.labels import (
     columns_of,
     sorted_classes,
 )
+from modal_pretrain.training.loaders import LoadedNet
 from modal_pretrain.training.network import PretrainedNetwork, Tune
 from modal_pretrain.training.parameters import HEAD_RULES, check_keywords
 from modal_pretrain.training.staged import StagedEncoder, staged
@@ -45,7 +45,7 @@ from modal_pretrain.training.weights import check_criterion, merged, with_weight
 _DECISIVE = (*DECISIVE, "tune", "classes")
 
 
-class BaseClassifier(AugmentedNet):
+class BaseClassifier(LoadedNet):
     """A pretrained backbone and a head, trained on labelled rows of any modality.
 
     With a frozen backbone every row is embedded once, and a fit is a regularised
@@ -242,13 +242,7 @@ class BaseClassifier(AugmentedNet):
         """Return the most probable label of each row."""
         columns = self.predict_proba(X).argmax(axis=1)
         # A callback scores the loop's own examples, whose targets are columns, too.
-        return self.classes_[columns] if targets_of(X) is None else columns
-
-    def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
-        """Yield the network's outputs batch by batch, always in the order of X."""
-        self._check_trained()
-        for batch in self.get_iterator(self.get_dataset(X), training=False):
-            yield to_device(self.evaluation_step(batch, training=training), device)
+        return columns if self._is_batch(X) else self.classes_[columns]
 
     def infer(self, x, **fit_params) -> torch.Tensor:
         """Return the network's logits for one batch.
@@ -295,12 +289,16 @@ class BaseClassifier(AugmentedNet):
         if self.initialized_:
             self._check_unchanged((*DECISIVE, *self.modality.decisive))
         backbone = self.module_.backbone if self.initialized_ else self._initial()
-        encoder = self.modality.encoder(backbone, self, self._device())
-        encoder.batch_size = self._rows_without_gradients()
+        encoder = self._encoder_of(backbone)
         if self.initialized_ and not self.module_.frozen:
             return StagedEncoder(encoder, self.module_)
         if not self._is("tune", "head"):
             encoder.engine = "torch"  # as it is going to train
+        return encoder
+
+    def _encoder_of(self, backbone: nn.Module) -> Encoder:
+        encoder = self.modality.encoder(backbone, self, self._device())
+        encoder.batch_size = self._rows_without_gradients()
         return encoder
 
     def _initial(self) -> nn.Module:

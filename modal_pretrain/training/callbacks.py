@@ -15,6 +15,12 @@ _NO_LOSS = (
     "or the callback train_loss is off (set stop_loss=None)."
 )
 
+NO_VALIDATION = (
+    "callbacks: one of them needs a score on validation data ({}), but "
+    "train_split=None keeps all labels for training. Give it monitor='train_loss', or "
+    "the classifier train_split=skorch.dataset.ValidSplit(5, stratified=True)."
+)
+
 
 class WarmupDecay(Callback):
     """The paper's learning rate: linear warm-up, then three divisions by ten.

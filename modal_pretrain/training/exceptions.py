@@ -138,7 +138,7 @@ class ExceptionsNet(WeightedNet):
             head = network.head.weight.detach().cpu(), network.head.bias.detach().cpu()
             logits = nn.functional.linear(scaled, *head).double().numpy()
             return scaled.numpy(), logits
-        encoder = self.modality.encoder(self._initial(), self, self._device())
+        encoder = self._encoder_of(self._initial())
         embeddings = torch.from_numpy(encoder.encode(source))
         mean, scale = centre_and_scale(embeddings, weight)
         scaled = (embeddings - mean) * scale

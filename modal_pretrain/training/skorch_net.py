@@ -23,6 +23,7 @@ from modal_pretrain.backbones.device import resolve_device, seeded
 from modal_pretrain.modality import FineTuning
 from modal_pretrain.training.all_or_nothing import all_or_nothing
 from modal_pretrain.training.callbacks import (
+    NO_VALIDATION,
     EpochLog,
     StopBelowLoss,
     WarmupDecay,
@@ -181,6 +182,10 @@ iterator_valid, train_split, **kwargs
             if method_name != "on_epoch_end":
                 raise
             raise _EndTraining from None
+        except KeyError as error:
+            if self.train_split is None and "'valid_" in str(error):
+                raise ValueError(NO_VALIDATION.format(*error.args)) from error
+            raise
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Run skorch's loop for the epochs that "auto" stands for."""

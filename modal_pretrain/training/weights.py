@@ -81,6 +81,12 @@ def check_criterion(
     given: Any, criterion: nn.Module, n_classes: int, device: torch.device
 ) -> None:
     """Raise ValueError unless a criterion can be computed from logits and columns."""
+    if getattr(criterion, "reduction", None) == "sum":
+        raise ValueError(
+            f"criterion={given!r} with reduction='sum': C, weights of rows and "
+            "learning rates are those of a mean over rows. Leave out "
+            "criterion__reduction."
+        )
     targets = torch.arange(n_classes + 1, device=device) % n_classes
     logits = torch.zeros(n_classes + 1, n_classes, device=device, requires_grad=True)
     problem = "the loss is not one number"

@@ -1,0 +1,92 @@
+"""A net whose loaders must go with what it does: train on all rows, predict each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from skorch.dataset import Dataset
+from skorch.utils import to_device
+
+from modal_pretrain._checks import ParameterError
+from modal_pretrain.modality import Examples
+from modal_pretrain.training.augmented import AugmentedNet
+from modal_pretrain.training.examples import targets_of
+from modal_pretrain.training.labels import check_labels, columns_of
+
+
+class LoadedNet(AugmentedNet):
+    """A net that refuses loaders with which it would silently learn or say less.
+
+    Parameters
+    ----------
+    module, **params
+        See `AugmentedNet`.
+    """
+
+    def get_iterator(self, dataset, training=False):
+        """Return the loader of a data set's batches, see skorch."""
+        if not training and self.get_params_for("iterator_valid").get("shuffle"):
+            raise ParameterError(
+                "iterator_valid__shuffle must be False, got True: predictions are "
+                "those of the rows of X in their order. Leave it out; "
+                "iterator_train__shuffle is for training."
+            )
+        loader = super().get_iterator(dataset, training=training)
+        if training and self.module_.frozen:
+            self._check_one_batch(loader)
+        return loader
+
+    def _check_one_batch(self, loader: Any) -> None:
+        """Raise ValueError where a line search would fit one batch after the other."""
+        n_batches = len(loader) if hasattr(loader, "__len__") else 1
+        if n_batches > 1 and isinstance(self.optimizer_, torch.optim.LBFGS):
+            raise ValueError(
+                "L-BFGS fits a head to all rows at once, but the loader gives "
+                f"{n_batches} batches, and it would learn the last of them. Set "
+                "batch_size=-1 and leave out iterator_train__batch_size, or give an "
+                "optimizer that follows batches: optimizer=torch.optim.Adam, lr=0.01, "
+                "max_epochs=100."
+            )
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off validation data, see skorch.
+
+        What `skorch.helper.predefined_split` was given holds labels; the loop takes
+        column numbers.
+        """
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if isinstance(valid, Dataset) and valid.y is not None:
+            valid = self._labelled(valid)
+        return train, valid
+
+    def _labelled(self, given: Dataset) -> Examples:
+        owner = type(self).__name__
+        try:
+            source = self._source(given.X)
+            y = check_labels(given.y, source, owner)
+            columns = columns_of(y, self.classes_, owner)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"train_split gave a data set: {error}") from error
+        return self._example_set(source, columns)
+
+    def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
+        """Yield the network's outputs batch by batch, always in the order of X."""
+        self._check_trained()
+        dataset, found = self.get_dataset(X), 0
+        for batch in self.get_iterator(dataset, training=False):
+            output = self.evaluation_step(batch, training=training)
+            found += len(output[0] if isinstance(output, tuple) else output)
+            yield to_device(output, device)
+        if found != len(dataset):
+            raise ValueError(
+                f"iterator_valid gave {found} rows of {len(dataset)}: predictions need "
+                "each of them once. Leave out what drops or draws rows, such as "
+                "iterator_valid__drop_last or a sampler."
+            )
+
+    def _is_batch(self, X: Any) -> bool:
+        """Say whether X comes from the loop, whose targets are column numbers."""
+        inputs = isinstance(X, dict) and bool(self._inputs & X.keys())
+        return inputs or targets_of(X) is not None

@@ -373,14 +373,8 @@ class LabelSession:
         -------
         IPython.display.IFrame
             Of this machine: a notebook on another one needs a tunnel to the port.
-
-        Raises
-        ------
-        ImportError
-            Outside of notebooks, where IPython is not installed.
         """
         serve = importlib.import_module("modal_pretrain.labelling.page.serve")
-        serve.check_notebook()  # before there is a server
         self._server = self._server or serve.beside(self)
         return serve.frame(self._server.address, height)
 

@@ -128,14 +128,10 @@ class PageServer:
 
 def beside(session: LabelSession) -> PageServer:
     """Serve a session in a thread, for a notebook on this machine to frame."""
+    _display()  # before there is a server
     server = PageServer(session, title=session.path.stem, framed=True)
     server.start()
     return server
-
-
-def check_notebook() -> None:
-    """Raise an ImportError where no notebook can be."""
-    _display()
 
 
 def _display() -> ModuleType:

@@ -8,7 +8,6 @@ it, as scikit-learn's ``_parameter_constraints`` does. Nothing here imports PyTo
 from __future__ import annotations
 
 import difflib
-import importlib
 import math
 from collections.abc import (
     Callable,
@@ -48,29 +47,6 @@ def look_up(table: Mapping[str, T], name: str, kind: str) -> T:
         f"There is no {kind} {name!r:.200}.{did_you_mean(name, table)} There are "
         f"{', '.join(sorted(table))}."
     )
-
-
-def imported(place: str, kind: str) -> Callable[..., Any]:
-    """Return the function that "module:function" names.
-
-    Raises
-    ------
-    ValueError
-        If the module cannot be imported or has no such function.
-    """
-    module, _, function = place.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except Exception as error:  # whatever the module does when it is imported
-        raise ValueError(
-            f"There is no {kind} {place!r}: {type(error).__name__}: {error}."
-        ) from error
-    if not callable(found):
-        raise ValueError(
-            f"There is no {kind} {place!r}: {function} is no function but of type "
-            f"{type(found).__name__}."
-        )
-    return found
 
 
 def is_whole(value: Any) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modal_pretrain import query
-from modal_pretrain._checks import imported, look_up
+from modal_pretrain._checks import look_up
+from modal_pretrain._functions import imported
 from modal_pretrain._modalities import lookup
 from modal_pretrain.benchmark import heads
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modal_pretrain import datasets
-from modal_pretrain._checks import imported, look_up
+from modal_pretrain._checks import look_up
+from modal_pretrain._functions import imported
 from modal_pretrain.datasets._modality import Declared, column
 
 Loader = Callable[..., Any]

@@ -20,6 +20,7 @@ BELOW = {
     "_inputs": ["_checks"],
     "_disk": [],
     "_fork": [],
+    "_functions": [],
     "_identity": [],
     "_lazy": [],
     "_progress": [],
@@ -34,7 +35,7 @@ BELOW = {
     "stopping": ["query"],
     "embedding": ["_decisive", "_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
-    "datasets": ["_identity", "_modalities", "query"],
+    "datasets": ["_functions", "_identity", "_modalities", "query"],
     "training": ["reweighting", "modality"],
     "transformer": ["modality"],
     # Pictures and texts stand beside each other; what is below knows neither.

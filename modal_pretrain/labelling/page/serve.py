@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import threading
+from types import ModuleType
 from typing import Any
 
 import uvicorn
@@ -127,15 +128,25 @@ class PageServer:
 
 def beside(session: LabelSession) -> PageServer:
     """Serve a session in a thread, for a notebook on this machine to frame."""
+    _display()  # before there is a server
     server = PageServer(session, title=session.path.stem, framed=True)
     server.start()
     return server
 
 
+def _display() -> ModuleType:
+    try:
+        return importlib.import_module("IPython.display")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "show() is for notebooks, and IPython, which they run on, is not installed "
+            "here. Outside of one run `modal-pretrain label` for the same page."
+        ) from error
+
+
 def frame(address: str, height: int) -> Any:
     """Return a notebook's frame around an address."""
-    display = importlib.import_module("IPython.display")
-    return display.IFrame(address, width="100%", height=height)
+    return _display().IFrame(address, width="100%", height=height)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -42,6 +42,14 @@ def test_in_a_notebook(folder, start, monkeypatch):
         client.send("GET", "")
 
 
+def test_outside_of_a_notebook_no_server_is_left(folder, start, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython.display", None)  # as if not installed
+    session = start(folder)
+    with pytest.raises(ImportError, match=r"notebooks.*IPython.*modal-pretrain label"):
+        session.show()
+    assert session._server is None
+
+
 def test_it_ends_without_a_word_while_a_request_is_under_way(
     folder, start, monkeypatch, capfd
 ):

@@ -122,6 +122,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
+    "parallel": 2,  # as many as CI has cores
     "write_computation_times": False,
 }
 

@@ -184,10 +184,10 @@ def load_csv(
     else:
         base = path.parent if root is None else expanded(root, "root")
         X, keep = image_paths(base, table[column], missing, path)
-        X, table = X[keep], table[keep].reset_index(drop=True)
+        X, table = X[keep], table[keep]
     inputs = X if image is None else _places(X)
     keep = _first_of_each(table, inputs, column, duplicates, path)
-    X, table = X[keep], table[keep].reset_index(drop=True)
+    X, table = X[keep], table[keep]
     y = _labels(table, target, labels, path)
     if split is None:
         splits = draw_splits(y, test_size, validation_size, random_state)
@@ -197,7 +197,7 @@ def load_csv(
     rule: Any = disambiguating
     if flags is not None:
         lower = table[flags].str.lower().to_numpy(dtype=str)
-        rule = choices(lower, _FLAGS, flags, path)
+        rule = choices(lower, _FLAGS, flags, path, table.index)
     own_name = path.parent.resolve().name if path.stem == "metadata" else path.stem
     return GroupedDataset(
         X,
@@ -262,7 +262,7 @@ def _without_gaps(table: pd.DataFrame, missing: str, path: Path) -> pd.DataFrame
     if missing != "drop" or bad.all():
         raise ValueError(f"{message}. Fill them, or leave them out: missing='drop'.")
     warn(f"{message}. They are left out")
-    return table[~bad].reset_index(drop=True)
+    return table[~bad]
 
 
 def _first_of_each(

@@ -419,3 +419,24 @@ def test_csv_names_what_it_cannot_use(table, kwargs, match):
 def test_what_is_no_path(path):
     with pytest.raises(TypeError, match="path must be a path, got"):
         load_csv(path, image="file", target="kind")
+
+
+@pytest.mark.parametrize(
+    ("last", "match"),
+    [("c,1.5,0", "'label' .* row 4 below"), ("c,1,9", "'odd' .* first in row 4 below")],
+)
+def test_rows_have_their_place_in_the_file(tmp_path, last, match):
+    path = tmp_path / "t.csv"
+    path.write_text(f"text,label,odd\na,1,0\n,2,0\na,1,0\n{last}\n")
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(ValueError, match=match),
+    ):
+        load_csv(
+            path,
+            text="text",
+            target="label",
+            flags="odd",
+            missing="drop",
+            duplicates="drop",
+        )

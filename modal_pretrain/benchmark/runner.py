@@ -99,6 +99,12 @@ def run(
     stores = []
     for config in configs:
         data = load_data(config)
+        if not (data.split == "test").any():
+            raise ValueError(
+                f"the data set {config.dataset!r} has no test split, on which a "
+                f"benchmark measures: {data.summary()}. Have one drawn (test_size), or "
+                "name what is one (split_names)."
+            )
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
         store.create()

@@ -128,9 +128,11 @@ def read_table(
             )
         lacking = [column for column in columns if column not in known]
         if lacking:
+            text = str(lacking[0])
+            hint = f". Names are texts: write {text!r}" if text in known else ""
             raise ValueError(
                 f"{os.fspath(path)} has no column {lacking[0]!r}; its columns are "
-                f"{', '.join(map(repr, known))}{separator_hint(known)}"
+                f"{', '.join(map(repr, known))}{separator_hint(known)}{hint}"
             )
         wanted = [*columns, *(column for column in optional if column in known)]
         wanted = list(dict.fromkeys(wanted))
@@ -167,7 +169,7 @@ def read_table(
         )
     if table.empty:
         raise ValueError(f"{os.fspath(path)} has a header and no rows")
-    return table[wanted]
+    return table.set_axis(table.columns.map(str), axis=1)[wanted]  # without a header
 
 
 def separator_hint(header: Sequence[str]) -> str:

@@ -68,6 +68,10 @@ def load_civilcomments(
     .. [2] P. W. Koh et al., WILDS: A Benchmark of in-the-Wild Distribution Shifts,
        ICML 2021, arXiv:2012.07421.
     """
+    if attribute == "toxicity":
+        raise ValueError(
+            "attribute='toxicity' is the class; give another column, such as 'male'"
+        )
     folder = _LAYOUT.find(root)
     path = folder / "all_data_with_identities.csv"
     table = read_table(path, ["comment_text", "split", "toxicity", attribute])

@@ -266,6 +266,15 @@ def test_other_data_in_a_known_folder_is_refused(small, tmp_path, monkeypatch):
         run(config, tmp_path, verbose=0)
 
 
+def test_data_without_a_test_split_are_refused(small, tmp_path, monkeypatch):
+    only = make_shapes(60, 40, image_size=32).subset("train")
+    monkeypatch.setattr(
+        "modal_pretrain.benchmark.runner.load_data", lambda config: only
+    )
+    with pytest.raises(ValueError, match=r"'shapes' has no test split, .*train 60"):
+        run(small(), tmp_path, verbose=0)
+
+
 def test_folders_without_records_are_named(tmp_path):
     with pytest.raises(ValueError, match="no benchmark records"):
         load(tmp_path)

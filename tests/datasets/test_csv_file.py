@@ -440,3 +440,21 @@ def test_rows_have_their_place_in_the_file(tmp_path, last, match):
             missing="drop",
             duplicates="drop",
         )
+
+
+def test_columns_without_a_header_have_numbers_for_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,1\nb,2\nc,1\n")
+    without = {"read_options": {"header": None}, "test_size": 0}
+    data = load_csv(path, text="0", target="1", **without)
+    assert data.X.tolist() == ["a", "b", "c"]
+    assert data.y.tolist() == [1, 2, 1]
+    with pytest.raises(ValueError, match=r"no column 1; .* Names are texts: write '1'"):
+        load_csv(path, text="0", target=1, **without)
+
+
+def test_labels_with_fractions_may_be_texts(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,dose\na,0.5\nb,1\n")
+    with pytest.raises(ValueError, match=r"whole numbers; .* for texts: labels='text'"):
+        load_csv(path, text="text", target="dose")

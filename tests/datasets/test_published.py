@@ -419,6 +419,8 @@ def test_civilcomments(tmp_path):
     assert data.split.tolist() == ["train", "train", "validation", "test"]
     with pytest.warns(UserWarning, match="no text"):
         assert load_civilcomments(tmp_path, attribute="male").attribute.sum() == 1
+    with pytest.raises(ValueError, match="attribute='toxicity' is the class"):
+        load_civilcomments(tmp_path, attribute="toxicity")
     with pytest.raises(ValueError, match="no column 'robot'"):
         load_civilcomments(tmp_path, attribute="robot")
     rows[1][4] = "often"

@@ -136,7 +136,8 @@ def check_splits(config: BenchmarkConfig, data: GroupedDataset) -> None:
     if not {"train", "test"} <= set(there):
         raise ValueError(
             f"dataset={config.dataset!r} must have a train and a test split, got "
-            f"{' and '.join(map(repr, there))}. Say of each row which it is in."
+            f"{' and '.join(map(repr, there))}: {data.summary()}. Have a test split "
+            "drawn (test_size), or name what is one (split_names)."
         )
 
 

@@ -14,6 +14,7 @@ from modal_pretrain._checks import Whole, did_you_mean
 from modal_pretrain._identity import read_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import BenchmarkConfig
+from modal_pretrain.benchmark.parameters import as_text
 from modal_pretrain.benchmark.registry import (
     check_distinct,
     check_model,
@@ -158,6 +159,12 @@ def check_names(config: BenchmarkConfig) -> None:
     check_distinct(config.strategies)
     load = loader(config.dataset)
     _check_arguments(load, config.dataset_params, f"parameter of {config.dataset}")
+    as_text(config.dataset_params)  # raises for what cannot be kept
+    if config.dataset_params.get("random_state", 0) is None:
+        raise ValueError(
+            "dataset: random_state=None draws other data in every process; give a "
+            "number, or leave it out."
+        )
     own = {"classes", "random_state"} & set(config.estimator_params)
     if own:
         raise ValueError(
@@ -194,7 +201,7 @@ def _check_arguments(function: Any, given: Mapping[str, Any], kind: str) -> None
         and name not in given
     ]
     if missing:
-        hint = " (--root DIR)" if missing[0] == "root" else ""
+        hint = {"root": " (--root DIR)", "path": " (--root FILE)"}.get(missing[0], "")
         raise ValueError(f"A {kind} is missing: {missing[0]!r}{hint}.")
 
 

@@ -16,6 +16,7 @@ from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.loop import embed, run_unit
+from modal_pretrain.benchmark.parameters import as_text
 from modal_pretrain.benchmark.registry import make_estimator, strategy
 from modal_pretrain.benchmark.store import RecordStore
 from modal_pretrain.datasets import GroupedDataset
@@ -25,8 +26,7 @@ from modal_pretrain.metrics import probe_separability
 
 def load_data(config: BenchmarkConfig) -> GroupedDataset:
     """Return a configuration's data; the last two sets are kept in memory."""
-    params = json.dumps(dict(config.dataset_params), sort_keys=True, default=str)
-    return _load_once(config.dataset, params)
+    return _load_once(config.dataset, as_text(config.dataset_params))
 
 
 @functools.lru_cache(maxsize=2)

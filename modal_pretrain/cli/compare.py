@@ -13,7 +13,7 @@ import numpy as np
 from modal_pretrain._checks import Whole
 from modal_pretrain.cli.flags import as_number
 from modal_pretrain.cli.stop import STOP
-from modal_pretrain.datasets._folders import ENDINGS, pictures_below
+from modal_pretrain.datasets._folders import ENDINGS, pictures_below, subfolders
 
 
 def add(commands: Any) -> None:
@@ -88,6 +88,19 @@ def _candidates(names: list[str]) -> dict[str, Any]:
 
 
 def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    from modal_pretrain.datasets._split_folders import are_splits
+
+    inside_it = subfolders(folder)
+    try:
+        splits = bool(inside_it) and are_splits(folder, inside_it, "auto", None)
+    except ValueError:  # some are, or nearly
+        splits = True
+    if splits:
+        names = ", ".join(repr(entry.name) for entry in inside_it)
+        raise ValueError(
+            f"{folder} holds the folders {names}, which look like splits and not like "
+            "classes; give the one with the labels, or rename them."
+        )
     paths = pictures_below(folder)
     labels = [Path(path).relative_to(folder).parts[0] for path in paths]
     inside = [len(Path(path).relative_to(folder).parts) > 1 for path in paths]
@@ -102,6 +115,7 @@ def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def _labelled(
     folder: Path, file: Path, columns: tuple[str, str], group: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
     from modal_pretrain.datasets._table import read_table
 
     item, label = columns
@@ -120,6 +134,13 @@ def _labelled(
     table = table.drop_duplicates("path", keep="last").dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")
+    known = table[label].unique()
+    twice = look_alikes(known) or equal_numbers(known)
+    if twice is not None:
+        raise ValueError(
+            f"column {label!r} of {file} spells one label {twice[0]!a} and "
+            f"{twice[1]!a}. Correct the column."
+        )
     paths = [Path(path) for path in table["path"]]
     gone = [path for path in paths if not path.is_file()]
     if gone:

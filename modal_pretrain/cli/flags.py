@@ -80,6 +80,11 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
             key, equals, value = pair.partition("=")
             if not equals:
                 raise ValueError(f"--data needs KEY=VALUE, got {pair!r}.")
+            if key == "name":
+                raise ValueError(
+                    f"--data {pair}: the name of a data set is given with --dataset, "
+                    "and reports have it from the data."
+                )
             table[key] = _literal(value)
     settings["dataset"] = tables
 

@@ -1,9 +1,11 @@
-"""Names of classes that look the same and are not."""
+"""Names of classes that look or mean the same and are not."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+
+import pandas as pd
 
 # No joiners, which Persian, Indic scripts and emoji need.
 _UNSEEN = frozenset("\0\u00ad\u200b\u200e\u200f\u2060\ufeff")
@@ -20,6 +22,18 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
         seen = "".join(letter for letter in name if letter not in _UNSEEN)
         spelt = unicodedata.normalize("NFC", " ".join(seen.split()))
         other = first.setdefault(spelt, name)
+        if other != name:
+            return other, name
+    return None
+
+
+def equal_numbers(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that are one number in two spellings, 1 and 1.0."""
+    known = pd.Series(list(dict.fromkeys(names)), dtype=object)
+    values = pd.to_numeric(known, errors="coerce")
+    first: dict[float, str] = {}
+    for name, value in zip(known, values, strict=True):
+        other = name if pd.isna(value) else first.setdefault(value, name)
         if other != name:
             return other, name
     return None

@@ -128,9 +128,11 @@ def read_table(
             )
         lacking = [column for column in columns if column not in known]
         if lacking:
+            text = str(lacking[0])
+            hint = f". Names are texts: write {text!r}" if text in known else ""
             raise ValueError(
                 f"{os.fspath(path)} has no column {lacking[0]!r}; its columns are "
-                f"{', '.join(map(repr, known))}{separator_hint(known)}"
+                f"{', '.join(map(repr, known))}{separator_hint(known)}{hint}"
             )
         wanted = [*columns, *(column for column in optional if column in known)]
         wanted = list(dict.fromkeys(wanted))
@@ -167,7 +169,7 @@ def read_table(
         )
     if table.empty:
         raise ValueError(f"{os.fspath(path)} has a header and no rows")
-    return table[wanted]
+    return table.set_axis(table.columns.map(str), axis=1)[wanted]  # without a header
 
 
 def separator_hint(header: Sequence[str]) -> str:
@@ -202,6 +204,8 @@ def row_name(index: int) -> str:
 def numbers(table: pd.DataFrame, column: str, where: Any) -> np.ndarray:
     """Return a column of whole numbers as integers.
 
+    For messages, the index of the table has each row's place in the file.
+
     Raises
     ------
     ValueError
@@ -215,18 +219,34 @@ def numbers(table: pd.DataFrame, column: str, where: Any) -> np.ndarray:
     bad = ~((values == np.floor(values)) & (np.abs(values) <= 2**53))
     if bad.any():
         first = int(np.argmax(bad))
-        cell = table[column].iloc[first]
+        cell, row = table[column].iloc[first], row_name(table.index[first])
         held = "an empty cell" if pd.isna(cell) else repr(cell)
         raise ValueError(
-            f"column {column!r} of {where} must hold whole numbers; {row_name(first)} "
-            f"has {held}"
+            f"column {column!r} of {where} must hold whole numbers; {row} has {held}"
             + (f", and {bad.sum() - 1} more are wrong" if bad.sum() > 1 else "")
         )
     return values.astype(np.int64)
 
 
-def choices(values: np.ndarray, known: Mapping[Any, Any], column: str, where: Any):
+def choices(
+    values: np.ndarray,
+    known: Mapping[Any, Any],
+    column: str,
+    where: Any,
+    places: Any = None,
+) -> np.ndarray:
     """Look up each of `values` in `known`.
+
+    Parameters
+    ----------
+    values : ndarray
+        One for each row.
+    known : mapping
+        What to return for each value.
+    column, where : str, object
+        The column and the table, for messages.
+    places : sequence of int, optional
+        Place of each row in the file, where some were left out.
 
     Returns
     -------
@@ -242,9 +262,10 @@ def choices(values: np.ndarray, known: Mapping[Any, Any], column: str, where: An
     for position, value in enumerate(found.tolist()):
         if value not in known:
             rows = np.flatnonzero(inverse == position)
+            first = rows[0] if places is None else places[rows[0]]
             raise ValueError(
                 f"column {column!r} of {where} holds {value!r} in {len(rows)} rows, "
-                f"first in {row_name(int(rows[0]))}; known are "
+                f"first in {row_name(int(first))}; known are "
                 f"{', '.join(map(repr, known))}"
             )
     return np.array([known[value] for value in found.tolist()])[inverse]

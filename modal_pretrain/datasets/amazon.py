@@ -116,7 +116,7 @@ def load_amazon(
             depth=3,
         )
         used &= ~without_text
-    table, codes = table[used].reset_index(drop=True), codes[used]
+    table, codes = table[used], codes[used]
     plain = split_scheme == "category_subpopulation" or split_scheme.endswith(
         "_baseline"
     )
@@ -124,9 +124,9 @@ def load_amazon(
     stars = numbers(table, "overall", path)
     return GroupedDataset(
         table["reviewText"].to_numpy(dtype=object),
-        choices(stars, {n: n for n in range(1, 6)}, "overall", path),
+        choices(stars, {n: n for n in range(1, 6)}, "overall", path, table.index),
         table["category"].to_numpy(dtype=object),
-        choices(codes, splits, "split", split_path),
+        choices(codes, splits, "split", split_path, table.index),
         disambiguating="rare",
         name="amazon",
         attribute_name="category",

@@ -70,7 +70,7 @@ def load_celeba(
     root : path-like
         The folder of ``list_attr_celeba.csv`` or ``.txt``, or its parent.
     target, attribute : str
-        Two of the 40 columns.
+        Two of the 40 columns, not the same one.
     missing : {"error", "drop", "ignore"}, default="error"
         What to do about listed images that are not there: fail, leave the rows out
         with a warning that counts them, or not look.
@@ -94,6 +94,11 @@ def load_celeba(
     .. [2] S. Sagawa et al., Distributionally Robust Neural Networks for Group Shifts,
        ICLR 2020, arXiv:1911.08731.
     """
+    if target == attribute:
+        raise ValueError(
+            f"target and attribute are both {target!r}; give two columns, such as "
+            "target='Male' with attribute='Blond_Hair'"
+        )
     try:
         folder, ending = _LAYOUTS["csv"].find(root), "csv"
     except FileNotFoundError as error:
@@ -116,6 +121,9 @@ def load_celeba(
                 f"{where} lists {images[repeated].iloc[0]} more than once "
                 f"({repeated.sum()} such rows)"
             )
+    splits = {0: "train", 1: "validation", 2: "test"}
+    codes = numbers(partition, "partition", split_path)
+    partition["partition"] = choices(codes, splits, "partition", split_path)
     # By name and not by place: both files have been seen sorted and cut.
     unlisted = ~partition["image_id"].isin(table["image_id"])
     if unlisted.any():
@@ -135,13 +143,12 @@ def load_celeba(
     signs = {-1: 0, 0: 0, 1: 1}
     y = choices(numbers(joined, target, path), signs, target, path)
     values = choices(numbers(joined, attribute, path), signs, attribute, path)
-    splits = {0: "train", 1: "validation", 2: "test"}
     X, keep = image_paths(_images(folder), joined["image_id"], missing, path)
     data = GroupedDataset(
         X,
         y,
         values,
-        choices(numbers(joined, "partition", split_path), splits, "partition", path),
+        joined["partition"].to_numpy(dtype=str),
         name="celeba",
         attribute_name=attribute.lower(),
         classes=[0, 1],
@@ -167,15 +174,19 @@ def _read_text(path: Path, columns: list[str]) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text: {error}") from error
     lines = [line.split() for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and len(lines[0]) == 1:  # how many images, then the attributes
-        header, rows = ["image_id", *lines[1]], lines[2:]
-        if lines[0] != [str(len(rows))]:
-            raise ValueError(
-                f"{path} says that it lists {lines[0][0]} images, but lists "
-                f"{len(rows)}; get it again"
-            )
-    else:
-        header, rows = ["image_id", "partition"], lines
+    header, count = ["partition"], None
+    if len(lines) > 1 and len(lines[0]) == 1 and lines[0][0].isdigit():
+        count = lines.pop(0)[0]
+    if lines and not lines[0][-1].lstrip("+-").isdigit():  # it names the columns
+        header = lines.pop(0)
+    if header[0] != "image_id":  # the authors have no name for it
+        header = ["image_id", *header]
+    rows = lines
+    if count not in (None, str(len(rows))):
+        raise ValueError(
+            f"{path} says that it lists {count} images, but lists {len(rows)}; get it "
+            "again"
+        )
     lacking = [column for column in columns if column not in header]
     if lacking:
         raise ValueError(

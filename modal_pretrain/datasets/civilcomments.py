@@ -68,6 +68,10 @@ def load_civilcomments(
     .. [2] P. W. Koh et al., WILDS: A Benchmark of in-the-Wild Distribution Shifts,
        ICML 2021, arXiv:2012.07421.
     """
+    if attribute == "toxicity":
+        raise ValueError(
+            "attribute='toxicity' is the class; give another column, such as 'male'"
+        )
     folder = _LAYOUT.find(root)
     path = folder / "all_data_with_identities.csv"
     table = read_table(path, ["comment_text", "split", "toxicity", attribute])
@@ -78,23 +82,24 @@ def load_civilcomments(
             "left out",
             depth=3,
         )
-        table = table[~empty].reset_index(drop=True)
+        table = table[~empty]
     flags = {}
     for column in ("toxicity", attribute):
         shares = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
         bad = ~((shares >= 0) & (shares <= 1))
         if bad.any():
+            first = table.index[int(np.argmax(bad))]
             raise ValueError(
                 f"column {column!r} of {path} must hold shares in [0, 1]; "
-                f"{row_name(int(np.argmax(bad)))} has "
-                f"{table[column].iloc[int(np.argmax(bad))]!r}"
+                f"{row_name(first)} has {table[column][first]!r}"
             )
         flags[column] = (shares >= 0.5).astype(int)
+    split = table["split"].to_numpy(dtype=str)
     return GroupedDataset(
         table["comment_text"].to_numpy(dtype=object),
         flags["toxicity"],
         flags[attribute],
-        choices(table["split"].to_numpy(dtype=str), _SPLITS, "split", path),
+        choices(split, _SPLITS, "split", path, table.index),
         name="civilcomments",
         attribute_name=attribute,
         classes=[0, 1],

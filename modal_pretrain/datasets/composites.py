@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from modal_pretrain._checks import Number
+from modal_pretrain.datasets._cut_outs import background, cut_out
 from modal_pretrain.datasets._draws import (
     check_random,
     check_whole,
@@ -39,14 +41,16 @@ def make_composites(
     Input: uint8 pictures. Class: the kind of the thing. Attribute: the kind of the
     background. Disambiguating: they do not match; the first kind of things matches the
     first kind of backgrounds, and so on. Splits: "train" and "test", where every pair
-    is as frequent as every other. This is how Waterbirds [1]_ was made.
+    is as frequent as every other. This is how Waterbirds [1]_ was made. Photographs are
+    turned upright, as their EXIF says.
 
     Parameters
     ----------
     foregrounds : mapping of label to sequence of pictures
         Cut-out things of each kind: RGBA arrays of uint8 (h, w, 4), Pillow images or
-        paths of pictures with transparency, or pairs (picture, mask), the mask as large
-        as the picture; where the thing is, it is true or up to 1, or up to 255.
+        paths of pictures with transparency, or pairs (picture, mask). The mask, an
+        array, Pillow image or path, is as large as the upright picture; where the thing
+        is, it is true or up to 1, or up to 255.
     backgrounds : mapping of label to sequence of pictures
         As many kinds: uint8 arrays (h, w, 3), Pillow images or paths. An array
         (n, h, w, 3) is a sequence of them.
@@ -113,12 +117,9 @@ def make_composites(
     check_whole("n_train", n_train, k)
     check_whole("n_test", n_test, k**2)
     check_whole("image_size", image_size, 8)
-    if not 0 <= match_rate <= 1:
-        raise ValueError(f"match_rate must be in [0, 1], got {match_rate}")
-    if not 0 <= held_out < 1:
-        raise ValueError(f"held_out must be in [0, 1), got {held_out}")
-    if not 0 < size[0] <= size[1] <= 1:
-        raise ValueError(f"size must be two numbers in (0, 1], rising, got {size}")
+    Number(least=0, most=1).check("match_rate", match_rate)
+    Number(least=0, below=1).check("held_out", held_out)
+    smallest, largest = _sizes(size)
     rng = check_random(random_state)
     counts = [matching_counts(n_train, k, match_rate), even(n_test, k**2)]
     cells = [shuffled(rng, some) for some in counts]
@@ -134,9 +135,9 @@ def make_composites(
         thing = _pick(things[y[i]][side], which)
         scene = _pick(places[place[i]][side], where)
         X[i] = _paste(
-            _cut_out(*thing),
-            _square(_image(*scene).convert("RGB"), image_size),
-            round((size[0] + share * (size[1] - size[0])) * image_size),
+            cut_out(*thing),
+            _square(background(*scene), image_size),
+            round((smallest + share * (largest - smallest)) * image_size),
             (left, top),
             (flip and mirror < 0.5, flip and turn < 0.5),
         )
@@ -161,6 +162,15 @@ def _parts(
     rng: np.random.RandomState, key: Any, pictures: Sequence[Any], held_out: float
 ) -> tuple[list[_Named], list[_Named]]:
     """Pictures of one kind for train and for test."""
+    if isinstance(pictures, (str, os.PathLike, Mapping)) or not (
+        hasattr(pictures, "__len__") and hasattr(pictures, "__getitem__")
+    ):
+        raise ValueError(
+            f"{key!r} must be a list of pictures, got {pictures!r:.80} of type "
+            f"{type(pictures).__name__}; of a folder it is "
+            "sorted(Path(folder).glob('*.png'))"
+        )
+    pictures = list(pictures)
     n = len(pictures)
     if n < (1 if held_out == 0 else 2):
         raise ValueError(
@@ -174,64 +184,18 @@ def _parts(
     return named[cut:], named[:cut]
 
 
+def _sizes(size: Any) -> tuple[float, float]:
+    try:
+        smallest, largest = map(float, size)
+    except (TypeError, ValueError):
+        smallest = largest = np.nan
+    if not 0 < smallest <= largest <= 1:
+        raise ValueError(f"size must be two numbers in (0, 1], rising, got {size!r}")
+    return smallest, largest
+
+
 def _pick(pictures: list[_Named], share: float) -> _Named:
     return pictures[int(share * len(pictures))]
-
-
-def _image(picture: Any, what: str) -> Image.Image:
-    """Open or wrap one picture."""
-    if isinstance(picture, Image.Image):
-        return picture
-    if isinstance(picture, (str, os.PathLike)):
-        with Image.open(picture) as image:
-            image.load()
-            return image
-    array = np.asarray(picture)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4):
-        raise ValueError(
-            f"{what} must be a path, a Pillow image or a uint8 array (h, w, 3 or 4), "
-            f"got {array.dtype} of shape {array.shape}"
-        )
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _cut_out(picture: Any, what: str) -> Image.Image:
-    """Return one thing as RGBA, cropped to what can be seen."""
-    if isinstance(picture, tuple):
-        base, mask = picture
-        image = _image(base, what).convert("RGB")
-        alpha = np.asarray(mask)
-        if alpha.shape != (image.height, image.width):
-            raise ValueError(
-                f"the mask of {what} has shape {alpha.shape}, the picture "
-                f"{(image.height, image.width)}"
-            )
-        image.putalpha(Image.fromarray(_opacity(alpha, what)))
-    else:
-        image = _image(picture, what)
-        if "A" not in image.getbands() and "transparency" not in image.info:
-            raise ValueError(
-                f"{what} has no transparency; give RGBA, or pairs (picture, mask)"
-            )
-        image = image.convert("RGBA")
-    opaque = image.getchannel("A")
-    if np.asarray(opaque).max() <= 1:  # zeros and ones: nothing shows
-        raise ValueError(
-            f"{what} is wholly transparent; where the thing is, alpha is up to 255"
-        )
-    return image.crop(opaque.getbbox())
-
-
-def _opacity(mask: np.ndarray, what: str) -> np.ndarray:
-    """Return a mask as an alpha channel, whether it counts up to 1 or to 255."""
-    if not ((mask >= 0) & (mask <= 255)).all():
-        raise ValueError(
-            f"the mask of {what} must be true, 1 or up to 255 where the thing is, got "
-            f"{mask.dtype} from {mask.min()} to {mask.max()}"
-        )
-    if mask.max() <= 1:
-        mask = np.round(mask * 255.0)
-    return mask.astype(np.uint8)
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:

@@ -14,7 +14,7 @@ import pandas as pd
 from modal_pretrain._checks import did_you_mean
 from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._modality import column, holds
-from modal_pretrain.datasets._spelling import look_alikes
+from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import (
@@ -184,10 +184,10 @@ def load_csv(
     else:
         base = path.parent if root is None else expanded(root, "root")
         X, keep = image_paths(base, table[column], missing, path)
-        X, table = X[keep], table[keep].reset_index(drop=True)
+        X, table = X[keep], table[keep]
     inputs = X if image is None else _places(X)
     keep = _first_of_each(table, inputs, column, duplicates, path)
-    X, table = X[keep], table[keep].reset_index(drop=True)
+    X, table = X[keep], table[keep]
     y = _labels(table, target, labels, path)
     if split is None:
         splits = draw_splits(y, test_size, validation_size, random_state)
@@ -197,7 +197,7 @@ def load_csv(
     rule: Any = disambiguating
     if flags is not None:
         lower = table[flags].str.lower().to_numpy(dtype=str)
-        rule = choices(lower, _FLAGS, flags, path)
+        rule = choices(lower, _FLAGS, flags, path, table.index)
     own_name = path.parent.resolve().name if path.stem == "metadata" else path.stem
     return GroupedDataset(
         X,
@@ -262,7 +262,7 @@ def _without_gaps(table: pd.DataFrame, missing: str, path: Path) -> pd.DataFrame
     if missing != "drop" or bad.all():
         raise ValueError(f"{message}. Fill them, or leave them out: missing='drop'.")
     warn(f"{message}. They are left out")
-    return table[~bad].reset_index(drop=True)
+    return table[~bad]
 
 
 def _first_of_each(
@@ -299,7 +299,12 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
         known = pd.Series(cells.unique())
         numeric = pd.to_numeric(known, errors="coerce").notna()
         if numeric.all():
-            values = numbers(table, column, path)
+            try:
+                values = numbers(table, column, path)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}. Or take all of them for texts: labels='text'."
+                ) from None
             if not known.str.match(r"[+-]?0[0-9]").any():  # or they are codes
                 _check_one_spelling(known, column, path)
                 return values
@@ -326,12 +331,10 @@ def _check_spaces(cells: pd.Series, column: str, path: Path) -> None:
 
 def _check_one_spelling(known: pd.Series, column: str, path: Path) -> None:
     """Refuse two spellings of one number, which may or may not mean one label."""
-    first: dict[float, str] = {}
-    for cell, value in zip(known, pd.to_numeric(known), strict=True):
-        other = first.setdefault(value, cell)
-        if other != cell:
-            raise ValueError(
-                f"column {column!r} of {path} spells one number {other!r} and "
-                f"{cell!r}. Correct the column, or take them for two labels: "
-                "labels='text'"
-            )
+    found = equal_numbers(known)
+    if found is not None:
+        raise ValueError(
+            f"column {column!r} of {path} spells one number {found[0]!r} and "
+            f"{found[1]!r}. Correct the column, or take them for two labels: "
+            "labels='text'"
+        )

@@ -87,6 +87,11 @@ def from_huggingface(
     """
     if (image is None) == (text is None):
         raise ValueError("give one of image and text, the column of the input")
+    if attribute == target:
+        raise ValueError(
+            f"target and attribute are both {target!r}; they must be two columns, or "
+            "leave the attribute out"
+        )
     parts = dataset if isinstance(dataset, Mapping) else {None: dataset}
     read = {
         split: _read(part, image, text, target, attribute, extra)

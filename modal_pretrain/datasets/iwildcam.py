@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
@@ -14,6 +15,8 @@ from modal_pretrain.datasets._table import (
     image_paths,
     numbers,
     read_table,
+    row_name,
+    warn,
     warn_about_repeats,
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -67,7 +70,7 @@ def load_iwildcam(
     -------
     GroupedDataset
         `X` is an array of paths; `extra` has "sequence" (number of the burst of
-        images) and "day" (its date).
+        images) and "day" (its date, or "unknown", with a warning, where that is empty).
 
     Raises
     ------
@@ -114,10 +117,29 @@ def load_iwildcam(
         class_names=[names[label] for label in classes.tolist()],
         extra={
             "sequence": numbers(table, "sequence_remapped", path),
-            "day": table["datetime"].astype(str).str[:10].to_numpy(dtype=str),
+            "day": _days(table["datetime"], path),
         },
     )
     return data if keep.all() else data.subset(keep)
+
+
+def _days(times: pd.Series, path: Path) -> np.ndarray:
+    """Return the dates of points in time; "unknown" where there is none."""
+    odd = ~times.fillna("0000-00-00").str.match(r"\d{4}-\d{2}-\d{2}($|[ T])")
+    if odd.any():
+        first = int(np.argmax(odd))
+        raise ValueError(
+            f"column 'datetime' of {path} must begin with dates like 2013-06-05, in "
+            f"{odd.sum()} rows it does not; {row_name(first)} has "
+            f"{times.iloc[first]!r}. A spreadsheet may have rewritten them; get the "
+            "file again"
+        )
+    if times.isna().any():
+        warn(
+            f"{times.isna().sum()} of {len(times)} rows of {path} have no datetime; "
+            "their day is 'unknown'"
+        )
+    return times.str[:10].fillna("unknown").to_numpy(dtype=str)
 
 
 def _names(path: Path, classes: np.ndarray) -> dict[int, str]:

@@ -68,7 +68,7 @@ def load_metashift(
     FileNotFoundError
         If the folder or images are not there. The message says where to get them.
     ValueError
-        If the group of an image is unknown.
+        If the group of an image is unknown, or there are two.
 
     References
     ----------
@@ -91,7 +91,14 @@ def load_metashift(
     split: list[str] = []
     for part, name in ((folder / "train", "train"), (folder / held_out[0], "test")):
         for label in ("cat", "dog"):
-            for file in pictures_below(part / label, dangling=True):
+            below = part / label
+            files = pictures_below(below, dangling=True) if below.is_dir() else []
+            if not files:
+                raise FileNotFoundError(
+                    f"{below} has no pictures; was everything copied? Expected is\n"
+                    f"{_LAYOUT.tree}"
+                )
+            for file in files:
                 y.append(label)
                 place.append(_place(file, label, groups, table))
                 names.append(os.path.relpath(file, folder))
@@ -122,7 +129,16 @@ def _place(file: Path, label: str, groups: dict[str, Any], table: Path) -> str:
                 f"the place of {file} is unknown: {table} "
                 + ("does not list it" if groups else "is missing")
             )
-        group = entry[0] if isinstance(entry, list | tuple) else entry
+        group = entry
+        if isinstance(entry, list | tuple):
+            # An image with a cat and a dog is in groups of both.
+            own = [one for one in entry if str(one).startswith(f"{label}(")]
+            if len(set(own)) > 1:
+                raise ValueError(
+                    f"{table} has {file.stem!r} in the groups {' and '.join(own)}; "
+                    "leave one of them"
+                )
+            group = (own or entry)[0]
     known = {f"{label}({place})": place for place in ("indoor", "outdoor")}
     if not isinstance(group, str) or group not in known:
         raise ValueError(

@@ -112,7 +112,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         rgb = image
     else:
         rgb = image.convert("RGB")
-    return rgb if turn == 1 else rgb.transpose(_UPRIGHT[turn])
+    return turned(rgb, turn)
+
+
+def turned(image: Image.Image, turn: int) -> Image.Image:
+    """Turn an image upright by its `orientation`."""
+    return image if turn == 1 else image.transpose(_UPRIGHT[turn])
 
 
 def _deep_grey(image: Image.Image) -> np.ndarray:
@@ -169,7 +174,7 @@ def decode_file(
         large.
     """
     try:
-        with quiet_pillow(), _open(path) as image:
+        with quiet_pillow(), open_file(path) as image:
             _check_size(image, where)
             if enough is not None and image.format in ("JPEG", "MPO"):
                 _shrink(image, enough)
@@ -203,7 +208,8 @@ def _scale_clear(image: Any) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in clear)
 
 
-def _open(path: str | os.PathLike[str]) -> Image.Image:
+def open_file(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a picture's file, in whatever format it is; FIFOs and the like raise."""
     file_identity(path)  # raises for what would wait for ever
     try:
         return Image.open(path)

@@ -1,9 +1,12 @@
 """Configurations, grids, files and the names in them."""
 
 import builtins
+import datetime
 import importlib
+import re
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from modal_pretrain.benchmark import BenchmarkConfig, expand, run
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.registry import strategy, strategy_names
 from modal_pretrain.benchmark.settings import read_settings
+from modal_pretrain.benchmark.unit import load_data
+from modal_pretrain.datasets import make_shapes
 
 
 def test_digest_ignores_the_axes_and_nothing_else(small):
@@ -138,6 +143,34 @@ def test_units(small):
 def test_bad_settings_are_refused(small, change, match):
     with pytest.raises(ValueError, match=match):
         small(**change)
+
+
+def own_data(names, since=None):
+    """Return shapes, if the parameters came as text."""
+    assert names == {"0": "train", "1": "test"}
+    assert since == "2020-01-31"
+    return make_shapes(20, 20, image_size=32)
+
+
+def test_parameters_of_the_data_set_have_one_text():
+    since = datetime.date(2020, 1, 31)  # as TOML and YAML have it
+    for names in ({0: "train", "1": "test"}, {"1": "test", 0: "train"}):
+        settings = {"name": f"{__name__}:own_data", "names": names, "since": since}
+        (config,) = expand({"dataset": settings})
+        assert len(load_data(config)) == 40
+        assert '"0": "train", "1": "test"' in config.to_json()
+
+
+@pytest.mark.parametrize("value", [re.compile("(a)"), [len], {1}, np.int64(3)])
+def test_what_a_data_set_cannot_be_given(value):
+    settings = {"name": "folder", "root": Path("x"), "attribute": value}
+    with pytest.raises(ValueError, match=r"attribute=.* cannot be kept with the rec"):
+        expand({"dataset": settings})
+
+
+def test_data_are_the_same_in_every_process():
+    with pytest.raises(ValueError, match="random_state=None draws other data in every"):
+        expand({"dataset": {"name": "shapes", "random_state": None}})
 
 
 def test_grid():

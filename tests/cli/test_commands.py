@@ -53,6 +53,12 @@ def test_flags_win_over_the_file(tmp_path, capsys):
         (["bench", "--config", "nowhere.toml"], "cannot read"),
         (["bench", "--rounds", "3", "--budget", "30"], "not both"),
         (["bench", "--data", "n_train"], "--data needs KEY=VALUE"),
+        (["bench", "--data", "name=toy"], "--data name=toy: the name of a data set is"),
+        (["bench", "--data", "random_state=None"], "draws other data in every process"),
+        (
+            ["bench", "--dataset", "csv", "--data", "image=a", "target=b"],
+            "missing: 'path' (--root FILE)",
+        ),
         (["report", "."], "no benchmark records"),
         (["bench", "--out", ""], "out (or --out) is empty"),
         (["bench", "--models", "pretrained", ""], "models (or --models) is empty"),

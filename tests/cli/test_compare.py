@@ -25,6 +25,10 @@ def folder(tmp_path):
     lines += ["b/11.png,,"]
     (tmp_path / "labels.csv").write_text("\ufeff" + "\n".join(lines))
     (tmp_path / "twice.csv").write_text("item,label,label\na/0.png,a,b\n")
+    spelt = [f"{'ab'[i % 2]}/{i}.png,{i % 2}{'.0' * (i > 9)}" for i in range(12)]
+    (tmp_path / "spelt.csv").write_text("\n".join(["item,label", *spelt]))
+    spaced = [f"{'ab'[i % 2]}/{i}.png,{'ab'[i % 2]}{' ' * (i > 9)}" for i in range(12)]
+    (tmp_path / "spaced.csv").write_text("\n".join(["item,label", *spaced]))
     os.mkfifo(tmp_path / "fifo")
     return tmp_path
 
@@ -60,6 +64,17 @@ def test_a_folder_per_class(folder, capsys):
     assert capsys.readouterr().out.startswith("12 labels of 2 classes")
 
 
+@pytest.mark.parametrize("names", [("train", "test"), ("train", "tets"), ("train",)])
+def test_folders_of_splits_are_no_classes(folder, names, capsys):
+    for name in names:
+        (folder / "data" / name).mkdir(parents=True)
+        for label in "ab":
+            (folder / "data" / name / label).symlink_to(folder / label)
+    assert main(["compare", str(folder / "data"), *SMALL]) == 2
+    assert "'train', which look like splits and not" in capsys.readouterr().err
+    assert main(["compare", str(folder / "data" / "train"), *SMALL]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -71,6 +86,8 @@ def test_a_folder_per_class(folder, capsys):
         (["{}", "--labels", "{}/labels.csv", "--group", "x"], "has no column 'x'"),
         (["{}", "--labels", "{}/fifo"], "is a FIFO (named pipe), not a file"),
         (["{}", "--labels", "{}/twice.csv"], "has 2 columns 'label'"),
+        (["{}", "--labels", "{}/spelt.csv"], "spells one label '0' and '0.0'"),
+        (["{}", "--labels", "{}/spaced.csv"], "spells one label 'a' and 'a '"),
         (["{}", "--labels", "{}"], "is a directory, not a file"),
         (["{}", "--columns", "item", "item", "--labels", "{}"], "names 'item' twice"),
         ([""], "folder (or --folder) is empty"),

@@ -315,6 +315,68 @@ def test_composites_of_files_and_masks(tmp_path):
     assert all((p[..., 2] == 255).mean() < 0.6 for p in data.X[data.y == "blue"])
 
 
+# What turns an upright picture to how a camera stores it.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    6: Image.Transpose.ROTATE_90,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("number", STORED)
+@pytest.mark.parametrize("opened", [False, True])
+def test_composites_of_photographs_are_upright(tmp_path, number, opened):
+    def photograph(array, name):
+        image, turn = Image.fromarray(array), STORED[number]
+        exif = Image.Exif()
+        exif[0x0112] = number
+        image = image if turn is None else image.transpose(turn)
+        image.save(tmp_path / name, exif=exif)
+        return Image.open(tmp_path / name) if opened else tmp_path / name
+
+    picture = np.repeat(np.arange(40 * 30, dtype=np.uint16).reshape(40, 30, 1), 3, 2)
+    picture = (picture // 5).astype(np.uint8)
+    mask = np.zeros((40, 30), np.uint8)
+    mask[2:20, 3:9] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    cut = np.dstack([picture, mask])
+
+    def made(red, dark):
+        return composites(
+            foregrounds={"red": [red] * 2, "blue": [cut] * 2},
+            backgrounds={"dark": [dark] * 2, "light": scenes(200)},
+            size=(0.7, 0.7),
+            n_train=8,
+            n_test=4,
+        ).X
+
+    upright = made(cut, picture)
+    whole, stored = photograph(picture, "a.png"), photograph(cut, "cut.png")
+    np.testing.assert_array_equal(made(stored, whole), upright)
+    for some in (mask, tmp_path / "mask.png", photograph(mask, "turned.png")):
+        np.testing.assert_array_equal(made((whole, some), whole), upright)
+    camera = made(stored, photograph(picture, "a.jpg")).astype(int)
+    assert np.abs(camera - upright).max() < 30  # of a gradient from 0 to 239
+
+
+def test_composites_leave_the_pictures_as_they_are():
+    picture, deep = Image.fromarray(scenes(200, 1)[0]), np.full((40, 50), 40 * 257)
+    mask = np.ones((40, 50))
+    data = composites(
+        foregrounds={"red": [(picture, mask)] * 2, "blue": [[picture, mask]] * 2},
+        backgrounds={
+            "dark": [Image.fromarray(deep.astype(np.uint16))] * 2,
+            "light": scenes(200),
+        },
+    )
+    assert picture.mode == "RGB"
+    # 16 bits are scaled, as everywhere, and not cut off.
+    dark = data.X[data.attribute == "dark"]
+    assert (dark == 40).any(axis=(1, 2, 3)).all()
+
+
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])
 def test_composites_take_masks_of_zeros_and_ones(kind):
     mask = np.zeros((16, 16), kind)
@@ -370,8 +432,30 @@ def test_composites_take_masks_of_zeros_and_ones(kind):
                     "b": [thing(RED)] * 2,
                 }
             },
-            r"mask of picture \d of 'a' has shape \(3, 3\), the picture \(40, 50\)",
+            r"mask of picture \d of 'a' has shape \(3, 3\), the picture.* \(40, 50\)",
         ),
+        (
+            {
+                "foregrounds": {
+                    "a": [(scenes(1)[0], np.full((40, 50), 15))] * 2,
+                    "b": [thing(RED)] * 2,
+                }
+            },
+            r"mask of picture \d of 'a' goes up to 15 of 255, .* give mask == number",
+        ),
+        (
+            {"backgrounds": {"a": ["none.png"] * 2, "b": scenes(1)}},
+            r"picture \d of 'a' \('none.png'\): no such file",
+        ),
+        (
+            {"backgrounds": {"a": "places", "b": scenes(1)}},
+            "'a' must be a list of pictures, got 'places' of type str",
+        ),
+        (
+            {"backgrounds": {"a": iter(scenes(1)), "b": scenes(1)}},
+            "'a' must be a list of pictures, got <list_iterator",
+        ),
+        ({"size": 0.5}, r"size must be two numbers in \(0, 1\], rising, got 0.5"),
         (
             {"backgrounds": {"a": np.zeros((4, 9, 9, 3)), "b": scenes(1)}},
             r"must be a path, a Pillow image or a uint8 array .*got float64 of shape",

@@ -419,3 +419,42 @@ def test_csv_names_what_it_cannot_use(table, kwargs, match):
 def test_what_is_no_path(path):
     with pytest.raises(TypeError, match="path must be a path, got"):
         load_csv(path, image="file", target="kind")
+
+
+@pytest.mark.parametrize(
+    ("last", "match"),
+    [("c,1.5,0", "'label' .* row 4 below"), ("c,1,9", "'odd' .* first in row 4 below")],
+)
+def test_rows_have_their_place_in_the_file(tmp_path, last, match):
+    path = tmp_path / "t.csv"
+    path.write_text(f"text,label,odd\na,1,0\n,2,0\na,1,0\n{last}\n")
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(ValueError, match=match),
+    ):
+        load_csv(
+            path,
+            text="text",
+            target="label",
+            flags="odd",
+            missing="drop",
+            duplicates="drop",
+        )
+
+
+def test_columns_without_a_header_have_numbers_for_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,1\nb,2\nc,1\n")
+    without = {"read_options": {"header": None}, "test_size": 0}
+    data = load_csv(path, text="0", target="1", **without)
+    assert data.X.tolist() == ["a", "b", "c"]
+    assert data.y.tolist() == [1, 2, 1]
+    with pytest.raises(ValueError, match=r"no column 1; .* Names are texts: write '1'"):
+        load_csv(path, text="0", target=1, **without)
+
+
+def test_labels_with_fractions_may_be_texts(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,dose\na,0.5\nb,1\n")
+    with pytest.raises(ValueError, match=r"whole numbers; .* for texts: labels='text'"):
+        load_csv(path, text="text", target="dose")

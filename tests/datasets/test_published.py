@@ -282,6 +282,19 @@ def test_iwildcam_refuses(iwildcam):
             load_iwildcam(iwildcam)
 
 
+def test_iwildcam_without_dates(iwildcam):
+    path = iwildcam / "metadata.csv"
+    text = path.read_text()
+    path.write_text(text.replace("2013-06-05 05:44:19.000,80030", ",80030"))
+    with pytest.warns(UserWarning, match=r"1 of 364 rows of .* have no datetime"):
+        data = load_iwildcam(iwildcam)
+    assert data.extra["day"][[5, 6]].tolist() == ["2013-06-05", "unknown"]
+    for other in ("6/5/2013 5:44", "nan"):  # a spreadsheet's
+        path.write_text(text.replace("2013-06-05 05:44:19.000,80030", f"{other},80030"))
+        with pytest.raises(ValueError, match=r"dates like .* row 7 below the header"):
+            load_iwildcam(iwildcam)
+
+
 # Amazon -----------------------------------------------------------------------------
 
 REVIEWS = [
@@ -406,12 +419,37 @@ def test_civilcomments(tmp_path):
     assert data.split.tolist() == ["train", "train", "validation", "test"]
     with pytest.warns(UserWarning, match="no text"):
         assert load_civilcomments(tmp_path, attribute="male").attribute.sum() == 1
+    with pytest.raises(ValueError, match="attribute='toxicity' is the class"):
+        load_civilcomments(tmp_path, attribute="toxicity")
     with pytest.raises(ValueError, match="no column 'robot'"):
         load_civilcomments(tmp_path, attribute="robot")
     rows[1][4] = "often"
     write(path, rows)
     with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"row 1 .*'often'"):
         load_civilcomments(tmp_path)
+
+
+def test_rows_have_their_place_in_the_file(amazon, tmp_path):
+    rows = [["A1", "P1", 5, "Good.", "Books", 2014]] * 3
+    rows += [["A1", "P1", 9, "Good.", "Books", 2014]]
+    names = ["reviewerID", "asin", "overall", "reviewText", "category", "reviewYear"]
+    write(amazon / "reviews.csv", [names, *rows])
+    write(amazon / "splits" / "user.csv", [["split"], [-1], [-1], [0], [0]])
+    with pytest.raises(ValueError, match=r"'overall' .* first in row 4 below"):
+        load_amazon(amazon)
+    path = tmp_path / "civilcomments_v1.0" / "all_data_with_identities.csv"
+    header = ["comment_text", "split", "toxicity", "identity_any"]
+    first = [header, ["", "train", 0, 0], ["x", "train", 0, 0]]
+    for last, match in (
+        (["y", "train", 7, 0], r"'toxicity' .* row 3 below the header has '7'"),
+        (["y", "trial", 0, 0], r"'split' .* first in row 3 below the header"),
+    ):
+        write(path, [*first, last])
+        with (
+            pytest.warns(UserWarning, match="no text"),
+            pytest.raises(ValueError, match=match),
+        ):
+            load_civilcomments(tmp_path)
 
 
 # CelebA -----------------------------------------------------------------------------
@@ -503,6 +541,41 @@ def test_celeba_refuses(tmp_path):
         load_celeba(folder, missing="ignore")
 
 
+@pytest.mark.parametrize(
+    ("attributes", "parts"),
+    [
+        ("", ""),
+        ("5\nimage_id Blond_Hair Male\n", "image_id partition\n"),
+        ("Blond_Hair Male\n", "5\n"),
+        ("image_id Blond_Hair Male\n", "5\nimage_id partition\n"),
+    ],
+)
+def test_celeba_with_and_without_headers(tmp_path, attributes, parts):
+    folder = celeba(tmp_path, "txt")
+    known = load_celeba(folder, missing="ignore")
+    for name, header, length in (
+        ("list_attr_celeba.txt", attributes, 2),
+        ("list_eval_partition.txt", parts, 0),
+    ):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        if header:
+            (folder / name).write_text("".join([header, *lines[length:]]))
+    data = load_celeba(folder, missing="ignore")
+    assert data.X.tolist() == known.X.tolist()
+    assert data.groups.tolist() == known.groups.tolist()
+    assert data.split.tolist() == known.split.tolist()
+
+
+def test_celeba_names_the_file_and_two_columns(tmp_path):
+    folder = celeba(tmp_path, "csv")
+    parts = folder / "list_eval_partition.csv"
+    parts.write_text(parts.read_text().replace("000002.jpg,0", "000002.jpg,7"))
+    with pytest.raises(ValueError, match=r"partition.csv holds 7 .* in row 4"):
+        load_celeba(folder, missing="ignore")
+    with pytest.raises(ValueError, match="target and attribute are both 'Male'"):
+        load_celeba(folder, target="Male", missing="ignore")
+
+
 def test_celeba_says_that_a_table_is_cut(tmp_path):
     folder = celeba(tmp_path, "csv")
     table = folder / "list_attr_celeba.csv"
@@ -575,6 +648,25 @@ def test_metashift_runs_no_code_from_the_pickle(tmp_path):
     with pytest.raises(ValueError, match="wants to import"):
         load_metashift(tmp_path)
     assert not (tmp_path / "attacked").exists()
+
+
+def test_metashift_that_was_copied_in_part(tmp_path):
+    for name in ("train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg"):
+        picture(tmp_path / name)
+    groups = {"1": ["dog(outdoor)", "cat(indoor)"], "2": "dog(outdoor)"}
+    groups |= {"3": ["cat(outdoor)"], "4": ["dog(indoor)"]}
+    table = tmp_path / "imageID_to_group.pkl"
+    table.write_bytes(pickle.dumps(groups))
+    with pytest.raises(FileNotFoundError, match=r"test.dog has no pictures; was every"):
+        load_metashift(tmp_path)
+    picture(tmp_path / "test" / "dog" / "4.jpg")
+    assert load_metashift(tmp_path).disambiguating.tolist() == [False] * 2 + [True] * 2
+    (tmp_path / "train" / "dog" / "2.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match=r"train.dog has no pictures"):
+        load_metashift(tmp_path)
+    table.write_bytes(pickle.dumps({"1": ["cat(outdoor)", "cat(indoor)"]}))
+    with pytest.raises(ValueError, match=r"'1' in the groups cat\(outdoor\) and cat"):
+        load_metashift(tmp_path)
 
 
 @pytest.mark.parametrize("entry", [5, {"a": 1}, [5], None, []])

@@ -312,6 +312,13 @@ def test_labels_that_are_none(labels, names, match):
         from_huggingface(parts, text="text", target="label")
 
 
+def test_class_and_attribute_are_two_columns():
+    with pytest.raises(ValueError, match="target and attribute are both 'label'"):
+        from_huggingface(
+            Rows([0, 1, 0, 1]), text="text", target="label", attribute="label"
+        )
+
+
 def test_bytes_that_are_no_picture():
     class Pictures(Rows):
         column_names = ("image", "label")

@@ -34,7 +34,8 @@ BELOW = {
     "stopping": ["query"],
     "embedding": ["_decisive", "_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
-    "datasets": ["_identity", "_modalities", "query"],
+    # Composites are made of pictures as the package decodes them.
+    "datasets": ["_identity", "_modalities", "images", "query"],
     "training": ["reweighting", "modality"],
     "transformer": ["modality"],
     # Pictures and texts stand beside each other; what is below knows neither.

@@ -35,7 +35,8 @@ BELOW = {
     "stopping": ["query"],
     "embedding": ["_decisive", "_fork", "_progress", "backbones", "cache"],
     "modality": ["embedding", "_modalities"],
-    "datasets": ["_functions", "_identity", "_modalities", "query"],
+    # Composites are made of pictures as the package decodes them.
+    "datasets": ["_functions", "_identity", "_modalities", "images", "query"],
     "training": ["reweighting", "modality"],
     "transformer": ["modality"],
     # Pictures and texts stand beside each other; what is below knows neither.

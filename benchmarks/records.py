@@ -10,10 +10,10 @@ give the same archive: names in order, no times, no owners.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
 import io
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -82,9 +82,9 @@ def pack(folder: Path) -> bytes:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    folder = Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="what bench was given as --out")
+    folder = parser.parse_args().folder.resolve()
     target = RESULTS / f"{folder.name}.tar.gz"
     target.write_bytes(pack(folder))
     print(target)

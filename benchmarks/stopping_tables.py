@@ -7,7 +7,7 @@ FILE is benchmarks/results/stopping.csv.gz unless given.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -187,11 +187,13 @@ def slips(lines: pd.DataFrame) -> None:
     table(titles, rows)
 
 
-def main(path: Path = RESULTS) -> None:
-    lines = read(path)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("file", type=Path, nargs="?", default=RESULTS)
+    lines = read(parser.parse_args().file)
     for part in (audits, others, forecasts, worth, stops, slips):
         part(lines)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    main()

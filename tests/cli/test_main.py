@@ -39,6 +39,7 @@ def start(*arguments, **options):
     "arguments, status",
     [
         (["--help"], 0),
+        (["--version"], 0),
         *[
             ([name, "--help"], 0)
             for name in ("label", "compare", "bench", "report", "embed", "status")

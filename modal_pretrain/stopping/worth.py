@@ -17,8 +17,8 @@ from modal_pretrain.query._engine.arguments import (
 from modal_pretrain.stopping._inputs import check_rows
 from modal_pretrain.stopping.suspicious import balanced_folds, predict_with
 
-_SIZES = (0.3, 0.5, 1.0)  # of the random rows, for their learning curve
-_SPLITS = 3  # into halves and thirds of these, all of which teach a copy
+_PARTS = (3, 2)  # thirds and halves of the random rows, for their learning curve
+_SPLITS = 2  # into as many parts, all of which teach a copy
 _FOLDS = 5
 _LEAST = 15  # random rows
 _LEAST_WRONG = 5  # of them, by the models that learnt from random rows alone
@@ -26,7 +26,7 @@ _DRAWS = 20_000
 # How steep error falls with labels: beyond these no curve of a classifier goes.
 _STEEP = (0.1, 1.0)
 _LATE = 0.3  # of the curves change their steepness beyond the random labels
-_FAR = 100  # times the random labels: no curve is followed further
+_FAR = 20  # times the random labels: no curve is followed further
 _TELLING = 3.0  # high over low: more is no answer
 
 
@@ -117,7 +117,7 @@ def worth_of_labels(
     Parameters
     ----------
     classifier : modAL learner, Pipeline or estimator
-        It is cloned. Some fifty copies are fitted.
+        It is cloned. Some sixty copies are fitted.
     X : array-like or list, m rows
         All labelled rows.
     y : array-like of shape (m,)
@@ -158,8 +158,7 @@ def worth_of_labels(
     tail = (1 - confidence) / 2
     at = np.searchsorted(below, np.array([tail, 0.5, 1 - tail]) * below[-1])
     low, value, high = worth[order][at]
-    if high >= _FAR * m:
-        high = np.inf
+    low, value = min(low, _FAR * m), min(value, _FAR * m)
     # More labels than there are rows to compare with: it is an extrapolation.
     tells = bool(high <= _TELLING * low or low > n or high < n)
     return Worth(float(value), float(low), float(high), n, m, tells)
@@ -186,7 +185,7 @@ def _judge(
     """
     classes, codes = np.unique(y, return_inverse=True)
     fold = balanced_folds(codes[drawn], _FOLDS, rng)
-    wrong = np.zeros((len(_SIZES) + 1, len(drawn)))
+    wrong = np.zeros((len(_PARTS) + 2, len(drawn)))
     halves = np.zeros((_SPLITS, 2))
 
     def errors(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -198,8 +197,7 @@ def _judge(
         judges = drawn[out]
         wrong[-1, out] = errors(np.setdiff1d(np.arange(len(y)), judges), judges)
         wrong[-2, out] = errors(kept, judges)
-        for i, share in enumerate(_SIZES[:-1]):
-            parts = int(1 / share)
+        for i, parts in enumerate(_PARTS):
             for split in range(_SPLITS):
                 mixed = rng.permutation(kept)
                 for part in range(parts):
@@ -208,7 +206,7 @@ def _judge(
                     if parts == 2:
                         halves[split, part] += found.sum() / len(drawn)
     between = np.mean((halves[:, 0] - halves[:, 1]) ** 2) / 2
-    sizes = np.array([1 / int(1 / s) for s in _SIZES]) * len(drawn) * (1 - 1 / _FOLDS)
+    sizes = len(drawn) * (1 - 1 / _FOLDS) / np.array([*_PARTS, 1])
     # Twice as many labels, half the variance.
     return sizes, wrong, float(np.sqrt(between / 2))
 
@@ -227,8 +225,9 @@ def _worth(
         By a curve drawn at random, and how well that one agrees.
     """
     m = wrong.shape[1]
-    found = wrong.mean(axis=1)
-    spread = np.cov(wrong) / m + np.eye(len(found)) * (0.5 / m) ** 2
+    # Half an error more, and one either way: none seen is not none.
+    found = wrong.mean(axis=1) + 0.5 / m
+    spread = np.cov(wrong) / m + np.eye(len(found)) / m**2
     spread[:-1, :-1] += luck**2  # moves the random ones together
     level = found[-2] + np.sqrt(spread[-2, -2]) * rng.uniform(-3, 3, _DRAWS)
     level = np.clip(level, 0.5 / m, None)
@@ -238,14 +237,16 @@ def _worth(
     curve = level * (floor + (1 - floor) * ratio**-steep)
     off = found[:-1, None] - curve
     precise = np.linalg.inv(spread[:-1, :-1])
-    weights = np.exp(-0.5 * (off * (precise @ off)).sum(axis=0))
+    far = (off * (precise @ off)).sum(axis=0)
+    weights = np.exp((far.min() - far) / 2)
     # The rows that judge are the same: what is off there is off here.
     pull = spread[-1, :-1] @ precise
     rest = spread[-1, -1] - pull @ spread[:-1, -1]
     error = found[-1] - pull @ off + np.sqrt(rest) * rng.normal(size=_DRAWS)
+    error = np.clip(error, 0.5 / m, None)
     above = np.clip((error / level - floor) / (1 - floor), 1e-12, None)
     # Where there are more features than labels, error falls late.
     late = rng.random(_DRAWS) < _LATE
     later = np.where(late & (above < 1), rng.uniform(*_STEEP, _DRAWS), steep)
-    times = np.exp(np.clip(-np.log(above) / later, None, np.log(_FAR)))
-    return m * times, weights
+    times = np.exp(np.minimum(-np.log(above) / later, 9))
+    return m * np.where(times < _FAR, times, np.inf), weights

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.stopping import Worth, random_share, worth_of_labels
@@ -46,23 +47,42 @@ def test_labels_that_repeat_are_worth_less_than_they_are():
         np.r_[y, np.repeat(y[:1], 120)],
     )
     found = worth_of_labels(LogisticRegression(), X, y, np.arange(40))
-    assert found.value < 100
+    assert found.low < 45
+
+
+class Learns(ClassifierMixin, BaseEstimator):
+    """A model whose error is known: X holds the label and a number from 0 to 1."""
+
+    def __init__(self, worth=1.0):
+        self.worth = worth  # of each label beyond 200
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.error_ = (min(len(X), 200) + self.worth * max(len(X) - 200, 0)) ** -0.5
+        return self
+
+    def predict_proba(self, X):
+        wrong = X[:, 1] < self.error_
+        return np.eye(2)[np.where(wrong, 1 - X[:, 0], X[:, 0]).astype(int)]
 
 
 def test_labels_that_are_better_than_random_ones_are_worth_more():
-    # The random ones were labelled carelessly, the others were not.
-    X, y = task(400, 0)
     rng = np.random.default_rng(0)
-    careless = np.where(rng.random(100) < 0.7, rng.integers(2, size=100), y[:100])
-    found = worth_of_labels(
-        LogisticRegression(), X, np.r_[careless, y[100:]], np.arange(100)
-    )
-    assert found.value > 400 and found.high == np.inf
+    y = rng.integers(2, size=400)
+    X = np.c_[y, rng.permutation(400) / 400]
+    better = worth_of_labels(Learns(worth=20.0), X, y, np.arange(200))
+    assert better.low > 400 and better.tells and "at least" in str(better)
+    same = worth_of_labels(Learns(), X, y, np.arange(200))
+    assert same.low <= 400 <= same.high
+    useless = worth_of_labels(Learns(worth=0.0), X, y, np.arange(200))
+    assert useless.value < 400 and useless.low < 250
 
 
 def test_what_is_said_of_an_interval_without_end():
     open_ended = Worth(900.0, 450.0, np.inf, 200, 50, tells=True)
-    assert str(open_ended) == "so far your 200 labels were worth at least 450 random ones"
+    assert str(open_ended) == (
+        "so far your 200 labels were worth at least 450 random ones"
+    )
     closed = Worth(300.0, 210.0, 450.0, 200, 50, tells=True)
     assert str(closed) == (
         "so far your 200 labels were worth about 300 random ones (210 to 450)"

@@ -17,14 +17,16 @@ from modal_pretrain.query._engine.arguments import (
 from modal_pretrain.stopping._inputs import check_rows
 from modal_pretrain.stopping.suspicious import balanced_folds, predict_with
 
-_SIZES = (0.35, 0.6, 1.0)  # of the random rows, for their learning curve
+_PARTS = (3, 2)  # thirds and halves of the random rows, for their learning curve
+_SPLITS = 2  # into as many parts, all of which teach a copy
 _FOLDS = 5
 _LEAST = 15  # random rows
 _LEAST_WRONG = 5  # of them, by the models that learnt from random rows alone
-_DRAWS = 1000
+_DRAWS = 20_000
 # How steep error falls with labels: beyond these no curve of a classifier goes.
 _STEEP = (0.1, 1.0)
-_PRIOR_STEEP, _PRIOR_WEIGHT = 0.4, 4.0
+_LATE = 0.3  # of the curves change their steepness beyond the random labels
+_FAR = 20  # times the random labels: no curve is followed further
 _TELLING = 3.0  # high over low: more is no answer
 
 
@@ -34,7 +36,8 @@ class Worth(NamedTuple):
     Parameters
     ----------
     value, low, high : float
-        Random labels that give the same accuracy, and the interval.
+        Random labels that give the same accuracy, and the interval; `high` is infinite
+        where random labels may never do so.
     n_labels, n_random : int
         Labels there are, and how many of them were drawn at random.
     tells : bool
@@ -55,10 +58,14 @@ class Worth(NamedTuple):
                 f"cannot tell yet what your {self.n_labels} labels were worth, with "
                 f"{self.n_random} random ones to compare"
             )
-        return (
-            f"so far your {self.n_labels} labels were worth about {self.value:.0f} "
-            f"random ones ({self.low:.0f} to {self.high:.0f})"
-        )
+        if self.high == np.inf:
+            worth = f"at least {self.low:.0f} random ones"
+        else:
+            worth = (
+                f"about {self.value:.0f} random ones "
+                f"({self.low:.0f} to {self.high:.0f})"
+            )
+        return f"so far your {self.n_labels} labels were worth {worth}"
 
 
 def random_share(n_instances: int, every: int = 5, *, asked: int = 0) -> int:
@@ -102,12 +109,15 @@ def worth_of_labels(
 
     Copies of the classifier learn from all labels, from the random ones, and from parts
     of these; all are judged by random rows that they have not seen, the same for all.
-    The error of random labels is taken to fall like a power of their number.
+    The error of random labels is taken to fall like a power of their number, towards
+    an error that no number of labels takes away (labels that contradict each other,
+    classes that look alike). Neither is known: the interval has all that agree with
+    the parts.
 
     Parameters
     ----------
     classifier : modAL learner, Pipeline or estimator
-        It is cloned. Some twenty copies are fitted.
+        It is cloned. Some sixty copies are fitted.
     X : array-like or list, m rows
         All labelled rows.
     y : array-like of shape (m,)
@@ -139,15 +149,16 @@ def worth_of_labels(
     if m < _LEAST or len(np.unique(labels[drawn])) < 2:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
     rng = as_generator(random_state)
-    sizes, wrong_random, wrong_all = _judge(classifier, X, labels, drawn, rng)
-    if wrong_random[-1].sum() < _LEAST_WRONG:
+    sizes, wrong, luck = _judge(classifier, X, labels, drawn, rng)
+    if wrong[-2].sum() < _LEAST_WRONG:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
-    # Resampling the random rows moves both errors together: they are paired.
-    draws = rng.integers(m, size=(_DRAWS, m))
-    worth = _worth(sizes, wrong_random[:, draws].mean(axis=2), wrong_all[draws], m)
-    value = _worth(sizes, wrong_random.mean(axis=1)[:, None], wrong_all[None], m)[0]
+    worth, weights = _worth(sizes, wrong, luck, rng)
+    order = np.argsort(worth)
+    below = np.cumsum(weights[order])
     tail = (1 - confidence) / 2
-    low, high = np.quantile(worth, [tail, 1 - tail], method="inverted_cdf")
+    at = np.searchsorted(below, np.array([tail, 0.5, 1 - tail]) * below[-1])
+    low, value, high = worth[order][at]
+    low, value = min(low, _FAR * m), min(value, _FAR * m)
     # More labels than there are rows to compare with: it is an extrapolation.
     tells = bool(high <= _TELLING * low or low > n or high < n)
     return Worth(float(value), float(low), float(high), n, m, tells)
@@ -159,52 +170,83 @@ def _judge(
     y: NDArray[Any],
     drawn: NDArray[np.intp],
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Find each random row's error by models that have not seen it.
 
     Returns
     -------
     sizes : numpy.ndarray of shape (sizes,)
-        Random labels that the models learnt from.
-    wrong_random : numpy.ndarray of shape (sizes, m)
-        By models that learnt from so many random labels.
-    wrong_all : numpy.ndarray of shape (m,)
-        By models that learnt from all labels.
+        Random labels that the models learnt from, ascending.
+    wrong : numpy.ndarray of shape (sizes + 1, m)
+        How often each was wrong by models that learnt from so many random labels, and
+        last by those that learnt from all labels.
+    luck : float
+        Standard deviation of the error of `sizes[-1]` labels, by which labels they are.
     """
     classes, codes = np.unique(y, return_inverse=True)
     fold = balanced_folds(codes[drawn], _FOLDS, rng)
-    wrong_random = np.zeros((len(_SIZES), len(drawn)))
-    wrong_all = np.zeros(len(drawn))
-    sizes = np.array([round(s * len(drawn) * (1 - 1 / _FOLDS)) for s in _SIZES])
+    wrong = np.zeros((len(_PARTS) + 2, len(drawn)))
+    halves = np.zeros((_SPLITS, 2))
 
-    def wrong(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def errors(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         proba = predict_with(classifier, X, y, taught, rows, classes)
         return proba.argmax(axis=1) != codes[rows]
 
     for k in range(_FOLDS):
-        out = np.flatnonzero(fold == k)
-        kept = rng.permutation(drawn[fold != k])
-        wrong_all[out] = wrong(np.setdiff1d(np.arange(len(y)), drawn[out]), drawn[out])
-        for i, size in enumerate(sizes):
-            wrong_random[i, out] = wrong(kept[:size], drawn[out])
-    return sizes.astype(np.float64), wrong_random, wrong_all
+        out, kept = np.flatnonzero(fold == k), drawn[fold != k]
+        judges = drawn[out]
+        wrong[-1, out] = errors(np.setdiff1d(np.arange(len(y)), judges), judges)
+        wrong[-2, out] = errors(kept, judges)
+        for i, parts in enumerate(_PARTS):
+            for split in range(_SPLITS):
+                mixed = rng.permutation(kept)
+                for part in range(parts):
+                    found = errors(mixed[part::parts], judges)
+                    wrong[i, out] += found / (parts * _SPLITS)
+                    if parts == 2:
+                        halves[split, part] += found.sum() / len(drawn)
+    between = np.mean((halves[:, 0] - halves[:, 1]) ** 2) / 2
+    sizes = len(drawn) * (1 - 1 / _FOLDS) / np.array([*_PARTS, 1])
+    # Twice as many labels, half the variance.
+    return sizes, wrong, float(np.sqrt(between / 2))
 
 
 def _worth(
     sizes: NDArray[np.float64],
-    error_random: NDArray[np.float64],
-    wrong_all: NDArray[np.float64],
-    m: int,
-) -> NDArray[np.float64]:
-    """Random labels for the error of all labels: on a power law, in logarithms."""
-    add = 0.5 / m  # no logarithm of zero
-    logs = np.log(error_random + add)
-    error_all = np.log(wrong_all.mean(axis=-1) + add)
-    x = np.log(sizes)[:, None]
-    around = x - x.mean()
-    # The slope is drawn towards a usual one: three noisy points say little.
-    moved = (around * (logs - logs.mean(axis=0))).sum(axis=0)
-    steep = (_PRIOR_WEIGHT * _PRIOR_STEEP - moved) / (_PRIOR_WEIGHT + (around**2).sum())
-    steep = np.clip(steep, *_STEEP)
-    ahead = (logs.mean(axis=0) - error_all) / steep
-    return np.exp(np.clip(x.mean() + ahead, 0, np.log(100 * m)))
+    wrong: NDArray[np.float64],
+    luck: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Random labels for the error of all labels, on curves that agree with the parts.
+
+    Returns
+    -------
+    worth, weights : numpy.ndarray of shape (draws,)
+        By a curve drawn at random, and how well that one agrees.
+    """
+    m = wrong.shape[1]
+    # Half an error more, and one either way: none seen is not none.
+    found = wrong.mean(axis=1) + 0.5 / m
+    spread = np.cov(wrong) / m + np.eye(len(found)) / m**2
+    spread[:-1, :-1] += luck**2  # moves the random ones together
+    level = found[-2] + np.sqrt(spread[-2, -2]) * rng.uniform(-3, 3, _DRAWS)
+    level = np.clip(level, 0.5 / m, None)
+    floor = rng.uniform(0, 1, _DRAWS)  # of the level
+    steep = rng.uniform(*_STEEP, _DRAWS)
+    ratio = sizes[:, None] / sizes[-1]
+    curve = level * (floor + (1 - floor) * ratio**-steep)
+    off = found[:-1, None] - curve
+    precise = np.linalg.inv(spread[:-1, :-1])
+    far = (off * (precise @ off)).sum(axis=0)
+    weights = np.exp((far.min() - far) / 2)
+    # The rows that judge are the same: what is off there is off here.
+    pull = spread[-1, :-1] @ precise
+    rest = spread[-1, -1] - pull @ spread[:-1, -1]
+    error = found[-1] - pull @ off + np.sqrt(rest) * rng.normal(size=_DRAWS)
+    error = np.clip(error, 0.5 / m, None)
+    above = np.clip((error / level - floor) / (1 - floor), 1e-12, None)
+    # Where there are more features than labels, error falls late.
+    late = rng.random(_DRAWS) < _LATE
+    later = np.where(late & (above < 1), rng.uniform(*_STEEP, _DRAWS), steep)
+    times = np.exp(np.minimum(-np.log(above) / later, 9))
+    return m * np.where(times < _FAR, times, np.inf), weights

@@ -8,6 +8,7 @@ from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import query
+from tests.query.naive import cover_degrees, distances, herding_gains, unit
 from tests.query.query_cases import call, pool, seed_set
 
 X, y = seed_set(3)
@@ -122,3 +123,27 @@ def test_labelled_rows_near_the_origin():
     np.testing.assert_array_equal(idx, again)
     with pytest.raises(ValueError, match="X has no value beyond"):
         query.core_set_sampling(None, pool() * 1e-17, 3, X_labelled=near)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_with_a_large_common_part(dtype):
+    # Scaled to length 1, they are close together: 0.003 here, on numbers near 0.35.
+    X = (pool(300, 8) + 300).astype(dtype)
+    rows = unit(X.astype(np.float64))
+    apart = distances(rows, rows)
+    radius = float(np.median(np.sort(apart, axis=1)[:, 10]))
+    chosen, scores = query.max_herding_sampling(None, X, 20, sigma=radius)
+    for i, score in enumerate(scores):
+        gain = herding_gains(rows, [], radius, np.ones(300), chosen[:i].tolist())
+        assert gain[chosen[i]] == pytest.approx(gain.max(), rel=1e-3)
+        assert score == pytest.approx(gain.max(), rel=1e-3)
+    chosen, _ = query.prob_cover_sampling(None, X, 20, delta=radius)
+    for i, row in enumerate(chosen):
+        degree = cover_degrees(rows, [], radius, chosen[:i].tolist())
+        assert degree[row] >= degree.max() - 1
+    two, wide = rows[:2], LogisticRegression().fit(*seed_set(3, d=8))
+    scores = query.uncertainty_herding_sampling(wide, X, 5, X_labelled=X[:2])[1]
+    same = query.uncertainty_herding_sampling(
+        wide, X, 5, X_labelled=X[:2], sigma=float(distances(two, two)[0, 1])
+    )[1]
+    np.testing.assert_allclose(scores, same, rtol=1e-3)

@@ -58,7 +58,10 @@ def is_number(value: Any) -> bool:
     """Say whether a value is a finite real number, and no bool."""
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
         return False
-    return math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 class ParameterError(ValueError, TypeError):
@@ -141,7 +144,10 @@ class Number(Rule):
 
     def fits(self, value: Any) -> bool:
         """Say whether a value is allowed."""
-        return is_number(value) and not (
+        if not is_number(value):
+            return False
+        value = float(value)  # NumPy would round the bound to a narrow type
+        return not (
             (self.least is not None and value < self.least)
             or (self.above is not None and value <= self.above)
             or (self.most is not None and value > self.most)

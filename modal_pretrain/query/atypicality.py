@@ -98,7 +98,7 @@ def atypicality_sampling(
     [3]
     """
     Whole(least=1).check("n_clusters", n_clusters)
-    Number(above=0, most=1).check("shortlist", shortlist)
+    shortlist = float(Number(above=0, most=1).check("shortlist", shortlist))
     Whole(least=1).check("n_components", n_components)
     pool = Pool(
         classifier,

@@ -80,7 +80,7 @@ def clue_sampling(
     >>> sorted(clue_sampling(model, X, 2, random_state=0)[0].tolist())
     [1, 2]
     """
-    Number(above=0).check("temperature", temperature)
+    temperature = float(Number(above=0).check("temperature", temperature))
     pool = Pool(classifier, X, n_instances, random_state, proba=True)
     weights = np.ones(pool.n)
     if pool.fitted:

@@ -101,7 +101,7 @@ def drop_query_sampling(
     [0, 1]
     """
     Whole(least=1).check("n_passes", n_passes)
-    Number(above=0, below=1).check("dropout", dropout)
+    dropout = float(Number(above=0, below=1).check("dropout", dropout))
     pool = Pool(classifier, X, n_instances, random_state, proba=True)
     changed = np.full(pool.n, n_passes)
     if pool.fitted:

@@ -97,7 +97,7 @@ def max_herding_sampling(
     >>> max_herding_sampling(None, X, 1, sigma=0.2)[0].tolist()
     [1]
     """
-    RADIUS.check("sigma", sigma)
+    sigma = float(RADIUS.check("sigma", sigma))
     Whole(least=1, also=(None,)).check("n_reference", n_reference)
     pool = Pool(
         classifier,
@@ -108,7 +108,7 @@ def max_herding_sampling(
         labelled=True,
         X_labelled=X_labelled,
     )
-    m = pool.n if n_reference is None else min(pool.n, n_reference)
+    m = pool.n if n_reference is None else min(pool.n, int(n_reference))
     return _herd(pool, sigma, np.full(m, 1 / m))
 
 
@@ -195,8 +195,8 @@ def uncertainty_herding_sampling(
     [2]
     """
     if sigma is not None:
-        RADIUS.check("sigma", sigma)
-    Number(above=0).check("temperature", temperature)
+        sigma = float(RADIUS.check("sigma", sigma))
+    temperature = float(Number(above=0).check("temperature", temperature))
     Whole(least=1, also=(None,)).check("n_reference", n_reference)
     if (X_calibration is None) != (y_calibration is None):
         raise ValueError(
@@ -216,7 +216,7 @@ def uncertainty_herding_sampling(
         temperature = fit_temperature(classifier, X_calibration, y_calibration)
     if sigma is None:
         sigma = _least_distance(pool.labelled_rows())
-    m = pool.n if n_reference is None else min(pool.n, n_reference)
+    m = pool.n if n_reference is None else min(pool.n, int(n_reference))
     weights = np.ones(m)
     if pool.fitted:
         weights = margin_score(soften(pool.proba[:m], temperature))

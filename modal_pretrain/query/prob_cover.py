@@ -104,8 +104,8 @@ def prob_cover_sampling(
     ([1], [0.6])
     """
     if delta is not None:
-        RADIUS.check("delta", delta)
-    Number(above=0, below=1).check("alpha", alpha)
+        delta = float(RADIUS.check("delta", delta))
+    alpha = float(Number(above=0, below=1).check("alpha", alpha))
     Whole(least=2, also=(None,)).check("n_classes", n_classes)
     Whole(least=1, also=(None,)).check("n_reference", n_reference)
     pool = Pool(
@@ -118,7 +118,7 @@ def prob_cover_sampling(
         X_labelled=X_labelled,
         y_labelled=y_labelled,
     )
-    m = pool.n if n_reference is None else min(pool.n, n_reference)
+    m = pool.n if n_reference is None else min(pool.n, int(n_reference))
     if delta is None:
         if n_classes is None:
             n_classes = number_of_classes(classifier, pool.labelled.y)

@@ -107,7 +107,7 @@ def orthogonal_probe_sampling(
     """
     Whole(least=2).check("n_probes", n_probes)
     Whole(least=1).check("n_components", n_components)
-    Number(above=0).check("C", C)
+    C = float(Number(above=0).check("C", C))
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )
@@ -237,9 +237,9 @@ def divdis_sampling(
     >>> bool((X[idx].prod(axis=1) < 0).all())
     True
     """
-    Number(least=0).check("weight", weight)
+    weight = float(Number(least=0).check("weight", weight))
     Whole(least=1).check("n_components", n_components)
-    Number(above=0).check("C", C)
+    C = float(Number(above=0).check("C", C))
     pool, coords, base, codes = head_inputs(
         classifier, X, n_instances, random_state, X_labelled, y_labelled, n_components
     )

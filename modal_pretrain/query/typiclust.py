@@ -11,6 +11,7 @@ from xxhash import xxh3_64_intdigest
 from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.kmeans import kmeans
+from modal_pretrain.query._engine.neighbours import near_enough, squared_to_nearest
 from modal_pretrain.query._engine.pool import Pool
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import each_chunk
@@ -205,6 +206,9 @@ def typicality(
     if m <= 2048:
         centred = centred.astype(np.float64)
     norm = np.einsum("ij,ij->i", centred, centred)
+    if centred.dtype == np.float32 and near_enough(m, q):
+        near = np.maximum(squared_to_nearest(centred, norm, q), 0)
+        return 1 / (np.sqrt(near).mean(axis=1, dtype=np.float64) + _LEAST)
     mean = np.empty(m)
 
     def work(part: slice) -> None:

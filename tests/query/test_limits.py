@@ -1,11 +1,14 @@
 """Arguments at the ends of what numbers hold: a named error, or an answer."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import query
+from tests.query.naive import cover_degrees, distances, herding_gains, unit
 from tests.query.query_cases import call, pool, seed_set
 
 X, y = seed_set(3)
@@ -58,6 +61,10 @@ def test_rows_whose_squares_are_zero():
         ("atypicality_sampling", "n_clusters"),
         ("typiclust_sampling", "max_clusters"),
         ("prob_cover_sampling", "n_classes"),
+        ("prob_cover_sampling", "n_reference"),
+        ("max_herding_sampling", "n_reference"),
+        ("orthogonal_probe_sampling", "C"),
+        ("divdis_sampling", "C"),
     ],
 )
 def test_short_integers(name, argument):
@@ -67,3 +74,76 @@ def test_short_integers(name, argument):
         for kind in (np.int8, int)
     )
     assert np.array_equal(small[0], plain[0])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("max_herding_sampling", "sigma", 0.25),
+        ("uncertainty_herding_sampling", "sigma", 0.25),
+        ("uncertainty_herding_sampling", "temperature", 0.5),
+        ("prob_cover_sampling", "delta", 0.25),
+        ("prob_cover_sampling", "alpha", 0.75),
+        ("clue_sampling", "temperature", 0.5),
+        ("drop_query_sampling", "dropout", 0.75),
+        ("orthogonal_probe_sampling", "C", 6000.0),
+        ("divdis_sampling", "C", 6000.0),
+        ("divdis_sampling", "weight", 10.0),
+        ("atypicality_sampling", "shortlist", 0.25),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.float16, np.float32, Fraction])
+def test_numbers_of_other_types(name, argument, value, kind):
+    # NumPy's half precision is contagious, and its largest number is 65,504.
+    model = ActiveLearner(LogisticRegression(), X_training=X, y_training=y)
+    odd, plain = (
+        call(name, model, pool(200), 20, random_state=0, **{argument: number})
+        for number in (kind(value), value)
+    )
+    np.testing.assert_array_equal(odd[0], plain[0])
+    np.testing.assert_array_equal(odd[1], plain[1])
+
+
+def test_levels_beyond_two_clusters():
+    # A billion levels took a night; beyond a few, all are of two clusters.
+    many, few = (
+        query.disambiguation_sampling(MODEL, pool(), 5, random_state=0, n_levels=levels)
+        for levels in (10**30, 9)
+    )
+    np.testing.assert_array_equal(many[0], few[0])
+
+
+def test_labelled_rows_near_the_origin():
+    # Equal rows, centred by a scaler that was fitted on them, are 0 but for rounding.
+    seed = np.repeat(pool(1), 4, axis=0) * 0.3
+    near = (seed - seed[0]) + 1e-17
+    idx, _ = query.core_set_sampling(None, pool(), 3, X_labelled=near)
+    again, _ = query.core_set_sampling(None, pool(), 3, X_labelled=near * 0)
+    np.testing.assert_array_equal(idx, again)
+    with pytest.raises(ValueError, match="X has no value beyond"):
+        query.core_set_sampling(None, pool() * 1e-17, 3, X_labelled=near)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_with_a_large_common_part(dtype):
+    # Scaled to length 1, they are close together: 0.003 here, on numbers near 0.35.
+    X = (pool(300, 8) + 300).astype(dtype)
+    rows = unit(X.astype(np.float64))
+    apart = distances(rows, rows)
+    radius = float(np.median(np.sort(apart, axis=1)[:, 10]))
+    chosen, scores = query.max_herding_sampling(None, X, 20, sigma=radius)
+    for i, score in enumerate(scores):
+        gain = herding_gains(rows, [], radius, np.ones(300), chosen[:i].tolist())
+        assert gain[chosen[i]] == pytest.approx(gain.max(), rel=1e-3)
+        assert score == pytest.approx(gain.max(), rel=1e-3)
+    chosen, _ = query.prob_cover_sampling(None, X, 20, delta=radius)
+    for i, row in enumerate(chosen):
+        degree = cover_degrees(rows, [], radius, chosen[:i].tolist())
+        assert degree[row] >= degree.max() - 1
+    two, wide = rows[:2], LogisticRegression().fit(*seed_set(3, d=8))
+    scores = query.uncertainty_herding_sampling(wide, X, 5, X_labelled=X[:2])[1]
+    same = query.uncertainty_herding_sampling(
+        wide, X, 5, X_labelled=X[:2], sigma=float(distances(two, two)[0, 1])
+    )[1]
+    np.testing.assert_allclose(scores, same, rtol=1e-3)

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from modal_pretrain._checks import take_rows
 from modal_pretrain._inputs.numbers import of_tensor
-from modal_pretrain.query._engine.arguments import check_groups, n_rows
+from modal_pretrain.query._engine.arguments import check_groups, is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     is_committee,
@@ -134,12 +134,21 @@ def _as_numeric_table(X: Any, name: str) -> NDArray[Any] | None:
         return None
     if array.ndim != 2:
         return None
-    if array.dtype.kind == "O":  # data frames with mixed columns
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            return None
+    array = _of_objects(array)
     return array if array.dtype.kind in "fiub" else None
+
+
+def _of_objects(array: NDArray[Any]) -> NDArray[Any]:
+    """Make float64 of numbers that came as objects, as frames of mixed columns do."""
+    if array.dtype.kind == "O":
+        numbers = [np.nan if is_missing(value) else value for value in array.flat]
+        try:
+            return (
+                np.array(numbers, dtype=object).astype(np.float64).reshape(array.shape)
+            )
+        except (TypeError, ValueError):
+            pass
+    return array
 
 
 def _check_mask(X: Any, name: str) -> None:
@@ -163,7 +172,7 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
             "dense vectors. Put TruncatedSVD before the classifier in a Pipeline."
         )
     _check_mask(raw, name)
-    values = np.asarray(of_tensor(raw, name))
+    values = _of_objects(np.asarray(of_tensor(raw, name)))
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {values.dtype}; expected numbers.")
     if values.ndim != 2:
@@ -196,7 +205,8 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
             f"{name} has values beyond 1e15, whose distances overflow in float32. "
             "Standardise the features, for example with StandardScaler."
         )
-    if 0 < largest < 1e-15:
+    # Labelled rows may all be near the origin, as equal ones are that were centred.
+    if 0 < largest < 1e-15 and "X_labelled" not in name:
         raise ValueError(
             f"{name} has no value beyond {largest:.1g}, and squares of such distances "
             "are 0 in float32. Standardise the features, for example with "

@@ -41,8 +41,7 @@ class Rows:
     form : {"raw", "centred", "unit"}
         "centred" takes the mean away, which leaves distances as they are and makes
         them accurate in float32; "unit" scales every row to length 1 (rows of zeros
-        stay).
-
+        stay) and centres then, as rows of a large common part are close to each other.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Rows:
         self._mapped = is_mapped(source)
         self._pages = Pages(source)
         self._fast: NDArray[np.float32] | None = None
-        if form == "centred":
+        if form != "raw":
             self.shift = self._mean()
         if not self._mapped:
             self._load()
@@ -91,10 +90,10 @@ class Rows:
         return fast
 
     def _form_fast(self, block: NDArray[np.float32]) -> None:
+        if self.form == "unit":
+            block /= _lengths(block)
         if self.shift is not None:
             block -= self.shift.astype(np.float32)
-        elif self.form == "unit":
-            block /= _lengths(block)
 
     def each_block(
         self, work: Callable[[Any, NDArray[np.float32]], None], size: int
@@ -148,13 +147,13 @@ class Rows:
         if self._mapped:
             size = min(rows_a_block(self.source), 4096)
             for start in range(0, n, size):
-                block = self.source[start : start + size]
+                block = self._scaled(self.source[start : start + size])
                 total += block.sum(axis=0, dtype=np.float64)
                 self._pages.read(block.nbytes)
         else:
 
             def work(start: int) -> NDArray[np.floating]:
-                block = self.source[self.order[start : start + _CHUNK]]
+                block = self._scaled(self.source[self.order[start : start + _CHUNK]])
                 return np.ones(len(block), dtype=block.dtype) @ block
 
             for part in in_threads(work, range(0, n, _CHUNK)):
@@ -166,13 +165,13 @@ class Rows:
         return mean
 
     def _form(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
-        exact = block.astype(np.float64)
-        if self.form == "centred":
-            assert self.shift is not None
+        exact = self._scaled(block.astype(np.float64))
+        if self.shift is not None:
             exact -= self.shift
-        elif self.form == "unit":
-            exact /= _lengths(exact)
         return exact
+
+    def _scaled(self, block: NDArray[np.floating]) -> NDArray[np.floating]:
+        return block / _lengths(block) if self.form == "unit" else block
 
     def __len__(self) -> int:
         return len(self.order)

@@ -156,7 +156,8 @@ def _classes_of_members(ensemble: Any, members: list[Any]) -> list[NDArray[np.in
 
 
 def _on_columns(predict: Callable[[Any], Any], columns: Any, X: Any) -> Any:
-    return predict(X[:, columns])
+    rows = np.asarray(X) if isinstance(X, list | tuple) else X
+    return predict(rows[:, columns])
 
 
 def _with_dropout(

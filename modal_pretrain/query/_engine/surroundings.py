@@ -166,7 +166,8 @@ def surroundings(
     """
     n, n_classes = proba.shape
     finest = min(max(n // int(cluster_size), 2), _MOST_CLUSTERS, n)
-    sizes = {max(finest >> level, min(2, n)) for level in range(n_levels)}
+    most = min(int(n_levels), finest.bit_length())  # more would all be of 2 clusters
+    sizes = {max(finest >> level, min(2, n)) for level in range(most)}
     mean, mean_labelled = np.zeros((n, n_classes)), np.zeros((len(base), n_classes))
     clusters, labels = [], []
     for k in sorted(sizes, reverse=True):

@@ -575,3 +575,43 @@ def test_frames_of_polars():
     classifier = Named().fit(X, y)
     rows, _ = query.drop_query_sampling(classifier, Frame(pool(d=2), ["a", "b"]), 3)
     assert len(rows) == 3
+
+
+def mixed_frame():
+    frame = pd.DataFrame(pool(d=3), columns=["a", "b", "c"])
+    return frame.assign(b=frame["b"].astype("Float64"), c=frame["c"] > 0)
+
+
+@pytest.mark.parametrize("kind", [lambda frame: frame, lambda frame: frame.to_numpy()])
+def test_pipelines_that_give_objects(kind):
+    # So do frames of numbers and truth values.
+    X, y = seed_set(2, d=3)
+    classifier = make_pipeline(FunctionTransformer(kind), LogisticRegression())
+    classifier.fit(pd.DataFrame(X, columns=["a", "b", "c"]), y)
+    assert mixed_frame().to_numpy().dtype == object
+    found = query.core_set_sampling(classifier, mixed_frame(), 5)
+    expected = query.core_set_sampling(
+        None, mixed_frame().to_numpy().astype(np.float64), 5
+    )
+    np.testing.assert_array_equal(found[0], expected[0])
+
+
+@pytest.mark.parametrize("missing", [pd.NA, None])
+def test_objects_with_a_missing_value(missing):
+    X = mixed_frame().to_numpy()
+    X[3, 1] = missing
+    with pytest.raises(ValueError, match="nan in row 3, column 1"):
+        query.core_set_sampling(None, X, 5)
+    X[3, 1] = "no number"
+    classifier = make_pipeline(FunctionTransformer(), LogisticRegression())
+    with pytest.raises(TypeError, match="dtype object; expected numbers"):
+        query.core_set_sampling(classifier, X, 5)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.ndarray.tolist])
+def test_members_on_columns_of_a_list(kind):
+    X, y = seed_set(2)
+    ensemble = BaggingClassifier(Centroids(), 4, max_features=0.5, random_state=0)
+    ensemble.fit(X, y)
+    found = query.bald_sampling(ensemble, kind(pool()), 5)
+    np.testing.assert_array_equal(found[0], query.bald_sampling(ensemble, pool(), 5)[0])

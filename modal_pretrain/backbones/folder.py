@@ -13,7 +13,8 @@ import torch
 from modal_pretrain._identity import read_whole
 from modal_pretrain.backbones.weights import BackboneWeightsError, read_checkpoint
 
-_PART = re.compile(r".*-\d+-of-0*([2-9]|[1-9]\d+)\.\w+")
+# Five digits, as the hub writes parts: "fold-1-of-5.pth" is a checkpoint of its own.
+_PART = re.compile(r".*-\d{5}-of-(?!0000[01])(\d{5})\.\w+")
 _INDEX = ".index.json"
 # What timm takes before all others; a list of parts goes behind it.
 _FIRST = (
@@ -81,7 +82,7 @@ def folder_checkpoint(folder: Path) -> Path:
         if (folder / name).is_symlink() or (folder / name).exists():
             return folder / name
     for end in _ENDS:
-        found = sorted(path.name for path in folder.glob(f"*{end}"))
+        found = sorted(path.name for path in folder.glob(f"[!.]*{end}"))
         if len(found) == 1:
             return folder / found[0]
         if any(map(_PART.fullmatch, found)):
@@ -120,8 +121,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     part = _PART.fullmatch(path.name)
     if part is not None:
         raise BackboneWeightsError(
-            f"{path} is one of {part[1]} parts of a checkpoint. Give the file beside "
-            f"it whose name ends in {_INDEX}."
+            f"{path} is one of {int(part[1])} parts of a checkpoint. Give the file "
+            f"beside it whose name ends in {_INDEX}."
         )
     if not is_list_of_parts(path):
         return read_checkpoint(path)

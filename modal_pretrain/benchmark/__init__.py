@@ -6,9 +6,10 @@ from modal_pretrain._lazy import attach
 
 if TYPE_CHECKING:
     from modal_pretrain.benchmark.config import BenchmarkConfig
+    from modal_pretrain.benchmark.folder import load, open_stores
     from modal_pretrain.benchmark.loop import run_unit
     from modal_pretrain.benchmark.records import DamagedRecords
-    from modal_pretrain.benchmark.runner import load, open_stores, run
+    from modal_pretrain.benchmark.runner import run
     from modal_pretrain.benchmark.settings import expand
     from modal_pretrain.benchmark.store import RecordStore
 

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from xxhash import xxh3_64
 
 from modal_pretrain._checks import take_rows
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
+from modal_pretrain.backbones.folder import is_list_of_parts
+from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.benchmark.config import FULL, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.records import other_flags, other_rows
 from modal_pretrain.benchmark.store import RecordStore
@@ -19,6 +23,8 @@ from modal_pretrain.datasets import GroupedDataset
 
 N_SAMPLED = 200  # rows whose contents count
 _READ = 2**16  # bytes of a file
+# Weights, configurations and vocabularies, in a folder of them.
+_OF_A_MODEL = (".safetensors", ".bin", ".pt", ".pth", ".tar", ".json", ".txt", ".model")
 
 
 def describe(data: GroupedDataset) -> dict[str, Any]:
@@ -114,20 +120,27 @@ def weights(config: BenchmarkConfig) -> str | None:
         value = config.estimator_params.get(name)
         if not isinstance(value, str | os.PathLike):
             continue
-        place = Path(os.fsdecode(value).removeprefix("local-dir:")).expanduser()
-        parts = place.name.endswith(".index.json")  # a list of files beside it
+        value = os.fsdecode(value)
+        place = local_folder(value) or expanded(value)
+        parts = is_list_of_parts(place)
         folder = place.parent if parts else place
-        if parts or (folder / "config.json").is_file():  # as save_pretrained writes
-            files += sorted(path for path in folder.iterdir() if path.is_file())
+        if (parts and place.is_file()) or (folder / "config.json").is_file():
+            files += sorted(filter(_is_of_a_model, folder.iterdir()))
         elif place.is_file():
             files.append(place)
-    digest = hashlib.sha256()
+    digest = xxh3_64()
     for path in files:
         digest.update(os.fsencode(path.name) + b"\x1f")
         with path.open("rb") as file:
             while block := file.read(2**20):
                 digest.update(block)
-    return digest.hexdigest()[:16] if files else None
+    return digest.hexdigest() if files else None
+
+
+def _is_of_a_model(path: Path) -> bool:
+    """Say whether a file counts; what people note beside a model does not."""
+    hidden = path.name.startswith(".")
+    return path.suffix in _OF_A_MODEL and not hidden and path.is_file()
 
 
 def check_splits(config: BenchmarkConfig, data: GroupedDataset) -> None:

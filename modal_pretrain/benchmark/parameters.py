@@ -29,9 +29,9 @@ def _written(name: str, value: Any) -> str:
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"dataset: {name}={value!r:.80} cannot be kept with the records: {error}. "
-            "A benchmark's data set is named by texts, numbers, lists and tables. For "
-            "anything else name a function of your own, 'module:function', that loads "
-            "the data with it."
+            "A benchmark's data set is named by texts, Python's numbers (no NumPy's), "
+            "lists and tables. For anything else name a function of your own, "
+            "'module:function', that loads the data with it."
         ) from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 import uuid
 import warnings
@@ -24,6 +23,7 @@ from modal_pretrain.benchmark.description import (
     keep_description,
 )
 from modal_pretrain.benchmark.environment import command_line, describe_environment
+from modal_pretrain.benchmark.folder import all_records
 from modal_pretrain.benchmark.progress import Progress
 from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.benchmark.settings import check_names, expand
@@ -102,7 +102,7 @@ def run(
     if parallel and cache is None:
         cache = Path(out) / "embeddings"
     stores = []
-    for config in configs:
+    for config in _folders(configs):
         data = load_data(config)
         check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
@@ -111,108 +111,24 @@ def run(
         keep_description(store, data)
         check_rows(store, data)  # raises if something is damaged
         stores.append(store)
-    with _noting_runs(stores, n_jobs):
-        works = [
-            Work(store, unit, cache)
-            for store in stores
-            for unit in store.config.units()
-        ]
+    asked = {(config.digest(), unit) for config in configs for unit in config.units()}
+    works = [
+        Work(store, unit, cache)
+        for store in stores
+        for unit in store.config.units()
+        if (store.config.digest(), unit) in asked
+    ]
+    with _noting_runs(works, n_jobs):
         _work(works, parallel, n_jobs, bool(verbose))
         for store in stores:
             data = load_data(store.config)
             keep_probes(store, data, cache)
             keep_examples(store, data, examples)
-    return pd.concat([_with_settings(store) for store in stores], ignore_index=True)
-
-
-def load(out: str | Path) -> pd.DataFrame:
-    """Return all records under a folder.
-
-    Parameters
-    ----------
-    out : str or Path
-        What `run` was given, or the folder of one configuration.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a round, for finished runs: the keys of the records and the settings that
-        tell them apart: ``config`` (hash), ``seed_set``, ``batch``, ``tune``,
-        ``backbone``.
-
-    Raises
-    ------
-    ValueError
-        If there are no records.
-    DamagedRecords
-        If a file is not what it should be; it is a ValueError.
-
-    Warns
-    -----
-    UserWarning
-        If there are records of runs that ``config.json`` does not name.
-    """
-    stores = open_stores(out)
-    for store in stores:
-        others = store.left_out()
-        if others:
-            warnings.warn(
-                f"{store.folder / 'config.json'} does not name the models, strategies "
-                f"or seeds of {len(others)} finished runs, which are left out: "
-                f"{', '.join(others[:3])}{' ...' if len(others) > 3 else ''}. Run them "
-                "again with these settings, which adds them.",
-                stacklevel=2,
-            )
-    return pd.concat([_with_settings(store) for store in stores], ignore_index=True)
-
-
-def open_stores(out: str | Path) -> list[RecordStore]:
-    """Return the stores of all configurations under a folder.
-
-    Parameters
-    ----------
-    out : str or Path
-        What `run` was given as `out`, or one configuration's folder in it.
-
-    Returns
-    -------
-    list of RecordStore
-
-    Raises
-    ------
-    ValueError
-        If there is none, or two are of the same settings, such as a copy.
-    DamagedRecords
-        If a ``config.json`` is no configuration; it is a ValueError.
-    PermissionError
-        If a folder of records may not be read.
-    """
-    out = Path(out)
-    _check_readable(out)
-    paths = sorted([*out.glob("config.json"), *out.glob("*/config.json")])
-    if not paths:
-        raise ValueError(f"{out} holds no benchmark records (no config.json).")
-    stores = [RecordStore.open(path.parent) for path in paths]
-    folders: dict[str, Path] = {}
-    for store in stores:
-        other = folders.setdefault(store.config.digest(), store.folder)
-        if other != store.folder:
-            raise ValueError(
-                f"{other} and {store.folder} hold runs of the same settings, which "
-                "would count twice. Move one of them out of the folder."
-            )
-    return stores
-
-
-def _check_readable(out: Path) -> None:
-    """Raise PermissionError for a folder of records that `glob` would pass over."""
-    for folder in (out, *out.glob("*-" + 12 * "[0-9a-f]")):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.stat(folder / "config.json")
+    return all_records(stores)
 
 
 def _configs(settings: Settings) -> list[BenchmarkConfig]:
-    """Return the configurations, those that share a folder as one."""
+    """Return the configurations that settings stand for."""
     configs: Any = settings
     if isinstance(settings, BenchmarkConfig):
         configs = [settings]
@@ -227,22 +143,16 @@ def _configs(settings: Settings) -> list[BenchmarkConfig]:
             f"mapping as a file holds it, got {settings!r:.80} of type "
             f"{type(settings).__name__}. benchmark.expand makes the list of a mapping."
         )
+    return configs
+
+
+def _folders(configs: list[BenchmarkConfig]) -> list[BenchmarkConfig]:
+    """Return what is kept in each folder: the axes of all that share it."""
     joined: dict[str, BenchmarkConfig] = {}
-    for config in configs:  # runs that two of them name are to be done, and told, once
+    for config in configs:
         key = config.digest()
         joined[key] = joined[key].joined(config) if key in joined else config
     return list(joined.values())
-
-
-def _with_settings(store: RecordStore) -> pd.DataFrame:
-    config, records = store.config, store.load()
-    params = config.estimator_params
-    records["config"] = config.digest()
-    records["seed_set"] = config.seed_set
-    records["batch"] = config.batch
-    records["tune"] = params.get("tune", "head")
-    records["backbone"] = params.get("backbone", "default")
-    return records
 
 
 def _work(works: list[Work], parallel: bool, n_jobs: int | None, verbose: bool) -> None:
@@ -295,14 +205,10 @@ def _embed_all(works: list[Work], n_jobs: int | None, progress: Progress) -> Non
 
 
 @contextlib.contextmanager
-def _noting_runs(stores: list[RecordStore], n_jobs: int | None) -> Iterator[None]:
+def _noting_runs(works: list[Work], n_jobs: int | None) -> Iterator[None]:
     """Write versions, hardware and command into each folder where work is done."""
     start = time.perf_counter()
-    folders = [
-        store.folder / "runs"
-        for store in stores
-        if not all(map(store.is_finished, store.config.units()))
-    ]
+    folders = {work.store.folder / "runs" for work in works if not work.is_finished()}
     description = {
         "command": command_line(),
         "n_jobs": n_jobs,

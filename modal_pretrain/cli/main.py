@@ -10,7 +10,6 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from modal_pretrain import __version__
 from modal_pretrain.cli.stop import STATUS, STOP
 
 # A module each, which adds its parser and names the function that does the work. What
@@ -40,8 +39,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 done; 2 what was asked for is not possible; 3 and 4 see "
         "modal-pretrain status; 130 stopped by Ctrl-C.",
     )
+    version = sys.modules["modal_pretrain"].__version__
     parser.add_argument(
-        "--version", action="version", version=f"modal_pretrain {__version__}"
+        "--version", action="version", version=f"modal_pretrain {version}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     with STOP.importing():

@@ -29,8 +29,8 @@ def add(commands: Any) -> None:
 def write(args: argparse.Namespace) -> int:
     """Write where the runs stand and return the exit status."""
     with STOP.importing():
+        from modal_pretrain.benchmark.folder import open_stores
         from modal_pretrain.benchmark.records import DamagedRecords
-        from modal_pretrain.benchmark.runner import open_stores
         from modal_pretrain.benchmark.status import STATES, status
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ from modal_pretrain.text.accept import as_texts
 
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA = ("=", "+", "-", "@")
+# Rows read below a folder that changed, until it is taken for the one it was.
+_READ = 50
 
 
 class Pool(ABC):
@@ -125,6 +128,7 @@ class FilePool(Pool):
         _check_some(names, "pictures")
         self._root = os.path.abspath(os.curdir if root is None else root)
         self._spelt: dict[str, int | None] | None = None
+        self._agree: Counter[tuple[str, float]] = Counter()
         _check_unique(names, kept)
         super().__init__(names, np.array(kept, dtype=object))
         self.left_out = left_out
@@ -185,16 +189,29 @@ class FilePool(Pool):
         return f"{len(data)}:{xxh3_64_hexdigest(data)}"
 
     def same(self, row: int, content: str, since: float) -> bool:
-        """Compare contents, of files that changed later: reading takes minutes."""
+        """Compare contents, of files that changed later: reading takes minutes.
+
+        Of a folder that changed some files are read, all if one of them is another.
+        """
         status = self._status(row)
         if not content or status is None:
             return True
         if content.split(":")[0] != str(status.st_size):
             return False
-        # A clock's tick and a second's fraction aside. A copy has a new inode.
-        if self._touched(row) < since - 2:
+        path = os.path.abspath(self.X[row])
+        folder = os.path.dirname(path)
+        before = since - 2  # a clock's tick and a second's fraction aside
+        # A copy has a new inode, and a link may lead elsewhere.
+        if max(_changed(status), _changed(os.lstat(path))) >= before:
+            return self.content(row) in (content, "")
+        state = folder, self._folder_changed(folder)
+        # A folder changes with whatever is put into it, but is another one with all
+        # that it holds: some of that tells.
+        if state[1] < before or self._agree[state] >= _READ:
             return True
-        return self.content(row) in (content, "")
+        found = self.content(row)
+        self._agree[state] += 1 if found in (content, "") else -len(self)
+        return found in (content, "")
 
     def places(
         self, contents: Collection[str], rows: Sequence[int]
@@ -206,24 +223,25 @@ class FilePool(Pool):
             contents, [row for row, s in known if s and str(s.st_size) in sizes]
         )
 
-    def _touched(self, row: int) -> float:
-        """Return when a row's file was last changed, or a folder or link on its way.
+    def _folder_changed(self, folder: str) -> float:
+        """Return when a folder was last changed, or a folder or link on its way.
 
         Folders that swap their names leave the times of what is in them.
         """
-        path = os.path.abspath(self.X[row])
-        places = [path, os.path.dirname(path)]
-        if path.startswith(os.path.join(self._root, "")):
-            while len(places[-1]) > len(self._root):
-                places.append(os.path.dirname(places[-1]))
-        found = [look(place) for place in places for look in (os.stat, os.lstat)]
-        return max(max(status.st_mtime, status.st_ctime) for status in found)
+        last = max(_changed(os.stat(folder)), _changed(os.lstat(folder)))
+        if folder.startswith(os.path.join(self._root, "")):
+            last = max(last, self._folder_changed(os.path.dirname(folder)))
+        return last
 
     def _status(self, row: int) -> os.stat_result | None:
         try:
             return os.stat(self.X[row])
         except OSError:
             return None
+
+
+def _changed(status: os.stat_result) -> float:
+    return max(status.st_mtime, status.st_ctime)
 
 
 class ArrayPool(Pool):

@@ -5,15 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from skorch.dataset import Dataset
 from skorch.utils import to_device
+from torch.utils.data import Subset
 
-from modal_pretrain._checks import ParameterError
+from modal_pretrain._checks import ParameterError, take_rows
 from modal_pretrain.modality import Examples
 from modal_pretrain.training.augmented import AugmentedNet
 from modal_pretrain.training.examples import targets_of
 from modal_pretrain.training.labels import check_labels, columns_of
+
+
+def _given(dataset: Any) -> tuple[Any, Any] | None:
+    """Return X and y of a user's data set or a part of it; None of others."""
+    if isinstance(dataset, Subset):
+        whole = _given(dataset.dataset)
+        if whole is None:
+            return None
+        rows = np.asarray(dataset.indices, dtype=np.intp)
+        return take_rows(whole[0], rows), np.asarray(whole[1])[rows]
+    if isinstance(dataset, Dataset) and dataset.y is not None:
+        return dataset.X, dataset.y
+    return None
+
+
+def _is_foreign(dataset: Any) -> bool:
+    """Say whether a data set is neither of this package's making nor a part of one."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return dataset is not None and not hasattr(dataset, "stream")  # see `Examples`
 
 
 class LoadedNet(AugmentedNet):
@@ -57,19 +79,31 @@ class LoadedNet(AugmentedNet):
         column numbers.
         """
         train, valid = super().get_split_datasets(X, y, **fit_params)
-        if isinstance(valid, Dataset) and valid.y is not None:
-            valid = self._labelled(valid)
+        given = _given(valid)
+        if given is not None:
+            valid = self._labelled(*given)
+        elif _is_foreign(valid):
+            self._check_columns_are_labels(valid)
         return train, valid
 
-    def _labelled(self, given: Dataset) -> Examples:
+    def _labelled(self, X: Any, y: Any) -> Examples:
         owner = type(self).__name__
         try:
-            source = self._source(given.X)
-            y = check_labels(given.y, source, owner)
-            columns = columns_of(y, self.classes_, owner)
+            source = self._source(X)
+            columns = columns_of(check_labels(y, source, owner), self.classes_, owner)
         except (TypeError, ValueError) as error:
             raise type(error)(f"train_split gave a data set: {error}") from error
         return self._example_set(source, columns)
+
+    def _check_columns_are_labels(self, valid: Any) -> None:
+        """Raise ValueError where targets of a data set would be taken for others."""
+        classes = self.classes_.tolist()
+        if classes != list(range(len(classes))):
+            raise ValueError(
+                f"train_split gave a data set of type {type(valid).__name__}, whose "
+                f"targets are taken for column numbers, but classes_ are {classes}. "
+                "Give skorch.dataset.Dataset(X, y), whose labels are looked up."
+            )
 
     def forward_iter(self, X, training=False, device="cpu") -> Iterator[torch.Tensor]:
         """Yield the network's outputs batch by batch, always in the order of X."""

@@ -89,7 +89,7 @@ def check_criterion(
         )
     targets = torch.arange(n_classes + 1, device=device) % n_classes
     logits = torch.zeros(n_classes + 1, n_classes, device=device, requires_grad=True)
-    problem = "the loss is not one number"
+    problem = "the loss is not one number."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -81,6 +81,12 @@ def test_parts(folder, model):
         create_backbone(SMALL, first)
 
 
+@pytest.mark.parametrize("name", ["net-fold-1-of-5.pth", "seed-3-of-3.pth"])
+def test_a_fold_is_no_part(tmp_path, model, name):
+    torch.save(model.state_dict(), tmp_path / name)
+    assert read_weights(tmp_path / name).keys() == model.state_dict().keys()
+
+
 def test_the_only_part_is_a_checkpoint(folder, model):
     only = folder / "model-00001-of-00001.safetensors"
     safetensors.torch.save_file(model.state_dict(), only)

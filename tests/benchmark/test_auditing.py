@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.benchmark import BenchmarkConfig, run
 from modal_pretrain.benchmark.auditing import Auditor
+from modal_pretrain.benchmark.folder import open_stores
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.benchmark.report.stopping import audits, stops
 from modal_pretrain.benchmark.report.summary import summary
-from modal_pretrain.benchmark.runner import open_stores
 from modal_pretrain.stopping import draw_audit, predict_pool
 from tests.benchmark.test_loop import unit, without_seconds
 

@@ -12,6 +12,7 @@ from modal_pretrain.benchmark.description import (
     check_rows,
     contents,
     keep_description,
+    weights,
 )
 from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.datasets import GroupedDataset, make_shapes
@@ -110,6 +111,10 @@ def test_weights_replaced_under_the_same_name(small, tmp_path, kind):
     store.create()
     keep_description(store, data)
     keep_description(store, data)
+    if kind == "folder":  # says nothing of the network
+        (place / "README.md").write_text("a word")
+        (place / ".DS_Store").write_text("a mark")
+        keep_description(store, data)
     file.write_bytes(b"two")
     with pytest.raises(ValueError, match="other weights: the file of weights"):
         keep_description(store, data)
@@ -121,6 +126,18 @@ def test_weights_replaced_under_the_same_name(small, tmp_path, kind):
     del known["weights"]  # a folder from before they counted
     path.write_text(json.dumps(known))
     keep_description(store, data)
+
+
+def test_weights_are_looked_for_where_backbones_are(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.bin").write_bytes(b"one")
+    names = [str(tmp_path), "~", f"local-dir:{tmp_path}", "Local-Dir:~"]
+    found = {weights(small(estimator_params={"backbone": name})) for name in names}
+    assert len(found) == 1 and None not in found
+    for name in ("~nobody/model.bin", "nowhere/model.safetensors.index.json"):
+        assert weights(small(estimator_params={"pretrained": name})) is None
 
 
 def test_rows_of_other_data(small, tabular, tmp_path):

@@ -230,6 +230,18 @@ def test_runs_that_two_configurations_name_are_there_once(small, tmp_path):
     pd.testing.assert_frame_equal(load(tmp_path), records)
 
 
+def test_of_configurations_in_one_folder_only_what_is_named_runs(small, tmp_path):
+    """Many seeds of what is cheap beside few of what is not."""
+    cheap, dear = (
+        small(models=("pretrained",), strategies=(name,), seeds=seeds)
+        for name, seeds in (("random", (0, 1)), ("margin", (0,)))
+    )
+    records = run([cheap, dear], tmp_path, verbose=0)
+    done = records[["strategy", "seed"]].drop_duplicates().values.tolist()
+    assert sorted(done) == [["margin", 0], ["random", 0], ["random", 1]]
+    pd.testing.assert_frame_equal(load(tmp_path), records)
+
+
 @pytest.mark.parametrize("settings", [None, [], "configs/shapes.toml", [{}]])
 def test_settings_of_a_wrong_type(tmp_path, settings):
     with pytest.raises(ValueError, match="settings must be a BenchmarkConfig"):

@@ -1,5 +1,6 @@
 """Records and a pool whose files moved, changed, and came back."""
 
+import os
 import time
 
 import numpy as np
@@ -215,6 +216,30 @@ def test_folders_that_swap_their_names(tmp_path, start):
     again = start(pool)
     found = again.labels().set_index("item")["label"].to_dict()
     assert found == {"x/1.bmp": "square", "y/1.bmp": "circle"}
+
+
+def test_a_picture_put_into_a_folder_has_few_others_read(tmp_path, monkeypatch):
+    """Thousands of pictures of megabytes each take minutes, at every start."""
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        for number in range(80):
+            (tmp_path / folder / f"{number:02}.png").write_bytes(b"%02d" % number)
+    pool = FilePool.below(tmp_path)
+    later = time.time() + 60
+    contents = [pool.content(row) for row in range(len(pool))]
+    os.utime(tmp_path / "x", (2 * later, 2 * later))  # one was added, say
+    read, content = [], FilePool.content
+    monkeypatch.setattr(
+        FilePool, "content", lambda self, row: read.append(row) or content(self, row)
+    )
+    assert all(pool.same(row, contents[row], later) for row in range(len(pool)))
+    assert 0 < len(read) < 80
+    assert max(read) < 80  # none of y
+    for path in (tmp_path / "x").iterdir():  # another folder, of the same sizes
+        with path.open("r+b") as file:
+            file.write(b"xx")
+    os.utime(tmp_path / "x", (3 * later, 3 * later))
+    assert not any(pool.same(row, contents[row], later) for row in range(80))
 
 
 def test_another_folder_under_the_same_name(tmp_path, start):

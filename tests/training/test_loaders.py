@@ -9,7 +9,7 @@ from skorch.callbacks import BatchScoring, EarlyStopping
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch.nn import Identity
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from modal_pretrain import PretrainedClassifier
 from tests.classifier.cases import KINDS, kinds, tiny
@@ -94,6 +94,43 @@ def test_predefined_split_with_other_labels(make, pictures, labels):
     classifier = make(train_split=predefined_split(valid))
     with pytest.raises(ValueError, match=r"^train_split gave a data set: y has"):
         classifier.fit(pictures, np.array(["no", "yes"])[labels])
+
+
+@kinds
+def test_predefined_split_of_a_part(make, pictures, labels, kind):
+    y = np.array([1, 2])[labels]
+    whole = Dataset(pictures, y)
+    params = {**KINDS[kind], "callbacks": None}
+    rows = [*range(17, 24), 16]
+    results = [
+        make(**params, train_split=predefined_split(valid))
+        .fit(pictures[:16], y[:16])
+        .history[-1, "valid_loss"]
+        for valid in (Subset(whole, rows), Dataset(pictures[rows], y[rows]))
+    ]
+    assert results[0] == pytest.approx(results[1], rel=1e-6)
+
+
+class Pairs(torch.utils.data.Dataset):
+    def __init__(self, X, y):
+        self.X, self.y = torch.tensor(X), y
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, index):
+        return self.X[index], int(self.y[index])
+
+
+def test_validation_data_whose_targets_nobody_can_look_up(make, pictures, labels):
+    """1 of the labels 1, 2 and 3 would be column 1, which is label 2."""
+    y = labels + 1
+    split = predefined_split(Pairs(pictures[16:], y[16:]))
+    classifier = make(train_split=split, classes=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"type Pairs.*classes_ are \[1, 2, 3\]"):
+        classifier.fit(pictures, y)
+    same = make(train_split=predefined_split(Pairs(pictures[16:], labels[16:])))
+    assert same.fit(pictures, labels).history[-1, "valid_loss"] > 0
 
 
 def test_early_stopping_without_validation_data(make, pictures, labels):

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain.benchmark.folder import open_stores
 from modal_pretrain.benchmark.report.charts import (
     Panel,
     curve_panel,
@@ -38,7 +39,6 @@ from modal_pretrain.benchmark.report.tables import (
     settings,
 )
 from modal_pretrain.benchmark.report.thumbnails import N_SHOWN, sheets
-from modal_pretrain.benchmark.runner import open_stores
 
 MAX_GROUP_CHARTS = 8
 _ACCURACIES = {

@@ -48,6 +48,35 @@ def finite_keyword() -> bool:
     return True
 
 
+@repair
+def mixed_frames() -> bool:
+    """Check frames that have categories or texts next to truth values.
+
+    scikit-learn's check makes numbers of truth values and nullable numbers first, and
+    if it is not told which, of the whole frame: "Cannot cast str dtype to float64".
+    """
+    original = learners.check_X_y
+    frame = pd.DataFrame({"a": pd.Categorical(["x"]), "b": [True]})
+    if works(lambda: original(frame, [0], dtype=None, ensure_2d=False)):
+        return False
+
+    def check_X_y(X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(X, pd.DataFrame) and any(map(_of_words, X.dtypes)):
+            # Missing values of every kind are nan, which the check knows.
+            X = X.astype(object).where(X.notna(), np.nan)
+        return original(X, y, *args, **kwargs)
+
+    replace(original, check_X_y)
+    return True
+
+
+def _of_words(dtype: Any) -> bool:
+    """Whether a column holds texts, or categories that are no numbers."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        return not pd.api.types.is_numeric_dtype(dtype.categories.dtype)
+    return isinstance(dtype, pd.StringDtype)
+
+
 def _holds_objects(X: Any) -> bool:
     """Whether X is a list that NumPy would tear apart, or make texts of.
 
@@ -172,8 +201,11 @@ def _usual(X: Any) -> Any:
         return list(X)
     if isinstance(X, memoryview):
         return np.asarray(X)
-    if sp.issparse(X) and X.format in ("bsr", "dia"):
-        return X.tocsr()
+    if sp.issparse(X):
+        # SciPy 1.16 and older take no rows from arrays in the form coo either, and
+        # modAL knows its way with matrices only.
+        coo = X.format == "coo" and isinstance(X, sp.sparray)
+        return X.tocsr() if coo or X.format in ("bsr", "dia") else X
     texts = isinstance(X, np.ndarray) and X.dtype.kind == "T"
     if texts or isinstance(X, pd.Index | pd.api.extensions.ExtensionArray):
         return pd.Series(X, dtype=object if texts else None)
@@ -256,7 +288,7 @@ class _Answering:
         return iter(self._model)
 
 
-class _Unfitted:
+class Unfitted:
     """A learner or committee without training data, for probes."""
 
     y_max = 0.0
@@ -315,7 +347,7 @@ def list_pools() -> bool:
         acquisition: ("optimizer_PI", "optimizer_EI", "optimizer_UCB"),
     }
     changed = [
-        _accept_lists(module, name, _Unfitted())
+        _accept_lists(module, name, Unfitted())
         for module, names in measures.items()
         for name in names
     ]

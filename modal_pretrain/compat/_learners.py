@@ -178,8 +178,7 @@ def _answer(model: Any, X_pool: Any, args: Any, kwargs: Any, metrics: bool) -> A
             )
         if len(answer) == 2:
             answer, scores = answer
-    # NumPy takes a tensor of one index for a scalar, and would return a bare row.
-    picked = answer.cpu().numpy() if torch.is_tensor(answer) else answer
+    picked = _numbers(answer, X_pool)
     _check_picked(model.query_strategy, picked, _n_rows(X_pool))
     rows = data.retrieve_rows(X_pool, picked)
     if not metrics:
@@ -189,6 +188,31 @@ def _answer(model: Any, X_pool: Any, args: Any, kwargs: Any, metrics: bool) -> A
             "The selected query strategy doesn't support return_metrics", stacklevel=3
         )
     return answer, rows, scores
+
+
+def _numbers(answer: Any, X_pool: Any) -> Any:
+    """Return indices or a mask in a form in which rows of every pool can be taken."""
+    if isinstance(answer, tuple) and len(answer) == 1:
+        answer = answer[0]
+    if torch.is_tensor(answer):
+        # NumPy takes a tensor of one index for a scalar, and would return a bare row.
+        answer = answer.cpu().numpy()
+    elif isinstance(answer, pd.Series) and pd.api.types.is_bool_dtype(answer.dtype):
+        if isinstance(X_pool, _PANDAS) and _same_labels(answer.index, X_pool.index):
+            answer = answer.reindex(X_pool.index)
+        # A copy, since PyTorch warns of arrays that are read-only.
+        answer = answer.to_numpy(dtype=bool, copy=True)
+    elif isinstance(answer, pd.Series | pd.Index):
+        answer = answer.to_numpy(copy=True)
+    # An empty list is one of floats to NumPy.
+    empty = isinstance(answer, list | np.ndarray) and np.size(answer) == 0
+    return np.array([], dtype=int) if empty else answer
+
+
+def _same_labels(one: pd.Index, other: pd.Index) -> bool:
+    """Whether rows can be matched by their labels, in whatever order they are."""
+    unique = one.is_unique and other.is_unique
+    return unique and len(one) == len(other) and bool(one.isin(other).all())
 
 
 def _check_picked(strategy: Any, picked: Any, n_rows: int) -> None:
@@ -342,14 +366,15 @@ def optimizer_maximum() -> bool:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         self, y = bound.arguments["self"], bound.arguments["y_training"]
-        if not (hasattr(y, "to_numpy") or torch.is_tensor(y)):
+        if y is None or isinstance(y, np.ndarray):
             return init(*args, **kwargs)
         ActiveLearner.__init__(*bound.args, **bound.kwargs)
         self.X_max, self.y_max = None, -np.inf
         self._set_max(self.X_training, y)
 
     def _set_max(self: Any, X: Any, y: Any) -> None:
-        set_max(self, X, y.to_numpy() if hasattr(y, "to_numpy") else read(y))
+        values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(read(y))
+        set_max(self, X, values)
 
     def fit(self: Any, X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
         ActiveLearner.fit(self, X, y, *args, **kwargs)

@@ -20,21 +20,23 @@ def stack_frames() -> bool:
 
     `data_vstack` has no branch for Series at all, which is what the labels of a frame
     are. Labels of another kind (`[oracle(row)]`) may follow a Series, and arrays with
-    as many columns a frame.
+    as many columns a frame, whose categorical columns stay so.
     """
     original = data.data_vstack
     frame = pd.DataFrame({"a": [1]})
+    one, two = frame.astype("category"), (frame + 1).astype("category")
 
     def probe() -> bool:
         column = original((frame["a"], np.array([2])))
-        return len(original((frame, frame))) == 2 and len(column) == 2
+        kept = list(original((one, two))["a"].cat.categories) == [1, 2]
+        return len(original((frame, frame))) == 2 and len(column) == 2 and kept
 
     if works(probe):
         return False
 
     def data_vstack(blocks: Sequence[Any]) -> Any:
         if isinstance(blocks[0], pd.DataFrame):
-            return pd.concat([_like(blocks[0], block) for block in blocks])
+            return _under([_like(blocks[0], block) for block in blocks])
         if isinstance(blocks[0], pd.Series):
             name = blocks[0].name
             return pd.concat(
@@ -44,6 +46,29 @@ def stack_frames() -> bool:
 
     replace(original, data_vstack)
     return True
+
+
+def _under(frames: list[Any]) -> pd.DataFrame:
+    """Stack frames, of which categorical columns stay so.
+
+    pandas makes numbers or objects of them where the categories are not the same, and
+    estimators that look at the type take them for something else.
+    """
+    first = frames[0]
+    same = all(isinstance(f, pd.DataFrame) and f.columns.is_unique for f in frames)
+    for name, dtype in first.dtypes.items() if same else ():
+        columns = [frame[name] for frame in frames if name in frame]
+        if not isinstance(dtype, pd.CategoricalDtype) or dtype.ordered:
+            continue
+        if all(column.dtype == dtype for column in columns):
+            continue
+        categories = dtype.categories
+        for column in columns:
+            new = column.astype("category").cat.categories
+            categories = categories.union(new, sort=False)
+        joint = pd.CategoricalDtype(categories)
+        frames = [f.astype({name: joint}) if name in f else f for f in frames]
+    return pd.concat(frames)
 
 
 def _like(frame: pd.DataFrame, block: Any) -> Any:
@@ -169,7 +194,7 @@ def append_row() -> bool:
 
     def add_row(X: Any, row: Any) -> Any:
         if isinstance(X, pd.DataFrame) and isinstance(row, pd.Series):
-            return pd.concat([X, _as_frame(row, X.dtypes)])
+            return _under([X, _as_frame(row, X.dtypes)])
         if isinstance(X, np.ndarray) and X.ndim != 2:
             return np.concatenate([X, np.asarray(row)[np.newaxis]])
         if isinstance(X, list) and isinstance(row, str):

@@ -1,10 +1,11 @@
-"""Repairs inside strategies: ranked batch, expected error, dropout, SVM loss."""
+"""Repairs inside strategies: ranked batch, optimizers, expected error, dropout, SVM."""
 
 import inspect
 import sys
 from types import SimpleNamespace
 from typing import Any
 
+import modAL.acquisition as acquisition
 import modAL.batch as batch
 import modAL.dropout as dropout
 import modAL.multilabel as multilabel
@@ -15,7 +16,7 @@ from modAL.models import ActiveLearner
 from modAL.models.base import BaseLearner
 from modAL.utils.validation import check_class_proba
 
-from ._inputs import Stub
+from ._inputs import Stub, Unfitted
 from ._registry import repair, replace, works
 
 
@@ -39,7 +40,8 @@ def ranked_batch() -> bool:
 
     `ranked_batch` reshapes X ("'DataFrame' object has no attribute 'reshape'"), and
     asks for an `X_training` that `DeepActiveLearner` lacks. Without training data,
-    hence with every committee, the first index of the batch can come up a second time.
+    hence with every committee, the first index of the batch can come up a second time,
+    and counts as labelled and as unlabelled.
     """
     original = batch.ranked_batch
     line = np.arange(3.0).reshape(-1, 1)
@@ -69,23 +71,45 @@ def ranked_batch() -> bool:
                 labeled = classifier.transform_without_estimating(labeled)
         pool = _table(unlabeled)
 
-        def rank(labeled: Any, scores: Any, n_instances: int) -> Any:
+        def rank(labeled: Any, rows: Any, scores: Any, n_instances: int) -> Any:
             learner = SimpleNamespace(on_transformed=False, X_training=labeled)
-            return original(learner, pool, scores, n_instances, metric, n_jobs)
+            return original(learner, rows, scores, n_instances, metric, n_jobs)
 
         if labeled is not None:
-            return rank(_table(labeled), uncertainty_scores, n_instances)
+            return rank(_table(labeled), pool, uncertainty_scores, n_instances)
         first, start = batch.select_cold_start_instance(pool, metric, n_jobs)
         indices = np.array([first])
         n_instances = min(n_instances, pool.shape[0])
         if n_instances > 1:
-            # The start counts as labelled now, and must not win again.
-            scores = np.array(uncertainty_scores, dtype=float)
-            scores[first] = -np.inf
-            indices = np.append(indices, rank(start, scores, n_instances - 1)[0])
+            # The start counts as labelled now, and no longer as one of the pool.
+            rest = np.delete(np.arange(pool.shape[0]), first)
+            scores = uncertainty_scores[rest]
+            ranked, _ = rank(start, pool[rest], scores, n_instances - 1)
+            indices = np.append(indices, rest[ranked])
         return indices, uncertainty_scores[indices]
 
     replace(original, ranked_batch)
+    return True
+
+
+@repair
+def unfitted_optimizer() -> bool:
+    """Give one score for each row while the regressor of an optimizer is not fitted.
+
+    The measures make a column of means in place of a row, and `query` an array of
+    indices, and rows, of one dimension more. Frames and sparse matrices refuse those.
+    """
+    measures = [acquisition.optimizer_PI, acquisition.optimizer_EI]
+    measures.append(acquisition.optimizer_UCB)
+    X = np.zeros((2, 1))
+    if works(lambda: all(measure(Unfitted(), X).shape == (2,) for measure in measures)):
+        return False
+
+    def flat(original: Any) -> Any:
+        return lambda *args, **kwargs: np.ravel(original(*args, **kwargs))
+
+    for measure in measures:
+        replace(measure, flat(measure))
     return True
 
 

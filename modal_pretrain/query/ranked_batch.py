@@ -69,7 +69,7 @@ def ranked_batch_sampling(
     -----
     Cost: one product of the pool with the labelled rows in float32, then a few rows a
     step in float64; memory O(n d). modAL offers the row of its cold start a second
-    time; here it is chosen once.
+    time, and counts it twice; here, and in modAL once repaired, it is labelled then.
 
     References
     ----------
@@ -100,16 +100,14 @@ def ranked_batch_sampling(
     nearest = LazyNearest(space, space.place(labelled))
     chosen: list[int] = []
     scores: list[float] = []
-    n_labelled = len(labelled)
-    if n_labelled == 0:
+    if len(labelled) == 0:
         chosen.append(_most_central(space))
         scores.append(1.0)
         nearest.add(chosen[0])
-        n_labelled = 1
-    total = pool.n + n_labelled
+    total = pool.n + len(labelled)
     with one_thread():
-        for step in range(pool.k - len(chosen)):
-            alpha = (pool.n - step) / total
+        for n_chosen in range(len(chosen), pool.k):
+            alpha = (pool.n - n_chosen) / total
 
             def criterion(
                 squared: NDArray[np.float64], alpha: float = alpha

@@ -9,11 +9,13 @@ import contextlib
 import importlib
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
-from modAL import batch, disagreement, dropout, multilabel, uncertainty
+from modAL import acquisition, batch, disagreement, dropout, multilabel, uncertainty
 from modAL.models import (
     ActiveLearner,
     BayesianOptimizer,
@@ -25,7 +27,7 @@ from modAL.utils import data
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import BayesianRidge, LinearRegression, LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
@@ -186,6 +188,21 @@ class Unfitted:
         raise NotFittedError
 
     predict_proba = vote = vote_proba = predict
+
+
+def mixed_frames():
+    frame = pd.DataFrame({"a": ["x", None, "y", "x"], "b": [True, False, True, True]})
+    for kind, numbers in (("category", "bool"), ("string", "Int64")):
+        rows = frame.astype({"a": kind, "b": numbers})
+        learner = ActiveLearner(Recorder(), force_all_finite=False)
+        learner.teach(rows, y)
+        learner.teach(rows, y)
+        seen = learner.estimator.seen_[0]
+        pd.testing.assert_frame_equal(seen, pd.concat([rows, rows]))
+        with contextlib.suppress(ValueError):  # None is there
+            ActiveLearner(Recorder()).teach(rows, y)
+            raise AssertionError
+        ActiveLearner(Recorder()).teach(rows.iloc[2:], y[2:])
 
 
 def list_pools():
@@ -444,6 +461,21 @@ def ranked_batch():
         only, _ = batch.uncertainty_batch_sampling(committee, pool, n_instances=1)
         assert only.tolist() == indices[:1].tolist()
     assert ranked[0] == ranked[1]
+    # Once row 1 is the start, two of the three rows are unlabelled: a weight of 2/3
+    # for the distance, with which row 0 is worth 0.62 and row 2 is worth 0.6.
+    line = np.array([[0.0], [4.0], [13.0]])
+    start = SimpleNamespace(on_transformed=False, X_training=None)
+    scores = np.array([0.25, 0.0, 0.0])
+    indices, _ = batch.ranked_batch(start, line, scores, 2, "euclidean", None)
+    assert indices.tolist() == [1, 0]
+
+
+def unfitted_optimizer():
+    for strategy in (acquisition.max_PI, acquisition.max_EI, acquisition.max_UCB):
+        optimizer = BayesianOptimizer(BayesianRidge(), query_strategy=strategy)
+        for pool in (X, FRAME, sp.csr_matrix(X)):
+            indices, rows = optimizer.query(pool, n_instances=2)
+            assert indices.shape == (2,) and rows.shape == (2, 2)
 
 
 class FixedProba(BaseEstimator):

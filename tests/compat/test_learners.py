@@ -22,10 +22,10 @@ from modAL.models import (
 from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -298,6 +298,19 @@ DROPOUT = [
 TENSOR = torch.tensor(X, dtype=torch.float32)
 
 
+def test_maximum_of_lists_of_one_value():
+    values = [[1.0], [5.0], [3.0]]
+    for optimizer in (
+        BayesianOptimizer(LinearRegression()),
+        BayesianOptimizer(
+            LinearRegression(), X_training=[[9.0]], y_training=values[:1]
+        ),
+    ):
+        optimizer.teach([[1.0], [2.0], [3.0]], values)
+        place, value = optimizer.get_max()
+        assert place == [2.0] and value == [5.0]
+
+
 @pytest.mark.parametrize("strategy", [*MEASURES, *DROPOUT], ids=lambda f: f.__name__)
 def test_deep_active_learner(strategy):
     learner = DeepActiveLearner(net(), strategy)
@@ -441,6 +454,30 @@ def test_frames_of_other_columns_are_refused(columns):
     assert learner.X_training.shape == (6, 3)
     learner.teach(frame(X[6:8, ::-1], "cba"), [0, 1])
     np.testing.assert_array_equal(learner.X_training[-2:], X[6:8])
+
+
+@pytest.mark.parametrize("names", [[1, 2, 3], ["a", "b", "c"]])
+@pytest.mark.parametrize("form", ["category", None, "array"])
+def test_categorical_columns_stay_so(names, form):
+    # pandas makes numbers of categories that are numbers, and the trees took their
+    # order for one.
+    frame = pd.DataFrame({"a": names[:2] * 20}).astype("category")
+    labels = np.array([0, 1] * 20)
+    learner = ActiveLearner(
+        HistGradientBoostingClassifier(categorical_features="from_dtype"),
+        X_training=frame,
+        y_training=labels,
+    )
+    new = pd.DataFrame({"a": names[1:]})
+    if form == "array":
+        new = new.to_numpy()
+    elif form:
+        new = new.astype(form)
+    learner.teach(new, labels[:2])
+    dtype = learner.X_training["a"].dtype
+    assert dtype.categories.tolist() == names
+    assert learner.X_training["a"].tolist() == names[:2] * 20 + names[1:]
+    assert learner.estimator.is_categorical_.all()
 
 
 @pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])

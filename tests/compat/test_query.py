@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from modAL.models import ActiveLearner, CommitteeRegressor
 
@@ -120,6 +121,45 @@ def test_what_is_no_row_is_refused(ask, answer, said):
 def test_other_indices_are_rows(ask, answer):
     _, rows = ask(answer)
     np.testing.assert_array_equal(rows, X[5:6] if np.size(answer) else X[:0])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        np.nonzero(np.arange(6) == 5),
+        pd.Series([5], index=[3]),
+        pd.Series(np.arange(6) == 5),
+        pd.Series(np.arange(6) == 5, dtype="boolean"),
+        [],
+        np.array([]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "pool",
+    [
+        X,
+        pd.DataFrame(X, index=[7] * 6),
+        pd.DataFrame(X, index=list("fedcba")),
+        X.tolist(),
+        list("abcdef"),
+        torch.tensor(X),
+        sp.csr_array(X),
+        sp.coo_array(X),
+    ],
+    ids=lambda pool: type(pool).__name__,
+)
+def test_answers_of_every_form_in_every_pool(ask, pool, answer):
+    _, rows = ask(answer, pool)
+    last = "f" if isinstance(pool, list) and pool[0] == "a" else X[5]
+    rows = rows.toarray() if sp.issparse(rows) else rows
+    np.testing.assert_array_equal(rows, [last] if np.size(answer) else rows[:0])
+
+
+def test_a_mask_with_the_labels_of_the_frame_goes_by_label(ask):
+    pool = pd.DataFrame(X, index=list("fedcba"))
+    _, rows = ask(pd.Series(np.arange(6) == 5, index=list("abcdef")), pool)
+    np.testing.assert_array_equal(rows, X[:1])
 
 
 @pytest.mark.parametrize("answer", [[1, 2], (np.array([1, 2]), None)])

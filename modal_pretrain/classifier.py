@@ -47,6 +47,9 @@ class PretrainedClassifier(BaseClassifier):
         ``|W|^2 / 2 + C * sum of the cross-entropies``, as in scikit-learn's
         multinomial LogisticRegression. A binary problem has two columns here; its
         scikit-learn equivalent is twice this C.
+        W weighs embeddings that were standardised on the training rows: centred, and
+        divided by the root of each feature's variance, which ten rows' worth of the
+        mean variance steadies: ``(n * var + 10 * var.mean()) / (n + 10)``.
     error_weighting : float, default=0.0
         How much more a labelled row weighs that heads trained on the others get wrong:
         ``exp(-error_weighting * p)``, with p the out-of-fold probability of its label,

@@ -25,12 +25,16 @@ def all_or_nothing(net: Any, *, trains_on: bool) -> Iterator[None]:
     Notes
     -----
     What callbacks did elsewhere, files and counters of their own, stays done.
+
+    A caller's ``torch.inference_mode`` is left for the time: nothing can train in it,
+    and what is made in it never trains afterwards.
     """
     before = dict(vars(net))
     history, epochs = net.history_, list(net.history_ or ())
     learnt = _Learnt(net) if trains_on else None
     try:
-        yield
+        with torch.inference_mode(False):
+            yield
     except BaseException:
         vars(net).clear()
         vars(net).update(before)

@@ -39,6 +39,17 @@ def test_head_is_scikit_learns_logistic_regression(
     )
 
 
+def test_rows_are_standardised_as_the_docstring_of_c_says(make, pictures, labels):
+    classifier = make(C=0.01).fit(pictures, labels)
+    X = classifier.embed(pictures).astype(np.float64)
+    n, variance = len(X), X.var(axis=0)
+    X = (X - X.mean(axis=0)) / np.sqrt((n * variance + 10 * variance.mean()) / (n + 10))
+    reference = LogisticRegression(C=0.02, tol=1e-8, max_iter=10_000).fit(X, labels)
+    np.testing.assert_allclose(
+        classifier.predict_proba(pictures), reference.predict_proba(X), atol=2e-3
+    )
+
+
 def test_penalty_weighs_the_part_that_trains(make, pictures, labels):
     half = ValidSplit(((np.arange(12), np.arange(12, 24)),))
     classifier = make(C=0.01, train_split=half).fit(pictures, labels)

@@ -294,3 +294,17 @@ def test_double_precision_as_pytorchs_default(make, pictures, labels, kind):
     finally:
         torch.set_default_dtype(torch.float32)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_fit_inside_a_mode_without_gradients(make, pictures, labels, kind, mode):
+    expected = make(**KINDS[kind]).fit(pictures, labels)
+    with mode():
+        classifier = make(**KINDS[kind]).fit(pictures, labels)
+        assert not torch.is_grad_enabled()  # the caller's mode is there again
+    for fitted in (expected, classifier):
+        fitted.partial_fit(pictures[::2], labels[::2])
+    np.testing.assert_allclose(
+        classifier.predict_proba(pictures), expected.predict_proba(pictures), atol=1e-6
+    )

@@ -17,14 +17,14 @@ from modal_pretrain.query._engine.arguments import (
 from modal_pretrain.stopping._inputs import check_rows
 from modal_pretrain.stopping.suspicious import balanced_folds, predict_with
 
-_SIZES = (0.35, 0.6, 1.0)  # of the random rows, for their learning curve
 _FOLDS = 5
 _LEAST = 15  # random rows
 _LEAST_WRONG = 5  # of them, by the models that learnt from random rows alone
 _DRAWS = 1000
-# How steep error falls with labels: beyond these no curve of a classifier goes.
-_STEEP = (0.1, 1.0)
-_PRIOR_STEEP, _PRIOR_WEIGHT = 0.4, 4.0
+# Error falls like n ** -steep. A few dozen labels do not show how steep: from next to
+# flat, where the rest are coin tosses, to steeper than most curves.
+_USUAL, _STEEP = 0.4, (0.05, 1.2)
+_MOST = 100  # times the random labels: no count beyond
 _TELLING = 3.0  # high over low: more is no answer
 
 
@@ -100,14 +100,15 @@ def worth_of_labels(
 ) -> Worth:
     """Compare the labels so far with random ones, by the random ones among them.
 
-    Copies of the classifier learn from all labels, from the random ones, and from parts
-    of these; all are judged by random rows that they have not seen, the same for all.
-    The error of random labels is taken to fall like a power of their number.
+    Copies of the classifier learn from all labels and from the random ones; all are
+    judged by random rows that they have not seen, the same for all. The error of random
+    labels is taken to fall like a power of their number. Which power is not known: the
+    interval allows for any from 0.05 to 1.2.
 
     Parameters
     ----------
     classifier : modAL learner, Pipeline or estimator
-        It is cloned. Some twenty copies are fitted.
+        It is cloned. Ten copies are fitted.
     X : array-like or list, m rows
         All labelled rows.
     y : array-like of shape (m,)
@@ -138,19 +139,23 @@ def worth_of_labels(
     m = len(drawn)
     if m < _LEAST or len(np.unique(labels[drawn])) < 2:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
+    if m == n:
+        return Worth(n, n, n, n, m, tells=True)
     rng = as_generator(random_state)
-    sizes, wrong_random, wrong_all = _judge(classifier, X, labels, drawn, rng)
-    if wrong_random[-1].sum() < _LEAST_WRONG:
+    wrong_random, wrong_all = _judge(classifier, X, labels, drawn, rng)
+    if wrong_random.sum() < _LEAST_WRONG:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
     # Resampling the random rows moves both errors together: they are paired.
     draws = rng.integers(m, size=(_DRAWS, m))
-    worth = _worth(sizes, wrong_random[:, draws].mean(axis=2), wrong_all[draws], m)
-    value = _worth(sizes, wrong_random.mean(axis=1)[:, None], wrong_all[None], m)[0]
+    ratios = _ratio(wrong_random[draws], wrong_all[draws])
     tail = (1 - confidence) / 2
-    low, high = np.quantile(worth, [tail, 1 - tail], method="inverted_cdf")
+    worse, better = np.quantile(ratios, [tail, 1 - tail], method="inverted_cdf")
+    low = min(_worth(worse, steep, n, m) for steep in _STEEP)
+    high = max(_worth(better, steep, n, m) for steep in _STEEP)
+    value = _worth(_ratio(wrong_random, wrong_all), _USUAL, n, m)
     # More labels than there are rows to compare with: it is an extrapolation.
     tells = bool(high <= _TELLING * low or low > n or high < n)
-    return Worth(float(value), float(low), float(high), n, m, tells)
+    return Worth(float(np.clip(value, low, high)), low, high, n, m, tells)
 
 
 def _judge(
@@ -159,23 +164,17 @@ def _judge(
     y: NDArray[Any],
     drawn: NDArray[np.intp],
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find each random row's error by models that have not seen it.
 
     Returns
     -------
-    sizes : numpy.ndarray of shape (sizes,)
-        Random labels that the models learnt from.
-    wrong_random : numpy.ndarray of shape (sizes, m)
-        By models that learnt from so many random labels.
-    wrong_all : numpy.ndarray of shape (m,)
-        By models that learnt from all labels.
+    wrong_random, wrong_all : numpy.ndarray of shape (m,)
+        By models that learnt from the random labels, and from all labels.
     """
     classes, codes = np.unique(y, return_inverse=True)
     fold = balanced_folds(codes[drawn], _FOLDS, rng)
-    wrong_random = np.zeros((len(_SIZES), len(drawn)))
-    wrong_all = np.zeros(len(drawn))
-    sizes = np.array([round(s * len(drawn) * (1 - 1 / _FOLDS)) for s in _SIZES])
+    wrong_random, wrong_all = np.zeros(len(drawn)), np.zeros(len(drawn))
 
     def wrong(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         proba = predict_with(classifier, X, y, taught, rows, classes)
@@ -183,28 +182,23 @@ def _judge(
 
     for k in range(_FOLDS):
         out = np.flatnonzero(fold == k)
-        kept = rng.permutation(drawn[fold != k])
         wrong_all[out] = wrong(np.setdiff1d(np.arange(len(y)), drawn[out]), drawn[out])
-        for i, size in enumerate(sizes):
-            wrong_random[i, out] = wrong(kept[:size], drawn[out])
-    return sizes.astype(np.float64), wrong_random, wrong_all
+        wrong_random[out] = wrong(drawn[fold != k], drawn[out])
+    return wrong_random, wrong_all
 
 
-def _worth(
-    sizes: NDArray[np.float64],
-    error_random: NDArray[np.float64],
-    wrong_all: NDArray[np.float64],
-    m: int,
+def _ratio(
+    wrong_random: NDArray[np.float64], wrong_all: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Random labels for the error of all labels: on a power law, in logarithms."""
-    add = 0.5 / m  # no logarithm of zero
-    logs = np.log(error_random + add)
-    error_all = np.log(wrong_all.mean(axis=-1) + add)
-    x = np.log(sizes)[:, None]
-    around = x - x.mean()
-    # The slope is drawn towards a usual one: three noisy points say little.
-    moved = (around * (logs - logs.mean(axis=0))).sum(axis=0)
-    steep = (_PRIOR_WEIGHT * _PRIOR_STEEP - moved) / (_PRIOR_WEIGHT + (around**2).sum())
-    steep = np.clip(steep, *_STEEP)
-    ahead = (logs.mean(axis=0) - error_all) / steep
-    return np.exp(np.clip(x.mean() + ahead, 0, np.log(100 * m)))
+    """Logarithm of the error of random labels over that of all labels."""
+    add = 0.5 / wrong_all.shape[-1]  # no logarithm of zero
+    return np.log(wrong_random.mean(axis=-1) + add) - np.log(
+        wrong_all.mean(axis=-1) + add
+    )
+
+
+def _worth(ratio: Any, steep: float, n: int, m: int) -> float:
+    """Random labels for the error of n labels, m of them random."""
+    held_out = m / _FOLDS  # which neither kind of copy has learnt from
+    same = np.log(m - held_out) + ratio / steep
+    return float(np.exp(np.clip(same, 0, np.log(_MOST * m))) * n / (n - held_out))

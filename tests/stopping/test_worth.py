@@ -34,6 +34,28 @@ def test_labels_that_are_all_random_are_worth_themselves():
     assert np.mean(held) >= 0.75
 
 
+@pytest.mark.parametrize("noise", [0.2, 1.0])
+@pytest.mark.parametrize(("n", "m"), [(200, 40), (120, 60)])
+def test_random_labels_are_not_told_to_be_worth_less_where_the_curve_is_flat(
+    noise, n, m
+):
+    # Of noisy labels a part is wrong however many there are.
+    told = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n, 4))
+        y = (X[:, 0] + noise * rng.normal(size=n) > 0).astype(int)
+        found = worth_of_labels(LogisticRegression(), X, y, np.arange(m))
+        told += found.tells and not found.low <= n <= found.high
+    assert told <= 1
+
+
+def test_labels_of_which_all_are_random_are_worth_themselves():
+    X, y = task(60, 0)
+    found = worth_of_labels(LogisticRegression(), X, y, np.arange(60))
+    assert found[:3] == (60, 60, 60) and found.tells
+
+
 def test_labels_that_repeat_are_worth_less_than_they_are():
     # 160 labels, of which 40 are random and the rest are the same row again.
     X, y = task(40, 0)

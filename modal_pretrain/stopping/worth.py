@@ -107,7 +107,7 @@ def worth_of_labels(
 
     Parameters
     ----------
-    classifier : modAL learner, Pipeline or estimator
+    classifier : modAL learner or committee, Pipeline or estimator
         It is cloned. Ten copies are fitted.
     X : array-like or list, m rows
         All labelled rows.

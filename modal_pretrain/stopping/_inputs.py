@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import did_you_mean, is_number
-from modal_pretrain.query._engine.arguments import n_rows
+from modal_pretrain.query._engine.arguments import is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     check_probabilities,
@@ -111,6 +111,7 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
     """
     if isinstance(proba, Predictions) and classes is None:
         proba, classes = proba
+    classes = _of_columns(proba, classes, name)
     shape = as_array(proba, name).shape
     values = check_probabilities(proba, shape[0] if shape else 0, name)
     if not len(values):
@@ -123,12 +124,49 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
             f"{sums[row]:.4g}. Pass all classes' columns, after a softmax."
         )
     labels = np.arange(values.shape[1]) if classes is None else np.asarray(classes)
-    if labels.shape != (values.shape[1],) or len(np.unique(labels)) != len(labels):
+    if (
+        labels.shape != (values.shape[1],)
+        or any(map(is_missing, labels.tolist()))
+        or len(set(labels.tolist())) != len(labels)
+    ):
         raise ValueError(
             f"classes must hold one different label for each of the "
             f"{values.shape[1]} columns of {name}, got {labels.tolist()!r}."
         )
     return Predictions(values, labels)
+
+
+def _of_columns(proba: Any, classes: Any, name: str) -> Any:
+    """Return the classes, those of a frame's columns where none are given."""
+    if not hasattr(proba, "iloc") or type(proba.columns).__name__ == "RangeIndex":
+        return classes
+    columns = proba.columns.tolist()
+    if classes is None:
+        return columns
+    given = np.asarray(classes).tolist()
+    if given != columns and sorted(map(str, given)) == sorted(map(str, columns)):
+        raise ValueError(
+            f"{name} has, by its columns, the classes {columns}, and classes= says "
+            f"{given}. Pass {name}[list(classes)], which puts the columns in that "
+            "order."
+        )
+    return classes
+
+
+def as_rounds(values: Any, name: str) -> list[Any]:
+    """Return a list with one entry a round; raise TypeError if it is none."""
+    if hasattr(values, "iloc") and values.ndim > 1:
+        raise TypeError(
+            f"{name} must be a list with one entry a round, got a DataFrame, whose "
+            f"entries are its columns' names. Write list({name}.to_numpy()), with a "
+            "row a round."
+        )
+    if not isinstance(values, Iterable) or isinstance(values, str | Mapping | Set):
+        raise TypeError(
+            f"{name} must be a list with one entry a round, got {values!r} of type "
+            f"{type(values).__name__}."
+        )
+    return list(values)
 
 
 def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
@@ -191,9 +229,11 @@ def check_labels(
     classes: NDArray[Any],
     name: str = "y",
     *,
-    unknown: str = "error",
+    unknown: str | None = None,
 ) -> NDArray[np.intp]:
     """Return the column of each label; -1 for one that no column stands for.
+
+    `unknown` is the caller's parameter, None where it has none.
 
     Raises
     ------
@@ -212,19 +252,28 @@ def check_labels(
             f"{name} must hold one label for each of the {n} rows, in their order, got "
             f"shape {labels.shape}."
         )
+    missing = [row for row, label in enumerate(labels.tolist()) if is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"{name} has {labels[missing[0]]} in row {missing[0]}; every row needs a "
+            "label."
+        )
     where = {label: i for i, label in enumerate(classes.tolist())}
     columns = np.array([where.get(label, -1) for label in labels.tolist()], np.intp)
     strange = labels[columns < 0].tolist()
     spelt = {_spelling(known) for known in where}
     # One that differs from a class in its type is no new class, but a slip.
     slips = [label for label in strange if _spelling(label) in spelt]
-    if slips or (unknown == "error" and strange):
+    if slips or (unknown != "wrong" and strange):
         label = (slips or strange)[0]
+        new = (
+            " If it is a class that nobody has taught yet, pass unknown='wrong': the "
+            "model is wrong there."
+        )
         raise ValueError(
             f"{name} has the label {label!r}, which the model does not know; its "
-            f"classes are {classes.tolist()}.{_hint(label, where)} If it is a "
-            "class that nobody has taught yet, pass unknown='wrong': the model is "
-            "wrong there."
+            f"classes are {classes.tolist()}.{_hint(label, where)}"
+            f"{new if unknown == 'error' and not slips else ''}"
         )
     return columns
 

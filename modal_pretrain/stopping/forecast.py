@@ -12,7 +12,7 @@ from scipy.stats import norm
 from modal_pretrain._checks import Number, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping._estimators import AuditResult
-from modal_pretrain.stopping._inputs import as_array, as_estimate
+from modal_pretrain.stopping._inputs import as_array, as_estimate, as_rounds
 from modal_pretrain.stopping._intervals import Estimate
 
 Floats = NDArray[np.float64]
@@ -121,7 +121,10 @@ def forecast_labels(
     True
     """
     check_parameters({"target": target, "confidence": confidence}, _RULES)
-    found = [as_estimate(f"estimates[{i}]", e) for i, e in enumerate(estimates)]
+    found = [
+        as_estimate(f"estimates[{i}]", e)
+        for i, e in enumerate(as_rounds(estimates, "estimates"))
+    ]
     n = as_array(labels, "labels", np.float64)
     if n.shape != (len(found),) or len(n) < _LEAST:
         raise ValueError(

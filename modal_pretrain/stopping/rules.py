@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,12 @@ from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain._inputs.labels import comparable
 from modal_pretrain.query._engine.arguments import check_groups
 from modal_pretrain.stopping._estimators import AuditResult
-from modal_pretrain.stopping._inputs import as_estimate, as_predictions
+from modal_pretrain.stopping._inputs import (
+    Predictions,
+    as_estimate,
+    as_predictions,
+    as_rounds,
+)
 from modal_pretrain.stopping._intervals import Estimate
 
 _RULES = {
@@ -55,7 +60,7 @@ def stable_predictions(
 
     Parameters
     ----------
-    history : sequence of array-like of shape (n,)
+    history : sequence of array-like of shape (n,), or of Predictions
         The labels that the model of each round predicts for the same n rows, some
         hundred random ones of the pool; oldest first.
     threshold : float, default=0.99
@@ -85,8 +90,8 @@ def stable_predictions(
     """
     check_parameters({"threshold": threshold, "window": window}, _RULES)
     rounds = [
-        check_groups(labels, f"history[{i}]", noun="label")
-        for i, labels in enumerate(_rounds(history))
+        check_groups(_predicted(labels), f"history[{i}]", noun="label")
+        for i, labels in enumerate(as_rounds(history, "history"))
     ]
     if any(r.ndim != 1 or not r.size or r.shape != rounds[0].shape for r in rounds):
         raise ValueError(
@@ -99,6 +104,8 @@ def stable_predictions(
                 f"history[{i}] holds labels such as {labels[0]!r} and history[0] "
                 f"{rounds[0][0]!r}: no two would be equal. Use one kind in all rounds."
             )
+    if not rounds:
+        return Decision(False, _too_early(0, window), {"kappa": float("nan")})
     kappas = [agreement(a, b) for a, b in pairwise(rounds[-window - 1 :])]
     return settled_agreement(kappas, threshold=threshold, window=window)
 
@@ -159,7 +166,7 @@ def stable_error(
         If probabilities are no distribution, or of other rows in another round.
     """
     check_parameters({"tolerance": tolerance, "window": window}, _RULES)
-    rounds = _rounds(history)[-window - 1 :]
+    rounds = as_rounds(history, "history")[-window - 1 :]
     last = [as_predictions(p, name="history") for p in rounds]
     sizes = [len(p.proba) for p in last]
     if len(set(sizes)) > 1:
@@ -240,13 +247,9 @@ def good_enough(
     )
 
 
-def _rounds(history: Any) -> list[Any]:
-    if not isinstance(history, Iterable) or isinstance(history, str | Mapping | Set):
-        raise TypeError(
-            f"history must be a list with one entry a round, got {history!r} of type "
-            f"{type(history).__name__}."
-        )
-    return list(history)
+def _predicted(labels: Any) -> Any:
+    """Return labels, those of a model's predictions where it is these."""
+    return labels.classes[labels.column] if isinstance(labels, Predictions) else labels
 
 
 def agreement(a: Any, b: Any) -> float:

@@ -15,7 +15,7 @@ from modal_pretrain.query._engine.arguments import (
     check_groups,
     n_rows,
 )
-from modal_pretrain.query._engine.classifier import base_estimator
+from modal_pretrain.query._engine.classifier import base_estimator, is_committee
 from modal_pretrain.stopping._inputs import (
     Predictions,
     as_predictions,
@@ -53,7 +53,7 @@ def out_of_fold(
 
     Parameters
     ----------
-    classifier : modAL learner, Pipeline or estimator
+    classifier : modAL learner or committee, Pipeline or estimator
         It is cloned; `X` and `y` are all that the copies learn from.
     X : array-like or list, m rows
     y : array-like of shape (m,)
@@ -117,8 +117,17 @@ def predict_with(
 ) -> NDArray[np.float64]:
     """Probabilities of some rows by a copy taught some others; columns as `classes`.
 
-    A copy that would see one class only predicts that one.
+    A copy that would see one class only predicts that one. A committee is the mean of
+    copies of its members.
     """
+    if is_committee(classifier):
+        return np.mean(
+            [
+                predict_with(member, X, y, taught, rows, classes)
+                for member in classifier.learner_list
+            ],
+            axis=0,
+        )
     proba = np.zeros((len(rows), len(classes)))
     present = np.unique(y[taught])
     if len(present) == 1:
@@ -145,7 +154,8 @@ def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
     y : array-like of shape (m,)
         The labels.
     classes : array-like of shape (n_classes,) or None, default=None
-        Labels of the columns; None is those of `proba`, or 0, 1, ...
+        Labels of the columns; None is those of `proba`, which may be a DataFrame, or
+        0, 1, ...
 
     Returns
     -------

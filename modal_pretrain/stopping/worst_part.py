@@ -73,6 +73,7 @@ def worst_part(
     proba: Any = None,
     taught: Any = None,
     confidence: float = 0.95,
+    unknown: str = "error",
     random_state: RandomState = 0,
 ) -> WorstPart:
     """Find the worst part of the pool, without attributes, and its error rate.
@@ -100,6 +101,8 @@ def worst_part(
         Rows that it was taught; None is those of the last draw.
     confidence : float, default=0.95
         Of the interval.
+    unknown : {"error", "wrong"}, default="error"
+        As in `Audit.estimate`.
     random_state : None, int, SeedSequence, Generator or RandomState, default=0
         Of the folds.
 
@@ -118,7 +121,7 @@ def worst_part(
        subpopulations", NeurIPS 2021, arXiv:2407.01316.
     """
     Number(above=0, below=1).check("share", share)
-    wrong = audit.wrong(y, proba)
+    wrong = audit.wrong(y, proba, unknown=unknown)
     weights, there = audit.weights, audit.left(taught)
     guess = audit.current(proba).error
     rng = as_generator(random_state)
@@ -155,6 +158,7 @@ def audit_groups(
     *,
     proba: Any = None,
     confidence: float = 0.95,
+    unknown: str = "error",
 ) -> dict[Any, Estimate]:
     """Estimate the accuracy of each named group of the audited rows.
 
@@ -165,7 +169,7 @@ def audit_groups(
         The labels of its rows.
     groups : array-like of shape (budget,)
         Tag or attribute of each of its rows; None or NaN where unknown.
-    proba, confidence
+    proba, confidence, unknown
         As in `worst_part`.
 
     Returns
@@ -179,7 +183,7 @@ def audit_groups(
     ValueError
         If there is not one group for each row.
     """
-    wrong = audit.wrong(y, proba)
+    wrong = audit.wrong(y, proba, unknown=unknown)
     names = _names(groups, audit.rows)
     found = {}
     for name in dict.fromkeys(names):

@@ -116,7 +116,7 @@ def worth_of_labels(
 
     Parameters
     ----------
-    classifier : modAL learner, Pipeline or estimator
+    classifier : modAL learner or committee, Pipeline or estimator
         It is cloned. Some sixty copies are fitted.
     X : array-like or list, m rows
         All labelled rows.
@@ -148,6 +148,8 @@ def worth_of_labels(
     m = len(drawn)
     if m < _LEAST or len(np.unique(labels[drawn])) < 2:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
+    if m == n:  # there are no others
+        return Worth(n, n, n, n, m, tells=True)
     rng = as_generator(random_state)
     sizes, wrong, luck = _judge(classifier, X, labels, drawn, rng)
     if wrong[-2].sum() < _LEAST_WRONG:

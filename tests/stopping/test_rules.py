@@ -1,11 +1,13 @@
 """Rules, forecasts: what they say in cases one can see through."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from modal_pretrain.stopping import (
     Estimate,
+    Predictions,
     forecast_labels,
     good_enough,
     stable_error,
@@ -162,3 +164,24 @@ def test_wilson_of_any_number():
     assert wilson(0, 5e-324) == (0.0, 1.0)
     low, high = wilson(0, 1e300)
     assert 0 <= low <= high < 1e-290
+
+
+def test_histories_of_predictions_and_none():
+    now = Predictions(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array(["a", "b"]))
+    assert stable_predictions([now] * 4).stop
+    assert stable_predictions([now, ["a", "b"]] * 2).stop
+    none = "go on: 0 of the 4 rounds that this rule looks at"
+    assert str(stable_predictions([])) == none
+
+
+@pytest.mark.parametrize("rule", [stable_predictions, stable_error])
+def test_a_frame_is_no_history(rule):
+    frame = pd.DataFrame([["a", "b"]] * 4)
+    with pytest.raises(TypeError, match=r"got a DataFrame.*history\.to_numpy"):
+        rule(frame)
+
+
+@pytest.mark.parametrize("none", [None, {1: 0.5}, 3])
+def test_estimates_are_a_list(none):
+    with pytest.raises(TypeError, match="estimates must be a list with one entry a"):
+        forecast_labels([10, 20, 30], none, 0.9)

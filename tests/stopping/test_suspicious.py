@@ -1,8 +1,9 @@
 """Slips of the finger are found; labels that fit are left alone."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from modAL.models import ActiveLearner
+from modAL.models import ActiveLearner, Committee
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
@@ -81,3 +82,36 @@ def test_labels_that_are_missing():
             function([None, *"abababa"])
         with pytest.raises(ValueError, match="y has nan in row 2"):
             function([0, 1, np.nan, 0, 1, 0, 1, 0])
+
+
+def test_a_committee_is_the_mean_of_its_members(labelled):
+    X, y = labelled
+    models = [LogisticRegression(), GaussianNB()]
+    members = [ActiveLearner(m, X_training=X[:60], y_training=y[:60]) for m in models]
+    committee = Committee(members)
+    found = out_of_fold(committee, X, y)
+    each = [out_of_fold(model, X, y).proba for model in models]
+    np.testing.assert_allclose(found.proba, np.mean(each, axis=0))
+    drawn = np.arange(90) % 2 == 0
+    assert worth_of_labels(committee, X, y, drawn).n_random == 45
+
+
+def test_columns_of_a_frame_are_the_classes():
+    proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    frame = pd.DataFrame(proba, columns=[1, 0])
+    found = suspicious_labels(frame, [1, 0, 0])
+    assert found.rows.tolist() == [2] and found.suggested.tolist() == [1]
+    with pytest.raises(ValueError, match=r"by its columns, the classes \[1, 0\]"):
+        suspicious_labels(frame, [1, 0, 0], classes=[0, 1])
+    plain = suspicious_labels(pd.DataFrame(proba), [0, 1, 1])
+    assert plain.rows.tolist() == [2]
+
+
+def test_labels_that_are_missing_or_of_no_class_are_named():
+    proba = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    with pytest.raises(ValueError, match="y has nan in row 1; every row needs"):
+        suspicious_labels(proba, [0, np.nan, 1])
+    with pytest.raises(ValueError, match=r"classes are \[0, 1\]\.$"):
+        suspicious_labels(proba, [0, 7, 1])  # it has no parameter unknown
+    with pytest.raises(ValueError, match="classes must hold one different label"):
+        suspicious_labels(proba, [0, 1, 1], classes=[None, "a"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from modal_pretrain.stopping import draw_audit, worst_part
+from modal_pretrain.stopping import audit_groups, draw_audit, worst_part
 
 
 @pytest.fixture
@@ -86,3 +86,17 @@ def test_embeddings_are_checked_where_they_are_not_needed(blind_spot, odd, messa
     audit = draw_audit(proba, 30, random_state=0)
     with pytest.raises(ValueError, match=message):
         worst_part(audit, np.zeros(30, int), odd(E))
+
+
+def test_a_class_that_nobody_taught_may_count_as_wrong():
+    proba = np.random.default_rng(0).dirichlet([1, 1], size=60)
+    audit = draw_audit(proba, 20, classes=["a", "b"], random_state=0)
+    y = np.array(["c", *["a"] * 19])
+    groups = np.repeat(["left", "right"], 10)
+    with pytest.raises(ValueError, match="pass unknown='wrong'"):
+        audit_groups(audit, y, groups)
+    found = audit_groups(audit, y, groups, unknown="wrong")
+    assert found["left"].value < 1 and found["left"].n == 10
+    assert worst_part(audit, y, unknown="wrong").found_by == "confidence"
+    with pytest.raises(ValueError, match="y has None in row 0"):
+        audit_groups(audit, [None, *["a"] * 19], groups, unknown="wrong")

@@ -39,6 +39,12 @@ def test_labels_that_are_all_random_are_worth_themselves(noise):
     assert np.mean(held) >= 0.8
 
 
+def test_labels_of_which_all_are_random_are_worth_themselves():
+    X, y = task(60, 0)
+    found = worth_of_labels(LogisticRegression(), X, y, np.arange(60))
+    assert found[:3] == (60, 60, 60) and found.tells
+
+
 def test_labels_that_repeat_are_worth_less_than_they_are():
     # 160 labels, of which 40 are random and the rest are the same row again.
     X, y = task(40, 0)

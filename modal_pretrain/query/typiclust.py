@@ -82,9 +82,10 @@ def typiclust_sampling(
     Notes
     -----
     Cost: a k-means of the pool in float32, on a sample for all but its last iterations;
-    distances between all rows of each visited cluster, unless one of its rows occurs
-    more than `n_neighbors` times: at a distance of 0 from so many, it is the most
-    typical one. Memory O(n d). The authors' code uses
+    distances between all rows of each visited cluster (of 50,000 x 384 in one cluster,
+    as for a first query of one row, some 15 s of processor time), unless one of its
+    rows occurs more than `n_neighbors` times: at a distance of 0 from so many, it is
+    the most typical one. Memory O(n d). The authors' code uses
     scikit-learn's MiniBatchKMeans above 50 clusters, and squared distances for the
     typicality; here distances are those of the paper, not squared.
 

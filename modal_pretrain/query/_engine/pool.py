@@ -165,12 +165,12 @@ class Rows:
         return mean
 
     def _form(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
-        exact = self._scaled(block.astype(np.float64))
+        exact: NDArray[np.float64] = self._scaled(block.astype(np.float64))
         if self.shift is not None:
             exact -= self.shift
         return exact
 
-    def _scaled(self, block: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _scaled(self, block: NDArray[Any]) -> NDArray[Any]:
         return block / _lengths(block) if self.form == "unit" else block
 
     def __len__(self) -> int:

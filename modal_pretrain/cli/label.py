@@ -72,6 +72,11 @@ def label(args: argparse.Namespace) -> None:
     if args.text is None and args.column is not None:
         raise ValueError("--column goes with a CSV file: name that with --text.")
     Whole(least=0, most=2**32 - 1).check("--seed", args.seed)
+    if args.folder is not None and Path(args.folder).is_file():
+        raise ValueError(
+            f"{args.folder} is a file. Name its folder, or a CSV file as in --text "
+            "FILE --column NAME."
+        )
     pool = Path(args.text if args.folder is None else args.folder)
     labels = label_path(pool, args.labels)
     out = Path(args.out or beside(pool, "labelled"))

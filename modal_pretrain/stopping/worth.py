@@ -154,13 +154,16 @@ def worth_of_labels(
     sizes, wrong, luck = _judge(classifier, X, labels, drawn, rng)
     if wrong[-2].sum() < _LEAST_WRONG:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
-    worth, weights = _worth(sizes, wrong, luck, rng)
+    times, weights = _times(sizes, wrong, luck, rng)
+    out = m / _FOLDS  # rows that no copy has learnt from when they judge it
+    each = (m - out) / (n - out)
+    worth = n * each * times
     order = np.argsort(worth)
     below = np.cumsum(weights[order])
     tail = (1 - confidence) / 2
     at = np.searchsorted(below, np.array([tail, 0.5, 1 - tail]) * below[-1])
     low, value, high = worth[order][at]
-    low, value = min(low, _FAR * m), min(value, _FAR * m)
+    low, value = np.minimum((low, value), n * each * _FAR)
     # More labels than there are rows to compare with: it is an extrapolation.
     tells = bool(high <= _TELLING * low or low > n or high < n)
     return Worth(float(value), float(low), float(high), n, m, tells)
@@ -213,18 +216,19 @@ def _judge(
     return sizes, wrong, float(np.sqrt(between / 2))
 
 
-def _worth(
+def _times(
     sizes: NDArray[np.float64],
     wrong: NDArray[np.float64],
     luck: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Random labels for the error of all labels, on curves that agree with the parts.
+    """How many times the random labels give the error of all, on curves that agree.
 
     Returns
     -------
-    worth, weights : numpy.ndarray of shape (draws,)
-        By a curve drawn at random, and how well that one agrees.
+    times, weights : numpy.ndarray of shape (draws,)
+        By a curve drawn at random, infinite beyond `_FAR`, and how well that one agrees
+        with the parts.
     """
     m = wrong.shape[1]
     # Half an error more, and one either way: none seen is not none.
@@ -251,4 +255,4 @@ def _worth(
     late = rng.random(_DRAWS) < _LATE
     later = np.where(late & (above < 1), rng.uniform(*_STEEP, _DRAWS), steep)
     times = np.exp(np.minimum(-np.log(above) / later, 9))
-    return m * np.where(times < _FAR, times, np.inf), weights
+    return np.where(times < _FAR, times, np.inf), weights

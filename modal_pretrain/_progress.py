@@ -29,6 +29,8 @@ def progress_bar(**settings: Any) -> Any:
         would stay.
     """
     in_notebook = tqdm is not tqdm_asyncio  # there it does not draw on standard error
+    if sys.stderr is None:  # a program without a console on Windows
+        settings["disable"] = True
     if in_notebook or settings.get("disable") or sys.stderr.isatty():
         return tqdm(**settings)
     return Lines(**settings)

@@ -159,6 +159,10 @@ class Encoder:
             self.device.type,
             _VERSIONS,
         ]
+        # A setting of the process that lets PyTorch round what is called float32.
+        rounded = torch.get_float32_matmul_precision()
+        if (engine, self.dtype) == ("torch", torch.float32) and rounded != "highest":
+            parts.append(f"matmul {rounded}")
         parts += ["compiled"] if self.compile else []
         parts += [openvino.version()] if engine == "openvino" else []
         return " ".join(parts)

@@ -133,6 +133,22 @@ class Large(nn.Linear):
         nn.init.constant_(self.bias, 1e5)
 
 
+def test_float32_that_the_process_rounds_is_another_embedding(make_encoder, pictures):
+    encoder = make_encoder(precision="float32", engine="torch", cache="memory")
+    exact = encoder.transform(pictures)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        rounded = encoder.transform(pictures)
+        alone = encoder.set_params(cache=None).transform(pictures)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    np.testing.assert_allclose(rounded, alone, atol=1e-5)
+    np.testing.assert_array_equal(
+        encoder.set_params(cache="memory").transform(pictures), exact
+    )
+
+
 def test_overflow_of_float16_falls_back_to_float32(make_encoder, pictures):
     params = {"pretrained": False, "cache": None}
     exact = make_encoder(large, **params).fit_transform(pictures)
@@ -311,6 +327,11 @@ def bars(monkeypatch):
 
     monkeypatch.setattr(progress, "progress_bar", Bar)
     return made
+
+
+def test_no_standard_error_to_draw_on(make_encoder, pictures, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert len(make_encoder(cache=None, verbose=1).transform(pictures)) == len(pictures)
 
 
 def test_one_bar_for_all_blocks_of_a_disk_cache(

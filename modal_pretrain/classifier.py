@@ -43,13 +43,10 @@ class PretrainedClassifier(BaseClassifier):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as in scikit-learn.
     C : float, default=0.005
-        Inverse strength of the head's L2 penalty where the backbone is frozen:
-        ``|W|^2 / 2 + C * sum of the cross-entropies``, as in scikit-learn's
-        multinomial LogisticRegression. A binary problem has two columns here; its
-        scikit-learn equivalent is twice this C.
-        W weighs embeddings that were standardised on the training rows: centred, and
-        divided by the root of each feature's variance, which ten rows' worth of the
-        mean variance steadies: ``(n * var + 10 * var.mean()) / (n + 10)``.
+        Inverse strength of a frozen backbone's head's L2 penalty, as in scikit-learn's
+        LogisticRegression: ``|W|^2 / 2 + C * sum of the cross-entropies``. Two classes
+        have two columns: scikit-learn's equivalent is twice this C. Embeddings are
+        centred and divided by ``sqrt((n * var + 10 * var.mean()) / (n + 10))`` first.
     error_weighting : float, default=0.0
         How much more a labelled row weighs that heads trained on the others get wrong:
         ``exp(-error_weighting * p)``, with p the out-of-fold probability of its label,

@@ -348,8 +348,7 @@ def draw_audit(
     budget : int, default=40
         Rows to choose.
     classes : array-like of shape (n_classes,) or None, default=None
-        Labels of the columns; None is those of `proba`, which may be a DataFrame, or
-        0, 1, ...
+        Labels of the columns; None is those of `proba` (its columns), or 0, 1, ...
     taught : array-like of int or mask, or None, default=None
         Rows of the n that are labelled already; they are left out.
     design : {"auto", "weighted", "random", "stratified", "active"}, default="auto"

@@ -187,10 +187,10 @@ def slips(lines: pd.DataFrame) -> None:
     table(titles, rows)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", type=Path, nargs="?", default=RESULTS)
-    lines = read(parser.parse_args().file)
+    lines = read(parser.parse_args(arguments).file)
     for part in (audits, others, forecasts, worth, stops, slips):
         part(lines)
 

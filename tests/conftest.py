@@ -1,7 +1,11 @@
 """Common fixtures. No test reaches the network: the hub is switched off up here."""
 
 import os
+import signal
 
+# Shells start what runs in the background without Ctrl-C, and so its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Read when huggingface_hub is imported, which timm does.
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Of the processes that tests start.

@@ -202,7 +202,7 @@ def test_probe_takes_strings_and_rare_values():
 
 def test_probe_refuses():
     X, y, _ = _embeddings(20)
-    with pytest.raises(ValueError, match="one value only"):
+    with pytest.raises(ValueError, match="two values at least"):
         probe_separability(X, np.zeros(20))
     with pytest.raises(ValueError, match="embeddings must have shape"):
         probe_separability(X[:10], y)

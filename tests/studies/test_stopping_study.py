@@ -46,7 +46,7 @@ def test_a_loop_and_what_it_is_asked(study, tables, task, tmp_path):
     assert len(found) == len(lines)
     audits = found[(found["question"] == "accuracy") & (found["method"] == "auto")]
     assert len(audits) == 9 and audits["held"].mean() > 0.5
-    tables.main(path)
+    tables.main([str(path)])
 
 
 def test_random_arm_and_audit_are_kept_apart(study, task):
@@ -58,7 +58,7 @@ def test_random_arm_and_audit_are_kept_apart(study, task):
 
 
 def test_page_shows_what_the_script_prints(tables, capsys):
-    tables.main()
+    tables.main([])
     page = (ROOT / "docs" / "stopping.md").read_text(encoding="utf-8")
     lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] == "|"]
     assert len(lines) > 30

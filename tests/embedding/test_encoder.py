@@ -1,4 +1,4 @@
-"""Embeddings: the same for every kind of X, batch size and precision; TimmEncoder."""
+"""Embeddings: the same for every kind of X, batch size and thread; TimmEncoder."""
 
 import pickle
 import shutil
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import PIL
 import pytest
-import scipy.sparse
 import timm
 import torch
 from PIL import Image
@@ -20,41 +19,11 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder, memory_cache
-from modal_pretrain.backbones import device as device_module
-from modal_pretrain.backbones.device import resolve_device, resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint
 from modal_pretrain.cache.resolve import resolve_cache
-from modal_pretrain.cache.sqlite import DiskStore
-from modal_pretrain.embedding import progress
-from modal_pretrain.embedding.table import TableSource, is_table
+from tests.embedding.cases import large, objects
 
 ROADWATER = Path(__file__).parents[3] / "shared" / "data" / "roadwater"
-
-# Measured on 200 photographs of roadwater at 96 px, as the length of the difference
-# from float32 by the length of the embedding: bfloat16 0.037 on average and 0.080 at
-# most, float16 0.0041 and 0.0084.
-MEAN_ERROR = {"bfloat16": 0.05, "float16": 0.006}
-LARGEST_ERROR = {"bfloat16": 0.12, "float16": 0.015}
-
-
-@pytest.fixture
-def make_encoder(cache):
-    def make(*args, **params):
-        defaults = {
-            "image_size": 32,
-            "precision": "float32",
-            "device": "cpu",
-            "cache": cache,
-        }
-        return TimmEncoder(*args, **{**defaults, **params})
-
-    return make
-
-
-def objects(items):
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return array
 
 
 def kinds(pictures, paths):
@@ -105,56 +74,6 @@ def test_threads_do_not_matter(make_encoder, paths, n_threads):
     expected = make_encoder(cache=None, batch_size=5).fit_transform(paths)
     encoder = make_encoder(cache=None, batch_size=5, n_threads=n_threads)
     np.testing.assert_array_equal(encoder.fit_transform(paths), expected)
-
-
-@pytest.mark.skipif(not ROADWATER.exists(), reason="needs ../shared/data/roadwater")
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_reduced_precision_on_photographs(make_encoder, precision):
-    every = 8 if precision == "bfloat16" else 40  # float16 is slow on CPUs
-    paths = sorted((ROADWATER / "val").glob("*.jpg"))[::every]
-    assert len(paths) >= 10
-    params = {"image_size": 96, "cache": EmbeddingCache()}
-    exact = make_encoder(**params).fit_transform(paths)
-    reduced = make_encoder(**params, precision=precision).fit_transform(paths)
-    assert reduced.dtype == np.float32
-    error = np.linalg.norm(reduced - exact, axis=1) / np.linalg.norm(exact, axis=1)
-    assert 0 < error.mean() < MEAN_ERROR[precision]
-    assert error.max() < LARGEST_ERROR[precision]
-
-
-def large():
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), Large())
-
-
-class Large(nn.Linear):
-    def __init__(self):
-        super().__init__(3, 2)
-        nn.init.constant_(self.weight, 1e5)
-        nn.init.constant_(self.bias, 1e5)
-
-
-def test_float32_that_the_process_rounds_is_another_embedding(make_encoder, pictures):
-    encoder = make_encoder(precision="float32", engine="torch", cache="memory")
-    exact = encoder.transform(pictures)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        rounded = encoder.transform(pictures)
-        alone = encoder.set_params(cache=None).transform(pictures)
-    finally:
-        torch.set_float32_matmul_precision(before)
-    np.testing.assert_allclose(rounded, alone, atol=1e-5)
-    np.testing.assert_array_equal(
-        encoder.set_params(cache="memory").transform(pictures), exact
-    )
-
-
-def test_overflow_of_float16_falls_back_to_float32(make_encoder, pictures):
-    params = {"pretrained": False, "cache": None}
-    exact = make_encoder(large, **params).fit_transform(pictures)
-    assert np.abs(exact).max() > 65504  # the largest float16
-    reduced = make_encoder(large, precision="float16", **params)
-    np.testing.assert_allclose(reduced.fit_transform(pictures), exact, rtol=1e-5)
 
 
 class Broken(nn.Module):
@@ -208,77 +127,6 @@ def test_missing_file_is_named(make_encoder, paths):
         make_encoder().fit(paths).transform(paths)
 
 
-# The parameters -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "cuda, mps, expected",
-    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
-)
-def test_device_auto(monkeypatch, cuda, mps, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr("modal_pretrain.backbones.device._check_computes", id)
-    assert resolve_device("auto") == torch.device(expected)
-    assert resolve_device("cpu") == resolve_device(torch.device("cpu"))
-    for given, there in (("cuda:1", cuda), ("mps", mps)):
-        if there:
-            assert str(resolve_device(given)) == given
-        else:
-            with pytest.raises(ValueError, match="PyTorch finds no such device"):
-                resolve_device(given)
-
-
-@pytest.mark.parametrize("device", ["gpu", None, 1.5, "cpu:x", ["cpu"]])
-def test_bad_device(make_encoder, pictures, device):
-    with pytest.raises(ValueError, match="device must be 'auto' or one of PyTorch's"):
-        make_encoder(device=device).fit(pictures)
-
-
-@pytest.mark.parametrize(
-    "capability, expected",
-    [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
-)
-def test_precision_auto_on_cuda(monkeypatch, capability, expected):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert resolve_precision("auto", torch.device("cuda")) == expected
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_precision_auto_on_cpu(monkeypatch, native):
-    monkeypatch.setattr(device_module, "_cpu_has_bfloat16", lambda: native)
-    expected = torch.bfloat16 if native else torch.float32
-    assert resolve_precision("auto", torch.device("cpu")) == expected
-    assert resolve_precision("auto", torch.device("mps")) == torch.float32
-
-
-def test_pytorch_without_the_probes_computes_in_float32(monkeypatch):
-    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.delattr(torch.cpu, probe, raising=False)
-    assert resolve_precision("auto", torch.device("cpu")) == torch.float32
-
-
-@pytest.mark.parametrize(
-    "precision, device, expected",
-    [
-        ("bfloat16", "cpu", torch.float32),
-        ("float16", "cpu", torch.float32),
-        ("float16", "cuda", torch.float32),
-        ("bfloat16", "cuda", torch.bfloat16),
-        ("float32", "cuda", torch.float32),
-    ],
-)
-def test_precision_in_training(precision, device, expected):
-    device = torch.device(device)
-    assert resolve_precision(precision, device, training=True) == expected
-
-
-@pytest.mark.parametrize("precision", ["f8", None, 32, torch.float32])
-def test_bad_precision(make_encoder, pictures, precision):
-    with pytest.raises(ValueError, match="precision must be 'auto', 'float32', "):
-        make_encoder(precision=precision).fit(pictures)
-
-
 @pytest.mark.parametrize("value", ["disk", True, 3, {}])
 def test_bad_cache(make_encoder, pictures, value):
     with pytest.raises(ValueError, match="cache must be 'memory', None or "):
@@ -298,63 +146,6 @@ def test_caches():
 def test_bad_numbers(make_encoder, pictures, name, value):
     with pytest.raises(ValueError, match=f"{name} must be "):
         make_encoder(**{name: value}).fit(pictures)
-
-
-@pytest.mark.parametrize("verbose", [0, 1])
-def test_progress_bar(make_encoder, pictures, monkeypatch, capfd, verbose):
-    monkeypatch.setattr("modal_pretrain._progress.EVERY", 0.0)
-    make_encoder(verbose=verbose, cache=None).fit(pictures).transform(pictures)
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert ("Embedding" in err) == bool(verbose)
-
-
-def bars(monkeypatch):
-    """Collect what the bars of a pass have done."""
-    made = []
-
-    class Bar:
-        def __init__(self, total, **params):
-            self.total, self.n, self.initial = total, 0, 0
-            self.closed = False
-            made.append(self)
-
-        def update(self, n):
-            self.n += n
-
-        def close(self):
-            self.closed = True
-
-    monkeypatch.setattr(progress, "progress_bar", Bar)
-    return made
-
-
-def test_no_standard_error_to_draw_on(make_encoder, pictures, monkeypatch):
-    monkeypatch.setattr("sys.stderr", None)
-    assert len(make_encoder(cache=None, verbose=1).transform(pictures)) == len(pictures)
-
-
-def test_one_bar_for_all_blocks_of_a_disk_cache(
-    make_encoder, pictures, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(DiskStore, "block_rows", 5)
-    encoder = make_encoder(cache=str(tmp_path), verbose=1, batch_size=2).fit(pictures)
-    made = bars(monkeypatch)
-    encoder.transform(pictures[3:6])
-    assert [(bar.n, bar.total) for bar in made] == [(3, 3)]
-    encoder.transform(pictures)
-    assert len(made) == 2
-    assert (made[1].n, made[1].total, made[1].closed) == (24, 24, True)
-    encoder.transform(pictures)  # nothing to compute: it never moves
-    assert made[2].n == 0 and made[2].closed
-
-
-def test_found_rows_do_not_count_for_the_speed(make_encoder, pictures, monkeypatch):
-    encoder = make_encoder(verbose=1).fit(pictures)
-    encoder.transform(pictures[:10])
-    made = bars(monkeypatch)
-    encoder.transform(pictures)
-    assert (made[0].initial, made[0].n) == (10, 24)
 
 
 @pytest.mark.slow
@@ -460,17 +251,6 @@ def test_grid_search_embeds_once_for_each_size(make_encoder, paths, labels, cach
     assert cache.info()["misses"] == 2 * len(paths)
 
 
-def test_tables(make_encoder):
-    X = np.arange(6.0).reshape(3, 2)
-    encoder = make_encoder(nn.Identity, pretrained=False).fit(X)
-    np.testing.assert_array_equal(encoder.transform(X), X.astype(np.float32))
-    assert encoder.n_features_in_ == encoder.n_features_out_ == 2
-    with pytest.raises(ValueError, match="X has 3 features"):
-        encoder.transform(np.zeros((3, 3)))
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        encoder.transform(np.full((3, 2), np.nan))
-
-
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_global_generators_are_left_alone(make_encoder, pictures, pretrained):
     def states():
@@ -479,45 +259,6 @@ def test_global_generators_are_left_alone(make_encoder, pictures, pretrained):
     before = states()
     make_encoder(pretrained=pretrained, random_state=0).fit_transform(pictures)
     assert states() == before
-
-
-# What counts as a table ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "X, expected",
-    [
-        (np.zeros((3, 2)), True),
-        (np.zeros(3), True),
-        ([[1, 2], [3, 4]], True),
-        ([[1, "a"], [3, 4]], False),
-        (np.array([[1, 2.5]], dtype=object), True),
-        (scipy.sparse.eye(3), True),
-        (torch.zeros(3, 2), True),
-        (torch.zeros(3, 2, 2, 3), False),
-        (np.zeros((3, 2, 2, 3)), False),
-        (pd.DataFrame({"a": [1, 2], "b": [0.5, 1]}), True),
-        (pd.DataFrame({"a": [1, 2]}, dtype="Int64"), True),
-        (pd.DataFrame({"path": ["a.png"]}), False),
-        (pd.DataFrame({"path": ["a.png"]}, dtype=object), False),
-        (pd.Series(["a.png"]), False),
-        (["a.png", "b.png"], False),
-        (np.array(["a.png", "b.png"]), False),
-        (np.array(["a.png", "b.png"], dtype=object), False),
-        (np.array([["a.png"], ["b.png"]], dtype=object), False),
-        (np.array([["a", "b"]], dtype=object), True),
-        ([Path("a.png")], False),
-        (objects([Path("a.png"), Path("b.png")]), False),
-        ([Image.new("RGB", (3, 3))], False),
-        (objects([Image.new("RGB", (3, 3)), Image.new("RGB", (3, 3))]), False),
-        ([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))], False),
-        (objects([np.zeros((2, 2, 3)), np.zeros((3, 2, 3))]), False),
-        (np.zeros((0, 2)), True),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_tables_are_told_from_pictures(X, expected):
-    assert is_table(X) == expected
 
 
 def test_fingerprint_of_pictures_is_what_files_on_disk_have(make_encoder, pictures):
@@ -529,14 +270,6 @@ def test_fingerprint_of_pictures_is_what_files_on_disk_have(make_encoder, pictur
         f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
     )
     assert encoder.fingerprint() == expected
-
-
-def test_table_source():
-    source = TableSource(np.arange(10.0).reshape(5, 2))
-    assert len(source) == 5
-    assert [len(batch) for batch in source.batches(None, 2)] == [2, 2, 1]
-    assert torch.cat(list(source.batches(None, 2))).tolist() == source.table.tolist()
-    assert source.take([3, 0]).table.tolist() == [[6, 7], [0, 1]]
 
 
 class OtherRows(nn.Module):

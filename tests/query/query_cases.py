@@ -151,3 +151,8 @@ class Encoder:
     def sample(self, X):
         members = self.head.estimators_
         return np.stack([m.predict_proba(self.embed(X)) for m in members])
+
+
+class Embedder(Centroids):
+    def embed(self, X):
+        return np.asarray(X, dtype=np.float32)[:, :2]

@@ -1,6 +1,4 @@
-"""Embeddings, the labelled set, calibration, several predictions."""
-
-from pathlib import Path
+"""Embeddings, wherever they come from."""
 
 import numpy as np
 import pandas as pd
@@ -9,44 +7,25 @@ import torch
 from modAL.models import (
     ActiveLearner,
     Committee,
-    CommitteeRegressor,
-    DeepActiveLearner,
 )
 from scipy.sparse import csr_matrix
 from sklearn.ensemble import (
-    AdaBoostClassifier,
-    BaggingClassifier,
-    GradientBoostingClassifier,
-    RandomForestClassifier,
     VotingClassifier,
 )
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from modal_pretrain import query
-from modal_pretrain._checks import ParameterError, take_rows
-from modal_pretrain.query._engine.arguments import n_rows
 from modal_pretrain.query._engine.classifier import number_of_classes
 from modal_pretrain.query._engine.embeddings import (
     embeddings,
-    labelled_parts,
     labelled_set,
     predictor_on_embeddings,
 )
-from modal_pretrain.query._engine.order import content_keys
-from modal_pretrain.query._engine.samples import probability_samples
-from modal_pretrain.query._engine.temperature import soften
-from tests.query.query_cases import Centroids, forest, make, pool, seed_set
-
-
-class Embedder(Centroids):
-    def embed(self, X):
-        return np.asarray(X, dtype=np.float32)[:, :2]
+from tests.query.query_cases import Centroids, Embedder, forest, make, pool, seed_set
 
 
 def test_where_embeddings_come_from():
@@ -175,113 +154,6 @@ def test_half_precision_and_integers_are_accepted():
         assert values.dtype in (np.float32, np.float64)
 
 
-def test_labelled_set():
-    X, y = seed_set(2)
-    assert labelled_set(Centroids()) == (None, None, 0)
-    assert labelled_set(ActiveLearner(Centroids())) == (None, None, 0)
-    learner = ActiveLearner(Centroids(), X_training=X, y_training=y)
-    found = labelled_set(learner)
-    np.testing.assert_array_equal(found.embeddings, X)
-    np.testing.assert_array_equal(found.y, y)
-    explicit = labelled_set(learner, X[:3], y[:3])  # arguments win
-    assert explicit.embeddings.shape == (3, 6)
-    same = Committee([learner, ActiveLearner(forest(), X_training=X, y_training=y)])
-    assert labelled_set(same).embeddings.shape == X.shape
-    assert labelled_set(None, X[:0]) == (None, None, 0)
-    with pytest.raises(ValueError, match="y_labelled has 2"):
-        labelled_set(None, X, y[:2])
-    for odd, message in [
-        ([None, *y[1:]], "y_labelled has None in row 0; every row needs a label"),
-        ([np.nan, *y[1:].astype(float)], "y_labelled has nan in row 0"),
-        (y[:, None], "expected one label for each row"),
-        (["a", *y[1:]], "mixes numbers and text, which would be other labels"),
-    ]:
-        with pytest.raises((TypeError, ValueError), match=message):
-            labelled_set(None, X, odd)
-    with pytest.raises(ValueError, match="y_labelled is given without X_labelled"):
-        labelled_set(learner, None, y[::-1])
-    with pytest.raises(ValueError, match="same encoder"):
-        query.core_set_sampling(None, pool(), 1, X_labelled=X[:, :4])
-
-
-ROWS = {
-    "arrays": lambda X: X,
-    "pictures": lambda X: X[:, :, None, None] * np.ones((1, 1, 2, 3)),
-    "frames": lambda X: pd.DataFrame(X).assign(kind="a"),
-    "paths": lambda X: [Path(f"{row[0]}.png") for row in X],
-    "texts": lambda X: np.array([f"it is {row[0]}" for row in X], dtype=object),
-    "sparse": csr_matrix,
-    "tensors": torch.tensor,
-}
-
-
-@pytest.mark.parametrize("kind", ROWS)
-def test_rows_that_several_members_know_count_once(kind):
-    X, y = seed_set(2)
-    X = np.vstack([X, X[:1]])  # twice in one member is meant
-    y = np.append(y, y[0])
-    other = y[3:].copy()
-    other[0] = 1 - y[3]  # two answers for one row
-    rows, every = ROWS[kind](X), np.arange(len(X))
-    members = []
-    for of, labels in ((every[:-2], y[:-2]), (every[3:], other), (every, y)):
-        member = ActiveLearner(Centroids())
-        member.X_training, member.y_training = take_rows(rows, of), labels
-        members.append(member)
-    parts = labelled_parts(Committee(members))
-    found = [n_rows(part, "X") for part, _ in parts]
-    assert found == [len(X) - 2, 2] and [len(part) for _, part in parts] == found
-    assert [content_keys(part)[0] for part, _ in parts] == [
-        content_keys(take_rows(rows, [row]))[0] for row in (0, 3)
-    ]
-
-
-STRATEGIES_BY_LABELS = [
-    query.early_late_sampling,
-    query.orthogonal_probe_sampling,
-    query.divdis_sampling,
-    query.pseudo_group_sampling,
-    query.ranked_batch_sampling,
-    query.typiclust_sampling,
-]
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES_BY_LABELS)
-def test_strategies_see_rows_that_several_members_know_once(strategy):
-    X, y = seed_set(3)
-    X, y, new = X[::-1], y[::-1], pool()[:4]
-    members = [
-        ActiveLearner(Centroids(), X_training=X[part], y_training=y[part])
-        for part in (slice(0, -2), slice(2, None))
-    ]
-    committee = Committee(members)
-    committee.teach(new, [0, 1, 2, 0])
-    X, y = np.vstack([X[:-2], new, X[-2:]]), np.r_[y[:-2], 0, 1, 2, 0, y[-2:]]
-    rest = pool()[4:]
-    found = strategy(committee, rest, 5, random_state=0)
-    told = {"X_labelled": X, "y_labelled": y}
-    if strategy in (query.typiclust_sampling, query.ranked_batch_sampling):
-        del told["y_labelled"]
-    expected = strategy(committee, rest, 5, random_state=0, **told)
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_allclose(found[1], expected[1], rtol=1e-9)
-
-
-def test_a_deep_learner_remembers_nothing_but_can_be_told():
-    class Net(Embedder):
-        def initialize(self):
-            return self
-
-    learner = DeepActiveLearner(Net())
-    X, y = seed_set(2)
-    learner.fit(X, y)
-    assert labelled_set(learner) == (None, None, 0)
-    cold = query.core_set_sampling(learner, pool(), 4)
-    warm = query.core_set_sampling(learner, pool(), 4, X_labelled=X)
-    assert np.isinf(cold[1][0])
-    assert np.isfinite(warm[1]).all()
-
-
 @pytest.mark.parametrize(
     ("kwargs", "error"),
     [
@@ -317,142 +189,6 @@ def test_number_of_classes():
     assert number_of_classes(make("committee")) == 3
     assert number_of_classes(None, ["a", "b", "a"]) == 2
     assert number_of_classes(None) is None
-
-
-def test_temperature():
-    proba = np.array([[0.9, 0.1], [1.0, 0.0]])
-    np.testing.assert_allclose(soften(proba, 1e6)[0], [0.5, 0.5], atol=1e-5)
-    np.testing.assert_allclose(soften(proba, 2.0)[1], [1, 0])
-    np.testing.assert_allclose(soften(proba, 0.5)[0], [0.81 / 0.82, 0.01 / 0.82])
-    for X, y, message in [
-        (pool(2), ["dog", "ant"], "'dog'"),
-        (pool(2)[:0], [], "X_calibration is empty"),
-        (pool(2), ["ant"], "y_calibration has 1 entries for the 2 rows"),
-        (pool(2), [["ant"], ["ant"]], r"y_calibration has shape \(2, 1\)"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            query.uncertainty_herding_sampling(
-                make("strings"), pool(), 1, X_calibration=X, y_calibration=y
-            )
-
-
-@pytest.mark.parametrize(
-    "ensemble",
-    [
-        RandomForestClassifier(4, random_state=0),
-        BaggingClassifier(GaussianNB(), 4, max_features=0.5, random_state=0),
-        VotingClassifier([("a", GaussianNB()), ("b", Centroids())], voting="soft"),
-        VotingClassifier(
-            [("a", RandomForestClassifier(3)), ("b", RandomForestClassifier(4))],
-            voting="soft",
-        ),
-    ],
-    ids=lambda e: type(e).__name__,
-)
-def test_members_of_ensembles(ensemble):
-    X, y = seed_set(3)
-    names = np.array(["ant", "bee", "cow"])
-    ensemble.fit(X, names[y])
-    rng = np.random.default_rng(0)
-    for classifier in (ensemble, ActiveLearner(ensemble)):
-        samples, fitted = probability_samples(classifier, pool(), 40, rng)
-        assert fitted
-        np.testing.assert_allclose(
-            samples.mean(axis=0), ensemble.predict_proba(pool()), atol=1e-9
-        )
-    pipeline = make_pipeline(StandardScaler(), ensemble).fit(X, y)
-    assert probability_samples(pipeline, pool(), 40, rng).values.shape[1:] == (40, 3)
-
-
-def test_a_committee_whose_members_know_different_classes():
-    X, y = seed_set(3)
-    some = y < 2
-    committee = Committee(
-        [
-            ActiveLearner(Centroids(), X_training=X, y_training=y),
-            ActiveLearner(Centroids(), X_training=X[some], y_training=y[some]),
-        ]
-    )
-    samples, _ = probability_samples(committee, pool(), 40, np.random.default_rng(0))
-    assert samples.shape == (2, 40, 3)
-    assert (samples[1, :, 2] == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("classifier", "message"),
-    [
-        (Centroids().fit(*seed_set(2)), "Centroids gives one prediction"),
-        (
-            GradientBoostingClassifier(n_estimators=2).fit(*seed_set(2)),
-            "members of GradientBoosting",
-        ),
-    ],
-)
-def test_no_members(classifier, message):
-    with pytest.raises(TypeError, match=message):
-        query.bald_sampling(classifier, pool(), 1)
-
-
-def test_bad_samples():
-    votes = np.full((3, 40, 2), 0.5)
-    for bad in (votes[0], votes[:0], votes[:, :3]):
-        with pytest.raises(ValueError, match="proba_samples"):
-            query.bald_sampling(None, pool(), 1, proba_samples=bad)
-    with pytest.raises(TypeError, match="must be a function"):
-        query.epig_sampling(None, pool(), 1, X_target=pool(2), proba_samples=votes)
-    with pytest.raises(ValueError, match="X_target is empty"):
-        query.epig_sampling(make("bare"), pool(), 1, X_target=pool(2)[:0])
-
-
-def test_dropout_of_a_network():
-    torch = pytest.importorskip("torch")
-    skorch = pytest.importorskip("skorch")
-    layers = torch.nn.Sequential(
-        torch.nn.Linear(6, 8),
-        torch.nn.BatchNorm1d(8),
-        torch.nn.ReLU(),
-        torch.nn.Dropout(0.5),
-        torch.nn.Linear(8, 3),
-    )
-    net = skorch.NeuralNetClassifier(
-        layers, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
-    ).initialize()
-    X = pool().astype(np.float32)
-    weights = {k: v.clone() for k, v in net.module_.state_dict().items()}
-    quiet = net.predict_proba(X)
-    generator = torch.random.get_rng_state()
-    samples, fitted = probability_samples(
-        net, X, 40, np.random.default_rng(0), n_samples=5
-    )
-    assert fitted
-    assert samples.std(axis=0).max() > 1e-3
-    again, _ = probability_samples(net, X, 40, np.random.default_rng(0), n_samples=5)
-    np.testing.assert_array_equal(samples, again)
-    # A pass is one model: it does not depend on which rows go through together.
-    order = np.random.default_rng(1).permutation(40)
-    net.set_params(batch_size=7)
-    moved, _ = probability_samples(
-        net, X[order], 40, np.random.default_rng(0), n_samples=5
-    )
-    np.testing.assert_allclose(moved, samples[:, order], atol=1e-6)
-    net.set_params(batch_size=128)
-    assert torch.equal(torch.random.get_rng_state(), generator)
-    np.testing.assert_array_equal(net.predict_proba(X), quiet)
-    for key, value in net.module_.state_dict().items():
-        assert torch.equal(value, weights[key])
-    for layer in net.module_.modules():
-        assert not layer.training
-        assert not {"train", "forward"} & set(vars(layer))
-    assert query.bald_sampling(net, X, 3, random_state=0)[0].shape == (3,)
-    assert query.epig_sampling(net, X, 3, random_state=0)[0].shape == (3,)
-    fresh = skorch.NeuralNetClassifier(torch.nn.Linear, module__in_features=6)
-    assert query.bald_sampling(fresh, X, 3, random_state=0)[0].shape == (3,)
-    still = skorch.NeuralNetClassifier(
-        torch.nn.Linear, module__in_features=6, module__out_features=3
-    ).initialize()
-    # A ValueError, too: the command line shows no traceback for these.
-    with pytest.raises(ParameterError, match=r"no dropout layer.*module__dropout"):
-        query.bald_sampling(still, X, 3)
 
 
 def test_a_mask_is_not_passed_over():
@@ -500,55 +236,6 @@ def test_embeddings_without_an_array_or_with_a_mask():
     odd = torch.eye(4).to_sparse()
     with pytest.raises(TypeError, match=r"classifier\.embed.* is a tensor of"):
         embeddings(Odd(), pool(4), 4)
-
-
-def test_labels_of_the_labelled_set():
-    X, y = seed_set(2)
-    learner = ActiveLearner(Centroids(), X_training=X, y_training=y)
-    expected = query.divdis_sampling(learner, pool(), 2, random_state=0)[0]
-    learner.y_training = y[:, None]
-    found = query.divdis_sampling(learner, pool(), 2, random_state=0)[0]
-    assert found.tolist() == expected.tolist()
-    learner.y_training = np.eye(2)[y]
-    assert len(query.core_set_sampling(learner, pool(), 2)[0]) == 2  # needs none
-    with pytest.raises(ValueError, match=r"y_labelled has shape .* one label for each"):
-        query.divdis_sampling(learner, pool(), 2)
-    learner.y_training = np.where(y, np.nan, y)
-    with pytest.raises(ValueError, match="y_labelled has nan"):
-        query.early_late_sampling(learner, pool(), 2)
-
-
-@pytest.mark.parametrize("labels", [[-1, 1], [1, 2], [-1, 0, 1], ["ant", "bee"]])
-def test_members_that_know_the_labels_themselves(labels):
-    X, y = seed_set(len(labels))
-    boost = AdaBoostClassifier(n_estimators=3, random_state=0)
-    boost.fit(X, np.array(labels)[y])
-    found = probability_samples(boost, pool(), 40, np.random.default_rng(0)).values
-    expected = [member.predict_proba(pool()) for member in boost.estimators_]
-    np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize(
-    ("ensemble", "message"),
-    [
-        (OneVsRestClassifier(LogisticRegression()), "members of OneVsRest.* do not"),
-        (MultiOutputClassifier(LogisticRegression()), "several labels for each row"),
-        (ClassifierChain(LogisticRegression()), "several labels for each row"),
-    ],
-)
-def test_members_that_answer_other_questions(ensemble, message):
-    X, y = seed_set(3)
-    several = not isinstance(ensemble, OneVsRestClassifier)
-    ensemble.fit(X, np.eye(3)[y] if several else y)
-    with pytest.raises(TypeError, match=message):
-        query.bald_sampling(ensemble, pool(), 2)
-
-
-def test_a_committee_of_regressors():
-    X, y = seed_set(2)
-    learner = ActiveLearner(Ridge(), X_training=X, y_training=y)
-    with pytest.raises(TypeError, match="CommitteeRegressor has no vote_proba"):
-        query.bald_sampling(CommitteeRegressor([learner]), pool(), 2)
 
 
 class Frame:
@@ -606,12 +293,3 @@ def test_objects_with_a_missing_value(missing):
     classifier = make_pipeline(FunctionTransformer(), LogisticRegression())
     with pytest.raises(TypeError, match="dtype object; expected numbers"):
         query.core_set_sampling(classifier, X, 5)
-
-
-@pytest.mark.parametrize("kind", [list, tuple, np.ndarray.tolist])
-def test_members_on_columns_of_a_list(kind):
-    X, y = seed_set(2)
-    ensemble = BaggingClassifier(Centroids(), 4, max_features=0.5, random_state=0)
-    ensemble.fit(X, y)
-    found = query.bald_sampling(ensemble, kind(pool()), 5)
-    np.testing.assert_array_equal(found[0], query.bald_sampling(ensemble, pool(), 5)[0])

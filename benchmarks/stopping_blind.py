@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from stopping_tables import percent
 
 from modal_pretrain import stopping
 
@@ -46,9 +47,7 @@ def main():
         for model, spread in MODELS.items():
             default, above = held(rows, labels, spread, "auto", pools)
             random, _ = held(rows, labels, spread, "random", pools)
-            shares = (
-                f"{share:.1%}".replace("%", " %") for share in (default, above, random)
-            )
+            shares = map(percent, (default, above, random))
             print("|", " | ".join([model, str(rows), str(labels), *shares]), "|")
 
 

@@ -16,6 +16,7 @@ import argparse
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from stopping_tables import percent
 
 from modal_pretrain import stopping
 
@@ -97,7 +98,7 @@ def line(name, answers):
         (found.low > found.n_labels >= truth) or (found.high < found.n_labels <= truth)
         for found, truth in answers
     ]
-    shares = (f"{np.mean(x):.1%}".replace("%", " %") for x in (holds, tells, beside))
+    shares = (percent(np.mean(x)) for x in (holds, tells, beside))
     print("|", " | ".join([name, str(len(answers)), *shares]), "|", flush=True)
 
 

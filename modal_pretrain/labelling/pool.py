@@ -337,7 +337,7 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
             raise ValueError("pool is empty; write '.' for the present folder.")
         if column is not None:
             return TextPool.from_csv(pool, column)
-        if Path(pool).suffix.lower() == ".csv":
+        if Path(pool).suffix.lower() == ".csv" and Path(pool).exists():
             raise ValueError(f"column must name the column of {pool} with the texts.")
         return FilePool.below(pool)
     if column is not None:

@@ -67,6 +67,7 @@ def test_texts(tmp_path, command):
     [
         ((), "name a folder of pictures"),
         (("absent",), "there is no folder"),
+        (("absent.csv",), "there is no folder absent.csv"),
         (("t.csv",), "t.csv is a file. Name its folder, or a CSV file as in --text"),
         (("--text", "a.csv"), "--text needs --column"),
         (("t.csv", "--column", "t"), "--column goes with a CSV file: name that with"),

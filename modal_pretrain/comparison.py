@@ -288,6 +288,7 @@ def _check_candidates(candidates: Any) -> None:
                 f"PretrainedTextClassifier, got {estimator!r:.80} of type "
                 f"{type(estimator).__name__}."
             )
+        estimator._check_parameters()  # now: the first ones may take hours
 
 
 def _seconds_per_thousand(estimator: Any, X: Any, labels: np.ndarray) -> float:

@@ -155,6 +155,13 @@ def test_candidates_that_are_none(candidates):
         compare(X, y, candidates)
 
 
+def test_all_candidates_are_checked_before_the_first_is_tried(monkeypatch):
+    monkeypatch.setattr("modal_pretrain.comparison._seconds_per_thousand", None)
+    candidates = {"good": PretrainedClassifier(), "bad": PretrainedClassifier("none")}
+    with pytest.raises(ValueError, match="backbone='none' is not a timm model"):
+        compare(["a.png"] * 4, [0, 0, 1, 1], candidates)
+
+
 def test_names_may_be_numbers(shapes):
     X, y, _ = shapes
     candidates = {size: PretrainedClassifier(image_size=size) for size in (32, 40)}

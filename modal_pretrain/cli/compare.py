@@ -13,7 +13,7 @@ import numpy as np
 from modal_pretrain._checks import Whole
 from modal_pretrain.cli.flags import as_number
 from modal_pretrain.cli.stop import STOP
-from modal_pretrain.datasets._folders import ENDINGS, pictures_below, subfolders
+from modal_pretrain.datasets._folders import subfolders
 
 
 def add(commands: Any) -> None:
@@ -76,8 +76,11 @@ def _candidates(names: list[str]) -> dict[str, Any]:
 
     found = {}
     for name in names:
-        backbone, _, size = name.partition("@")
+        backbone, _, size = name.rpartition("@") if "@" in name else (name, "", "")
         pixels = as_number(size) if size else None
+        if isinstance(pixels, str) and ":" in name:
+            # A folder's name, or a revision on the hub, may have an @, too.
+            backbone, size, pixels = name, "", None
         if isinstance(pixels, str):
             raise ValueError(
                 f"--backbone {name!r}: write pixels after @, as in NAME@96."
@@ -88,6 +91,7 @@ def _candidates(names: list[str]) -> dict[str, Any]:
 
 
 def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    from modal_pretrain.datasets import load_folder
     from modal_pretrain.datasets._split_folders import are_splits
 
     inside_it = subfolders(folder)
@@ -101,15 +105,9 @@ def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{folder} holds the folders {names}, which look like splits and not like "
             "classes; give the one with the labels, or rename them."
         )
-    paths = pictures_below(folder)
-    labels = [Path(path).relative_to(folder).parts[0] for path in paths]
-    inside = [len(Path(path).relative_to(folder).parts) > 1 for path in paths]
-    if not paths or not all(inside):
-        raise ValueError(
-            f"without --labels, {folder} must hold a folder of pictures per class "
-            f"({', '.join(ENDINGS)})."
-        )
-    return np.array([str(path) for path in paths]), np.array(labels)
+    # Class folders that look alike, are empty or share pictures are refused there.
+    data = load_folder(folder, split="random", test_size=0)
+    return data.X, data.y
 
 
 def _labelled(
@@ -130,8 +128,8 @@ def _labelled(
         ) from error
     table = table.dropna(subset=[item])
     # A label file grows: the last line of an item counts, however it spells the path.
-    table = table.assign(path=[os.path.normpath(folder / p) for p in table[item]])
-    table = table.drop_duplicates("path", keep="last").dropna(subset=[label])
+    table.index = [os.path.normpath(folder / p) for p in table[item]]
+    table = table[~table.index.duplicated(keep="last")].dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")
     known = table[label].unique()
@@ -141,7 +139,7 @@ def _labelled(
             f"column {label!r} of {file} spells one label {twice[0]!a} and "
             f"{twice[1]!a}. Correct the column."
         )
-    paths = [Path(path) for path in table["path"]]
+    paths = [Path(path) for path in table.index]
     gone = [path for path in paths if not path.is_file()]
     if gone:
         raise ValueError(

@@ -102,7 +102,7 @@ def load_iwildcam(
     y = numbers(table, "y", path)
     classes = np.unique(y)
     names = _names(folder / "categories.csv", classes)
-    choices(classes, names, "y", path)
+    choices(y, names, "y", path)
     X, keep = image_paths(folder / "train", table["filename"], missing, path)
     warn_about_repeats(X, path)
     data = GroupedDataset(

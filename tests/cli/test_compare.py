@@ -60,8 +60,38 @@ def test_no_picture_is_in_two_folds(folder, capsys):
 
 
 def test_a_folder_per_class(folder, capsys):
-    assert main(["compare", str(folder), *SMALL]) == 0
+    with pytest.warns(UserWarning, match="5 files or links below"):
+        assert main(["compare", str(folder), *SMALL]) == 0
     assert capsys.readouterr().out.startswith("12 labels of 2 classes")
+
+
+def test_class_folders_that_would_be_one_or_none(folder, capsys):
+    """Each would change the classes without a word."""
+    (folder / "a ").mkdir()
+    (folder / "a " / "0.png").write_bytes((folder / "a" / "0.png").read_bytes())
+    assert main(["compare", str(folder), *SMALL]) == 2
+    assert "'a' and 'a '" in capsys.readouterr().err
+    (folder / "a " / "0.png").rename(folder / "a " / "0.heic")
+    (folder / "a ").rename(folder / "c")
+    assert main(["compare", str(folder), *SMALL]) == 2
+    assert "has no pictures" in capsys.readouterr().err
+    (folder / "c" / "0.png").symlink_to(folder / "a" / "0.png")
+    assert main(["compare", str(folder), *SMALL]) == 2
+    assert "are one picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", ["item path", "path item"])
+def test_a_column_may_be_called_path(folder, names, capsys):
+    lines = (folder / "labels.csv").read_text("utf-8-sig").split("\n")[1:]
+    if names == "path item":
+        lines = [",".join(line.split(",")[1::-1]) for line in lines]
+    else:
+        lines = [",".join(line.split(",")[:2]) for line in lines]
+    header = "item,path"
+    (folder / "p.csv").write_text("\n".join([header, *lines]))
+    arguments = ["compare", str(folder), "--labels", str(folder / "p.csv")]
+    assert main([*arguments, "--columns", *names.split(), *SMALL]) == 0
+    assert capsys.readouterr().out.startswith("11 labels of 2 classes")
 
 
 @pytest.mark.parametrize("names", [("train", "test"), ("train", "tets"), ("train",)])
@@ -75,11 +105,12 @@ def test_folders_of_splits_are_no_classes(folder, names, capsys):
     assert main(["compare", str(folder / "data" / "train"), *SMALL]) == 0
 
 
+@pytest.mark.filterwarnings("ignore:5 files or links")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["{}/nowhere"], "there is no folder"),
-        (["{}/a"], "must hold a folder of pictures per class"),
+        (["{}/a"], "pictures are expected in one folder for each class"),
         (["{}", "--group", "place"], "--group names a column of --labels"),
         (["{}", "--labels", "{}/none.csv"], "none.csv"),
         (["{}", "--labels", "{}/a/0.png"], "0.png is not in utf-8"),
@@ -93,6 +124,7 @@ def test_folders_of_splits_are_no_classes(folder, names, capsys):
         ([""], "folder (or --folder) is empty"),
         (["{}/a", "--labels", "{}/labels.csv"], "names 11 files that are not in"),
         (["{}", "--backbone", "resnet18@big"], "write pixels after @"),
+        (["{}", "--backbone", "none@32", "hf-hub:a/b@main@32"], "backbone='none' is"),
         (["{}", *SMALL, "--folds", "1"], "--folds must be a whole number"),
         (["{}", "--backbone", "resnet18@" + 5000 * "9"], "write pixels after @"),
         (["{}", "--backbone", "resnet18@\u0663\u0662"], "write pixels after @"),
@@ -104,3 +136,11 @@ def test_what_cannot_be_is_one_line(folder, arguments, message, capsys):
     assert err.startswith("error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore:5 files or links")
+@pytest.mark.parametrize("size", ["", "@32"])
+def test_a_path_may_have_an_at_sign(folder, size, capsys):
+    backbone = f"local-dir:{folder}/me@home/w{size}"
+    assert main(["compare", str(folder), "--backbone", backbone]) == 2
+    assert "me@home/w/config.json can't be read" in capsys.readouterr().err

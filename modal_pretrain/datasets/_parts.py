@@ -24,6 +24,7 @@ class Part(NamedTuple):
     attribute: np.ndarray | None = None
     attribute_names: Mapping[Any, str] | None = None
     extra: Mapping[str, np.ndarray] | None = None
+    extra_names: Mapping[str, Mapping[Any, str]] | None = None
 
 
 def join(
@@ -72,10 +73,7 @@ def join(
         kwargs.update(_named("attribute", attribute, names_of_it))
     elif kwargs.get("attribute") is None:
         kwargs["attribute"] = np.full(len(y), "all")
-    extra = {
-        key: np.concatenate([(part.extra or {})[key] for part in values])
-        for key in values[0].extra or {}
-    }
+    extra = {key: _further(key, values) for key in values[0].extra or {}}
     return GroupedDataset(
         X=_concatenated([part.X for part in values]),
         y=y,
@@ -84,6 +82,15 @@ def join(
         **_named("class", y, y_names),
         **kwargs,
     )
+
+
+def _further(key: str, parts: list[Part]) -> np.ndarray:
+    """Join one further attribute; its numbers mean what they do in the first part."""
+    columns = [(part.extra or {})[key] for part in parts]
+    names = [(part.extra_names or {}).get(key) for part in parts]
+    if all(some == names[0] for some in names):
+        return np.concatenate(columns)
+    return _joined(f"extra[{key!r}]", list(zip(columns, names, strict=True)))[0]
 
 
 def _joined(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from modal_pretrain._identity import read_whole
 from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._parts import Part, join
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -52,7 +53,7 @@ def from_huggingface(
     attribute : str, optional
         Column of the attribute. By default all have the same one.
     extra : sequence of str, optional
-        Columns of further attributes.
+        Columns of further attributes. As of labels, the names decide.
     split_names : mapping of str to str, optional
         Split ("train", "validation", "test", "id_validation", "id_test") for each key
         of a mapping, if they are not the usual ones.
@@ -76,7 +77,8 @@ def from_huggingface(
     TypeError
         If the data set streams, or is something else.
     ValueError
-        If a column is not there, or lacks values; -1 is none where labels have names.
+        If a column is not there, or lacks values (-1 is none where labels have names),
+        or the data set has a transform.
 
     Examples
     --------
@@ -124,6 +126,14 @@ def _read(
             f"a datasets.Dataset is expected, got {type(dataset).__name__}; load it "
             "without streaming"
         )
+    if (getattr(dataset, "format", None) or {}).get("type") == "custom":
+        raise ValueError(
+            "the data set has a transform, which makes other columns than it stores; "
+            "take it off with dataset.with_format(None), or store what it makes with "
+            "dataset.map"
+        )
+    # Others turn values into arrow's, shorten numbers or hide columns.
+    dataset = dataset.with_format(None) if hasattr(dataset, "format") else dataset
     column: str = image if image is not None else str(text)
     for wanted in [column, target, *([attribute] if attribute else []), *extra]:
         if wanted not in dataset.column_names:
@@ -152,6 +162,7 @@ def _read(
         None if attribute is None else labels(attribute),
         None if attribute is None else _names(dataset, attribute),
         {key: np.array(list(dataset[key])) for key in extra},
+        {key: _names(dataset, key) for key in extra},
     )
 
 
@@ -184,8 +195,9 @@ def _images(dataset: Any, column: str) -> Any:
 def _opened(cell: Any, row: int, column: str) -> Image.Image:
     data, path = cell["bytes"], cell["path"]
     try:
-        return Image.open(path if data is None else io.BytesIO(data))
-    except (OSError, ValueError, AttributeError) as error:
+        # Not a file that stays open: of these there may be a thousand.
+        return Image.open(io.BytesIO(read_whole(path) if data is None else data))
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(
             f"row {row} has no picture in {column!r} that Pillow can read "
             f"({type(error).__name__}); leave it out with dataset.filter"

@@ -65,9 +65,8 @@ def test_iwildcam_refuses(iwildcam):
     with pytest.raises(ValueError, match=r"'split' of .* holds 'cis_val' in 45 rows"):
         load_iwildcam(iwildcam)
     (iwildcam / "metadata.csv").write_text(text.replace(",181,362,", ",182,362,"))
-    with pytest.raises(
-        ValueError, match=r"'y' of .* holds 182 in 1 rows, first in row 364 below"
-    ):
+    match = r"'y' of .* holds 182 in 2 rows, first in row 363 below"
+    with pytest.raises(ValueError, match=match):
         load_iwildcam(iwildcam)
     (iwildcam / "metadata.csv").write_text(text)
     categories = iwildcam / "categories.csv"

@@ -294,6 +294,56 @@ def test_names_have_one_number_in_all_splits():
     assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
 
 
+def test_further_attributes_have_one_number_in_all_splits():
+    parts = {
+        "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
+        "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
+    }
+    for part in parts.values():
+        part.column_names = ("text", "label", "kind")
+        part.columns["kind"] = ["x", "y", "x", "y"]
+        part.features["kind"] = None
+    columns = {"text": "text", "target": "kind", "extra": ["label"]}
+    data = from_huggingface(parts, **columns)
+    assert data.extra["label"].tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
+
+
+def test_hugging_face_formats(datasets, tmp_path):
+    rows = {"text": list("abcd"), "label": [0, 1, 0, 1], "at": [0.1, 2**53 - 1, 0, 1]}
+    plain = datasets.Dataset.from_dict(rows)
+    columns = {"text": "text", "target": "label", "extra": ["at"]}
+    for part in (
+        plain.with_format("torch"),
+        plain.with_format("arrow"),
+        plain.with_format("numpy", columns=["label"]),
+    ):
+        data = from_huggingface(part, **columns)
+        assert data.X.tolist() == rows["text"]
+        assert data.extra["at"].tolist() == rows["at"]
+    with pytest.raises(ValueError, match="has a transform"):
+        from_huggingface(plain.with_transform(lambda some: some), **columns)
+
+
+def test_many_files_beside_pictures_in_memory_stay_closed(tmp_path):
+    """As concatenated data sets have them; a process may open a thousand files."""
+    Image.new("RGB", (4, 4), (9, 8, 7)).save(tmp_path / "a.png")
+    inside = {"bytes": (tmp_path / "a.png").read_bytes(), "path": None}
+    rows = Rows([0, 1, 0, 1])
+    rows.column_names = ("image", "label")
+    outside = {"bytes": None, "path": str(tmp_path / "a.png")}
+    rows.columns["image"] = [inside, outside, outside, outside]
+    rows.features["image"] = type("Image", (), {"__init__": _keep, "decode": True})()
+    rows.cast_column = lambda column, feature: rows
+    data = from_huggingface(rows, image="image", target="label")
+    (tmp_path / "a.png").unlink()
+    assert [image.getpixel((1, 1)) for image in data.X] == [(9, 8, 7)] * 4
+    assert not any(image.filename for image in data.X)
+
+
+def _keep(self, decode=True):
+    self.decode = decode
+
+
 @pytest.mark.parametrize(
     "labels, names, match",
     [

@@ -15,6 +15,7 @@ from modal_pretrain.images.decode import (
     load_image,
     open_file,
     orientation,
+    read_pixels,
     turned,
 )
 from modal_pretrain.images.quiet import quiet_pillow
@@ -60,7 +61,7 @@ def _image(picture: Any, what: str) -> Image.Image:
     if isinstance(picture, (str, os.PathLike)):
         try:
             with quiet_pillow(), open_file(picture) as image:
-                image.load()
+                read_pixels(image)
                 return image
         except Exception as error:  # Pillow's decoders raise nearly anything
             where = f"{what} ({os.fspath(picture)!r})"
@@ -81,8 +82,27 @@ def _mask(mask: Any, what: str) -> np.ndarray:
     if isinstance(mask, (str, os.PathLike)):
         mask = _image(mask, what)
     if isinstance(mask, Image.Image):
-        mask = turned(mask, orientation(mask))
+        load_image(mask, what)
+        mask = turned(_as_seen(mask, what), orientation(mask))
     return np.asarray(mask)
+
+
+def _as_seen(mask: Image.Image, what: str) -> Image.Image:
+    """Return the greys that the numbers of a palette stand for, as they are seen.
+
+    Where it has colours they number things, and 0 and 1 are as good as black and white.
+    """
+    if mask.mode != "P":
+        return mask
+    seen = np.asarray(mask.convert("RGB"))
+    if (seen == seen[..., :1]).all():
+        return mask.convert("L")
+    if np.asarray(mask).max() > 1:
+        raise ValueError(
+            f"{what} has a palette with colours, whose numbers stand for several "
+            "things; give numpy.asarray(mask) == number"
+        )
+    return mask
 
 
 def _opacity(mask: np.ndarray, what: str) -> np.ndarray:

@@ -178,8 +178,7 @@ def decode_file(
             _check_size(image, where)
             if enough is not None and image.format in ("JPEG", "MPO"):
                 _shrink(image, enough)
-            _scale_clear(image)
-            image.load()
+            read_pixels(image)
             return convert_image(image, where)
     except ImageLoadError:
         raise
@@ -196,10 +195,25 @@ def _shrink(image: Image.Image, enough: Enough) -> None:
     image.draft(None, (width, height))
 
 
+def read_pixels(image: Image.Image) -> None:
+    """Have Pillow read an opened picture, mending what it gets wrong."""
+    if image.format == "TIFF" and orientation(image) in _ON_THEIR_SIDE:
+        # Pillow maps pixels that are not packed from the file it knows the name of,
+        # with height and width as they are once it has turned them.
+        name, image.filename = image.filename, ""  # type: ignore[attr-defined]
+        try:
+            image.load()
+        finally:
+            image.filename = name  # type: ignore[attr-defined]
+        return
+    _scale_clear(image)
+    image.load()
+
+
 def _scale_clear(image: Any) -> None:
     """Scale the transparent colour of a PNG to 8 bits, as Pillow does its pixels."""
     clear = image.info.get("transparency")
-    if image.format != "PNG" or clear is None:
+    if image.format != "PNG" or clear is None or not image.tile:  # it was read before
         return
     mode, levels = image.tile[0][3], {"L;2": 3, "L;4": 15}
     if mode in levels and is_whole(clear):
@@ -230,7 +244,7 @@ def load_image(image: Image.Image, where: str) -> None:
     """
     try:
         with quiet_pillow():
-            image.load()
+            read_pixels(image)
     except Exception as error:
         raise ImageLoadError(
             f"{where} can't be read: {type(error).__name__}: {error}. Its file is "

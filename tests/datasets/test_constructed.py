@@ -101,6 +101,33 @@ def test_reviews_vary():
     )
 
 
+def test_composites_take_masks_with_a_palette_as_they_look(tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:12, 4:12] = 255
+    blue = np.full((16, 16, 3), BLUE, np.uint8)
+
+    def made(some):
+        kinds = {"red": [thing(RED)] * 2, "blue": [(blue, some)] * 2}
+        return composites(foregrounds=kinds, n_train=8, n_test=4).X
+
+    expected = made(mask)
+    turned_round = Image.fromarray((mask == 0).astype(np.uint8))
+    turned_round.putpalette([255, 255, 255, 0, 0, 0])  # 0 is white
+    turned_round.save(tmp_path / "mask.png")
+    for some in (turned_round, tmp_path / "mask.png"):
+        np.testing.assert_array_equal(made(some), expected)
+    number = Image.fromarray((mask > 0).astype(np.uint8))
+    number.putpalette([0, 0, 0, 128, 0, 0])  # as DAVIS has it
+    np.testing.assert_array_equal(made(number), expected)
+    things = np.where(mask > 0, np.uint8(15), np.uint8(0))
+    things[3, 4:12] = 255  # the border of a thing, as Pascal VOC has it
+    numbered = Image.fromarray(things)
+    numbered.putpalette([0, 0, 0, *range(1, 6), *range(90, 250), *range(200)])
+    with pytest.raises(ValueError, match="whose numbers stand for several things"):
+        made(numbered)
+    np.testing.assert_array_equal(made(np.asarray(numbered) == 15), expected)
+
+
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [

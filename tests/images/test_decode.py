@@ -145,6 +145,25 @@ def test_few_bits_of_grey_with_a_transparent_value(tmp_path, bits, row, clear):
     clear_png(tmp_path / "a.png", 4, bits, 0, struct.pack(">H", clear), row)
     expected = [n * 255 // top if n != clear else 255 for n in (0, 1, 2, top)]
     assert load(tmp_path / "a.png")[0, :, 0].tolist() == expected
+    with Image.open(tmp_path / "a.png") as image:
+        assert as_images([image]).load(0)[0, :, 0].tolist() == expected
+        assert as_images([image]).load(0)[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "RGB"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_tiff_that_is_not_packed_and_turned(tmp_path, mode, turn):
+    grey = photo()[..., 0]
+    image = Image.fromarray(grey.astype(np.uint16) * 257 if mode == "I;16" else grey)
+    image = image if mode == "I;16" else image.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    image.save(tmp_path / "a.tif", exif=exif)
+    Image.fromarray(grey).save(tmp_path / "a.png", exif=exif)
+    expected = load(tmp_path / "a.png")
+    np.testing.assert_array_equal(load(tmp_path / "a.tif"), expected)
+    with Image.open(tmp_path / "a.tif") as image:
+        np.testing.assert_array_equal(as_images([image]).load(0), expected)
 
 
 def test_16_bit_grey_with_a_transparent_value(tmp_path):

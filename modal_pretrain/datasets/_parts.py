@@ -57,7 +57,7 @@ def join(
     if not parts:
         raise ValueError("there is no data set in the mapping")
     values = list(parts.values())
-    y, y_names = _joined("y", [(part.y, part.names) for part in values])
+    y, y_names = joined("y", [(part.y, part.names) for part in values])
     if None in parts:
         split = draw_splits(y, test_size, validation_size, random_state)
     else:
@@ -66,7 +66,7 @@ def join(
         )
         split = split_names(listed, names, "the mapping of splits")
     if values[0].attribute is not None:
-        attribute, names_of_it = _joined(
+        attribute, names_of_it = joined(
             "attribute", [(part.attribute, part.attribute_names) for part in values]
         )
         kwargs["attribute"] = attribute
@@ -75,7 +75,7 @@ def join(
         kwargs["attribute"] = np.full(len(y), "all")
     extra = {key: _further(key, values) for key in values[0].extra or {}}
     return GroupedDataset(
-        X=_concatenated([part.X for part in values]),
+        X=concatenated([part.X for part in values]),
         y=y,
         split=split,
         extra=extra,
@@ -90,10 +90,10 @@ def _further(key: str, parts: list[Part]) -> np.ndarray:
     names = [(part.extra_names or {}).get(key) for part in parts]
     if all(some == names[0] for some in names):
         return np.concatenate(columns)
-    return _joined(f"extra[{key!r}]", list(zip(columns, names, strict=True)))[0]
+    return joined(f"extra[{key!r}]", list(zip(columns, names, strict=True)))[0]
 
 
-def _joined(
+def joined(
     key: str, parts: list[tuple[Any, Mapping[Any, str] | None]]
 ) -> tuple[np.ndarray, dict[Any, str]]:
     """Join labels and their names; a name has one number, that of the first part.
@@ -142,7 +142,8 @@ def _named(kind: str, labels: np.ndarray, names: Mapping[Any, str]) -> dict[str,
     return {values: known, f"{kind}_names": shown}
 
 
-def _concatenated(parts: list[Any]) -> Any:
+def concatenated(parts: list[Any]) -> Any:
+    """Join inputs: one array, if all are arrays of one kind, else a list."""
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(part, np.ndarray) for part in parts) and (

@@ -6,12 +6,12 @@ Nothing is imported here: what has ``len`` and gives (image, label) will do.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from modal_pretrain.datasets._parts import Part, join
+from modal_pretrain.datasets._parts import Part, concatenated, join, joined
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 
@@ -40,7 +40,7 @@ def from_torchvision(
         One data set, whose splits are drawn, or one for each split, such as
         ``{"train": CIFAR10(root, train=True), "test": CIFAR10(root, train=False)}``.
         Where they number their classes differently, the names decide.
-        `torch.utils.data.Subset` is understood.
+        `torch.utils.data.Subset` and `ConcatDataset` are understood.
     attribute : array-like of shape (n,), optional
         The attribute, in the order of the items (and of the splits). By default all
         have the same one.
@@ -59,7 +59,8 @@ def from_torchvision(
     -------
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
-        numbers, with the names that the data set has for them.
+        numbers, with the names that the data set has for them, unless a transform or
+        code of your own changes the numbers.
 
     Raises
     ------
@@ -92,8 +93,8 @@ def from_torchvision(
     )
 
 
-def _read(dataset: Any) -> Part:
-    """Images, labels and names of one data set."""
+def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
+    """Images, labels and names of one data set, or of some of its rows."""
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(
             f"{type(dataset).__name__} has no len or no items; a data set with both "
@@ -109,23 +110,39 @@ def _read(dataset: Any) -> Part:
             )
     plain = _is_plain(dataset)
     if plain and hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # Subset
-        whole = _read(dataset.dataset)
-        rows = np.asarray(dataset.indices, dtype=np.intp)
-        array = isinstance(whole.X, np.ndarray)
-        X = whole.X[rows] if array else [whole.X[i] for i in rows]
-        return whole._replace(X=X, y=whole.y[rows])
+        inside = np.asarray(dataset.indices, dtype=np.intp)
+        return _read(dataset.dataset, inside if rows is None else inside[rows])
+    parts = getattr(dataset, "datasets", None)
+    if plain and isinstance(parts, list):  # a ConcatDataset
+        read = [_read(part) for part in parts]
+        y, known = joined("y", [(part.y, part.names) for part in read])
+        return _taken(Part(concatenated([part.X for part in read]), y, known), rows)
     change = getattr(dataset, "target_transform", None)
-    stored = _stored(dataset) if plain else None
-    if stored is None:
-        X, y = _items(dataset)
+    stored = _stored(dataset)
+    if stored is None or not plain:
+        # Others may be broken, which is why they are left out.
+        X, y = _items(dataset, range(len(dataset)) if rows is None else rows.tolist())
+        kept = y if stored is None else _some(stored[1], rows)
+        renumbered = change is not None or not np.array_equal(kept, y)
     else:
-        X, y = stored
+        X, y = (_some(values, rows) for values in stored)
         if change is not None:
             y = np.array([change(label) for label in y.tolist()])
+        renumbered = change is not None
     classes = getattr(dataset, "classes", None)
-    if classes is None or y.dtype.kind not in "iu" or change is not None:
+    if classes is None or y.dtype.kind not in "iu" or renumbered:
         classes = ()
     return Part(X, y, dict(enumerate(map(str, classes))))
+
+
+def _taken(part: Part, rows: np.ndarray | None) -> Part:
+    return part._replace(X=_some(part.X, rows), y=_some(part.y, rows))
+
+
+def _some(values: Any, rows: np.ndarray | None) -> Any:
+    if rows is None:
+        return values
+    return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
 
 
 def _is_plain(dataset: Any) -> bool:
@@ -155,6 +172,8 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     if not fitting:
         return None
     y = np.asarray(fitting[0])
+    if y.ndim != 1:  # several labels each, of which an item has one
+        return None
     files = getattr(dataset, "_image_files", None)
     if files is not None and len(files) == len(dataset):
         return np.array([os.fspath(path) for path in files]), y
@@ -168,10 +187,10 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     return data, y
 
 
-def _items(dataset: Any) -> tuple[list[Any], np.ndarray]:
-    """Load all items."""
+def _items(dataset: Any, rows: Iterable[int]) -> tuple[list[Any], np.ndarray]:
+    """Load items."""
     images, labels = [], []
-    for i in range(len(dataset)):
+    for i in rows:
         item = dataset[i]
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise TypeError(

@@ -134,6 +134,7 @@ def test_items_that_a_users_code_makes_are_loaded(tmp_path):
     data = from_torchvision(Coloured(), test_size=0)
     assert [np.asarray(image)[0, 0, 0] for image in data.X] == list(range(12))
     assert data.y.tolist() == [i % 3 % 2 for i in range(12)]
+    assert data.class_names == ("0", "1")  # no longer what Cifar calls them
 
     class Turned(torch.utils.data.Subset):
         def __getitem__(self, i):
@@ -150,6 +151,56 @@ def test_items_that_a_users_code_makes_are_loaded(tmp_path):
     Image.new("RGB", (8, 8), (9, 0, 0)).save(tmp_path / "cat" / "1.png")
     made = folders.ImageFolder(tmp_path, loader=lambda path: Image.new("RGB", (4, 4)))
     assert from_torchvision(made, test_size=0).X[0].size == (4, 4)
+
+
+def test_concatenated_data_sets_are_read_one_by_one(tmp_path):
+    torch = pytest.importorskip("torch").utils.data
+    folders = pytest.importorskip("torchvision.datasets")
+    for name in ("1/a", "1/b", "2/b", "2/c"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "x.png")
+    both = [folders.ImageFolder(tmp_path / name) for name in "12"]
+    data = from_torchvision(torch.ConcatDataset(both), test_size=0)
+    files = [str(tmp_path / name / "x.png") for name in ("1/a", "1/b", "2/b", "2/c")]
+    assert data.X.tolist() == files
+    assert [data.class_names[label] for label in data.y] == ["a", "b", "b", "c"]
+    part = torch.Subset(torch.ConcatDataset(both), [3, 0])
+    data = from_torchvision(torch.Subset(part, [1, 0]), test_size=0)
+    assert data.X.tolist() == [files[0], files[3]]
+    assert data.class_names == ("a", "c")
+    both[1].transform = np.flipud
+    with pytest.raises(ValueError, match="ImageFolder has a transform"):
+        from_torchvision(torch.ConcatDataset(both))
+
+
+def test_items_outside_a_subset_are_not_read():
+    torch = pytest.importorskip("torch").utils.data
+
+    class Broken(Cifar):
+        def __getitem__(self, i):
+            if i == 2:
+                raise OSError("damaged")
+            return self.data[i], self.targets[i]
+
+    some = torch.Subset(torch.Subset(Broken(), [5, 0, 1, 3]), [3, 0])
+    data = from_torchvision(some, test_size=0)
+    np.testing.assert_array_equal(data.X, Cifar().data[[3, 5]])
+    assert data.y.tolist() == [0, 2]
+
+
+def test_one_of_several_labels_each():
+    class Several(Cifar):
+        def __init__(self):
+            super().__init__()
+            self.targets = np.stack([self.targets, np.arange(12)], axis=1)
+
+        def __getitem__(self, i):
+            return self.data[i], self.targets[i][0]
+
+        __getitem__.__module__ = "torchvision.datasets.mnist"
+
+    data = from_torchvision(Several(), test_size=0)
+    assert data.y.tolist() == [i % 3 for i in range(12)]
 
 
 def test_what_is_no_data_set_is_refused():

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from modal_pretrain.benchmark import BenchmarkConfig, expand, run
+from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.registry import strategy, strategy_names
 from modal_pretrain.benchmark.settings import read_settings
-from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.unit import load_data
 from modal_pretrain.datasets import make_shapes
 

@@ -38,12 +38,14 @@ class Call(NamedTuple):
     def in_folder(self) -> Iterator[None]:
         """Be in the folder of the call, where this machine has it, while this lasts."""
         here = Call.now().folder
-        if self.folder in (None, here) or not os.path.isdir(self.folder):
+        folder = self.folder
+        if folder is None or folder == here or not os.path.isdir(folder):
             yield
             return
-        os.chdir(self.folder)
+        os.chdir(folder)
         try:
             yield
         finally:
-            with contextlib.suppress(OSError, TypeError):  # it may be gone
-                os.chdir(here)
+            if here is not None:
+                with contextlib.suppress(OSError):  # it may be gone by now
+                    os.chdir(here)

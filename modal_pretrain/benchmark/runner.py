@@ -16,6 +16,7 @@ import pandas as pd
 
 from modal_pretrain._checks import ParameterError, Whole
 from modal_pretrain._disk import write_whole
+from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.description import (
     check_rows,
@@ -101,9 +102,9 @@ def run(
     parallel = joblib.effective_n_jobs(n_jobs) != 1
     if parallel and cache is None:
         cache = Path(out) / "embeddings"
-    stores = []
+    stores, call = [], Call.now()
     for config in _folders(configs):
-        data = load_data(config)
+        data = load_data(config, call)
         check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
@@ -113,7 +114,7 @@ def run(
         stores.append(store)
     asked = {(config.digest(), unit) for config in configs for unit in config.units()}
     works = [
-        Work(store, unit, cache)
+        Work(store, unit, cache, call)
         for store in stores
         for unit in store.config.units()
         if (store.config.digest(), unit) in asked
@@ -121,7 +122,7 @@ def run(
     with _noting_runs(works, n_jobs):
         _work(works, parallel, n_jobs, bool(verbose))
         for store in stores:
-            data = load_data(store.config)
+            data = load_data(store.config, call)
             keep_probes(store, data, cache)
             keep_examples(store, data, examples)
     return all_records(stores)

@@ -14,6 +14,7 @@ import numpy as np
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
+from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.loop import embed, run_unit
 from modal_pretrain.benchmark.parameters import as_text
@@ -24,13 +25,13 @@ from modal_pretrain.datasets.registry import loader
 from modal_pretrain.metrics import probe_separability
 
 
-def load_data(config: BenchmarkConfig) -> GroupedDataset:
-    """Return a configuration's data; the last two sets are kept in memory."""
-    return _load_once(config.dataset, as_text(config.dataset_params))
+def load_data(config: BenchmarkConfig, call: Call) -> GroupedDataset:
+    """Return a configuration's data; the last two sets of a call stay in memory."""
+    return _load_once(config.dataset, as_text(config.dataset_params), call)
 
 
 @functools.lru_cache(maxsize=2)
-def _load_once(name: str, params: str) -> GroupedDataset:
+def _load_once(name: str, params: str, call: Call) -> GroupedDataset:
     given = json.loads(params)
     try:
         data = loader(name)(**given)
@@ -77,11 +78,14 @@ class Work:
         One of the store's configuration.
     cache : str, Path or None
         Folder for embeddings, or None for memory.
+    call : Call
+        That it is part of.
     """
 
     store: RecordStore
     unit: Unit
     cache: str | Path | None
+    call: Call
 
     def is_finished(self) -> bool:
         """Say whether nothing is left to do."""
@@ -105,12 +109,13 @@ class Work:
 
     def embed(self) -> None:
         """Fill the cache for all units that share this one's embeddings."""
-        data = load_data(self.store.config)
-        embed(self._estimator(data), data)
+        with self.call.in_folder():
+            data = load_data(self.store.config, self.call)
+            embed(self._estimator(data), data)
 
     def run(self, advance: Callable[[], None] = lambda: None) -> bool:
         """Run the unit from where it stands; False if another process has it."""
-        with self.store.working_on(self.unit) as writer:
+        with self.call.in_folder(), self.store.working_on(self.unit) as writer:
             if writer is None:
                 return False
             full = self.unit.strategy == FULL
@@ -125,7 +130,7 @@ class Work:
 
     def _rounds(self, done: tuple[dict[str, Any], ...]) -> Any:
         config, unit = self.store.config, self.unit
-        data = load_data(config)
+        data = load_data(config, self.call)
         full = unit.strategy == FULL
         name, head = heads.split(unit.strategy)
         train = np.flatnonzero(data.split == "train")

@@ -60,10 +60,11 @@ def embed(args: argparse.Namespace) -> None:
         X, name = _pictures_in(Path(args.folder)), str(args.folder)
     else:
         with STOP.importing():
+            from modal_pretrain.benchmark.call import Call
             from modal_pretrain.benchmark.unit import load_data
 
         (config,) = expand(settings_of(args))
-        data = load_data(config)
+        data = load_data(config, Call.now())
         X, name, modality = data.X, data.name, data.modality
     params = {**_params(args), "cache": cache, "verbose": 1}
     with STOP.importing():

@@ -41,8 +41,13 @@ class Answers:
         self.asked = Asked(pool, self.ledger)
         try:
             self.lost = self.ledger.load(file.records, pool)
-            classes.learn(record.label for record in self.ledger.state.values())
-            tags.learn(record.tag for record in self.ledger.state.values())
+            # In the order of the file, which corrections and undoing leave as it is:
+            # keys must not change their meaning from one session to the next.
+            now = self.ledger.state.values()
+            for words, name in ((classes, "label"), (tags, "tag")):
+                used = {getattr(record, name) for record in now}
+                said = (getattr(record, name) for record in file.records)
+                words.learn(word for word in said if word in used)
         except BaseException:
             file.close()
             raise

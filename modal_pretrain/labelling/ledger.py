@@ -153,9 +153,7 @@ def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], L
             run.row = home.pop()
         elif later and run.places[-1] < later.places[0]:  # it has moved before
             run.row = later.row
-        elif (
-            later and run.places[0] > later.places[-1] and records[run.places[-1]].label
-        ):
+        elif later and _says_more(run, later, records):
             run.row = later.row  # it moved back, or is a copy that is gone
         if run.row is not None:
             known[run.content] = run
@@ -170,6 +168,20 @@ def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], L
         for place in run.places:
             rows[place] = run.row
     return rows, lost
+
+
+def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
+    """Say whether a run has the last word on what an earlier one is about.
+
+    To skip a copy that is gone says nothing of the other, nor does an answer that was
+    given to the copy and taken back.
+    """
+    if run.places[0] < before.places[-1]:
+        return False
+    answers = {records[place].answer for place in before.places}
+    words = [records[place] for place in run.places]
+    last = next((word for word in reversed(words) if word.status != SKIPPED), None)
+    return last is not None and (last.status != OPEN or last.undoes in answers)
 
 
 def _runs(

@@ -251,7 +251,7 @@ def test_settings_of_a_wrong_type(tmp_path, settings):
 def test_data_without_a_test_split(small, tabular, tmp_path, monkeypatch):
     tabular.split[:] = "train"
     monkeypatch.setattr(
-        "modal_pretrain.benchmark.runner.load_data", lambda config: tabular
+        "modal_pretrain.benchmark.runner.load_data", lambda config, call: tabular
     )
     with pytest.raises(ValueError, match="a train and a test split, got 'train'"):
         run(small(), tmp_path, verbose=0)
@@ -302,7 +302,7 @@ def test_other_data_in_a_known_folder_is_refused(small, tmp_path, monkeypatch):
     run(config, tmp_path, verbose=0)
     other = make_shapes(60, 40, image_size=32, random_state=1, match_rate=0.8)
     monkeypatch.setattr(
-        "modal_pretrain.benchmark.runner.load_data", lambda config: other
+        "modal_pretrain.benchmark.runner.load_data", lambda config, call: other
     )
     with pytest.raises(ValueError, match="holds records of other data"):
         run(config, tmp_path, verbose=0)

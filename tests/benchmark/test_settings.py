@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from modal_pretrain.benchmark import BenchmarkConfig, expand, run
+from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.registry import strategy, strategy_names
 from modal_pretrain.benchmark.settings import read_settings
@@ -157,7 +158,7 @@ def test_parameters_of_the_data_set_have_one_text():
     for names in ({0: "train", "1": "test"}, {"1": "test", 0: "train"}):
         settings = {"name": f"{__name__}:own_data", "names": names, "since": since}
         (config,) = expand({"dataset": settings})
-        assert len(load_data(config)) == 40
+        assert len(load_data(config, Call.now())) == 40
         assert '"0": "train", "1": "test"' in config.to_json()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain.labelling.label_file import OPEN, Record
+from modal_pretrain.labelling.label_file import CANNOT_TELL, OPEN, SKIPPED, Record
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import FilePool
 
@@ -76,6 +76,36 @@ def test_a_copy_that_is_gone_does_not_change_the_other(load):
     lost, known = load(labels, {"b": "A"})
     assert known == {"b": "dog"}
     assert lost == (["a"], [], [])
+
+
+@pytest.mark.parametrize("status", [OPEN, CANNOT_TELL])
+def test_what_was_taken_away_stays_away_where_a_picture_moves_back(tmp_path, status):
+    """Labelled as a, taken back or away as b, and called a again, or a copy."""
+    root = tmp_path / "pool"
+    pool = FilePool(_write(root, {"a": "A"}), root)
+    first = Record(1, "a", "cat", content=_content(tmp_path, "A"))
+    back = Record(2, "b", status=status, content=first.content)
+    skipped = Record(3, "b", status=SKIPPED, content=first.content)
+    back = back._replace(undoes=1 if status == OPEN else 0)
+    for records in ([first, back], [first, back, skipped]):
+        ledger = Ledger()
+        assert ledger.load(records, pool) == ([], [("b", "a")], [])
+        assert ledger.table().empty
+
+
+def test_what_was_taken_back_of_a_copy_leaves_the_other(tmp_path):
+    root = tmp_path / "pool"
+    pool = FilePool(_write(root, {"a": "A"}), root)
+    first = Record(1, "a", "cat", content=_content(tmp_path, "A"))
+    copy = [
+        first._replace(answer=2, item="b", label="dog"),
+        first._replace(answer=3, item="b", label="", status=OPEN, undoes=2),
+        first._replace(answer=4, item="b", label="", status=SKIPPED),
+    ]
+    for n in (2, 3):
+        ledger = Ledger()
+        assert ledger.load([first, *copy[:n]], pool) == ([], [], [])
+        assert ledger.table()["label"].tolist() == ["cat"]
 
 
 def test_copies_move_in_their_order(load):

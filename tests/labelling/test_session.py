@@ -233,6 +233,21 @@ def test_classes_are_given_or_grow(folder, start, tmp_path):
     assert free.classes == ["cat", "dog"]
 
 
+def test_keys_keep_their_classes_and_tags_where_answers_are_corrected(folder, start):
+    session = start(folder, classes=None)
+    session.ask(4)
+    for row, name in enumerate(("slip", "one", "two", "three")):
+        session.ask(rows=[row])
+        session.answer(row, name, f"tag of {name}")
+    for row, name in ((1, "one"), (0, "two")):
+        session.ask(rows=[row])
+        session.answer(row, name, f"tag of {name}")
+    session.close()
+    again = start(folder, classes=None)
+    assert again.classes == ["one", "two", "three"]
+    assert again.tags == ["tag of one", "tag of two", "tag of three"]
+
+
 def test_random_questions_measure_the_model_and_do_not_teach_it(folder, start, truth):
     session = label(start(folder, audit_share=0.25), truth, 30)
     asked = Counter(session.labels()["asked"])

@@ -124,6 +124,8 @@ def claims(summary: Summary) -> list[tuple[str, str]]:
     models = config.models
     # What was asked with decides, not how a head makes use of it: so plain heads first.
     own = sorted(config.strategies, key=lambda s: heads.split(s)[1] != heads.PLAIN)
+    # One of which no run is finished, such as one that failed, says nothing.
+    own = [s for s in own if (table.strategy == s).any()] or own
     strategy = next(
         (s for s in own if heads.split(s)[0] not in (BASELINE, ORACLE)),
         next((s for s in own if s != BASELINE), BASELINE),

@@ -102,6 +102,17 @@ def test_claims_without_a_plain_head(store_of):
     assert second.startswith("margin+errors:2: ")
 
 
+def test_claims_are_about_a_strategy_that_was_run(store_of):
+    store = store_of(
+        {"entropy": [0.6, 0.8], "margin": [0.6, 0.8], "random": [0.6, 0.7]}
+    )
+    for seed in store.config.seeds:  # as where it failed
+        store.path(Unit("pretrained", "entropy", seed)).unlink()
+    found = [found for _, found in claims(summary(store))]
+    assert found[1].startswith("margin: pretrained ") and "not measured" not in found[1]
+    assert found[-1] == "pretrained 0.90 / 0.80 / -"
+
+
 def test_claims_without_atypical_test_rows(store_of):
     store = store_of({"random": [0.6, 0.8]})
     for unit in store.config.units():

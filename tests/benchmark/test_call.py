@@ -1,0 +1,108 @@
+"""Several calls of `run` in one process, and workers that outlive a call."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from modal_pretrain.benchmark import load, open_stores, run, runner
+
+SETTINGS = {
+    "dataset": {
+        "name": "csv",
+        "path": "data.csv",
+        "image": "file",
+        "target": "label",
+        "attribute": "place",
+    },
+    "models": ["pretrained"],
+    "strategies": ["random"],
+    "seeds": 1,
+    "seed_set": 4,
+    "batch": 4,
+    "rounds": 1,
+    "references": [],
+    "estimator": {"image_size": 32, "device": "cpu"},
+}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Write a CSV file and its pictures into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(n_rows):
+        rows = []
+        for row in range(n_rows):
+            shade, place = 250 * (row % 2), row // 2 % 2
+            Image.fromarray(np.full((32, 32, 3), shade, np.uint8)).save(f"{row}.png")
+            rows.append((f"{row}.png", f"class {row % 2}", f"place {place}"))
+        table = pd.DataFrame(rows, columns=["file", "label", "place"])
+        table.to_csv("data.csv", index=False)
+
+    return write
+
+
+def n_rows(folder):
+    (store,) = open_stores(folder)
+    splits = store.description()["splits"]
+    return sum(split["rows"] for split in splits.values())
+
+
+def test_data_that_changed_since_the_call_before(data, tmp_path):
+    for number, n in enumerate((40, 20)):
+        data(n)
+        out = tmp_path / str(number)
+        records = run(SETTINGS, out, verbose=0, examples=0)
+        assert n_rows(out) == n
+        assert max(map(max, records.acquired)) < n
+
+
+def test_the_same_path_in_another_folder(data, tmp_path, monkeypatch):
+    for n in (40, 20):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        data(n)
+        run(SETTINGS, "out", verbose=0, examples=0)
+        assert n_rows(folder / "out") == n
+
+
+def test_workers_that_were_started_in_another_folder(data, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    data(20)
+    calls = []
+
+    def work(tasks):
+        calls.append(len(calls))
+        assert len(calls) <= 2, "what is done is not found, and asked for without end"
+        here = os.getcwd()
+        os.chdir(elsewhere)
+        try:
+            done = [function(*args) for function, args, _ in tasks]
+            assert os.getcwd() == str(elsewhere)
+        finally:
+            os.chdir(here)
+        return done
+
+    monkeypatch.setattr(runner.joblib, "Parallel", lambda n_jobs: work)
+    run(SETTINGS, "out", n_jobs=2, verbose=0, examples=0)
+    assert len(load("out")) == 2
+    assert not [*elsewhere.iterdir()]
+
+
+def test_a_working_directory_that_is_gone(data, tmp_path, monkeypatch):
+    data(20)
+    table = pd.read_csv("data.csv")
+    table["file"] = [str(tmp_path / name) for name in table["file"]]
+    table.to_csv("data.csv", index=False)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    named = {**SETTINGS["dataset"], "path": str(tmp_path / "data.csv")}
+    settings = {**SETTINGS, "dataset": named}
+    assert len(run(settings, tmp_path / "out", verbose=0, examples=0)) == 2

@@ -138,7 +138,7 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
 
 def _of_columns(proba: Any, classes: Any, name: str) -> Any:
     """Return the classes, those of a frame's columns where none are given."""
-    if not hasattr(proba, "iloc") or type(proba.columns).__name__ == "RangeIndex":
+    if not hasattr(proba, "iloc") or _is_default(proba.columns):
         return classes
     columns = proba.columns.tolist()
     if classes is None:
@@ -151,6 +151,15 @@ def _of_columns(proba: Any, classes: Any, name: str) -> Any:
             "order."
         )
     return classes
+
+
+def _is_default(index: Any) -> bool:
+    """Say whether pandas made this index where none was given.
+
+    Of columns named 1, 2, 3 it makes a range, too, and of rows that are a slice.
+    """
+    start, step = getattr(index, "start", None), getattr(index, "step", None)
+    return (start, step) == (0, 1)
 
 
 def as_rounds(values: Any, name: str) -> list[Any]:
@@ -210,7 +219,7 @@ def number_of(rows: int | NDArray[np.intp], values: Any, name: str) -> int:
     """
     if isinstance(rows, int):
         return rows
-    if not hasattr(values, "iloc") or type(values.index).__name__ == "RangeIndex":
+    if not hasattr(values, "iloc") or _is_default(values.index):
         return len(rows)
     index = np.asarray(values.index)
     same = index.dtype.kind in "iu" and np.array_equal(np.sort(index), np.sort(rows))

@@ -1,4 +1,4 @@
-"""Repairs inside strategies: ranked batch, optimizers, expected error, dropout, SVM."""
+"""Repairs inside strategies: their requests, batches, optimizers, errors, dropout."""
 
 import inspect
 import sys
@@ -9,6 +9,7 @@ import modAL.acquisition as acquisition
 import modAL.batch as batch
 import modAL.dropout as dropout
 import modAL.multilabel as multilabel
+import modAL.utils.selection as selection
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -20,10 +21,47 @@ from ._inputs import Stub, Unfitted
 from ._registry import repair, replace, works
 
 
+def _check_request(n_instances: Any) -> None:
+    if n_instances < 0:
+        raise ValueError(f"n_instances must be 0 or more, got {n_instances!r}.")
+
+
+@repair
+def negative_requests() -> bool:
+    """Refuse a negative number of instances, of which all rows but so many came.
+
+    The helpers that pick the largest and least scores take it for the end of a slice.
+    """
+    originals = [selection.multi_argmax, selection.shuffled_argmax]
+
+    def refuses(pick: Any) -> bool:
+        try:
+            pick(np.zeros(2), -1)
+        except (ValueError, AssertionError):
+            return True
+        return False
+
+    if works(lambda: all(map(refuses, originals))):
+        return False
+
+    def checked(original: Any) -> Any:
+        def pick(values: Any, n_instances: int = 1) -> Any:
+            _check_request(n_instances)
+            return original(values, n_instances)
+
+        return pick
+
+    for original in originals:
+        replace(original, checked(original))
+    return True
+
+
 def _table(X: Any) -> Any:
     """Put data in the form that ranked batches need: flat, with rows to index."""
     if sp.issparse(X):
-        return X.tocsr() if X.format in ("coo", "dia", "bsr") else X
+        # Older releases of SciPy take no single row of an array.
+        odd = X.format in ("coo", "dia", "bsr") or isinstance(X, sp.sparray)
+        return sp.csr_matrix(X) if odd else X
     X = np.asarray(X)
     if X.dtype.kind in "OUST" and isinstance(X.flat[0] if X.size else 0, str):
         raise TypeError(
@@ -70,6 +108,9 @@ def ranked_batch() -> bool:
             if labeled is not None:
                 labeled = classifier.transform_without_estimating(labeled)
         pool = _table(unlabeled)
+        _check_request(n_instances)
+        if n_instances == 0:
+            return np.array([], dtype=int), uncertainty_scores[:0]
 
         def rank(labeled: Any, rows: Any, scores: Any, n_instances: int) -> Any:
             learner = SimpleNamespace(on_transformed=False, X_training=labeled)

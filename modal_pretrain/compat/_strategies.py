@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -243,7 +244,7 @@ def dropout_softmax() -> bool:
 
     `get_predictions` applies softmax through a mask, which flattens the batch: each
     score is divided by the sum over all rows, so that it depends on which other
-    examples share the forward pass.
+    examples share the forward pass. And it does not say so if there is no dropout.
     """
     original = dropout.get_predictions
     logits = torch.tensor([[0.0, 1.0], [5.0, 5.0]])
@@ -263,7 +264,17 @@ def dropout_softmax() -> bool:
             adapt(logits, samples)
         )
         predictions = original(*bound.args, **bound.kwargs)
-        return [p / np.nansum(p, axis=-1, keepdims=True) for p in predictions]
+        found = [p / np.nansum(p, axis=-1, keepdims=True) for p in predictions]
+        first, *others = found
+        if others and all(np.array_equal(first, p, equal_nan=True) for p in others):
+            warnings.warn(
+                f"All {len(found)} passes gave the same probabilities, so there is "
+                "nothing that dropout strategies could score: only layers whose class "
+                "is named Dropout... are switched on. Give the network one with p > 0 "
+                "(PretrainedClassifier: module__dropout=0.5).",
+                stacklevel=2,
+            )
+        return found
 
     replace(original, get_predictions)
     return True

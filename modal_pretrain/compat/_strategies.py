@@ -269,9 +269,9 @@ def dropout_softmax() -> bool:
         if others and all(np.array_equal(first, p, equal_nan=True) for p in others):
             warnings.warn(
                 f"All {len(found)} passes gave the same probabilities, so there is "
-                "nothing that dropout strategies could score: only layers whose class "
-                "is named Dropout... are switched on. Give the network one with p > 0 "
-                "(PretrainedClassifier: module__dropout=0.5).",
+                "nothing that dropout strategies could score. Layers whose class is "
+                "named Dropout... are switched on: if the network has none with p > 0, "
+                "give it one (PretrainedClassifier: module__dropout=0.5).",
                 stacklevel=2,
             )
         return found

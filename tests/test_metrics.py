@@ -356,3 +356,11 @@ def test_probe_of_nothing():
     for target, got in (([], "no rows"), (["a"], r"\['a'\]")):
         with pytest.raises(ValueError, match=f"target must have two .*, got {got}"):
             probe_separability(np.zeros((len(target), 2)), target)
+
+
+def test_columns_of_a_frame_are_its_classes():
+    frame = pd.DataFrame([[0.9, 0.1], [0.2, 0.8]], columns=["a", "b"])
+    expected = calibration_error(["a", "b"], frame.to_numpy(), ["a", "b"])
+    assert calibration_error(["a", "b"], frame, ["a", "b"]) == expected
+    with pytest.raises(ValueError, match=r"by its columns, the classes \['b', 'a'\]"):
+        calibration_error(["a", "b"], frame[["b", "a"]], ["a", "b"])

@@ -1,7 +1,8 @@
-"""Repairs inside strategies: ranked batch, optimizers, expected error, dropout, SVM."""
+"""Repairs inside strategies: their requests, batches, optimizers, errors, dropout."""
 
 import inspect
 import sys
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import modAL.acquisition as acquisition
 import modAL.batch as batch
 import modAL.dropout as dropout
 import modAL.multilabel as multilabel
+import modAL.utils.selection as selection
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -20,10 +22,47 @@ from ._inputs import Stub, Unfitted
 from ._registry import repair, replace, works
 
 
+def _check_request(n_instances: Any) -> None:
+    if n_instances < 0:
+        raise ValueError(f"n_instances must be 0 or more, got {n_instances!r}.")
+
+
+@repair
+def negative_requests() -> bool:
+    """Refuse a negative number of instances, of which all rows but so many came.
+
+    The helpers that pick the largest and least scores take it for the end of a slice.
+    """
+    originals = [selection.multi_argmax, selection.shuffled_argmax]
+
+    def refuses(pick: Any) -> bool:
+        try:
+            pick(np.zeros(2), -1)
+        except (ValueError, AssertionError):
+            return True
+        return False
+
+    if works(lambda: all(map(refuses, originals))):
+        return False
+
+    def checked(original: Any) -> Any:
+        def pick(values: Any, n_instances: int = 1) -> Any:
+            _check_request(n_instances)
+            return original(values, n_instances)
+
+        return pick
+
+    for original in originals:
+        replace(original, checked(original))
+    return True
+
+
 def _table(X: Any) -> Any:
     """Put data in the form that ranked batches need: flat, with rows to index."""
     if sp.issparse(X):
-        return X.tocsr() if X.format in ("coo", "dia", "bsr") else X
+        # Older releases of SciPy take no single row of an array.
+        odd = X.format in ("coo", "dia", "bsr") or isinstance(X, sp.sparray)
+        return sp.csr_matrix(X) if odd else X
     X = np.asarray(X)
     if X.dtype.kind in "OUST" and isinstance(X.flat[0] if X.size else 0, str):
         raise TypeError(
@@ -70,6 +109,9 @@ def ranked_batch() -> bool:
             if labeled is not None:
                 labeled = classifier.transform_without_estimating(labeled)
         pool = _table(unlabeled)
+        _check_request(n_instances)
+        if n_instances == 0:
+            return np.array([], dtype=int), uncertainty_scores[:0]
 
         def rank(labeled: Any, rows: Any, scores: Any, n_instances: int) -> Any:
             learner = SimpleNamespace(on_transformed=False, X_training=labeled)
@@ -202,7 +244,7 @@ def dropout_softmax() -> bool:
 
     `get_predictions` applies softmax through a mask, which flattens the batch: each
     score is divided by the sum over all rows, so that it depends on which other
-    examples share the forward pass.
+    examples share the forward pass. And it does not say so if there is no dropout.
     """
     original = dropout.get_predictions
     logits = torch.tensor([[0.0, 1.0], [5.0, 5.0]])
@@ -222,7 +264,17 @@ def dropout_softmax() -> bool:
             adapt(logits, samples)
         )
         predictions = original(*bound.args, **bound.kwargs)
-        return [p / np.nansum(p, axis=-1, keepdims=True) for p in predictions]
+        found = [p / np.nansum(p, axis=-1, keepdims=True) for p in predictions]
+        first, *others = found
+        if others and all(np.array_equal(first, p, equal_nan=True) for p in others):
+            warnings.warn(
+                f"All {len(found)} passes gave the same probabilities, so there is "
+                "nothing that dropout strategies could score. Layers whose class is "
+                "named Dropout... are switched on: if the network has none with p > 0, "
+                "give it one (PretrainedClassifier: module__dropout=0.5).",
+                stacklevel=2,
+            )
+        return found
 
     replace(original, get_predictions)
     return True

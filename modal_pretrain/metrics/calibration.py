@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Whole
+from modal_pretrain._inputs.frames import classes_of_columns
 from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.metrics._arrays import as_columns, check_comparable
 
@@ -41,8 +42,9 @@ def calibration_error(
     Raises
     ------
     ValueError
-        If the shapes disagree, there are no examples, rows are no distributions, or
-        labels are missing or of another kind than the classes.
+        If the shapes disagree, there are no examples, rows are no distributions,
+        labels are missing or of another kind than the classes, or these are in another
+        order than the columns of a frame.
 
     References
     ----------
@@ -57,6 +59,7 @@ def calibration_error(
     0.4
     """
     Whole(most=1_000_000).check("bins", bins)
+    classes = classes_of_columns(proba, classes, "proba")
     proba = as_numbers(proba, "proba").astype(float)
     (y_true,), (classes,) = as_columns(y_true=y_true), as_columns(classes=classes)
     check_comparable(y_true=y_true, classes=classes)

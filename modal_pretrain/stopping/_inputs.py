@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import did_you_mean, is_number
+from modal_pretrain._inputs.frames import classes_of_columns, is_default
 from modal_pretrain.query._engine.arguments import is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -111,7 +112,7 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
     """
     if isinstance(proba, Predictions) and classes is None:
         proba, classes = proba
-    classes = _of_columns(proba, classes, name)
+    classes = classes_of_columns(proba, classes, name)
     shape = as_array(proba, name).shape
     values = check_probabilities(proba, shape[0] if shape else 0, name)
     if not len(values):
@@ -134,23 +135,6 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
             f"{values.shape[1]} columns of {name}, got {labels.tolist()!r}."
         )
     return Predictions(values, labels)
-
-
-def _of_columns(proba: Any, classes: Any, name: str) -> Any:
-    """Return the classes, those of a frame's columns where none are given."""
-    if not hasattr(proba, "iloc") or type(proba.columns).__name__ == "RangeIndex":
-        return classes
-    columns = proba.columns.tolist()
-    if classes is None:
-        return columns
-    given = np.asarray(classes).tolist()
-    if given != columns and sorted(map(str, given)) == sorted(map(str, columns)):
-        raise ValueError(
-            f"{name} has, by its columns, the classes {columns}, and classes= says "
-            f"{given}. Pass {name}[list(classes)], which puts the columns in that "
-            "order."
-        )
-    return classes
 
 
 def as_rounds(values: Any, name: str) -> list[Any]:
@@ -210,7 +194,7 @@ def number_of(rows: int | NDArray[np.intp], values: Any, name: str) -> int:
     """
     if isinstance(rows, int):
         return rows
-    if not hasattr(values, "iloc") or type(values.index).__name__ == "RangeIndex":
+    if not hasattr(values, "iloc") or is_default(values.index):
         return len(rows)
     index = np.asarray(values.index)
     same = index.dtype.kind in "iu" and np.array_equal(np.sort(index), np.sort(rows))

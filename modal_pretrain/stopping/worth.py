@@ -144,7 +144,7 @@ def worth_of_labels(
             f"y must hold one label for each of the {n} rows of X, got shape "
             f"{labels.shape}."
         )
-    drawn = check_rows("random_rows", random_rows, n)
+    drawn = np.sort(check_rows("random_rows", random_rows, n))
     m = len(drawn)
     if m < _LEAST or len(np.unique(labels[drawn])) < 2:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)

@@ -6,6 +6,7 @@ every case that fails there (null for one that passes).
 """
 
 import contextlib
+import functools
 import importlib
 import json
 import sys
@@ -443,6 +444,27 @@ def committee_votes():
     assert committee.predict_proba(X).shape == (4, 2)
 
 
+def negative_requests():
+    labels = [0, 0, 1, 1]
+    learner = ActiveLearner(LogisticRegression(), X_training=X, y_training=labels)
+    shuffled = functools.partial(
+        uncertainty.uncertainty_sampling, random_tie_break=True
+    )
+    for strategy in (
+        uncertainty.uncertainty_sampling,
+        shuffled,
+        importlib.import_module("modAL.expected_error").expected_error_reduction,
+        batch.uncertainty_batch_sampling,
+    ):
+        indices, scores = strategy(learner, X, n_instances=0)
+        assert len(indices) == len(scores) == 0
+        taken = False
+        with contextlib.suppress(ValueError):
+            strategy(learner, X, n_instances=-1)
+            taken = True
+        assert not taken
+
+
 def ranked_batch():
     labels = [0, 0, 1, 1]
     ranked = []
@@ -468,6 +490,15 @@ def ranked_batch():
     scores = np.array([0.25, 0.0, 0.0])
     indices, _ = batch.ranked_batch(start, line, scores, 2, "euclidean", None)
     assert indices.tolist() == [1, 0]
+
+    for form in (sp.csr_array, sp.csc_array, sp.coo_array):
+        learner = ActiveLearner(
+            LogisticRegression(), X_training=form(X), y_training=labels
+        )
+        indices, _ = batch.uncertainty_batch_sampling(
+            Committee([learner]), form(X), n_instances=3
+        )
+        assert len(set(indices)) == 3
 
 
 def unfitted_optimizer():

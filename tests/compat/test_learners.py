@@ -335,10 +335,17 @@ def test_deep_active_learner_without_training_data_ranks_batches():
 @pytest.mark.parametrize("strategy", DROPOUT, ids=lambda f: f.__name__)
 def test_dropout_scores_do_not_depend_on_the_company(strategy):
     learner = DeepActiveLearner(net(module__dropout=0.0))
-    options = {"n_instances": 30, "num_cycles": 2}
+    options = {"n_instances": 30, "num_cycles": 1}
     order, together = strategy(learner, TENSOR, **options)
     _, in_pairs = strategy(learner, TENSOR[order], sample_per_forward_pass=2, **options)
     np.testing.assert_allclose(np.sort(together), np.sort(in_pairs), atol=1e-5)
+
+
+def test_passes_that_are_all_the_same_warn():
+    learner = DeepActiveLearner(net(module__dropout=0.0))
+    with pytest.warns(UserWarning, match="All 3 passes gave the same probabilities"):
+        dropout.mc_dropout_bald(learner, TENSOR, num_cycles=3)
+    dropout.mc_dropout_bald(DeepActiveLearner(net()), TENSOR, num_cycles=3)
 
 
 @pytest.mark.parametrize("loss", ["binary", "log"])

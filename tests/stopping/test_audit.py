@@ -315,6 +315,9 @@ def test_labels_of_a_frame_come_in_the_order_of_the_rows():
         audit.estimate(y.loc[np.sort(audit.rows)])
     with pytest.raises(ValueError, match="values has, by its index"):
         audit.mean(y.loc[np.sort(audit.rows)])
+    rest = draw_audit(proba, 50, taught=np.arange(10), random_state=0)  # all of it
+    with pytest.raises(ValueError, match="in another order"):
+        rest.estimate(y[10:])  # whose index is a range
 
 
 @pytest.mark.parametrize("bounds", [(0, np.inf), (-np.inf, 1), ("a", "b"), (0, True)])

@@ -105,6 +105,13 @@ def test_columns_of_a_frame_are_the_classes():
         suspicious_labels(frame, [1, 0, 0], classes=[0, 1])
     plain = suspicious_labels(pd.DataFrame(proba), [0, 1, 1])
     assert plain.rows.tolist() == [2]
+    # pandas makes a range of such names, as of those it gives itself.
+    for columns in (range(1, 3), range(1, -1, -1)):
+        first, second = columns
+        found = suspicious_labels(
+            pd.DataFrame(proba, columns=columns), [first, second, second]
+        )
+        assert found.rows.tolist() == [2] and found.suggested.tolist() == [first]
 
 
 def test_labels_that_are_missing_or_of_no_class_are_named():

@@ -45,6 +45,14 @@ def test_labels_of_which_all_are_random_are_worth_themselves():
     assert found[:3] == (60, 60, 60) and found.tells
 
 
+def test_the_order_of_the_random_rows_does_not_matter():
+    X, y = task(90, seed=0, noise=0.4)
+    rows = np.random.default_rng(0).permutation(40)
+    by_mask = worth_of_labels(LogisticRegression(), X, y, np.arange(90) < 40)
+    assert by_mask.value > 0
+    assert worth_of_labels(LogisticRegression(), X, y, rows) == by_mask
+
+
 def test_labels_that_repeat_are_worth_less_than_they_are():
     # 160 labels, of which 40 are random and the rest are the same row again.
     X, y = task(40, 0)

@@ -147,7 +147,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
             f"the model {n_known}. Do they belong together?"
         )
     length = stated_length(model, tokenizer, Path(where))
-    if getattr(config, "is_encoder_decoder", False):
+    if _has_decoder(model):
         model = model.get_encoder()
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.
@@ -169,8 +169,18 @@ def _from_state(config, state: dict[str, torch.Tensor]):
     return model, info
 
 
+def _has_decoder(model: nn.Module) -> bool:
+    """Say whether a model is an encoder-decoder, whatever its configuration says.
+
+    That of a T5EncoderModel says no, but names the same architecture.
+    """
+    return {"encoder", "decoder"} <= {name for name, _ in model.named_children()}
+
+
 def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:
     """Raise if weights in use were missing, or weights of the encoder left over.
+
+    Of an encoder-decoder the decoder is not used, and not in all checkpoints.
 
     Parameters
     ----------
@@ -181,13 +191,14 @@ def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:
     source : str
         Name of the source, for the message.
     """
-    used = {name for name, _ in model.named_children()} - {"pooler"}
+    idle = {"pooler", "decoder"} if _has_decoder(model) else {"pooler"}
+    used = {name for name, _ in model.named_children()} - idle
     prefix = getattr(model, "base_model_prefix", "")
 
     def top(key: str) -> str:
         return key.removeprefix(f"{prefix}." if prefix else "").split(".")[0]
 
-    missing = [k for k in info.get("missing_keys", ()) if top(k) != "pooler"]
+    missing = [k for k in info.get("missing_keys", ()) if top(k) not in idle]
     unexpected = [
         key
         for key in info.get("unexpected_keys", ())

@@ -13,6 +13,7 @@ from xxhash import xxh3_128_digest
 from modal_pretrain._checks import is_number
 from modal_pretrain._inputs.weights import LARGEST
 from modal_pretrain.modality import Examples
+from modal_pretrain.reweighting.tags import tag_codes
 from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
 
 
@@ -113,10 +114,11 @@ def merged(
     weight: np.ndarray | None = None,
     tags: np.ndarray | None = None,
 ) -> tuple[EmbeddedSet, np.ndarray | None, np.ndarray | None]:
-    """Merge equal rows of equal labels and tags.
+    """Merge equal rows of equal labels and tags; put them in order of their content.
 
-    So a row of weight k is, to the last bit, k copies of it, in whatever order: a sum
-    in floating point knows the order of its terms.
+    So a row of weight k is, to the last bit, k copies of it, and no row's place counts:
+    a sum in floating point knows the order of its terms, and folds that go by what is
+    in scaled rows are dealt anew where that differs in the last bit.
 
     Parameters
     ----------
@@ -127,24 +129,25 @@ def merged(
     Returns
     -------
     EmbeddedSet
-        Unchanged where all rows differ and no weights are given.
     numpy.ndarray or None
-        Their weights.
+        Their weights; None where all rows differ and no weights are given.
     numpy.ndarray or None
         Their tags.
     """
     rows = examples.embeddings.numpy()
     labels = examples.y.astype(np.int64)
-    words = [""] * len(rows) if tags is None else [repr(row) for row in tags.tolist()]
+    # Of tags the codes: one and the same may come as 1 and as 1.0.
+    codes = np.empty((len(rows), 0)) if tags is None else tag_codes(tags)
     keys = [
-        xxh3_128_digest(row.tobytes() + label.tobytes() + word.encode())
-        for row, label, word in zip(rows, labels, words, strict=True)
+        xxh3_128_digest(row.tobytes() + label.tobytes())  # first, whatever the tags are
+        + xxh3_128_digest(code.tobytes())
+        for row, label, code in zip(rows, labels, codes, strict=True)
     ]
     _, first, group = np.unique(
-        np.array(keys, dtype="S16"), return_index=True, return_inverse=True
+        np.array(keys, dtype="S32"), return_index=True, return_inverse=True
     )
-    if weight is None and len(first) == len(rows):
-        return examples, None, tags
-    total = np.bincount(group.ravel(), weight, minlength=len(first)).astype(float)
+    total = None
+    if weight is not None or len(first) < len(rows):
+        total = np.bincount(group.ravel(), weight, minlength=len(first)).astype(float)
     tags = None if tags is None else tags[first]
     return EmbeddedSet(rows[first], labels[first]), total, tags

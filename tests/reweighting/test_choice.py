@@ -166,6 +166,29 @@ def test_tags_stay_with_the_content_of_rows():
     np.testing.assert_array_equal(tagged.predict_proba(X), plain)
 
 
+@pytest.mark.parametrize("strength", [0.0, 2.0])
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_model_does_not_depend_on_the_order_of_its_labels(strength, tagged):
+    X, y, exception = spurious(200, share=0.1)
+    X = X + np.float32(0.1)  # a mean that rounds otherwise in another order
+    tags = place_of(y, exception) if tagged else None
+    expected = table(error_weighting=strength).fit(X, y, ignore=tags).predict_proba(X)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(200)
+        other = table(error_weighting=strength)
+        other.fit(X[order], y[order], ignore=None if tags is None else tags[order])
+        np.testing.assert_array_equal(other.predict_proba(X), expected)
+
+
+def test_one_tag_may_come_in_several_types():
+    X, y, exception = spurious(200, share=0.1)
+    X, y, exception = np.tile(X, (2, 1)), np.tile(y, 2), np.tile(exception, 2)
+    tags = np.where(exception, 1 - y, y).tolist()
+    mixed = tags[:200] + [float(tag) for tag in tags[200:]]
+    one, other = (table(error_weighting=2.0).fit(X, y, ignore=t) for t in (tags, mixed))
+    np.testing.assert_array_equal(other.predict_proba(X), one.predict_proba(X))
+
+
 def test_one_line_under_modal():
     X, y, exception = spurious(300, share=0.05)
     tags = place_of(y, exception)

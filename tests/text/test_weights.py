@@ -122,6 +122,32 @@ def test_weights_that_do_not_fit(folder, tmp_path, change, as_file):
         create_text_backbone(path, pretrained)
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_an_encoder_decoder_needs_its_encoder_alone(tmp_path, both):
+    config = transformers.T5Config(
+        vocab_size=SIZES["vocab_size"], d_model=16, d_kv=8, d_ff=32, num_layers=2,
+        num_heads=2, pad_token_id=0, eos_token_id=3, decoder_start_token_id=0,
+    )  # fmt: skip
+    kind = transformers.T5Model if both else transformers.T5EncoderModel
+    model = kind(config).eval()
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    tokens = tiny_tokenizer()(["a film"], return_tensors="pt")
+    with torch.no_grad():
+        hidden = model.get_encoder()(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        ).last_hidden_state
+        backbone = create_text_backbone(tmp_path)
+        pair = torch.stack([tokens["input_ids"], tokens["attention_mask"]], dim=1)
+        torch.testing.assert_close(backbone(pair), hidden.mean(dim=1))
+    key = "encoder.block.1.layer.0.SelfAttention.k.weight"
+    state = load_file(tmp_path / "model.safetensors")
+    del state[key]
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackboneWeightsError, match=f"1 missing: {key}"):
+        create_text_backbone(tmp_path)
+
+
 def test_what_is_not_used_may_be_missing_or_left_over(folder, tmp_path):
     # The checkpoint has a masked-language head and no pooler.
     keys = load_file(folder / "model.safetensors").keys()

@@ -95,7 +95,7 @@ def resolve_precision(
 
 
 # Where a process says what float32 may be rounded to, and what counts as nothing said.
-_ROUNDING = {
+_ROUNDING: dict[str, dict[str, tuple[str, ...]]] = {
     "cpu": {"mkldnn.matmul": ("none", "ieee"), "mkldnn.conv": ("none", "ieee")},
     "cuda": {"cuda.matmul": ("none", "ieee"), "cudnn.conv": ("tf32",)},
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import numpy as np
 from skorch.callbacks import Callback, PrintLog
@@ -64,9 +63,9 @@ def steps_of_epoch(net, n_examples: int) -> int:
     """Return how many batches a net trains on so many examples in."""
     given = net.get_params_for("iterator_train")
     rows = given.get("batch_size", net._rows_a_batch(True))
-    if not isinstance(rows, Integral) or rows < 1:  # -1; the loader judges others
+    if not isinstance(rows, int | np.integer) or rows < 1:  # -1; the loader judges others
         return 1
-    return math.ceil(n_examples / rows)
+    return math.ceil(n_examples / int(rows))
 
 
 def _planned_steps(net, n_examples: int) -> int:

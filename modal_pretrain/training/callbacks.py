@@ -39,9 +39,9 @@ class WarmupDecay(Callback):
 
     def on_train_begin(self, net, X=None, **kwargs) -> None:
         """Start the schedule from the optimizer's rates."""
-        self.step_, self.steps_ = 0, self.max_steps
-        if self.steps_ is None:
-            self.steps_ = _planned_steps(net, len(X))
+        self.step_ = 0
+        steps = self.max_steps
+        self.steps_: int = _planned_steps(net, len(X)) if steps is None else steps
         self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
@@ -63,7 +63,8 @@ def steps_of_epoch(net, n_examples: int) -> int:
     """Return how many batches a net trains on so many examples in."""
     given = net.get_params_for("iterator_train")
     rows = given.get("batch_size", net._rows_a_batch(True))
-    if not isinstance(rows, int | np.integer) or rows < 1:  # -1; the loader judges others
+    # -1 is all of them; what else is no number of rows, the loader will say.
+    if not isinstance(rows, int | np.integer) or rows < 1:
         return 1
     return math.ceil(n_examples / int(rows))
 

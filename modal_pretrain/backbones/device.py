@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
+from operator import attrgetter
 
 import torch
 
@@ -91,6 +92,30 @@ def resolve_precision(
             f"{precision!r}."
         )
     return _DTYPES[precision]
+
+
+# Where a process says what float32 may be rounded to, and what counts as nothing said.
+_ROUNDING: dict[str, dict[str, tuple[str, ...]]] = {
+    "cpu": {"mkldnn.matmul": ("none", "ieee"), "mkldnn.conv": ("none", "ieee")},
+    "cuda": {"cuda.matmul": ("none", "ieee"), "cudnn.conv": ("tf32",)},
+}
+
+
+def float32_rounding(device: torch.device) -> list[str]:
+    """Name the settings by which PyTorch rounds float32 otherwise than it is shipped.
+
+    It has two sets of names for them, and reading the older one is an error once the
+    newer one was written to.
+    """
+    places = _ROUNDING.get(device.type, {})
+    try:
+        found = {n: attrgetter(f"{n}.fp32_precision")(torch.backends) for n in places}
+    except AttributeError:  # before PyTorch 2.9
+        precision = torch.get_float32_matmul_precision()
+        named = [] if precision == "highest" else [f"matmul {precision}"]
+        plain = device.type != "cuda" or torch.backends.cudnn.allow_tf32
+        return named if plain else [*named, "cudnn.conv ieee"]
+    return [f"{n} {value}" for n, value in found.items() if value not in places[n]]
 
 
 def _cpu_has_bfloat16() -> bool:

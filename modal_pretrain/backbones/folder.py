@@ -86,9 +86,13 @@ def folder_checkpoint(folder: Path) -> Path:
         if len(found) == 1:
             return folder / found[0]
         if any(map(_PART.fullmatch, found)):
+            lists = [*folder.glob(f"[!.]*{_INDEX}")]
+            if len(lists) == 1 and all(map(_PART.fullmatch, found)):
+                return lists[0]
             raise BackboneWeightsError(
                 f"{folder} holds parts of a checkpoint ({', '.join(found[:4])}), but "
-                f"not their list, *{_INDEX}. Copy it, too."
+                f"not their list, *{_INDEX}, or more than them. Copy it, too, or name "
+                "the architecture as backbone and the list as pretrained."
             )
         if found:
             raise BackboneWeightsError(

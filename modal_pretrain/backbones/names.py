@@ -36,5 +36,6 @@ def check_name(name: str) -> None:
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(
         f"backbone={name!r} is not a timm model.{hint} timm.list_models() lists them; "
-        "models on the Hugging Face hub are written 'hf-hub:owner/model'."
+        "models on the Hugging Face hub are written 'hf-hub:owner/model', those in a "
+        "folder 'local-dir:path'."
     )

@@ -105,7 +105,7 @@ def what_it_is(path: Path, error: Exception) -> str:
             "it is a TorchScript archive. Save its weights alone: "
             "torch.save(torch.jit.load(path).state_dict(), path)."
         )
-    text = f"{type(error).__name__}: {error}."
+    text = f"{type(error).__name__}: {str(error).rstrip('.')}."
     if "nsupported global" in str(error):
         return (
             f"it holds more than tensors, which might run code ({text}) Where you "

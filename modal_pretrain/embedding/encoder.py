@@ -14,7 +14,7 @@ import torch
 import xxhash
 from torch import nn
 
-from modal_pretrain.backbones.device import resolve_precision
+from modal_pretrain.backbones.device import float32_rounding, resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
@@ -159,10 +159,9 @@ class Encoder:
             self.device.type,
             _VERSIONS,
         ]
-        # A setting of the process that lets PyTorch round what is called float32.
-        rounded = torch.get_float32_matmul_precision()
-        if (engine, self.dtype) == ("torch", torch.float32) and rounded != "highest":
-            parts.append(f"matmul {rounded}")
+        # Settings of the process that let PyTorch round what is called float32.
+        if (engine, self.dtype) == ("torch", torch.float32):
+            parts += float32_rounding(self.device)
         parts += ["compiled"] if self.compile else []
         parts += [openvino.version()] if engine == "openvino" else []
         return " ".join(parts)

@@ -198,10 +198,16 @@ def _check(model: Any, backbone: nn.Module, preprocessing: Traceable) -> None:
 
 
 def _serialised(model: Any) -> tuple[bytes, bytes]:
-    with tempfile.TemporaryDirectory() as folder:
-        structure, weights = Path(folder, "model.xml"), Path(folder, "model.bin")
-        _openvino().serialize(model, str(structure), str(weights))
-        return structure.read_bytes(), weights.read_bytes()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            structure, weights = Path(folder, "model.xml"), Path(folder, "model.bin")
+            _openvino().serialize(model, str(structure), str(weights))
+            return structure.read_bytes(), weights.read_bytes()
+    except (OSError, RuntimeError) as error:
+        raise ConversionError(
+            f"it can't be written to a temporary folder ({_reason(error)}); TMPDIR may "
+            "name one that has room for its weights"
+        ) from error
 
 
 class Network:

@@ -38,7 +38,7 @@ class AugmentedSet(ExampleSet):
 
     def draw(self) -> None:
         """Draw new seeds from PyTorch's global generator."""
-        self.seeds = torch.randint(2**62, (len(self),))
+        self.seeds.copy_(torch.randint(2**62, (len(self),)))
 
     def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
         """Return ``{"inputs": tensor (m, ...)}``, as the backbone takes them."""
@@ -87,6 +87,8 @@ class _Epochs:
 
     def __init__(self, loader: Any, examples: AugmentedSet) -> None:
         self.loader, self.examples = loader, examples
+        if getattr(loader, "persistent_workers", False):
+            examples.seeds.share_memory_()  # workers keep their copy of all else
 
     def __len__(self) -> int:
         return len(self.loader)

@@ -30,16 +30,18 @@ class WarmupDecay(Callback):
 
     Parameters
     ----------
-    max_steps : int
-        Length of the whole schedule in optimiser steps.
+    max_steps : int or None
+        Length of the whole schedule in optimiser steps; None is that of the fit.
     """
 
-    def __init__(self, max_steps: int = 500) -> None:
+    def __init__(self, max_steps: int | None = 500) -> None:
         self.max_steps = max_steps
 
-    def on_train_begin(self, net, **kwargs) -> None:
+    def on_train_begin(self, net, X=None, **kwargs) -> None:
         """Start the schedule from the optimizer's rates."""
         self.step_ = 0
+        steps = self.max_steps
+        self.steps_: int = _planned_steps(net, len(X)) if steps is None else steps
         self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
@@ -47,7 +49,7 @@ class WarmupDecay(Callback):
         if not training:
             return
         self.step_ += 1
-        factor = warmup_decay_factor(self.step_, self.max_steps)
+        factor = warmup_decay_factor(self.step_, self.steps_)
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             group["lr"] = base * factor
 
@@ -55,6 +57,22 @@ class WarmupDecay(Callback):
         """Restore the optimizer's rates, for a later partial_fit."""
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             group["lr"] = base
+
+
+def steps_of_epoch(net, n_examples: int) -> int:
+    """Return how many batches a net trains on so many examples in."""
+    given = net.get_params_for("iterator_train")
+    rows = given.get("batch_size", net._rows_a_batch(True))
+    # -1 is all of them; what else is no number of rows, the loader will say.
+    if not isinstance(rows, int | np.integer) or rows < 1:
+        return 1
+    return math.ceil(n_examples / int(rows))
+
+
+def _planned_steps(net, n_examples: int) -> int:
+    if net._is("max_epochs", "auto"):
+        return net.max_steps
+    return net.max_epochs * steps_of_epoch(net, n_examples)
 
 
 def warmup_decay_factor(step: int, max_steps: int) -> float:

@@ -61,12 +61,15 @@ class LoadedNet(AugmentedNet):
         return loader
 
     def _check_one_batch(self, loader: Any) -> None:
-        """Raise ValueError where a line search would fit one batch after the other."""
+        """Raise ValueError where a line search would fit but a part of the rows."""
         n_batches = len(loader) if hasattr(loader, "__len__") else 1
+        drops = getattr(loader, "drop_last", False) and n_batches == 1
+        if drops and loader.batch_size < len(loader.dataset):
+            n_batches += 1  # one of all rows has none that it drops
         if n_batches > 1 and isinstance(self.optimizer_, torch.optim.LBFGS):
             raise ValueError(
                 "L-BFGS fits a head to all rows at once, but the loader gives "
-                f"{n_batches} batches, and it would learn the last of them. Set "
+                f"{n_batches} batches, and it would learn one of them. Set "
                 "batch_size=-1 and leave out iterator_train__batch_size, or give an "
                 "optimizer that follows batches: optimizer=torch.optim.Adam, lr=0.01, "
                 "max_epochs=100."

@@ -28,6 +28,7 @@ from modal_pretrain.training.callbacks import (
     StopBelowLoss,
     WarmupDecay,
     encoded_accuracy,
+    steps_of_epoch,
 )
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
@@ -64,8 +65,7 @@ iterator_valid, train_split, **kwargs
         As in skorch, and "auto", see above.
     """
 
-    # What "auto" stands for.
-    fine_tuning: FineTuning = FineTuning()
+    fine_tuning: FineTuning = FineTuning()  # what "auto" stands for
     # What the module's forward gets from the batch: no keywords of fit.
     _inputs: frozenset[str] = frozenset()
 
@@ -200,8 +200,7 @@ iterator_valid, train_split, **kwargs
             super()._set_training(training)
 
     def _auto_epochs(self, n_examples: int) -> int:
-        per_step = n_examples if self.batch_size == -1 else self.batch_size
-        return math.ceil(self.max_steps / math.ceil(n_examples / per_step))
+        return math.ceil(self.max_steps / steps_of_epoch(self, n_examples))
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch; it shuffles."""
@@ -231,7 +230,7 @@ iterator_valid, train_split, **kwargs
             ("print_log", EpochLog()),
         ]
         if self._has_schedule():
-            callbacks.insert(1, ("lr_schedule", WarmupDecay(self.max_steps)))
+            callbacks.insert(1, ("lr_schedule", WarmupDecay(None)))
         return callbacks
 
     def _has_schedule(self) -> bool:
@@ -261,9 +260,11 @@ iterator_valid, train_split, **kwargs
             self.optimizer_: torch.optim.Optimizer = stand_in
             return self
         args, kwargs = self.get_params_for_optimizer("optimizer", parameters)
-        chosen = FineTuning(self.optimizer, 0.01, {})
-        if self._is("optimizer", "auto"):
-            chosen = self._auto_optimizer()
+        chosen = auto = self._auto_optimizer()
+        # L-BFGS by its name is the same: at another's rate it stops before the optimum.
+        same = self.optimizer is auto.optimizer is torch.optim.LBFGS
+        if not (same or self._is("optimizer", "auto")):
+            chosen = FineTuning(self.optimizer, 0.01, {})
         if kwargs["lr"] == "auto":
             kwargs["lr"] = chosen.lr
         options = {**chosen.kwargs, **kwargs}

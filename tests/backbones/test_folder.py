@@ -81,6 +81,21 @@ def test_parts(folder, model):
         create_backbone(SMALL, first)
 
 
+@pytest.mark.parametrize("name", ["weights", "model.fp16"])
+def test_parts_of_other_names(folder, model, name):
+    """As huggingface_hub writes them where it is given a name."""
+    for path in write_parts(folder, model.state_dict()):
+        path.rename(folder / path.name.replace("model", name))
+    text = (folder / INDEX).read_text().replace('"model-', f'"{name}-')
+    (folder / INDEX).unlink()
+    other = folder / INDEX.replace("model", name)
+    other.write_text(text)
+    assert create_backbone(f"local-dir:{folder}").weights_source == f"file {other}"
+    (folder / "a.safetensors.index.json").write_text(text)
+    with pytest.raises(BackboneWeightsError, match="the list as pretrained"):
+        create_backbone(f"local-dir:{folder}")
+
+
 @pytest.mark.parametrize("name", ["net-fold-1-of-5.pth", "seed-3-of-3.pth"])
 def test_a_fold_is_no_part(tmp_path, model, name):
     torch.save(model.state_dict(), tmp_path / name)

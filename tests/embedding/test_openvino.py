@@ -368,3 +368,10 @@ def test_openvino_comes_late_and_reports_nothing_over_the_network(tmp_path):
     process = processes.start(CODE, cwd=tmp_path)
     assert process.communicate() == ("", "")
     assert process.returncode == 0
+
+
+def test_without_a_temporary_folder(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.warns(EngineWarning, match=r"so PyTorch does: .*TMPDIR"):
+        found = make().fit_transform(pictures)
+    np.testing.assert_array_equal(found, make(engine="torch").fit_transform(pictures))

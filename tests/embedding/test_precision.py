@@ -1,5 +1,6 @@
 """Devices and precisions: what "auto" takes, and what it costs."""
 
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ import torch
 
 from modal_pretrain import EmbeddingCache
 from modal_pretrain.backbones import device as device_module
-from modal_pretrain.backbones.device import resolve_device, resolve_precision
+from modal_pretrain.backbones.device import (
+    float32_rounding,
+    resolve_device,
+    resolve_precision,
+)
 from tests.embedding.cases import large
 
 ROADWATER = Path(__file__).parents[3] / "shared" / "data" / "roadwater"
@@ -49,6 +54,42 @@ def test_float32_that_the_process_rounds_is_another_embedding(make_encoder, pict
     np.testing.assert_array_equal(
         encoder.set_params(cache="memory").transform(pictures), exact
     )
+
+
+SETTINGS = [
+    ("cpu", "mkldnn.matmul", "bf16"),
+    ("cpu", "mkldnn.conv", "bf16"),
+    ("cuda", "cuda.matmul", "tf32"),
+    ("cuda", "cudnn.conv", "ieee"),
+]
+
+
+@pytest.mark.parametrize("device, place, value", SETTINGS, ids=str)
+def test_newer_names_of_the_settings_that_round(device, place, value):
+    """Reading the older name is an error of PyTorch's once a newer one was set."""
+    backend = attrgetter(place)(torch.backends)
+    if not hasattr(backend, "fp32_precision"):
+        pytest.skip("PyTorch before 2.9 has the older names only")
+    assert float32_rounding(torch.device(device)) == []
+    before = backend.fp32_precision
+    backend.fp32_precision = value
+    try:
+        assert float32_rounding(torch.device(device)) == [f"{place} {value}"]
+    finally:
+        backend.fp32_precision = before
+
+
+def test_newer_names_while_it_embeds(make_encoder, pictures):
+    backend = torch.backends.cuda.matmul
+    before = getattr(backend, "fp32_precision", None)
+    if before is None:
+        pytest.skip("PyTorch before 2.9 has the older names only")
+    encoder = make_encoder(precision="float32", engine="torch", cache=EmbeddingCache())
+    backend.fp32_precision = "tf32"
+    try:
+        encoder.fit_transform(pictures)
+    finally:
+        backend.fp32_precision = before
 
 
 def test_overflow_of_float16_falls_back_to_float32(make_encoder, pictures):

@@ -226,3 +226,12 @@ def test_a_modality_without_augmentation_says_so():
 
     with pytest.raises(ValueError, match="modality 'sounds' has no augmentation"):
         Sounds().augmented(None, True)
+
+
+def test_workers_that_stay_see_others_each_epoch(pictures, labels):
+    loader = {"num_workers": 1, "multiprocessing_context": "fork"}
+    loader |= {"persistent_workers": True, "shuffle": False}
+    params = {f"iterator_train__{name}": value for name, value in loader.items()}
+    classifier = make(iterator_train=DataLoader, **params).fit(pictures, labels)
+    rows = seen(classifier, True).reshape(3, 24, -1)
+    assert not any(np.array_equal(rows[0], epoch) for epoch in rows[1:])

@@ -67,6 +67,30 @@ def test_learns_with_no_more_than_a_module(data):
     assert any(isinstance(c, WarmupDecay) for _, c in fitted.callbacks_)
 
 
+@pytest.mark.parametrize(
+    "params, steps",
+    [
+        ({}, 500),
+        ({"max_epochs": 5}, 10),
+        ({"max_epochs": 5, "iterator_train__batch_size": 10}, 30),
+        ({"max_epochs": 5, "batch_size": -1}, 5),
+        ({"max_epochs": 5, "callbacks__lr_schedule__max_steps": 50}, 50),
+    ],
+    ids=str,
+)
+def test_schedule_is_laid_over_the_fit(data, params, steps):
+    """Five epochs of a schedule for 500 steps never left its warm-up."""
+    fitted = net(**params).fit(*data)
+    assert dict(fitted.callbacks_)["lr_schedule"].steps_ == steps
+
+
+def test_batches_of_the_loader_count(data):
+    runs = {10: 2, 60: 10, -1: 10}
+    for batch, epochs in runs.items():
+        params = {"iterator_train__batch_size": batch, "stop_loss": None}
+        assert len(net(max_steps=10, **params).fit(*data).history) == epochs
+
+
 def test_auto_counts_steps(data):
     X, y = data
     runs = {(10, 20): 4, (10, 60): 10, (7, 20): 3, (5, -1): 5}

@@ -363,7 +363,7 @@ CONTRAST = """name => {
 }"""
 
 
-@pytest.mark.parametrize("size", [(1366, 650), (1200, 800), (360, 640)])
+@pytest.mark.parametrize("size", [(1366, 650), (1200, 800), (360, 640), (800, 400)])
 @pytest.mark.parametrize("n_classes", [2, 26])
 def test_answers_never_cover_the_picture(folder, start, serve, person, size, n_classes):
     """With many classes, and tags, the bar of answers scrolls instead."""

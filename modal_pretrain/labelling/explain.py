@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modal_pretrain.labelling.background import Background, Known
-from modal_pretrain.labelling.why import CHOSEN, UNSURE, Why, nearest_labelled, words
+from modal_pretrain.labelling.why import Why, nearest_labelled, words
 
 
 def explain(row: int, reason: str, known: Known, background: Background) -> Why:
@@ -27,8 +27,6 @@ def explain(row: int, reason: str, known: Known, background: Background) -> Why:
     belief, classes, proba = background.belief, list(known.classes), None
     if belief is not None and row in belief.questions:
         proba, classes = belief.questions[row][1], belief.classes
-    elif reason == UNSURE:
-        reason = CHOSEN  # the model has changed its mind meanwhile
     said = words(reason, proba, classes)
     features = background.features
     if features is None or not background.embedded[row]:

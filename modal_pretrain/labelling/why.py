@@ -78,7 +78,8 @@ def words(
     """
     if reason != UNSURE:
         return _WORDS[reason]
-    assert proba is not None
+    if proba is None:  # a later model would ask something else
+        return "The model was torn between two classes when it chose this."
     first, second = sorted(np.argsort(-proba, kind="stable")[:2])
     return _WORDS[UNSURE].format(classes[first], classes[second])
 

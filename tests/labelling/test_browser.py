@@ -361,3 +361,23 @@ CONTRAST = """name => {
   const [a, b] = [ink, paper].sort((x, y) => y - x);
   return (a + 0.05) / (b + 0.05);
 }"""
+
+
+@pytest.mark.parametrize("size", [(1366, 650), (1200, 800), (360, 640), (800, 400)])
+@pytest.mark.parametrize("n_classes", [2, 26])
+def test_answers_never_cover_the_picture(folder, start, serve, person, size, n_classes):
+    """With many classes, and tags, the bar of answers scrolls instead."""
+    names = [f"class {number}" for number in range(n_classes)]
+    session = start(folder, names, tags=["grass", "sofa"])
+    person.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page = person.open(serve(session, title="a folder with a long name").address).page
+    page.locator("#tags button").first.wait_for()
+    page.locator("#new-tag button").scroll_into_view_if_needed()
+    picture, answers, skip = (
+        page.locator(found).bounding_box() for found in ("#shown", "#answers", "#skip")
+    )
+    assert picture["y"] + picture["height"] <= answers["y"]
+    assert skip["y"] + skip["height"] <= size[1]
+    for found in (page.locator("#classes button").last, page.locator("#new-tag input")):
+        found.scroll_into_view_if_needed()
+        found.click(timeout=5000)

@@ -61,6 +61,22 @@ def test_the_model_takes_over(folder, start, truth):
     assert why.near[0].similarity >= why.near[1].similarity
 
 
+def test_a_question_keeps_its_reason_when_the_model_learns(folder, start, truth):
+    """The page shows questions for a while, and nobody has seen them before."""
+    session = label(start(folder, audit_share=0), truth, 16)
+    shown = session.ask(20)
+    for question in shown[:8]:
+        session.answer(question.row, truth(question.row))
+    session.wait()
+    left = {question.row: question.reason for question in shown[8:]}
+    gone = set(left) - {question.row for question in session.ask(12)}
+    assert "unsure" in {left[row] for row in gone}
+    for row in gone:
+        why = session.why(row)
+        assert why.reason == left[row] and "see it again" not in why.words
+        assert len(why.near) == 2
+
+
 def test_the_loop_is_the_strategy_by_hand(shapes, tmp_path, start, truth):
     """The session asks what modAL's loop with the same labels would ask."""
     session = start(

@@ -9,6 +9,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +24,8 @@ from modal_pretrain.text.hugging_face import (
 from modal_pretrain.text.tokens import Tokenization
 
 POOLINGS = ("mean", "cls")
+_TRIED = 8  # tokens of the longer text that a new model is tried on
+_ROUNDING = 1e-2  # beyond it padding counts
 
 TextModel = str | Path | Callable[..., tuple[nn.Module, Any]]
 
@@ -142,7 +145,8 @@ def create_text_backbone(
         If no source serves (the message lists what was tried), the file is damaged,
         or keys other than a head's are missing or left over (they are listed).
     ValueError
-        If `pooling` or `max_length` do not fit.
+        If `pooling` or `max_length` do not fit, or the model does not heed the mask, so
+        that the embedding of a text would depend on the others in its batch.
     TypeError
         If `name` is a module instance, or something else than a name or a factory.
 
@@ -174,7 +178,31 @@ def create_text_backbone(
             f"backbone must be a name, a folder or a factory, got {name!r} of type "
             f"{type(name).__name__}."
         )
-    return _with(backbone, pooling, max_length).eval()
+    backbone = _with(backbone, pooling, max_length).eval()
+    _check_padding(backbone)
+    return backbone
+
+
+def _check_padding(backbone: TextBackbone) -> None:
+    """Raise ValueError where a text's embedding depends on the others in its batch.
+
+    Some models mix the padding in, as FNet does, whatever the mask says.
+    """
+    tokenization = backbone.tokenization
+    words = np.setdiff1d([0, 1, 2], tokenization.padding)  # which all models know
+    words = np.resize(words, min(_TRIED, tokenization.max_length))
+    short = words[: max(1, len(words) // 2)]
+    with torch.inference_mode():
+        alone = backbone(tokenization.pad([short]))[0]
+        padded = backbone(tokenization.pad([short, words]))[0]
+    off = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-12))
+    if off > _ROUNDING:
+        raise ValueError(
+            f"backbone: the model {type(backbone.model).__name__} gives a text another "
+            f"embedding where a longer one is in its batch (by {100 * off:.2g} % of "
+            "the largest value), since it does not heed attention_mask. Take another "
+            "model, or have it leave out what the mask says is padding."
+        )
 
 
 def _from_factory(factory, pretrained, random_state) -> TextBackbone:

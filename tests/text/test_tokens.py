@@ -3,17 +3,21 @@
 import enum
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tokenizers
+import torch
 import transformers
 
 from modal_pretrain import TextEncoder
 from modal_pretrain.text import hugging_face as text_models
+from modal_pretrain.text.backbone import POOLINGS, create_text_backbone
 from modal_pretrain.text.tokens import Tokenization, TruncatedTextWarning
 from tests.text.cases import (
     SIZES,
+    WORDS,
     tiny_tokenizer,
 )
 
@@ -26,6 +30,29 @@ def test_an_embedding_does_not_depend_on_its_batch(text_classifier, texts, pooli
     np.testing.assert_allclose(together, single, atol=1e-5)
     np.testing.assert_allclose(classifier.embed(texts[::-1])[::-1], single, atol=1e-5)
     assert abs(single).mean() > 0.1
+
+
+class TwoWays(torch.nn.Module):
+    """Reads texts from both ends, and the padding with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(len(WORDS), 8)
+        self.layer = torch.nn.LSTM(8, 8, bidirectional=True, batch_first=True)
+
+    def forward(self, input_ids, attention_mask):
+        hidden, _ = self.layer(self.words(input_ids))
+        return SimpleNamespace(last_hidden_state=hidden)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("kind", ["FNet", "own"])
+def test_models_that_read_the_padding_are_refused(pooling, kind):
+    sizes = {k: v for k, v in SIZES.items() if "heads" not in k}
+    config = transformers.FNetConfig(**sizes, pad_token_id=0)
+    made = {"FNet": lambda: transformers.FNetModel(config), "own": TwoWays}[kind]
+    with pytest.raises(ValueError, match="does not heed attention_mask"):
+        create_text_backbone(lambda: (made(), tiny_tokenizer()), False, pooling=pooling)
 
 
 def test_texts_are_cut_with_a_count(text_classifier, texts, names):

@@ -121,8 +121,9 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     if stored is None or not plain:
         # Others may be broken, which is why they are left out.
         X, y = _items(dataset, range(len(dataset)) if rows is None else rows.tolist())
-        numbered = stored is not None and stored[1].dtype.kind in "iu"
-        kept = _some(stored[1], rows) if numbered else y
+        kept = y
+        if stored is not None and stored[1].dtype.kind in "iu":
+            kept = _some(stored[1], rows)
         renumbered = change is not None or not np.array_equal(kept, y)
     else:
         X, y = (_some(values, rows) for values in stored)
@@ -138,12 +139,13 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
 def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
     """Read a ConcatDataset: of each part the rows that are wanted, in their order."""
     if rows is None:
-        return _one_after_the_other([_read(dataset) for dataset in datasets])
+        filled = [dataset for dataset in datasets if len(dataset)] or datasets[:1]
+        return _one_after_the_other([_read(dataset) for dataset in filled])
     ends = np.cumsum([len(dataset) for dataset in datasets])
     rows = np.where(rows < 0, rows + ends[-1], rows)
     of = np.searchsorted(ends, rows, side="right")
-    starts = [0, *ends]
-    parts = [_read(datasets[i], rows[of == i] - starts[i]) for i in np.unique(of)]
+    starts, some = [0, *ends], np.unique(of).tolist() or [0]
+    parts = [_read(datasets[i], rows[of == i] - starts[i]) for i in some]
     found = _one_after_the_other(parts)
     back = np.argsort(np.argsort(of, kind="stable"))
     return found._replace(X=_some(found.X, back), y=_some(found.y, back))

@@ -40,12 +40,12 @@ class WarmupDecay(Callback):
     def on_train_begin(self, net, **kwargs) -> None:
         """Start the schedule from the optimizer's rates."""
         self.step_ = 0
-        self.steps_: int | None = self.max_steps
+        self.steps_: int = self.max_steps or 0
         self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs) -> None:
         """Lay the schedule over the fit, now that its rows are known."""
-        if self.steps_ is None:  # validation rows, which `train_split` took, are none
+        if not self.steps_:  # rows that `train_split` took for validation do not count
             self.steps_ = _planned_steps(net, len(dataset_train))
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:

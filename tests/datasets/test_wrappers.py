@@ -200,10 +200,14 @@ def test_items_outside_a_subset_of_concatenated_ones_are_not_read():
                 raise OSError("damaged")
             return Image.new("RGB", (4, 4), (i, 0, 0)), i % 2
 
-    both = torch.ConcatDataset([Broken(), Broken(), Broken()])
-    data = from_torchvision(torch.Subset(both, [9, 0, -1, 3, 8]), test_size=0)
+    nothing = torch.Subset(Broken(), [])
+    both = torch.ConcatDataset([Broken(), nothing, Broken(), Broken()])
+    some = torch.Subset(both, [9, 0, -1, 3, 8])
+    data = from_torchvision(some, test_size=0)
     assert [image.getpixel((0, 0))[0] for image in data.X] == [1, 0, 3, 3, 0]
     assert data.y.tolist() == [1, 0, 1, 1, 0]
+    data = from_torchvision(torch.ConcatDataset([nothing, some]), test_size=0)
+    assert data.y.dtype.kind == "i"
 
 
 @pytest.mark.parametrize(

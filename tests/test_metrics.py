@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -364,3 +366,12 @@ def test_columns_of_a_frame_are_its_classes():
     assert calibration_error(["a", "b"], frame, ["a", "b"]) == expected
     with pytest.raises(ValueError, match=r"by its columns, the classes \['b', 'a'\]"):
         calibration_error(["a", "b"], frame[["b", "a"]], ["a", "b"])
+
+
+def test_columns_of_a_frame_from_a_file_are_texts():
+    file = io.StringIO("0,1\n0.9,0.1\n0.2,0.8\n")
+    frame = pd.read_csv(file)
+    expected = calibration_error([0, 1], frame.to_numpy(), [0, 1])
+    assert calibration_error([0, 1], frame, [0, 1]) == expected
+    with pytest.raises(ValueError, match=r"Pass proba\[\['0', '1'\]\], which puts"):
+        calibration_error([0, 1], frame[["1", "0"]], [0, 1])

@@ -21,11 +21,13 @@ def classes_of_columns(proba: Any, classes: Any, name: str) -> Any:
     if classes is None:
         return columns
     given = np.asarray(classes).tolist()
-    if given != columns and sorted(map(str, given)) == sorted(map(str, columns)):
+    # As texts: a frame that was read from a file has no other names.
+    named = {str(column): column for column in columns}
+    order = [named.get(str(label)) for label in given]
+    if order != columns and sorted(map(str, given)) == sorted(map(str, columns)):
         raise ValueError(
             f"{name} has, by its columns, the classes {columns}, and classes= says "
-            f"{given}. Pass {name}[list(classes)], which puts the columns in that "
-            "order."
+            f"{given}. Pass {name}[{order}], which puts the columns in that order."
         )
     return classes
 

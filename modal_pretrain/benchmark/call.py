@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from modal_pretrain._fork import Lock
+
 
 class Call(NamedTuple):
     """What tells a call from others, and where it was made.
@@ -36,16 +38,41 @@ class Call(NamedTuple):
 
     @contextlib.contextmanager
     def in_folder(self) -> Iterator[None]:
-        """Be in the folder of the call, where this machine has it, while this lasts."""
-        here = Call.now().folder
-        folder = self.folder
-        if folder is None or folder == here or not os.path.isdir(folder):
-            yield
-            return
-        os.chdir(folder)
+        """Be in the folder of the call, where this machine has it, while this lasts.
+
+        A process has one working directory for all threads, such as those of a worker
+        of Dask: the first one goes there, and the last one goes back.
+        """
+        _AWAY.go(self.folder)
         try:
             yield
         finally:
-            if here is not None:
+            _AWAY.come_back()
+
+
+class _Away:
+    """How many threads are in the folder of a call, and where they came from."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.threads = 0
+        self.home: str | None = None
+
+    def go(self, folder: str | None) -> None:
+        with self.lock:
+            here = Call.now().folder
+            if not self.threads:
+                self.home = here
+            self.threads += 1
+            if folder not in (None, here) and os.path.isdir(str(folder)):
+                os.chdir(str(folder))
+
+    def come_back(self) -> None:
+        with self.lock:
+            self.threads -= 1
+            if not self.threads and self.home not in (None, Call.now().folder):
                 with contextlib.suppress(OSError):  # it may be gone by now
-                    os.chdir(here)
+                    os.chdir(str(self.home))
+
+
+_AWAY = _Away()

@@ -114,15 +114,16 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
         return _read(dataset.dataset, inside if rows is None else inside[rows])
     parts = getattr(dataset, "datasets", None)
     if plain and isinstance(parts, list):  # a ConcatDataset
-        read = [_read(part) for part in parts]
-        y, known = joined("y", [(part.y, part.names) for part in read])
-        return _taken(Part(concatenated([part.X for part in read]), y, known), rows)
+        return _concatenated(parts, rows)
     change = getattr(dataset, "target_transform", None)
-    stored = _stored(dataset)
+    # What a class that is all the user's keeps may be anything, under these names, too.
+    stored = _stored(dataset) if plain or _stands_on_torchvision(dataset) else None
     if stored is None or not plain:
         # Others may be broken, which is why they are left out.
         X, y = _items(dataset, range(len(dataset)) if rows is None else rows.tolist())
-        kept = y if stored is None else _some(stored[1], rows)
+        kept = y
+        if stored is not None and stored[1].dtype.kind in "iu":
+            kept = _some(stored[1], rows)
         renumbered = change is not None or not np.array_equal(kept, y)
     else:
         X, y = (_some(values, rows) for values in stored)
@@ -135,14 +136,40 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     return Part(X, y, dict(enumerate(map(str, classes))))
 
 
-def _taken(part: Part, rows: np.ndarray | None) -> Part:
-    return part._replace(X=_some(part.X, rows), y=_some(part.y, rows))
+def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
+    """Read a ConcatDataset: of each part the rows that are wanted, in their order."""
+    if rows is None:
+        filled = [dataset for dataset in datasets if len(dataset)] or datasets[:1]
+        return _one_after_the_other([_read(dataset) for dataset in filled])
+    ends = np.cumsum([len(dataset) for dataset in datasets])
+    rows = np.where(rows < 0, rows + ends[-1], rows)
+    of = np.searchsorted(ends, rows, side="right")
+    starts, some = [0, *ends], np.unique(of).tolist() or [0]
+    parts = [_read(datasets[i], rows[of == i] - starts[i]) for i in some]
+    found = _one_after_the_other(parts)
+    back = np.argsort(np.argsort(of, kind="stable"))
+    return found._replace(X=_some(found.X, back), y=_some(found.y, back))
+
+
+def _one_after_the_other(parts: list[Part]) -> Part:
+    y, known = joined("y", [(part.y, part.names) for part in parts])
+    return Part(concatenated([part.X for part in parts]), y, known)
 
 
 def _some(values: Any, rows: np.ndarray | None) -> Any:
     if rows is None:
         return values
     return values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
+
+
+def _stands_on_torchvision(dataset: Any) -> bool:
+    """Say whether its class, or one that it inherits from, is torchvision's."""
+    makers = [vars(kind).get("__getitem__") for kind in type(dataset).__mro__]
+    return any(
+        getattr(maker, "__module__", "").split(".")[0] == "torchvision"
+        for maker in makers
+        if maker is not None
+    )
 
 
 def _is_plain(dataset: Any) -> bool:

@@ -180,8 +180,10 @@ def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
         return False
     answers = {records[place].answer for place in before.places}
     words = [records[place] for place in run.places]
+    if any(word.undoes in answers for word in words if word.undoes):
+        return True  # whatever was known before: open, skipped, or another label
     last = next((word for word in reversed(words) if word.status != SKIPPED), None)
-    return last is not None and (last.status != OPEN or last.undoes in answers)
+    return last is not None and last.status != OPEN
 
 
 def _runs(

@@ -9,6 +9,7 @@ logs a line; here that is an error, unless nothing uses the weights in question.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,7 +148,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
             f"the model {n_known}. Do they belong together?"
         )
     length = stated_length(model, tokenizer, Path(where))
-    if _has_decoder(model):
+    if getattr(config, "is_encoder_decoder", False) or _has_decoder(model):
         model = model.get_encoder()
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.
@@ -170,11 +171,16 @@ def _from_state(config, state: dict[str, torch.Tensor]):
 
 
 def _has_decoder(model: nn.Module) -> bool:
-    """Say whether a model is an encoder-decoder, whatever its configuration says.
+    """Say whether a model has a decoder that its encoder does without.
 
-    That of a T5EncoderModel says no, but names the same architecture.
+    The configuration of a T5EncoderModel says that it is no encoder-decoder, but names
+    the same architecture. What is called encoder in a Funnel transformer takes no
+    tokens: its decoder is a part of the model.
     """
-    return {"encoder", "decoder"} <= {name for name, _ in model.named_children()}
+    children = dict(model.named_children())
+    if not {"encoder", "decoder"} <= children.keys():
+        return False
+    return "input_ids" in inspect.signature(children["encoder"].forward).parameters
 
 
 def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:

@@ -37,12 +37,16 @@ class WarmupDecay(Callback):
     def __init__(self, max_steps: int | None = 500) -> None:
         self.max_steps = max_steps
 
-    def on_train_begin(self, net, X=None, **kwargs) -> None:
+    def on_train_begin(self, net, **kwargs) -> None:
         """Start the schedule from the optimizer's rates."""
         self.step_ = 0
-        steps = self.max_steps
-        self.steps_: int = _planned_steps(net, len(X)) if steps is None else steps
+        self.steps_: int = self.max_steps or 0
         self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs) -> None:
+        """Lay the schedule over the fit, now that its rows are known."""
+        if not self.steps_:  # rows that `train_split` took for validation do not count
+            self.steps_ = _planned_steps(net, len(dataset_train))
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the rates of the coming step."""
@@ -72,7 +76,7 @@ def steps_of_epoch(net, n_examples: int) -> int:
 def _planned_steps(net, n_examples: int) -> int:
     if net._is("max_epochs", "auto"):
         return net.max_steps
-    return net.max_epochs * steps_of_epoch(net, n_examples)
+    return int(net.max_epochs) * steps_of_epoch(net, n_examples)
 
 
 def warmup_decay_factor(step: int, max_steps: int) -> float:

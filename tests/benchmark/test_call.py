@@ -1,5 +1,6 @@
 """Several calls of `run` in one process, and workers that outlive a call."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.benchmark import load, open_stores, run, runner
+from modal_pretrain.benchmark.call import Call
 
 SETTINGS = {
     "dataset": {
@@ -106,3 +108,18 @@ def test_a_working_directory_that_is_gone(data, tmp_path, monkeypatch):
     named = {**SETTINGS["dataset"], "path": str(tmp_path / "data.csv")}
     settings = {**SETTINGS, "dataset": named}
     assert len(run(settings, tmp_path / "out", verbose=0, examples=0)) == 2
+
+
+def test_threads_of_a_worker_share_a_folder(tmp_path, monkeypatch):
+    """As those of Dask do: one that is done must not take the others along."""
+    (tmp_path / "worker").mkdir()
+    monkeypatch.chdir(tmp_path)
+    call = Call.now()
+    monkeypatch.chdir(tmp_path / "worker")
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(call.in_folder())
+        second.enter_context(call.in_folder())
+        first.close()
+        assert os.getcwd() == call.folder
+        second.close()
+    assert os.getcwd() == str(tmp_path / "worker")

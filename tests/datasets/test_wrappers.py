@@ -188,6 +188,58 @@ def test_items_outside_a_subset_are_not_read():
     assert data.y.tolist() == [0, 2]
 
 
+def test_items_outside_a_subset_of_concatenated_ones_are_not_read():
+    torch = pytest.importorskip("torch").utils.data
+
+    class Broken:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            if i == 2:
+                raise OSError("damaged")
+            return Image.new("RGB", (4, 4), (i, 0, 0)), i % 2
+
+    nothing = torch.Subset(Broken(), [])
+    both = torch.ConcatDataset([Broken(), nothing, Broken(), Broken()])
+    some = torch.Subset(both, [9, 0, -1, 3, 8])
+    data = from_torchvision(some, test_size=0)
+    assert [image.getpixel((0, 0))[0] for image in data.X] == [1, 0, 3, 3, 0]
+    assert data.y.tolist() == [1, 0, 1, 1, 0]
+    data = from_torchvision(torch.ConcatDataset([nothing, some]), test_size=0)
+    assert data.y.dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"labels": lambda self: [0, 1]},
+        {"labels": 10},
+        {"targets": [[1], [1, 2], [1], [2, 3]]},
+        {"samples": [("a.png", "car"), ("b.png", "cat")] * 2},
+        {"data": np.zeros((4, 8, 8, 3), np.uint8), "targets": [2, 1, 2, 1]},
+    ],
+    ids=" ".join,
+)
+def test_what_a_users_class_keeps_may_be_anything(kept):
+    torch = pytest.importorskip("torch").utils.data
+
+    class Own(torch.Dataset):
+        classes = ("cat", "car")
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return Image.new("RGB", (4, 4)), i % 2
+
+    for name, value in kept.items():
+        setattr(Own, name, value)
+    data = from_torchvision(Own(), test_size=0)
+    assert data.y.tolist() == [0, 1, 0, 1]
+    assert data.class_names == ("cat", "car")
+
+
 def test_one_of_several_labels_each():
     class Several(Cifar):
         def __init__(self):

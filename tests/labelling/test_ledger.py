@@ -93,6 +93,17 @@ def test_what_was_taken_away_stays_away_where_a_picture_moves_back(tmp_path, sta
         assert ledger.table().empty
 
 
+def test_what_was_skipped_before_it_was_labelled_and_taken_back(tmp_path):
+    """Labelled as a, taken back as b, and called a again."""
+    root = tmp_path / "pool"
+    pool = FilePool(_write(root, {"a": "A"}), root)
+    first = Record(1, "a", status=SKIPPED, content=_content(tmp_path, "A"))
+    label = Record(2, "a", "cat", content=first.content)
+    ledger = Ledger()
+    ledger.load([first, label, first._replace(answer=3, item="b", undoes=2)], pool)
+    assert ledger.state[0].status == SKIPPED
+
+
 def test_what_was_taken_back_of_a_copy_leaves_the_other(tmp_path):
     root = tmp_path / "pool"
     pool = FilePool(_write(root, {"a": "A"}), root)

@@ -75,6 +75,7 @@ def test_learns_with_no_more_than_a_module(data):
         ({"max_epochs": 5, "iterator_train__batch_size": 10}, 30),
         ({"max_epochs": 5, "batch_size": -1}, 5),
         ({"max_epochs": 5, "callbacks__lr_schedule__max_steps": 50}, 50),
+        ({"max_epochs": 5, "batch_size": 16, "train_split": ValidSplit(5)}, 15),
     ],
     ids=str,
 )

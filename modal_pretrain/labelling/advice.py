@@ -7,13 +7,15 @@ at random to measure are the audit: the model does not learn from them.
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.labelling.background import Background, Belief
 from modal_pretrain.labelling.label_file import Record
+from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.why import AUDIT, FIRST, MEANWHILE
 from modal_pretrain.stopping import (
     Audit,
@@ -105,15 +107,16 @@ class Adviser:
         self._followed: NDArray[np.intp] | None = None
         self._history: list[NDArray[np.str_]] = []
 
-    def advice(self, labelled: dict[int, Record], skipped: list[int]) -> Advice | None:
+    def advice(
+        self, ledger: Ledger, answering: AbstractContextManager[Any]
+    ) -> Advice | None:
         """Return what can be said now; None before the first fit. Takes seconds.
 
         Parameters
         ----------
-        labelled : dict of int to Record
-            From the ledger.
-        skipped : list of int
-            Random questions that were skipped, from there, too.
+        ledger : Ledger
+        answering : context manager
+            Holds back answers while the ledger is read.
 
         Returns
         -------
@@ -124,6 +127,9 @@ class Adviser:
             if belief is None:
                 return None
             if self._last is None or self._last[0] is not belief:
+                # Only now: answers came while this waited for another call.
+                with answering:
+                    labelled, skipped = ledger.labelled(), ledger.skipped(AUDIT)
                 self._last = belief, self._work(belief, labelled, skipped)
             return self._last[1]
 

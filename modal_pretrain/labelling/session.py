@@ -335,9 +335,7 @@ class LabelSession:
             None before the first fit. It takes seconds, once for each state of the
             model.
         """
-        with self._lock:
-            known, skipped = self._ledger.labelled(), self._ledger.skipped(AUDIT)
-        return self._adviser.advice(known, skipped)
+        return self._adviser.advice(self._ledger, self._lock)
 
     def unreadable(self) -> set[int]:
         """Return the rows that can't be read."""

@@ -37,6 +37,20 @@ def test_figures_come_from_random_questions(folder, start, truth):
     assert "to" in advice.worth or advice.worth == "cannot tell yet"
 
 
+def test_figures_are_of_now_where_advice_was_waited_for(folder, start, truth):
+    session = label(start(folder, audit_share=0.34), truth, 36)
+    with session._adviser._lock:  # another tab's advice is on its way
+        asking = threading.Thread(target=session.advice)
+        asking.start()
+        time.sleep(0.2)
+        while session.ask()[0].reason != "audit":
+            label(session, truth, 1)
+        session.skip(session.ask()[0].row)
+        session.wait(60)
+    asking.join()
+    assert session.advice().accuracy.endswith(", 1 skipped")
+
+
 def test_figures_are_whole_while_the_rest_is_embedded(
     folder, start, truth, monkeypatch
 ):

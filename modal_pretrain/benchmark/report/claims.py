@@ -100,15 +100,19 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
         ]
     needed = labels_needed(labels, mine, ends[1])
     at_random = labels_needed(labels, random, ends[1])
-    interval = f"{row.multiple:.1f} times fewer"
+    interval, further = f"{row.multiple:.1f} times fewer", ""
     if row.multiple < 1.05:
         interval = f"{row.multiple:.1f} times, so nothing is gained"
+        # Random questions may have led nowhere, which says little of the strategy.
+        if ends[0] - ends[1] >= MIN_GAIN:
+            interval += " up to there"
+            further = f", and ends at {_percent(ends[0])} with {labels[-1]:,}"
     if mine.shape[0] > 1:
         interval += f", interval {row.multiple_low:.1f} to {row.multiple_high:.1f}"
     return [
         f"With {strategy}, {who} needs {needed:,.0f} labels for what takes random "
-        f"questions {at_random:,.0f} ({interval}; accuracy {_percent(ends[1])}); "
-        f"{asked}."
+        f"questions {at_random:,.0f} ({interval}; accuracy {_percent(ends[1])})"
+        f"{further}; {asked}."
     ]
 
 

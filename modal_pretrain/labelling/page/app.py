@@ -230,6 +230,7 @@ def _post(handler: Any, state: Any) -> Any:
 
     def work(given: dict[str, Any]) -> Response:
         try:
+            _whole(given, "n", 8)  # before something is done that `state` can't answer
             done = handler(given)
             return _Said({**state(given), **done})
         except AnsweredError as error:

@@ -64,6 +64,14 @@ def test_lead_says_what_failed(store_of, uncertainty, expected):
     assert expected in " ".join(lead(summary(store)))
 
 
+def test_lead_where_random_questions_led_nowhere(store_of):
+    """The multiple is one then, whatever the strategy reached."""
+    curves = {"uncertainty": [0.5, 0.7, 0.8, 0.9], "random": [0.5, 0.45, 0.45, 0.5]}
+    words = " ".join(lead(summary(store_of(curves))))
+    assert "so nothing is gained up to there" in words
+    assert "; accuracy 50.0 %), and ends at 90.0 % with 40; " in words
+
+
 def test_multiples_by_hand():
     fast = np.array([[0.4, 0.8, 0.9, 0.95]] * 3)
     slow = np.array([[0.4, 0.5, 0.6, 0.8]] * 3)

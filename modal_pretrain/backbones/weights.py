@@ -18,6 +18,7 @@ from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.device import seeded
 
 _MAX_KEYS_SHOWN = 8
+_MOST_ZEROS = 0.05  # share of the weights in tensors of zeros alone
 _LOCK = Lock()
 
 
@@ -216,10 +217,14 @@ def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:
         What it loaded. PyTorch casts integers, such as quantised weights, and complex
         numbers without a word.
     """
+    n_weights, empty = 0, {}
     for key, here in module.state_dict().items():
         tensor = state.get(key)
         if tensor is None or not here.is_floating_point():
             continue
+        n_weights += here.numel()
+        if here.ndim > 1 and not here.any():
+            empty[key] = here.numel()
         if not tensor.is_floating_point():
             raise BackboneWeightsError(
                 f"{key} holds numbers of {tensor.dtype}, expected are floats. Are the "
@@ -230,6 +235,13 @@ def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:
                 f"{key} holds NaN or infinity. Was the checkpoint saved after training "
                 "diverged? Take an earlier one."
             )
+    share = sum(empty.values()) / max(n_weights, 1)
+    if share > _MOST_ZEROS:  # a few are, of parts that were never trained
+        raise BackboneWeightsError(
+            f"{100 * share:.0f} % of the weights are in matrices of zeros alone, such "
+            f"as {next(iter(empty))}. Was the file copied or downloaded in part? Bring "
+            "it again."
+        )
 
 
 @contextlib.contextmanager

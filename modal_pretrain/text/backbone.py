@@ -186,7 +186,7 @@ def create_text_backbone(
 def _check_padding(backbone: TextBackbone) -> None:
     """Raise ValueError where a text's embedding depends on the others in its batch.
 
-    Some models mix the padding in, as FNet does, whatever the mask says.
+    Some models mix the padding in, as FNet and Funnel do, whatever the mask says.
     """
     tokenization = backbone.tokenization
     words = np.setdiff1d([0, 1, 2], tokenization.padding)  # which all models know
@@ -200,8 +200,8 @@ def _check_padding(backbone: TextBackbone) -> None:
         raise ValueError(
             f"backbone: the model {type(backbone.model).__name__} gives a text another "
             f"embedding where a longer one is in its batch (by {100 * off:.2g} % of "
-            "the largest value), since it does not heed attention_mask. Take another "
-            "model, or have it leave out what the mask says is padding."
+            "the largest value): the padding counts in it. Take another model, or have "
+            "it leave out what attention_mask says is padding."
         )
 
 

@@ -5,6 +5,7 @@ import os
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from modal_pretrain import BackboneWeightsError, create_backbone
 from tests.backbones.cases import (
@@ -257,6 +258,19 @@ def test_values_that_are_no_weights(tmp_path, name, what):
     path = save(state, tmp_path / "w.pth")
     with pytest.raises(BackboneWeightsError, match=f"w.pth.*conv_stem.w.* {message}"):
         create_backbone(name, pretrained=path)
+
+
+def test_a_file_of_which_a_part_came(tmp_path):
+    """Programs that download keep room for all of a file, which is zeros at first."""
+    path = tmp_path / "w.safetensors"
+    save_file(small().state_dict(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    with pytest.raises(BackboneWeightsError, match=r"w\.safe.*zeros alone.*in part"):
+        create_backbone(SMALL, pretrained=path)
+    state = small().state_dict()
+    state["conv_stem.weight"] *= 0  # a small part that was not trained is none
+    create_backbone(SMALL, save(state, tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("random_state", ["a", 1.5, True])

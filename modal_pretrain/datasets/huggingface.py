@@ -36,9 +36,9 @@ def from_huggingface(
 ) -> GroupedDataset:
     """Take over a Hugging Face data set, or a dictionary of its splits.
 
-    Input: the column `image` or `text`. Class and attribute: columns. Images stay
-    undecoded until they are needed: files where the data set has files, else Pillow
-    images over the bytes it has in memory.
+    Input: the column `image` or `text`. Class and attribute: columns. Images are
+    decoded when they are needed and do not stay so: files where the data set has files,
+    else Pillow images over the bytes it has in memory.
 
     Parameters
     ----------

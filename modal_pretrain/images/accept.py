@@ -28,6 +28,7 @@ from PIL import Image
 from modal_pretrain._checks import how_to_list
 from modal_pretrain.images.decode import ImageFileNotFoundError, ImageLoadError
 from modal_pretrain.images.files import PathSource
+from modal_pretrain.images.opened import PillowSource
 from modal_pretrain.images.pixels import (
     ACCEPTED,
     check_layout,
@@ -42,7 +43,6 @@ from modal_pretrain.images.sources import (
     ArrayListSource,
     ArraySource,
     ImageSource,
-    PillowSource,
     TensorSource,
 )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 import joblib
 import numpy as np
@@ -16,6 +17,8 @@ from modal_pretrain.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from modal_pretrain.images.sources import ImageSource
+
+T = TypeVar("T")
 
 _MAX_THREADS = 8
 # Batches decoded ahead of the consumer.
@@ -60,7 +63,7 @@ def load_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     if n_threads is None:
-        n_threads = min(_MAX_THREADS, joblib.cpu_count())
+        n_threads = _n_threads()
     elif n_threads < 1:
         raise ValueError(f"n_threads must be at least 1, got {n_threads}.")
     size = source.uniform_size
@@ -120,6 +123,26 @@ def _threaded(
             yield _finish(*waiting.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_threads(function: Callable[[int], T], rows: Sequence[int]) -> list[T]:
+    """Call a function of each row; the error of the first that fails is raised."""
+    if len(rows) < 2:
+        return [function(row) for row in rows]
+    n_threads = _n_threads()
+    # A few pieces per thread, so that none waits long for a slow picture.
+    piece = max(1, math.ceil(len(rows) / (4 * n_threads)))
+    pieces = [rows[start : start + piece] for start in range(0, len(rows), piece)]
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="modal_pretrain")
+    try:
+        parts = pool.map(lambda some: list(map(function, some)), pieces)
+        return list(chain.from_iterable(parts))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _n_threads() -> int:
+    return min(_MAX_THREADS, joblib.cpu_count())
 
 
 def _finish(batch: torch.Tensor, jobs: list[Future[None]]) -> torch.Tensor:

@@ -43,7 +43,7 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
 
 # Errors that are the path's, not the content's.
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
-_ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -63,7 +63,7 @@ def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 (upright) where it is absent or unreadable."""
     try:
         with quiet_pillow():
-            value = image.getexif().get(_ORIENTATION_TAG, 1)
+            value = image.getexif().get(ORIENTATION_TAG, 1)
             return value if value in _UPRIGHT else 1
     except Exception:  # a broken EXIF block says nothing about the pixels
         return 1

@@ -8,16 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from modal_pretrain._fork import Lock
 from modal_pretrain.images.batches import load_batches
-from modal_pretrain.images.decode import (
-    clear_palette,
-    convert_image,
-    load_image,
-    orientation,
-)
 from modal_pretrain.images.pixels import (
     array_keys,
     chunks,
@@ -28,10 +20,6 @@ from modal_pretrain.images.pixels import (
     to_rgb,
 )
 from modal_pretrain.images.preprocessing import Preprocessing
-
-# Pillow images opened lazily are read at first use, which is not thread-safe for one
-# image; a few locks shared by all images are enough.
-_LOAD_LOCKS = [Lock() for _ in range(61)]
 
 
 class ImageSource:
@@ -253,43 +241,6 @@ class ImageSource:
 
     def _pick(self, rows: range | np.ndarray) -> Any:
         return [self._data[row] for row in rows]
-
-
-class PillowSource(ImageSource):
-    """Pillow images."""
-
-    def _pil(self, row: int) -> Image.Image:
-        return convert_image(self._loaded(row), self._where(row))
-
-    def _key(self, row: int) -> bytes:
-        image = self._loaded(row)
-        # All that `convert_image` looks at, next to the pixels.
-        about = (
-            image.mode,
-            image.size,
-            image.getpalette(None),
-            image.info.get("transparency"),
-            orientation(image),
-            image.format == "PNG",
-            # Keys of all others are older than this.
-            *(["clear palette"] if clear_palette(image) else []),
-        )
-        seed = xxh3_64_intdigest(repr(("pil", *about)).encode())
-        return xxh3_128_digest(image.tobytes(), seed)
-
-    def _loaded(self, row: int) -> Image.Image:
-        image = self._data[row]
-        with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
-            load_image(image, self._where(row))
-        return image
-
-    def _detail(self, row: int) -> str:
-        image = self._data[row]
-        return f"PIL image of mode {image.mode}, {image.width} x {image.height}"
-
-    def _pick(self, rows: range | np.ndarray) -> list:
-        # Pillow's pickles lose what conversion looks at, so that comes first.
-        return [Image.fromarray(np.array(self._pil(row))) for row in rows]
 
 
 class ArraySource(ImageSource):

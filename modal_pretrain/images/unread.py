@@ -1,0 +1,98 @@
+"""Pillow images over bytes in memory that nobody has read: decoded beside, to stay so.
+
+Pillow keeps in an image what it has read. A pool of images that nobody has looked at
+holds compressed bytes; read in place, it would hold all pixels from its first use on.
+Images of files are read in place: each keeps its file open until it is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from contextlib import suppress
+from typing import Any
+
+from PIL import Image
+from xxhash import xxh3_128_digest
+
+from modal_pretrain._fork import Lock
+from modal_pretrain.images.decode import ORIENTATION_TAG
+from modal_pretrain.images.quiet import quiet_pillow
+
+_LOCK = Lock()
+# Keys of pixels by what they are decoded from, so that a query decodes no pool again.
+_KEYS: OrderedDict[bytes, bytes] = OrderedDict()
+_MOST_KEYS = 1_000_000
+
+
+def encoded(image: Image.Image) -> bytes | None:
+    """Return the bytes in memory that an image is going to be read from.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+
+    Returns
+    -------
+    bytes or None
+        None if it has been read, is a file's, or shows a later frame.
+    """
+    file, state = getattr(image, "fp", None), vars(image)
+    pixels = state.get("_im", state.get("im"))  # by the version of Pillow
+    if pixels is not None or not isinstance(file, io.BytesIO):
+        return None
+    if file.closed or image.tell():
+        return None
+    return file.getvalue()  # shared, not copied
+
+
+def reopened(image: Image.Image, data: bytes) -> Image.Image | None:
+    """Open what an unread image is going to be read from once more.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    data : bytes
+        What `encoded` returned.
+
+    Returns
+    -------
+    PIL.Image.Image or None
+        None if the image was changed since it was opened, as by `draft`.
+    """
+    try:
+        with quiet_pillow():
+            twin = Image.open(io.BytesIO(data))
+    except Exception:  # to read the image will explain it
+        return None
+    return twin if type(twin) is type(image) and _about(twin) == _about(image) else None
+
+
+def content_key(image: Image.Image, data: bytes) -> bytes:
+    """Hash what an unread image is decoded from, and how."""
+    return xxh3_128_digest(repr(_about(image)).encode() + xxh3_128_digest(data))
+
+
+def known_key(content: bytes) -> bytes | None:
+    """Return the key of the pixels that were decoded from a content, if any were."""
+    with _LOCK:
+        return _KEYS.get(content)
+
+
+def remember_key(content: bytes, key: bytes) -> None:
+    """Keep the key of the pixels that were decoded from a content."""
+    with _LOCK:
+        _KEYS[content] = key
+        while len(_KEYS) > _MOST_KEYS:
+            _KEYS.popitem(last=False)
+
+
+def _about(image: Any) -> tuple[Any, ...]:
+    """Return what users can change of an image without reading it."""
+    clear, turn = image.info.get("transparency"), None
+    # Not by `getexif`, which reads a PNG.
+    exif = vars(image).get("_exif")
+    if exif is not None:
+        with suppress(Exception):  # a broken block says nothing about the pixels
+            turn = exif.get(ORIENTATION_TAG)
+    return image.format, image.mode, image.size, clear, image.decoderconfig, turn

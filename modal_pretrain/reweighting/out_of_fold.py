@@ -10,6 +10,7 @@ from scipy.special import softmax
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._blas import one_thread
+from modal_pretrain.reweighting.content import content_ranks
 from modal_pretrain.reweighting.logistic import coordinates, fit_head
 
 
@@ -31,14 +32,16 @@ def folds(X: NDArray[Any], y: NDArray[np.int64], n_folds: int) -> NDArray[np.int
     """
     n_folds = min(n_folds, len(y))
     keys = [xxh3_128_digest(np.ascontiguousarray(row).tobytes()) for row in X]
-    _, rank = np.unique(np.array(keys, dtype="S16"), return_inverse=True)
+    rank = content_ranks(X, keys)
     fold = np.empty(len(y), dtype=np.int64)
     dealt = 0
     for label in np.unique(y):
         own = y == label
-        distinct, order = np.unique(rank.ravel()[own], return_inverse=True)
-        # The next class goes on where this one ended, so folds are of one size.
-        fold[own] = (order.ravel() + dealt) % n_folds
+        distinct, order = np.unique(rank[own], return_inverse=True)
+        # At random, as rows that are alike have near ranks; a fixed one. The next class
+        # goes on where this one ended, so folds are of one size.
+        place = np.random.RandomState(0).permutation(len(distinct))[order.ravel()]
+        fold[own] = (place + dealt) % n_folds
         dealt += len(distinct)
     return fold
 

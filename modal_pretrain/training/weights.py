@@ -13,6 +13,7 @@ from xxhash import xxh3_128_digest
 from modal_pretrain._checks import is_number
 from modal_pretrain._inputs.weights import LARGEST
 from modal_pretrain.modality import Examples
+from modal_pretrain.reweighting.content import content_ranks
 from modal_pretrain.reweighting.tags import tag_codes
 from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
 
@@ -117,8 +118,7 @@ def merged(
     """Merge equal rows of equal labels and tags; put them in order of their content.
 
     So a row of weight k is, to the last bit, k copies of it, and no row's place counts:
-    a sum in floating point knows the order of its terms, and folds that go by what is
-    in scaled rows are dealt anew where that differs in the last bit.
+    a sum in floating point knows the order of its terms.
 
     Parameters
     ----------
@@ -139,12 +139,11 @@ def merged(
     # Of tags the codes: one and the same may come as 1 and as 1.0.
     codes = np.empty((len(rows), 0)) if tags is None else tag_codes(tags)
     keys = [
-        xxh3_128_digest(row.tobytes() + label.tobytes())  # first, whatever the tags are
-        + xxh3_128_digest(code.tobytes())
+        xxh3_128_digest(row.tobytes() + label.tobytes() + code.tobytes())
         for row, label, code in zip(rows, labels, codes, strict=True)
     ]
     _, first, group = np.unique(
-        np.array(keys, dtype="S32"), return_index=True, return_inverse=True
+        content_ranks(rows, keys), return_index=True, return_inverse=True
     )
     total = None
     if weight is not None or len(first) < len(rows):

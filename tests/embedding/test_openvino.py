@@ -79,9 +79,8 @@ def test_float32_equals_pytorch(backbone, pictures):
 
 def test_the_default_backbone_and_its_queries(pictures, labels):
     assert_near(*both(pictures, "tf_efficientnet_lite0", pretrained=True))
-    orders = []
+    found = []
     for engine in ("torch", "openvino"):
-        # Without a seed the order of the labelled rows is another, and ties with it.
         net = PretrainedClassifier(
             image_size=32,
             precision="float32",
@@ -90,9 +89,11 @@ def test_the_default_backbone_and_its_queries(pictures, labels):
             cache=None,
             random_state=0,
         )
-        proba = net.fit(pictures[:10], labels[:10]).predict_proba(pictures)
-        orders.append(np.argsort(proba.max(axis=1)))
-    np.testing.assert_array_equal(*orders)
+        net.fit(pictures[:10], labels[:10])
+        # Of labelled rows some are as sure as others, but for rounding.
+        found.append(net.predict_proba(pictures[10:]))
+    np.testing.assert_allclose(*found, atol=1e-4)
+    np.testing.assert_array_equal(*(np.argsort(p.max(axis=1)) for p in found))
 
 
 def test_weights_that_require_gradients_do_so_afterwards(pictures):

@@ -90,10 +90,11 @@ def test_the_default_backbone_and_its_queries(pictures, labels):
             random_state=0,
         )
         net.fit(pictures[:10], labels[:10])
-        # Of labelled rows some are as sure as others, but for rounding.
-        found.append(net.predict_proba(pictures[10:]))
-    np.testing.assert_allclose(*found, atol=1e-4)
-    np.testing.assert_array_equal(*(np.argsort(p.max(axis=1)) for p in found))
+        found.append(net.predict_proba(pictures))
+    # A head in float32 is as near to its optimum as that.
+    np.testing.assert_allclose(*found, atol=1e-3)
+    sure, order = found[0].max(axis=1), np.argsort(found[1].max(axis=1))
+    assert np.diff(sure[order]).min() > -1e-3
 
 
 def test_weights_that_require_gradients_do_so_afterwards(pictures):

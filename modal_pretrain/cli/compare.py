@@ -115,20 +115,30 @@ def _labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
     from modal_pretrain.datasets._table import read_table
+    from modal_pretrain.labelling.label_file import FIELDS
+    from modal_pretrain.labelling.places import places
 
     item, label = columns
     if item == label:
         raise ValueError(f"--columns names {item!r} twice; give FILE LABEL.")
     try:
         # "None" and "NA" are labels; only empty cells are missing.
-        table = read_table(file, [item, label, *([] if group is None else [group])])
+        used = [item, label, *([] if group is None else [group])]
+        own = FIELDS if (item, label) == ("item", "label") else ()
+        table = read_table(file, used, optional=own)
     except ValueError as error:
         raise ValueError(
             f"{error}. --columns FILE LABEL names the columns of --labels."
         ) from error
     table = table.dropna(subset=[item])
-    # A label file grows: the last line of an item counts, however it spells the path.
-    table.index = [os.path.normpath(folder / p) for p in table[item]]
+    # A label file grows: the last line of an item counts, however it spells the path,
+    # and what it says is of what the file held.
+    table.index = (
+        places(table, file, folder)
+        if own
+        else [os.path.normpath(folder / p) for p in table[item]]
+    )
+    table = table[table.index.notna()]
     table = table[~table.index.duplicated(keep="last")].dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")

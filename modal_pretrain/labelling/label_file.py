@@ -310,8 +310,7 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
             f"Expected are the columns {','.join(FIELDS)}, each once, of which item "
             f"and label are enough{separator_hint(header)}."
         )
-    records: list[Record] = []
-    last = 0
+    lines = []
     for cells in _lines_of(reader, path):
         if not cells:
             continue
@@ -321,12 +320,20 @@ def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
                 f"{where} has {len(cells)} cells, the first line {len(header)}. "
                 "Correct the line, or take it out."
             )
-        row = dict(zip(header, cells, strict=True))
+        lines.append((where, dict(zip(header, cells, strict=True))))
+    return header, records_of(lines, path)
+
+
+def records_of(lines: Iterable[tuple[str, dict[str, str]]], path: Path) -> list[Record]:
+    """Return what the lines say: of each where it stands, and its cells by column."""
+    records: list[Record] = []
+    last = 0
+    for where, cells in lines:
         # A line without a number is a new answer, also where the others are sorted.
-        records.append(_record(row, where, str(last + 1)))
+        records.append(_record(cells, where, str(last + 1)))
         last = max(last, records[-1].answer)
     _check_order(records, path)
-    return header, records
+    return records
 
 
 def _check_order(records: list[Record], path: Path) -> None:

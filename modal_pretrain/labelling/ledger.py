@@ -51,7 +51,7 @@ class Ledger:
     def load(self, records: Iterable[Record], pool: Pool) -> Lost:
         """Take over a file's records; say which do not fit the pool."""
         records = list(records)
-        rows, lost = _rows_of(records, pool)
+        rows, lost = rows_of(records, pool)
         for row, record in zip(rows, records, strict=True):
             if row is not None:
                 self.add(row, record._replace(item=pool.names[row]))
@@ -126,7 +126,7 @@ class _Run:
         self.row: int | None = None
 
 
-def _rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lost]:
+def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lost]:
     """Find the row of each record, also where it moved, by what it held.
 
     A name may have come to stand for something else, and been answered anew. What was

@@ -144,3 +144,39 @@ def test_a_path_may_have_an_at_sign(folder, size, capsys):
     backbone = f"local-dir:{folder}/me@home/w{size}"
     assert main(["compare", str(folder), "--backbone", backbone]) == 2
     assert "me@home/w/config.json can't be read" in capsys.readouterr().err
+
+
+def test_labels_of_a_session_go_with_what_the_pictures_hold(folder, capsys):
+    """Somebody renames files after labelling: names then stand for others."""
+    from modal_pretrain.cli.compare import _labelled
+    from modal_pretrain.labelling.label_file import LabelFile, Record
+    from modal_pretrain.labelling.pool import FilePool
+
+    pool, path = FilePool.below(folder), folder / "session.csv"
+    shades = {item: Image.open(folder / item).getpixel((0, 0)) for item in pool.names}
+    file = LabelFile(path)
+    for number, item in enumerate(pool.names, start=1):
+        row, label = pool.find(item), "low" if shades[item][0] < 100 else "high"
+        file.append([Record(number, item, label, content=pool.content(row))])
+    file.close()
+    (folder / "a" / "0.png").rename(folder / "kept.png")
+    (folder / "b" / "1.png").rename(folder / "a" / "0.png")
+    (folder / "kept.png").rename(folder / "b" / "1.png")
+    (folder / "a" / "2.png").rename(folder / "moved.png")
+    (folder / "b" / "3.png").write_bytes((folder / "b" / "5.png").read_bytes() + b"0")
+    with pytest.warns(UserWarning, match=r"1 labels .* first b/3\.png"):
+        X, y, groups = _labelled(folder, path, ("item", "label"), "status")
+    assert len(set(X)) == 11
+    assert str(folder / "moved.png") in X
+    assert set(groups) == {"low / labelled", "high / labelled"}
+    for picture, label in zip(X, y, strict=True):
+        assert label == (
+            "low" if Image.open(picture).getpixel((0, 0))[0] < 100 else "high"
+        )
+    head, *lines = path.read_text("utf-8-sig").splitlines()
+    lines.append(lines[-1].replace("12,", "13,", 1).replace("high", "low"))
+    path.write_text(
+        "\n".join([head, *sorted(lines, key=lambda x: x.split(",")[2])[::-1]])
+    )
+    assert main(["compare", str(folder), "--labels", str(path), *SMALL]) == 2
+    assert "as if the lines had been sorted" in capsys.readouterr().err

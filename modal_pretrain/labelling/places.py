@@ -1,0 +1,75 @@
+"""Where the pictures of a label file are now, for those who only read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from modal_pretrain.datasets._folders import pictures_below
+from modal_pretrain.datasets._table import row_name, warn
+from modal_pretrain.labelling.label_file import FIELDS, records_of
+from modal_pretrain.labelling.ledger import rows_of
+from modal_pretrain.labelling.pool import FilePool
+
+# What a session writes and a table made by hand lacks.
+_OWN = {"answer", "content"}
+
+
+def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
+    """Return the path of the picture that each line is about.
+
+    A session's label file says what the pictures held, by which those that moved are
+    found, as the session itself does. Of other tables the names are all that is known.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Lines of the file, numbered from 0, with the columns ``item`` and ``label``.
+    file : Path
+        For messages.
+    folder : Path
+        What the items are relative to.
+
+    Returns
+    -------
+    list of str or None
+        None where a file holds something else now than whenever it was labelled.
+
+    Raises
+    ------
+    ValueError
+        If the file is a session's and its lines were sorted, or one is none of its.
+
+    Warns
+    -----
+    UserWarning
+        If labels are left out since what they are about is gone.
+    """
+    named = [os.path.normpath(folder / item) for item in table["item"]]
+    if not set(table) >= _OWN:
+        return list(named)
+    fields = [name for name in FIELDS if name in table]
+    cells = table[fields].fillna("").to_dict("records")
+    lines = [
+        (f"{file}, {row_name(at)}", line)
+        for at, line in zip(table.index, cells, strict=True)
+    ]
+    records = records_of(lines, file)
+    listed = [*pictures_below(folder), *filter(os.path.isfile, named)]
+    found = {os.path.abspath(path): os.path.normpath(path) for path in listed}
+    if not found:
+        return list(named)
+    pool = FilePool(list(found.values()), folder)
+    rows, lost = rows_of(records, pool)
+    if lost.changed:
+        warn(
+            f"{len(lost.changed)} labels of {file} are left out: the files hold "
+            f"something else now than when they were labelled, first {lost.changed[0]}"
+        )
+    there = [pool.find(record.item) is not None for record in records]
+    return [
+        str(pool.X[row]) if row is not None else None if known else name
+        for row, known, name in zip(rows, there, named, strict=True)
+    ]

@@ -59,8 +59,8 @@ def from_torchvision(
     -------
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
-        numbers, with the names that the data set has for them, unless a transform or
-        code of your own changes the numbers.
+        numbers, with the names that the data set has for them, unless a transform,
+        code of your own or an option of the data set changes the numbers.
 
     Raises
     ------
@@ -117,14 +117,18 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
         return _concatenated(parts, rows)
     change = getattr(dataset, "target_transform", None)
     # What a class that is all the user's keeps may be anything, under these names, too.
-    stored = _stored(dataset) if plain or _stands_on_torchvision(dataset) else None
+    known = plain or _stands_on_torchvision(dataset)
+    stored = _stored(dataset) if known else None
     if stored is None or not plain:
         # Others may be broken, which is why they are left out.
         X, y = _items(dataset, range(len(dataset)) if rows is None else rows.tolist())
-        kept = y
-        if stored is not None and stored[1].dtype.kind in "iu":
-            kept = _some(stored[1], rows)
-        renumbered = change is not None or not np.array_equal(kept, y)
+        kept = stored[1] if stored is not None else _labels(dataset) if known else None
+        # The names are those of the labels that it keeps: what it gives may be others.
+        renumbered = change is not None or (
+            kept is not None
+            and kept.dtype.kind in "iu"
+            and not np.array_equal(_some(kept, rows), y)
+        )
     else:
         X, y = (_some(values, rows) for values in stored)
         if change is not None:
@@ -194,12 +198,8 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
         paths, labels = zip(*samples, strict=True)
         if isinstance(paths[0], (str, os.PathLike)):
             return np.array([os.fspath(path) for path in paths]), np.array(labels)
-    kept = [getattr(dataset, key, None) for key in ("targets", "labels", "_labels")]
-    fitting = [some for some in kept if some is not None and len(some) == len(dataset)]
-    if not fitting:
-        return None
-    y = np.asarray(fitting[0])
-    if y.ndim != 1:  # several labels each, of which an item has one
+    y = _labels(dataset)
+    if y is None:
         return None
     files = getattr(dataset, "_image_files", None)
     if files is not None and len(files) == len(dataset):
@@ -212,6 +212,15 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     if data.ndim == 4 and data.shape[1] in (1, 3) and data.shape[3] not in (1, 3):
         data = data.transpose(0, 2, 3, 1)  # SVHN and STL10
     return data, y
+
+
+def _labels(dataset: Any) -> np.ndarray | None:
+    """Labels that a data set keeps, one for each item."""
+    kept = [getattr(dataset, key, None) for key in ("targets", "labels", "_labels")]
+    fitting = [some for some in kept if some is not None and len(some) == len(dataset)]
+    y = np.asarray(fitting[0]) if fitting else None
+    # With several labels each, an item has one of them.
+    return y if y is not None and y.ndim == 1 else None
 
 
 def _items(dataset: Any, rows: Iterable[int]) -> tuple[list[Any], np.ndarray]:

@@ -255,6 +255,26 @@ def test_one_of_several_labels_each():
     assert data.y.tolist() == [i % 3 for i in range(12)]
 
 
+def test_names_are_those_of_the_labels_that_are_given(tmp_path):
+    """Of pets either the breed or the kind; the names that are kept are of breeds."""
+    datasets = pytest.importorskip("torchvision.datasets")
+    folder = tmp_path / "oxford-iiit-pet"
+    (folder / "images").mkdir(parents=True)
+    (folder / "annotations" / "trimaps").mkdir(parents=True)
+    breeds = ["Abyssinian", "beagle", "boxer", "Bengal"]
+    lines = []
+    for label, (breed, kind) in enumerate(zip(breeds, (1, 2, 2, 1), strict=True), 1):
+        Image.new("RGB", (8, 8)).save(folder / "images" / f"{breed}_1.jpg")
+        lines.append(f"{breed}_1 {label} {kind} 1")
+    (folder / "annotations" / "trainval.txt").write_text("\n".join(lines))
+    data = from_torchvision(datasets.OxfordIIITPet(tmp_path), test_size=0)
+    assert data.class_names == ("Abyssinian", "Beagle", "Boxer", "Bengal")
+    kinds = datasets.OxfordIIITPet(tmp_path, target_types="binary-category")
+    data = from_torchvision(kinds, test_size=0)
+    assert data.y.tolist() == [0, 1, 1, 0]
+    assert data.class_names == ("0", "1")
+
+
 def test_what_is_no_data_set_is_refused():
     source = Cifar()
     source.transform = np.flipud

@@ -35,7 +35,8 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
     Returns
     -------
     list of str or None
-        None where a file holds something else now than whenever it was labelled.
+        None where the file is gone, or holds something else than whenever it was
+        labelled.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
     Warns
     -----
     UserWarning
-        If labels are left out since what they are about is gone.
+        If labels are left out for that.
     """
     named = [os.path.normpath(folder / item) for item in table["item"]]
     if not set(table) >= _OWN:
@@ -63,13 +64,15 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
         return list(named)
     pool = FilePool(list(found.values()), folder)
     rows, lost = rows_of(records, pool)
-    if lost.changed:
-        warn(
-            f"{len(lost.changed)} labels of {file} are left out: the files hold "
-            f"something else now than when they were labelled, first {lost.changed[0]}"
-        )
-    there = [pool.find(record.item) is not None for record in records]
-    return [
-        str(pool.X[row]) if row is not None else None if known else name
-        for row, known, name in zip(rows, there, named, strict=True)
-    ]
+    if not any(row is not None for row in rows):  # it is of another folder
+        return list(named)
+    for items, why in (
+        (lost.changed, "hold something else now than when they were labelled"),
+        (lost.vanished, f"are not in {folder} any more"),
+    ):
+        if items:
+            warn(
+                f"{len(items)} labels of {file} are left out: the files {why}, first "
+                f"{items[0]}"
+            )
+    return [None if row is None else str(pool.X[row]) for row in rows]

@@ -77,7 +77,8 @@ def test_learns_with_no_more_than_a_module(data):
         ({"max_epochs": 5, "callbacks__lr_schedule__max_steps": 50}, 50),
         ({"max_epochs": 5, "batch_size": 16, "train_split": ValidSplit(5)}, 15),
     ],
-    ids=str,
+    # Workers have to agree on names, and an object's text has its address.
+    ids=["auto", "epochs", "loader's batches", "one batch", "given", "validation"],
 )
 def test_schedule_is_laid_over_the_fit(data, params, steps):
     """Five epochs of a schedule for 500 steps never left its warm-up."""

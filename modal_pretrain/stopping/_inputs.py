@@ -295,13 +295,15 @@ def as_estimate(name: str, result: Any) -> Estimate:
     """
     found = getattr(result, "accuracy", result)
     if not isinstance(found, Estimate):
-        none = (
-            " A class's recall is None where no audited row is of the class: add rows "
-            "with Audit.extend."
-        )
+        hint = ""
+        if found is None:
+            hint = (
+                " A class's recall is None where no audited row is of the class: add "
+                "rows with Audit.extend."
+            )
         raise TypeError(
             f"{name} must be what Audit.estimate returns or one of its estimates, got "
-            f"{result!r} of type {type(result).__name__}.{none if found is None else ''}"
+            f"{result!r} of type {type(result).__name__}.{hint}"
         )
     return found
 

@@ -13,23 +13,38 @@ def classes_of_columns(proba: Any, classes: Any, name: str) -> Any:
     Raises
     ------
     ValueError
-        If they are given in another order than that of the columns.
+        If one is given in another place than that of the column of its name.
     """
-    if not hasattr(proba, "iloc") or is_default(proba.columns):
-        return classes
-    columns = proba.columns.tolist()
-    if classes is None:
-        return columns
+    columns = named_columns(proba)
+    if columns is None or classes is None:
+        return classes if columns is None else columns
     given = np.asarray(classes).tolist()
     # As texts: a frame that was read from a file has no other names.
-    named = {str(column): column for column in columns}
-    order = [named.get(str(label)) for label in given]
-    if order != columns and sorted(map(str, given)) == sorted(map(str, columns)):
+    place = {str(column): i for i, column in enumerate(columns)}
+    order = [place.get(str(label)) for label in given]
+    if all(i is None or i == at for at, i in enumerate(order)):
+        return classes
+    says = (
+        f"{name} has, by its columns, the classes {columns}, and classes= says "
+        f"{given}. "
+    )
+    if sorted(map(str, given)) == sorted(map(str, columns)):
+        right = [columns[i] for i in order if i is not None]
         raise ValueError(
-            f"{name} has, by its columns, the classes {columns}, and classes= says "
-            f"{given}. Pass {name}[{order}], which puts the columns in that order."
+            f"{says}Pass {name}[{right}], which puts the columns in that order."
         )
-    return classes
+    raise ValueError(
+        f"{says}Leave out classes= if the columns are right; or pass "
+        f"{name}.to_numpy() if the classes are."
+    )
+
+
+def named_columns(proba: Any) -> list[Any] | None:
+    """Return the names of a frame's columns, None where nobody gave them any."""
+    if not hasattr(proba, "iloc") or is_default(proba.columns):
+        return None
+    columns: list[Any] = proba.columns.tolist()
+    return columns
 
 
 def is_default(index: Any) -> bool:

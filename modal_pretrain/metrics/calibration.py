@@ -43,8 +43,8 @@ def calibration_error(
     ------
     ValueError
         If the shapes disagree, there are no examples, rows are no distributions,
-        labels are missing or of another kind than the classes, or these are in another
-        order than the columns of a frame.
+        labels are missing or of another kind than the classes, or these go against the
+        names of a frame's columns.
 
     References
     ----------

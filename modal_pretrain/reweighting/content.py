@@ -31,7 +31,8 @@ def content_ranks(X: NDArray[Any], digests: Sequence[bytes]) -> NDArray[np.int64
     """
     some = np.ascontiguousarray(X[:, :: 1 + X.shape[1] // _COLUMNS])
     # The legacy generator's numbers are the same in all releases of NumPy.
-    signs = np.random.RandomState(0).choice([-1.0, 1.0], some.shape[1])
+    rng = np.random.RandomState(0)
+    signs = rng.choice([-1.0, 1.0], some.shape[1])
     # Not a product of matrices, which rounds a row by its place.
     sums = (some * signs).sum(axis=1)
     width = max(map(len, digests), default=1)

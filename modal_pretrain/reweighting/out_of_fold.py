@@ -40,7 +40,8 @@ def folds(X: NDArray[Any], y: NDArray[np.int64], n_folds: int) -> NDArray[np.int
         distinct, order = np.unique(rank[own], return_inverse=True)
         # At random, as rows that are alike have near ranks; a fixed one. The next class
         # goes on where this one ended, so folds are of one size.
-        place = np.random.RandomState(0).permutation(len(distinct))[order.ravel()]
+        rng = np.random.RandomState(0)
+        place = rng.permutation(len(distinct))[order.ravel()]
         fold[own] = (place + dealt) % n_folds
         dealt += len(distinct)
     return fold

@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import did_you_mean, is_number
-from modal_pretrain._inputs.frames import classes_of_columns, is_default
+from modal_pretrain._inputs.frames import (
+    classes_of_columns,
+    is_default,
+    named_columns,
+)
 from modal_pretrain.query._engine.arguments import is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -110,7 +114,13 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
     TypeError, ValueError
         If `proba` is no table of distributions, or there is not one class a column.
     """
-    if isinstance(proba, Predictions) and classes is None:
+    if isinstance(proba, Predictions):
+        own = proba.classes.tolist()
+        if classes is not None and np.asarray(classes).tolist() != own:
+            raise ValueError(
+                f"{name} has the classes {own}, as predict_pool found them, and "
+                f"classes= says {np.asarray(classes).tolist()}. Leave out classes=."
+            )
         proba, classes = proba
     classes = classes_of_columns(proba, classes, name)
     shape = as_array(proba, name).shape
@@ -135,6 +145,19 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
             f"{values.shape[1]} columns of {name}, got {labels.tolist()!r}."
         )
     return Predictions(values, labels)
+
+
+def later_classes(proba: Any, classes: Any, known: NDArray[Any]) -> Any:
+    """Return the classes of a later model's columns where nobody says them.
+
+    They are the ones that are known, but of a frame that names some of these and
+    others: its model has met or lost classes. None is those that `proba` has.
+    """
+    if classes is not None or isinstance(proba, Predictions):
+        return classes
+    own = {str(column) for column in named_columns(proba) or ()}
+    before = {str(label) for label in known.tolist()}
+    return None if own & before and own != before else known
 
 
 def as_rounds(values: Any, name: str) -> list[Any]:
@@ -272,9 +295,15 @@ def as_estimate(name: str, result: Any) -> Estimate:
     """
     found = getattr(result, "accuracy", result)
     if not isinstance(found, Estimate):
+        hint = ""
+        if found is None:
+            hint = (
+                " A class's recall is None where no audited row is of the class: add "
+                "rows with Audit.extend."
+            )
         raise TypeError(
             f"{name} must be what Audit.estimate returns or one of its estimates, got "
-            f"{result!r} of type {type(result).__name__}."
+            f"{result!r} of type {type(result).__name__}.{hint}"
         )
     return found
 

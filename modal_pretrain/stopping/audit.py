@@ -20,6 +20,7 @@ from modal_pretrain.stopping._inputs import (
     check_labels,
     check_rows,
     in_bounds,
+    later_classes,
 )
 from modal_pretrain.stopping._intervals import (
     ErrorCurves,
@@ -148,7 +149,7 @@ class Audit:
         proba : array-like of shape (n, n_classes) or None, default=None
             By the model to measure; None is the one at the last draw.
         classes : array-like of shape (n_classes,) or None, default=None
-            Labels of the columns; None is those of the draw.
+            Labels of the columns; None is a frame's names or those of the draw.
         taught : array-like of int or mask, or None, default=None
             Rows that the model to measure was taught; None is those of the last draw.
         confidence : float, default=0.95
@@ -214,8 +215,7 @@ class Audit:
         """
         if proba is None:
             return self.predictions
-        if classes is None and not isinstance(proba, Predictions):
-            classes = self.predictions.classes
+        classes = later_classes(proba, classes, self.predictions.classes)
         now = as_predictions(proba, classes)
         if len(now.proba) != len(self.predictions.proba):
             raise ValueError(

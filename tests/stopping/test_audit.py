@@ -13,7 +13,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modal_pretrain.stopping import audit_groups, draw_audit, predict_pool, wilson
+from modal_pretrain.stopping import (
+    Predictions,
+    audit_groups,
+    draw_audit,
+    predict_pool,
+    wilson,
+)
 from tests.stopping.pools import coverage, pool
 
 DESIGNS = ("auto", "weighted", "random", "stratified", "active")
@@ -345,3 +351,33 @@ def test_a_new_class_of_another_type_spoils_no_other_label():
     as_number = audit.estimate([*truth[:-1], 7], unknown="wrong")
     assert audit.estimate([*truth[:-1], "other"], unknown="wrong") == as_number
     assert as_number.accuracy.value > 0 and as_number.recall[0] is not None
+
+
+def test_frames_of_later_models_have_their_own_classes():
+    before = pd.DataFrame(np.tile([0.2, 0.8], (30, 1)), columns=["bird", "cat"])
+    audit = draw_audit(before, 10, design="random", random_state=0)
+    assert audit.estimate(["cat"] * 10).accuracy.value == 1
+    # One class was a slip and is gone, another has come: all say "dog" now.
+    later = before.set_axis(["cat", "dog"], axis=1)
+    assert audit.estimate(["dog"] * 10, later).accuracy.value == 1
+    more = pd.DataFrame(np.tile([0.2, 0.1, 0.7], (30, 1)), columns=["bird", "cat", "x"])
+    found = audit.estimate(["x"] * 10, more)
+    assert found.accuracy.value == 1 and list(found.recall) == ["bird", "cat", "x"]
+    # Names that are no classes say nothing.
+    named = before.set_axis(["p1", "p2"], axis=1)
+    assert audit.estimate(["cat"] * 10, named).accuracy.value == 1
+
+
+def test_classes_that_go_against_the_columns_are_refused():
+    frame = pd.DataFrame(np.tile([0.2, 0.8], (30, 1)), columns=["cat", "dog"])
+    with pytest.raises(ValueError, match="Leave out classes= if the columns are right"):
+        draw_audit(frame, 10, classes=["bird", "cat"])
+
+
+def test_predictions_may_come_with_their_classes():
+    frame = pd.DataFrame(np.tile([0.2, 0.8], (30, 1)), columns=["cat", "dog"])
+    now = Predictions(frame.to_numpy(), np.array(["cat", "dog"]))
+    given = draw_audit(now, 5, classes=now.classes, random_state=0)
+    assert (given.rows == draw_audit(now, 5, random_state=0).rows).all()
+    with pytest.raises(ValueError, match="as predict_pool found them"):
+        draw_audit(now, 5, classes=["dog", "cat"])

@@ -123,6 +123,7 @@ SEEN = Estimate(0.9, 0.8, 0.95, 40, "Wilson")
         (lambda: stable_predictions([[1, 2], ["1", "2"]] * 2), "history.1. holds lab"),
         (lambda: stable_predictions(None), "history must be a list"),
         (lambda: good_enough(0.95, 0.9), "result must be what Audit.estimate returns"),
+        (lambda: good_enough(None, 0.9), "is None where no audited row is of"),
         (lambda: forecast_labels([1, 2, 3], [0.5] * 3, 0.9), r"estimates\[0\] must be"),
         (lambda: forecast_labels([np.nan, 2, 3], [SEEN] * 3, 0.9), "labels must grow"),
         (lambda: forecast_labels([1, np.nan, 3], [SEEN] * 3, 0.9), "labels must grow"),

@@ -28,12 +28,12 @@ from modal_pretrain.training.callbacks import (
     StopBelowLoss,
     WarmupDecay,
     encoded_accuracy,
-    steps_of_epoch,
 )
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.files import loading, saving
 from modal_pretrain.training.parameters import check_keywords
+from modal_pretrain.training.steps import EpochsLater, n_batches
 
 
 class FewLabelsNet(CheckedNet):
@@ -190,7 +190,7 @@ iterator_valid, train_split, **kwargs
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Run skorch's loop for the epochs that "auto" stands for."""
         if epochs is None and self._is("max_epochs", "auto"):
-            epochs = self._auto_epochs(len(X))
+            epochs = EpochsLater(self._auto_epochs)
         self._set_training(False)  # for all modules to be set before the first step
         return super().fit_loop(X, y, epochs=epochs, **kwargs)
 
@@ -199,19 +199,22 @@ iterator_valid, train_split, **kwargs
         if not (training and self.module_.training):
             super()._set_training(training)
 
-    def _auto_epochs(self, n_examples: int) -> int:
-        return math.ceil(self.max_steps / steps_of_epoch(self, n_examples))
+    def _auto_epochs(self) -> int:
+        return math.ceil(self.max_steps / self.n_batches_)
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch; it shuffles."""
         name = "iterator_train" if training else "iterator_valid"
-        kwargs = self.get_params_for(name)
+        kwargs = {
+            **({"shuffle": True} if training else {}),
+            **self.get_params_for(name),
+        }
+        size = kwargs.get("batch_size", self._rows_a_batch(training))
+        kwargs["batch_size"] = len(dataset) if size == -1 else size
+        made = self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
         if training:
-            kwargs.setdefault("shuffle", True)
-        kwargs.setdefault("batch_size", self._rows_a_batch(training))
-        if kwargs["batch_size"] == -1:
-            kwargs["batch_size"] = len(dataset)
-        return self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
+            self.n_batches_ = n_batches(made, len(dataset), kwargs["batch_size"])
+        return made
 
     def _rows_a_batch(self, training: bool) -> int:
         return self.batch_size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from copy import copy, deepcopy
 from functools import partial
@@ -200,15 +199,14 @@ iterator_valid, train_split, **kwargs
             super()._set_training(training)
 
     def _auto_epochs(self) -> int:
-        return math.ceil(self.max_steps / self.n_batches_)
+        return -(-self.max_steps // self.n_batches_)  # rounded up
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch; it shuffles."""
         name = "iterator_train" if training else "iterator_valid"
-        kwargs = {
-            **({"shuffle": True} if training else {}),
-            **self.get_params_for(name),
-        }
+        kwargs = self.get_params_for(name)
+        if training:
+            kwargs.setdefault("shuffle", True)
         size = kwargs.get("batch_size", self._rows_a_batch(training))
         kwargs["batch_size"] = len(dataset) if size == -1 else size
         made = self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
@@ -243,8 +241,7 @@ iterator_valid, train_split, **kwargs
 
     def initialize(self):
         """Build network, criterion and callbacks anew, from the initial weights."""
-        # skorch announces every re-initialisation of an initialized net.
-        self.initialized_ = False
+        self.initialized_ = False  # skorch announces every re-initialisation
         self.learnt_with_ = snapshots(self._decisive())
         return super().initialize()
 

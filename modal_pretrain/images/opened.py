@@ -81,6 +81,7 @@ class PillowSource(ImageSource):
             return twin
         with _LOAD_LOCKS[id(image) % len(_LOAD_LOCKS)]:
             load_image(image, where)
+            orientation(image)  # which Pillow parses once, not thread-safe either
         return image
 
     def _detail(self, row: int) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from contextlib import suppress
 from typing import Any
 
 from PIL import Image
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._fork import Lock
-from modal_pretrain.images.decode import ORIENTATION_TAG
+from modal_pretrain.images.decode import orientation
 from modal_pretrain.images.quiet import quiet_pillow
 
 _LOCK = Lock()
@@ -90,9 +89,8 @@ def remember_key(content: bytes, key: bytes) -> None:
 def _about(image: Any) -> tuple[Any, ...]:
     """Return what users can change of an image without reading it."""
     clear, turn = image.info.get("transparency"), None
-    # Not by `getexif`, which reads a PNG.
-    exif = vars(image).get("_exif")
-    if exif is not None:
-        with suppress(Exception):  # a broken block says nothing about the pixels
-            turn = exif.get(ORIENTATION_TAG)
+    # A PNG whose block is not at its head, or was taken off, would be read for it.
+    if image.format != "PNG" or "exif" in image.info:
+        with _LOCK:  # a second thread would get what the first has parsed so far
+            turn = orientation(image)
     return image.format, image.mode, image.size, clear, image.decoderconfig, turn

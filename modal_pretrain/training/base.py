@@ -348,9 +348,9 @@ class BaseClassifier(LoadedNet):
         newton = {"max_iter": 200, "line_search_fn": "strong_wolfe"}
         return FineTuning(torch.optim.LBFGS, 1.0, newton)
 
-    def _auto_epochs(self, n_examples: int) -> int:
+    def _auto_epochs(self) -> int:
         if not self.module_.frozen:
-            return super()._auto_epochs(n_examples)
+            return super()._auto_epochs()
         return 1 if isinstance(self.optimizer_, torch.optim.LBFGS) else 100
 
     def _has_schedule(self) -> bool:

@@ -43,10 +43,11 @@ class WarmupDecay(Callback):
         self.steps_: int = self.max_steps or 0
         self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs) -> None:
-        """Lay the schedule over the fit, now that its rows are known."""
-        if not self.steps_:  # rows that `train_split` took for validation do not count
-            self.steps_ = _planned_steps(net, len(dataset_train))
+    def on_epoch_begin(self, net, **kwargs) -> None:
+        """Lay the schedule over the fit, now that its loader is known."""
+        if not self.steps_:
+            auto = net._is("max_epochs", "auto")
+            self.steps_ = net.max_steps if auto else net.max_epochs * net.n_batches_
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the rates of the coming step."""
@@ -61,22 +62,6 @@ class WarmupDecay(Callback):
         """Restore the optimizer's rates, for a later partial_fit."""
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             group["lr"] = base
-
-
-def steps_of_epoch(net, n_examples: int) -> int:
-    """Return how many batches a net trains on so many examples in."""
-    given = net.get_params_for("iterator_train")
-    rows = given.get("batch_size", net._rows_a_batch(True))
-    # -1 is all of them; what else is no number of rows, the loader will say.
-    if not isinstance(rows, int | np.integer) or rows < 1:
-        return 1
-    return math.ceil(n_examples / int(rows))
-
-
-def _planned_steps(net, n_examples: int) -> int:
-    if net._is("max_epochs", "auto"):
-        return net.max_steps
-    return int(net.max_epochs) * steps_of_epoch(net, n_examples)
 
 
 def warmup_decay_factor(step: int, max_steps: int) -> float:

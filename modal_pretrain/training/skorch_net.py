@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from copy import copy, deepcopy
 from functools import partial
@@ -28,12 +27,12 @@ from modal_pretrain.training.callbacks import (
     StopBelowLoss,
     WarmupDecay,
     encoded_accuracy,
-    steps_of_epoch,
 )
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.files import loading, saving
 from modal_pretrain.training.parameters import check_keywords
+from modal_pretrain.training.steps import EpochsLater, n_batches
 
 
 class FewLabelsNet(CheckedNet):
@@ -190,7 +189,7 @@ iterator_valid, train_split, **kwargs
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Run skorch's loop for the epochs that "auto" stands for."""
         if epochs is None and self._is("max_epochs", "auto"):
-            epochs = self._auto_epochs(len(X))
+            epochs = EpochsLater(self._auto_epochs)
         self._set_training(False)  # for all modules to be set before the first step
         return super().fit_loop(X, y, epochs=epochs, **kwargs)
 
@@ -199,8 +198,8 @@ iterator_valid, train_split, **kwargs
         if not (training and self.module_.training):
             super()._set_training(training)
 
-    def _auto_epochs(self, n_examples: int) -> int:
-        return math.ceil(self.max_steps / steps_of_epoch(self, n_examples))
+    def _auto_epochs(self) -> int:
+        return -(-self.max_steps // self.n_batches_)  # rounded up
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch; it shuffles."""
@@ -208,10 +207,12 @@ iterator_valid, train_split, **kwargs
         kwargs = self.get_params_for(name)
         if training:
             kwargs.setdefault("shuffle", True)
-        kwargs.setdefault("batch_size", self._rows_a_batch(training))
-        if kwargs["batch_size"] == -1:
-            kwargs["batch_size"] = len(dataset)
-        return self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
+        size = kwargs.get("batch_size", self._rows_a_batch(training))
+        kwargs["batch_size"] = len(dataset) if size == -1 else size
+        made = self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
+        if training:
+            self.n_batches_ = n_batches(made, len(dataset), kwargs["batch_size"])
+        return made
 
     def _rows_a_batch(self, training: bool) -> int:
         return self.batch_size
@@ -240,8 +241,7 @@ iterator_valid, train_split, **kwargs
 
     def initialize(self):
         """Build network, criterion and callbacks anew, from the initial weights."""
-        # skorch announces every re-initialisation of an initialized net.
-        self.initialized_ = False
+        self.initialized_ = False  # skorch announces every re-initialisation
         self.learnt_with_ = snapshots(self._decisive())
         return super().initialize()
 

@@ -1,6 +1,7 @@
 """Pillow images that nobody has read stay so, and count as if they were."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -65,6 +66,39 @@ def test_what_was_done_to_an_unread_image_counts():
     assert (source.load(1) == source.load(1)[..., :1]).all()
     assert source.load(2).shape == (6, 9, 3)
     assert (source.load(3) == 255).all()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_an_orientation_that_was_taken_off_an_unread_image_is_not_applied(file_format):
+    # With a resolution, Pillow does not look for one in the JPEG's EXIF block.
+    data = written(file_format, dpi=(72, 72))
+    plain, dropped = (Image.open(io.BytesIO(data)) for _ in range(2))
+    del dropped.getexif()[0x0112]
+    source = as_images([plain, dropped])
+    assert len(set(source.row_keys())) == 2
+    assert source.load(0).shape == (9, 6, 3) and source.load(1).shape == (6, 9, 3)
+
+
+def test_a_stripped_exif_block_turns_no_unread_image():
+    data = written("JPEG", dpi=(72, 72))
+    plain, stripped = (Image.open(io.BytesIO(data)) for _ in range(2))
+    del stripped.info["exif"]
+    source = as_images([plain, stripped])
+    assert len(set(source.row_keys())) == 2
+    assert source.load(0).shape == (9, 6, 3) and source.load(1).shape == (6, 9, 3)
+
+
+def test_an_image_in_many_rows_is_turned_in_each(tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(written("JPEG", dpi=(72, 72)))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads meet where they seldom do
+    try:
+        for _ in range(100):
+            with Image.open(path) as image:
+                assert len(set(as_images([image] * 8).row_keys())) == 1
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_the_first_damaged_image_is_named():

@@ -193,3 +193,14 @@ def test_all_rows_at_once_and_weights_by_errors(make, pictures, labels):
     params = {"backbone": tiny, "pretrained": False, "tune": "all", "max_epochs": 2}
     params |= {"batch_size": -1, "error_weighting": 2.0, "cache": None}
     assert make(**params).fit(pictures, labels).weighting_ == "errors"
+
+
+@pytest.mark.parametrize("epochs", ["auto", 6])
+def test_a_last_row_that_joins_the_batch_before_is_no_step(epochs):
+    """With 33 rows in batches of 32, half of the steps were missing."""
+    X = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    params = {"pretrained": False, "tune": "all", "random_state": 0, "stop_loss": None}
+    params |= {"batch_size": 8, "max_steps": 6, "max_epochs": epochs}
+    fitted = PretrainedClassifier(tiny, **params).fit(X, np.arange(9) % 2)
+    assert len(fitted.history) == 6
+    assert dict(fitted.callbacks_)["lr_schedule"].steps_ == 6

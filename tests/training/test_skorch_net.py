@@ -93,6 +93,28 @@ def test_batches_of_the_loader_count(data):
         assert len(net(max_steps=10, **params).fit(*data).history) == epochs
 
 
+DROPS = {
+    "iterator_train": torch.utils.data.DataLoader,
+    "iterator_train__drop_last": True,
+}
+
+
+@pytest.mark.parametrize(
+    "params, n_batches",
+    [
+        ({"train_split": ValidSplit(2), "batch_size": 10}, 3),
+        ({**DROPS, "batch_size": 40}, 1),
+    ],
+    ids=["validation", "dropped"],
+)
+def test_auto_counts_the_steps_that_there_are(data, params, n_batches):
+    fitted = net(max_steps=12, stop_loss=None, **params).fit(*data)
+    steps = [sum("train_loss" in b for b in e["batches"]) for e in fitted.history]
+    assert steps == [n_batches] * (12 // n_batches)
+    fitted = net(max_epochs=4, stop_loss=None, **params).fit(*data)
+    assert dict(fitted.callbacks_)["lr_schedule"].steps_ == 4 * n_batches
+
+
 def test_auto_counts_steps(data):
     X, y = data
     runs = {(10, 20): 4, (10, 60): 10, (7, 20): 3, (5, -1): 5}

@@ -115,8 +115,8 @@ def _labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
     from modal_pretrain.datasets._table import read_table
-    from modal_pretrain.labelling.label_file import FIELDS
     from modal_pretrain.labelling.places import places
+    from modal_pretrain.labelling.records import FIELDS
 
     item, label = columns
     if item == label:

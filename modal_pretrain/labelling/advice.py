@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.labelling.background import Background, Belief
-from modal_pretrain.labelling.label_file import Record
 from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.records import Record
 from modal_pretrain.labelling.why import AUDIT, FIRST, MEANWHILE
 from modal_pretrain.stopping import (
     Audit,

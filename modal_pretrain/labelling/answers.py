@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from modal_pretrain.labelling.asked import Asked
-from modal_pretrain.labelling.label_file import LABELLED, SKIPPED, LabelFile, Record
+from modal_pretrain.labelling.label_file import LabelFile
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.records import LABELLED, SKIPPED, Record
 from modal_pretrain.labelling.words import Words
 
 

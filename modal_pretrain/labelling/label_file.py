@@ -13,76 +13,21 @@ and "01" for a number.)
 
 from __future__ import annotations
 
-import codecs
 import csv
 import errno
 import io
-import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from xxhash import xxh3_64
 
 from modal_pretrain._disk import held, locked, naming, write_whole
 from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
-from modal_pretrain.datasets._table import separator_hint
-from modal_pretrain.labelling.words import check_word
-
-LABELLED, SKIPPED, CANNOT_TELL, OPEN = "labelled", "skipped", "cannot tell", "open"
-STATUSES = (LABELLED, SKIPPED, CANNOT_TELL, OPEN)
-_TIME = "%Y-%m-%dT%H:%M:%S%z"
-_MOST_DIGITS = 15
-_ENCODING = 'Save the file as UTF-8, which spreadsheets call "CSV UTF-8".'
-_MARK = "\ufeff"  # spreadsheets take a file without it for another encoding
-
-
-class Record(NamedTuple):
-    """One line.
-
-    Attributes
-    ----------
-    answer : int
-        Number of the answer it belongs to; answering many at once is one answer.
-    item : str
-        Name in the pool.
-    label, tag : str
-        Empty where there is none.
-    status : {"labelled", "skipped", "cannot tell", "open"}
-        "open": nothing is known any more, since an answer was undone.
-    asked : str
-        Why the item was asked about, such as "audit".
-    undoes : int
-        Number of the answer that this line takes back, else 0.
-    content : str
-        Fingerprint of what the item held.
-    time : str
-        When the line was written, with the offset from UTC.
-    """
-
-    answer: int
-    item: str
-    label: str = ""
-    tag: str = ""
-    status: str = LABELLED
-    asked: str = ""
-    undoes: int = 0
-    content: str = ""
-    time: str = ""
-
-    def since(self) -> float:
-        """Return the time as seconds since the epoch; -inf where it is not known."""
-        try:
-            return datetime.strptime(self.time, _TIME).timestamp()
-        except ValueError:
-            return -math.inf
-
-
-FIELDS = Record._fields
+from modal_pretrain.labelling.records import FIELDS, MARK, TIME, Record, parse
 
 
 class LabelFile:
@@ -142,13 +87,13 @@ class LabelFile:
                 f"labels: {self.path} is {error.kind}, not a file."
             ) from error
         if new:
-            write_whole(self.path, _encoded(_MARK + _lines([FIELDS])))
+            write_whole(self.path, _encoded(MARK + _lines([FIELDS])))
         self._hold()
         data = read_whole(self.path)
-        header, records = _parse(data[: len(data) - _torn(data)], self.path)
+        header, records = parse(data[: len(data) - _torn(data)], self.path)
         if header != FIELDS:
             # From now on with all columns.
-            write_whole(self.path, _encoded(_MARK + _lines([FIELDS, *records])))
+            write_whole(self.path, _encoded(MARK + _lines([FIELDS, *records])))
             self._hold()
             return records
         with self.path.open("r+b") as file:
@@ -176,7 +121,7 @@ class LabelFile:
                 f"the session on {self.path} is closed; begin another one to go on."
             )
         self._check_in_place()
-        now = time.strftime(_TIME)
+        now = time.strftime(TIME)
         data = _encoded(_lines(record._replace(time=now) for record in records))
         try:
             with naming(self.path):
@@ -286,7 +231,7 @@ def _torn(data: bytes) -> int:
     Its time comes last, so that one with all cells is as good as whole. Files without
     all columns are written by hand or a spreadsheet and never torn.
     """
-    if not data.removeprefix(_MARK.encode()).startswith(",".join(FIELDS).encode()):
+    if not data.removeprefix(MARK.encode()).startswith(",".join(FIELDS).encode()):
         return 0
     last = data[_end_of_lines(data) :]
     try:
@@ -294,106 +239,3 @@ def _torn(data: bytes) -> int:
     except csv.Error:  # which reading it tells of
         return 0
     return len(last) if len(cells) < len(FIELDS) else 0
-
-
-def _parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError(f"{path} is in UTF-16. {_ENCODING}")
-    text = data.decode("utf-8", "surrogateescape").removeprefix(_MARK)
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header = tuple(next(reader, ()))
-    unknown = set(header) - set(FIELDS)
-    twice = len(set(header)) < len(header)
-    if unknown or twice or not {"item", "label"} <= set(header):
-        raise ValueError(
-            f"{path} is no label file: its first line is {','.join(header)[:200]!r}. "
-            f"Expected are the columns {','.join(FIELDS)}, each once, of which item "
-            f"and label are enough{separator_hint(header)}."
-        )
-    lines = []
-    for cells in _lines_of(reader, path):
-        if not cells:
-            continue
-        where = f"{path}, line {reader.line_num}"
-        if len(cells) != len(header):
-            raise ValueError(
-                f"{where} has {len(cells)} cells, the first line {len(header)}. "
-                "Correct the line, or take it out."
-            )
-        lines.append((where, dict(zip(header, cells, strict=True))))
-    return header, records_of(lines, path)
-
-
-def records_of(lines: Iterable[tuple[str, dict[str, str]]], path: Path) -> list[Record]:
-    """Return what the lines say: of each where it stands, and its cells by column."""
-    records: list[Record] = []
-    last = 0
-    for where, cells in lines:
-        # A line without a number is a new answer, also where the others are sorted.
-        records.append(_record(cells, where, str(last + 1)))
-        last = max(last, records[-1].answer)
-    _check_order(records, path)
-    return records
-
-
-def _check_order(records: list[Record], path: Path) -> None:
-    """Raise where lines were sorted, so that what was corrected would count again."""
-    last = {record.item: record for record in records}
-    latest = {r.item: r for r in sorted(records, key=lambda record: record.answer)}
-    for item, record in last.items():
-        other = latest[item]
-        said = record._replace(label=other.label, tag=other.tag, status=other.status)
-        if record != said:
-            raise ValueError(
-                f"{path}: the last line of {item!r} is of answer {record.answer}, and "
-                f"answer {other.answer} says something else, as if the lines had been "
-                "sorted. Sort them by the column answer; or empty that column, if the "
-                "last line of each item is what counts."
-            )
-
-
-def _lines_of(reader: Any, path: Path) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}, line {reader.line_num}: {error}. Correct the line, or take it "
-            "out."
-        ) from error
-
-
-def _record(cells: dict[str, str], where: str, number: str) -> Record:
-    for name in ("label", "tag"):
-        if any("\udc80" <= letter <= "\udcff" for letter in cells.get(name, "")):
-            raise ValueError(
-                f"{where}: {name} is not in UTF-8, got {cells[name]!a}. {_ENCODING}"
-            )
-        if cells.get(name, "").strip():
-            cells[name] = check_word(f"{where}: {name}", cells[name])
-        elif name in cells:
-            cells[name] = ""
-    status = cells.get("status") or (LABELLED if cells["label"] else OPEN)
-    number = cells.get("answer") or number
-    undoes = cells.get("undoes") or "0"
-    if status not in STATUSES or (status == LABELLED) != bool(cells["label"]):
-        raise ValueError(
-            f"{where}: status must be one of {', '.join(STATUSES)}, the first with a "
-            f"label and the others without; got {status!r} and label "
-            f"{cells['label']!r}."
-        )
-    if not all(n.isdecimal() and len(n) <= _MOST_DIGITS for n in (number, undoes)):
-        raise ValueError(
-            f"{where}: answer and undoes must be whole numbers of at most "
-            f"{_MOST_DIGITS} digits, got {number[:30]!r} and {undoes[:30]!r}."
-        )
-    return Record(
-        int(number),
-        cells["item"],
-        cells["label"],
-        cells.get("tag", ""),
-        status,
-        cells.get("asked", ""),
-        int(undoes),
-        cells.get("content", ""),
-        cells.get("time", ""),
-    )

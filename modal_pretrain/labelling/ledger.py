@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from modal_pretrain.labelling.label_file import LABELLED, OPEN, SKIPPED, Record
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.records import LABELLED, OPEN, SKIPPED, Record
 
 
 class Lost(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from modal_pretrain.labelling.background import Background
-from modal_pretrain.labelling.label_file import CANNOT_TELL, LABELLED, SKIPPED
 from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.records import CANNOT_TELL, LABELLED, SKIPPED
 
 
 class Progress(NamedTuple):

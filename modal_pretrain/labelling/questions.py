@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain.labelling.background import Belief
-from modal_pretrain.labelling.label_file import SKIPPED
 from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.records import SKIPPED
 from modal_pretrain.labelling.why import AUDIT, FIRST, LEFT, MEANWHILE
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from modal_pretrain._checks import Number, Whole, check_parameters
-from modal_pretrain.labelling import label_file
+from modal_pretrain.labelling import records
 from modal_pretrain.labelling.advice import Advice, Adviser
 from modal_pretrain.labelling.answers import Answers
 from modal_pretrain.labelling.background import Background, Known
@@ -233,7 +233,7 @@ class LabelSession:
         rows : int or sequence of int
         """
         with self._lock:
-            self._answers.take(self._asked.open(rows), label_file.SKIPPED)
+            self._answers.take(self._asked.open(rows), records.SKIPPED)
             self._changed()
 
     def cannot_tell(self, rows: int | Sequence[int]) -> None:
@@ -244,7 +244,7 @@ class LabelSession:
         rows : int or sequence of int
         """
         with self._lock:
-            self._answers.take(self._asked.open(rows), label_file.CANNOT_TELL)
+            self._answers.take(self._asked.open(rows), records.CANNOT_TELL)
             self._changed()
 
     def undo(self) -> list[int]:

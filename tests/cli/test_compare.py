@@ -149,8 +149,9 @@ def test_a_path_may_have_an_at_sign(folder, size, capsys):
 def test_labels_of_a_session_go_with_what_the_pictures_hold(folder, capsys):
     """Somebody renames files after labelling: names then stand for others."""
     from modal_pretrain.cli.compare import _labelled
-    from modal_pretrain.labelling.label_file import LabelFile, Record
+    from modal_pretrain.labelling.label_file import LabelFile
     from modal_pretrain.labelling.pool import FilePool
+    from modal_pretrain.labelling.records import Record
 
     pool, path = FilePool.below(folder), folder / "session.csv"
     shades = {item: Image.open(folder / item).getpixel((0, 0)) for item in pool.names}

@@ -7,13 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from modal_pretrain.labelling.label_file import (
-    FIELDS,
-    LabelFile,
-    Record,
-    beside,
-    label_path,
-)
+from modal_pretrain.labelling.label_file import LabelFile, beside, label_path
+from modal_pretrain.labelling.records import FIELDS, Record
 from tests import processes
 
 RECORDS = [

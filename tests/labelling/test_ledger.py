@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain.labelling.label_file import CANNOT_TELL, OPEN, SKIPPED, Record
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import FilePool
+from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from modal_pretrain.labelling.label_file import Record
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import FilePool, as_pool
+from modal_pretrain.labelling.records import Record
 
 
 def test_a_folder(folder):

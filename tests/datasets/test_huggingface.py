@@ -1,0 +1,213 @@
+"""from_huggingface."""
+
+import importlib
+import io
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from modal_pretrain.datasets import from_huggingface
+from modal_pretrain.images.accept import as_images
+
+
+@pytest.fixture
+def datasets():
+    """The package, if it is installed: the folder of these tests has its name."""
+    pytest.importorskip("datasets.arrow_dataset")
+    return importlib.import_module("datasets")
+
+
+def test_hugging_face_texts(datasets):
+    rows = {
+        "text": ["good", "bad", "fine", "dull"],
+        "label": [1, 0, 1, 0],
+        "shop": ["a", "b", "a", "a"],
+        "stars": [5, 1, 4, 2],
+    }
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["neg", "pos"]),
+            "shop": datasets.Value("string"),
+            "stars": datasets.Value("int64"),
+        }
+    )
+    part = datasets.Dataset.from_dict(rows, features=features)
+    both = datasets.DatasetDict({"train": part, "test": part.select([1, 2])})
+    columns = {"text": "text", "target": "label", "attribute": "shop"}
+    data = from_huggingface(both, **columns, extra=["stars"], name="toy")
+    assert data.X.tolist() == [*rows["text"], "bad", "fine"]
+    assert data.split.tolist() == ["train"] * 4 + ["test"] * 2
+    assert data.group_names == ("neg/a", "neg/b", "pos/a", "pos/b")
+    assert data.extra["stars"].tolist() == [5, 1, 4, 2, 1, 4]
+    assert data.modality == "text"
+    assert len(from_huggingface(part, **columns).subset("train")) == 4
+    with pytest.raises(ValueError, match="no column 'words'; its columns are 'text'"):
+        from_huggingface(part, text="words", target="label")
+    gaps = datasets.Dataset.from_dict({"text": ["a", None], "label": [0, 1]})
+    with pytest.raises(ValueError, match="1 rows have no text in 'text', first row 1"):
+        from_huggingface(gaps, text="text", target="label")
+    with pytest.raises(TypeError, match="load it without streaming"):
+        from_huggingface(part.to_iterable_dataset(), text="text", target="label")
+    with pytest.raises(ValueError, match="one of image and text"):
+        from_huggingface(part, target="label")
+
+
+def test_hugging_face_images(datasets, tmp_path):
+    files = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for i, file in enumerate(files):
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(file)
+    on_disk = datasets.Dataset.from_dict({"image": files, "label": list("abab")})
+    on_disk = on_disk.cast_column("image", datasets.Image())
+    data = from_huggingface(on_disk, image="image", target="label")
+    assert data.X.tolist() == files
+    assert data.class_names == ("a", "b")
+
+    buffers = [io.BytesIO() for _ in files]
+    for buffer, file in zip(buffers, files, strict=True):
+        Image.open(file).save(buffer, "png")
+    cells = [{"path": None, "bytes": buffer.getvalue()} for buffer in buffers]
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.Value("string")}
+    )
+    in_memory = datasets.Dataset.from_dict(
+        {"image": cells, "label": list("abab")}, features=features
+    )
+    data = from_huggingface(in_memory, image="image", target="label", test_size=0)
+    source = as_images(data.subset([3, 1]).X)
+    assert source.load(0)[0, 0, 0] == 180
+    gaps = datasets.Dataset.from_dict(
+        {"image": [None, *cells[1:]], "label": list("abab")}, features=features
+    )
+    with pytest.raises(
+        ValueError, match="1 rows have no image in 'image', first row 0"
+    ):
+        from_huggingface(gaps, image="image", target="label")
+
+
+class Rows:
+    """The few things that are asked of a datasets.Dataset."""
+
+    column_names = ("text", "label")
+
+    def __init__(self, labels, names=None):
+        self.features = {"text": None, "label": SimpleNamespace(names=names)}
+        self.columns = {"text": list("abcd"), "label": labels}
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, column):
+        return self.columns[column]
+
+
+def test_names_have_one_number_in_all_splits():
+    parts = {
+        "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
+        "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
+    }
+    data = from_huggingface(parts, text="text", target="label")
+    assert data.class_names == ("cat", "dog", "cow")
+    assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
+
+
+def test_further_attributes_have_one_number_in_all_splits():
+    parts = {
+        "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
+        "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
+    }
+    for part in parts.values():
+        part.column_names = ("text", "label", "kind")
+        part.columns["kind"] = ["x", "y", "x", "y"]
+        part.features["kind"] = None
+    columns = {"text": "text", "target": "kind", "extra": ["label"]}
+    data = from_huggingface(parts, **columns)
+    assert data.extra["label"].tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
+
+
+def test_hugging_face_formats(datasets, tmp_path):
+    rows = {"text": list("abcd"), "label": [0, 1, 0, 1], "at": [0.1, 2**53 - 1, 0, 1]}
+    plain = datasets.Dataset.from_dict(rows)
+    columns = {"text": "text", "target": "label", "extra": ["at"]}
+    for part in (
+        plain.with_format("torch"),
+        plain.with_format("arrow"),
+        plain.with_format("numpy", columns=["label"]),
+    ):
+        data = from_huggingface(part, **columns)
+        assert data.X.tolist() == rows["text"]
+        assert data.extra["at"].tolist() == rows["at"]
+    with pytest.raises(ValueError, match="has a transform"):
+        from_huggingface(plain.with_transform(lambda some: some), **columns)
+
+
+def test_many_files_beside_pictures_in_memory_stay_closed(tmp_path):
+    """As concatenated data sets have them; a process may open a thousand files."""
+    Image.new("RGB", (4, 4), (9, 8, 7)).save(tmp_path / "a.png")
+    inside = {"bytes": (tmp_path / "a.png").read_bytes(), "path": None}
+    rows = Rows([0, 1, 0, 1])
+    rows.column_names = ("image", "label")
+    outside = {"bytes": None, "path": str(tmp_path / "a.png")}
+    rows.columns["image"] = [inside, outside, outside, outside]
+    rows.features["image"] = type("Image", (), {"__init__": _keep, "decode": True})()
+    rows.cast_column = lambda column, feature: rows
+    data = from_huggingface(rows, image="image", target="label")
+    (tmp_path / "a.png").unlink()
+    assert [image.getpixel((1, 1)) for image in data.X] == [(9, 8, 7)] * 4
+    assert not any(image.filename for image in data.X)
+
+
+def _keep(self, decode=True):
+    self.decode = decode
+
+
+@pytest.mark.parametrize(
+    "labels, names, match",
+    [
+        ([-1, -1, 0, 1], ["a", "b"], "y is -1, which means no label, in 2 of 4 rows"),
+        ([0, 1, 0, None], None, "'label' is missing .* in 1 of 4 rows, first in row 3"),
+        (["0", "1", "0", "1"], None, "y holds numbers in one part and strings in"),
+        ([[0], [1, 2], [0], [1]], None, "'label' must be 1-D"),
+        ([{}, {}, {}, {}], None, "without an order, such as {}"),
+    ],
+)
+def test_labels_that_are_none(labels, names, match):
+    parts = {"train": Rows([0, 1, 0, 1], names), "test": Rows(labels, names)}
+    if {} in labels:
+        del parts["train"]
+    with pytest.raises(ValueError, match=match):
+        from_huggingface(parts, text="text", target="label")
+
+
+def test_class_and_attribute_are_two_columns():
+    with pytest.raises(ValueError, match="target and attribute are both 'label'"):
+        from_huggingface(
+            Rows([0, 1, 0, 1]), text="text", target="label", attribute="label"
+        )
+
+
+def test_bytes_that_are_no_picture():
+    class Pictures(Rows):
+        column_names = ("image", "label")
+
+        def cast_column(self, column, feature):
+            return self
+
+    class Feature:
+        def __init__(self, decode=True):
+            self.decode = decode
+
+    rows = Pictures([0, 1, 0, 1])
+    rows.columns["image"] = [{"path": None, "bytes": b"none"}] * 4
+    rows.features["image"] = Feature()
+    with pytest.raises(ValueError, match="row 0 has no picture in 'image'"):
+        from_huggingface(rows, image="image", target="label")
+
+
+def test_hugging_face_needs_no_package_for_its_like():
+    data = from_huggingface({"train": Rows([2, 1, 2, 2])}, text="text", target="label")
+    assert data.y.tolist() == [2, 1, 2, 2]
+    assert data.X.tolist() == list("abcd")
+    with pytest.raises(TypeError, match=r"datasets\.Dataset is expected, got list"):
+        from_huggingface([1, 2], text="text", target="label")

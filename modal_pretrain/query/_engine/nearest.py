@@ -19,6 +19,7 @@ from modal_pretrain.query._engine.pool import Rows
 
 _ENTRIES = 2_000_000  # of a block of distances
 _UNIT = 2.0**-24  # rounding unit of float32
+_TIE = 1e-7  # distances that differ by this share are equal but for rounding
 _NEAR = 1e-9  # below this share of the norms, differences are taken first
 
 
@@ -263,7 +264,8 @@ class LazyNearest:
         Returns
         -------
         row : int
-            Of equal priorities, the first.
+            Of priorities that are equal but for rounding, the first: a product of
+            matrices rounds equal rows differently by their place, on some processors.
         value : float
             Its priority.
         distance : float
@@ -275,19 +277,28 @@ class LazyNearest:
             values = priority(self.bound)
             values[self.taken] = -np.inf
             row = int(np.argmax(values))
-            if self._seen[row] == self._m and self._exact[row]:
-                return row, float(values[row]), float(self.bound[row])
+            settled = self._exact & (self._seen == self._m)
+            before = np.empty(0, dtype=np.intp)  # rows that may be as good
+            if settled[row]:
+                near = priority(self.bound * (1 + _TIE)) >= values[row]
+                near &= ~self.taken
+                row = int(np.argmax(near & settled))
+                before = np.flatnonzero(near[:row])
+                if not len(before):
+                    return row, float(values[row]), float(self.bound[row])
             if work > n // 16 and (self._seen != self._m).any():
                 self._screen()
                 work = 0
                 continue
-            if block < n:
+            if len(before):
+                rows = before[:block]
+            elif block < n:
                 rows = np.argpartition(values, n - block)[n - block :]
             else:
                 rows = np.arange(n)
-            rows = np.union1d(rows, row)  # of equal values, the first may be missing
-            settled = self._exact[rows] & (self._seen[rows] == self._m)
-            rows = rows[~settled & ~self.taken[rows]]
+            if not len(before):  # of equal values, the first may be missing
+                rows = np.union1d(rows, row)
+            rows = rows[~settled[rows] & ~self.taken[rows]]
             self._settle(rows)
             work += len(rows)
             block = min(2 * block, _rows_a_block(self._m, 1024))

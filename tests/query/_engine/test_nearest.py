@@ -19,9 +19,10 @@ def eager(space, k, priority):
     chosen = [0]
     while len(chosen) < k:
         gap = space.between(everything, space.points(np.array(chosen))).min(axis=1)
-        values = priority(gap)
-        values[chosen] = -np.inf
-        chosen.append(int(np.argmax(values)))
+        values, near = priority(gap), priority(gap * (1 + 1e-7))
+        values[chosen] = near[chosen] = -np.inf
+        # Equal rows may round differently; the first of them counts.
+        chosen.append(int(np.argmax(near >= values.max())))
     return chosen
 
 

@@ -86,9 +86,9 @@ def test_same_answer_as_in_memory(pool, seeds, tmp_path, name, dtype):
         found, values = strategy(classifier, disk, 7, random_state=0, **rest)
         asked += 1
         if name == "disambiguation_sampling" and dtype == np.float32:
-            # Rows without clusters: the last bit moves one to another, on some
-            # processors, and rows of nearly one score change places.
-            assert set(found) == set(rows)
+            # Rows without clusters: on some processors the last bit moves one to
+            # another cluster, and of rows of nearly one score another is chosen.
+            assert len(set(found) & set(rows)) >= 5
             continue
         np.testing.assert_array_equal(found, rows)
         np.testing.assert_allclose(values, scores, rtol=1e-5)

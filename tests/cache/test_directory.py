@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import sqlite3
 import stat
 import subprocess
 import warnings
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 from modal_pretrain import CacheWarning, DiskCache
+from modal_pretrain.cache.disk import disk_cache
 from modal_pretrain.cache.memory import EmbeddingCache
 from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.cache.sqlite import DiskStore
-from tests.cache.test_disk import look_up
+from tests.cache.cases import file_of, look_up
 
 
 def a_file(root):
@@ -220,3 +222,46 @@ def test_limits_are_checked_by_name(tmp_path, limit):
             make(limit) if make is not DiskStore else make(tmp_path, limit)
     with pytest.raises(ValueError, match=match.replace("max", "memory")):
         DiskCache(tmp_path, memory_bytes=limit)
+
+
+def test_directory_deleted_meanwhile(tmp_path):
+    folder = tmp_path / "store"
+    look_up(disk_cache(folder), "a", range(5))
+    shutil.rmtree(folder)
+    assert look_up(disk_cache(folder), "b", range(5)) == [*range(5)]
+
+
+def test_directory_deleted_while_it_is_written(tmp_path, monkeypatch):
+    folder = tmp_path / "store"
+
+    def deleted(*_, **__):
+        shutil.rmtree(folder)
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", deleted)
+        assert look_up(DiskCache(folder), "a", range(5)) == [*range(5)]
+    look_up(DiskCache(folder), "a", range(5))
+    assert look_up(DiskCache(folder), "a", range(5)) == []
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_read_only_directory_serves_what_it_has(tmp_path, monkeypatch, real):
+    look_up(DiskCache(tmp_path), "a", range(5))
+    file = file_of(tmp_path)
+    file.chmod(0o444)
+    tmp_path.chmod(0o555)
+    try:
+        if real and os.access(tmp_path, os.W_OK):
+            pytest.skip("root may write anywhere")
+        if not real:
+            monkeypatch.setattr(os, "access", lambda *_: False)
+        cache = DiskCache(tmp_path)
+        assert look_up(cache, "a", range(5)) == []
+        with pytest.warns(CacheWarning, match="read-only") as caught:
+            assert look_up(cache, "a", range(7)) == [5, 6]
+            assert look_up(cache, "a", range(8)) == [7]
+        assert len(caught) == 1
+        assert cache.info()["rows"] == 5
+    finally:
+        tmp_path.chmod(0o755)

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import warnings
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,52 +26,7 @@ from modal_pretrain.cache.disk import disk_cache
 from modal_pretrain.cache.resolve import resolve_cache
 from modal_pretrain.cache.sqlite import DiskStore
 from tests import processes
-
-D = 40
-ENCODERS = ("a", "b")
-
-# What the processes of these tests run: truths that any of them can name.
-WORK = """
-import sys
-import numpy as np
-from modal_pretrain.cache.sqlite import DiskStore
-
-def truth(encoder, numbers):
-    scale = 1 + (encoder == "b")
-    return np.float32(numbers)[:, None] * scale + np.arange(40, dtype=np.float32)
-
-def key(number):
-    return int(number).to_bytes(16, "big")
-
-def fill(path, encoder, numbers, block):
-    store = DiskStore(path)
-    store.block_rows = block
-    numbers = np.asarray(numbers)
-    keys = [key(n) for n in numbers]
-    return store.get(encoder, keys, lambda i: truth(encoder, numbers[i]))
-"""
-exec(WORK)
-
-
-def look_up(cache, encoder, numbers):
-    """Rows, checked, and the numbers that had to be computed."""
-    numbers, computed = np.asarray(numbers), []
-
-    def compute(missing):
-        assert (np.diff(missing) > 0).all()
-        computed.extend(numbers[missing].tolist())
-        return truth(encoder, numbers[missing])  # noqa: F821
-
-    got = cache.get(encoder, [key(n) for n in numbers], compute)  # noqa: F821
-    np.testing.assert_array_equal(got, truth(encoder, numbers))  # noqa: F821
-    assert got.dtype == np.float32
-    return computed
-
-
-def file_of(path):
-    (file,) = Path(path).glob("embeddings-*.sqlite")
-    return file
-
+from tests.cache.cases import ENCODERS, WORK, D, file_of, fill, key, look_up, truth
 
 look_ups = st.lists(
     st.tuples(
@@ -155,7 +109,7 @@ def test_damaged_row_is_computed_again_and_reported(tmp_path, n_damaged):
     file = file_of(tmp_path)
     content = bytearray(file.read_bytes())
     for n in range(n_damaged):
-        at = content.index(truth("a", [n]).tobytes())  # noqa: F821
+        at = content.index(truth("a", [n]).tobytes())
         content[at + 5] ^= 1
     file.write_bytes(content)
     with pytest.warns(CacheWarning, match=f"{n_damaged} embedding.*{file.name}"):
@@ -166,7 +120,7 @@ def test_damaged_row_is_computed_again_and_reported(tmp_path, n_damaged):
 def test_rows_under_a_wrong_key_or_encoder_are_not_served(tmp_path):
     look_up(DiskCache(tmp_path), "a", range(4))
     with closing(sqlite3.connect(file_of(tmp_path))) as db, db:
-        db.execute("UPDATE rows SET key = ? WHERE id = 1", (key(9),))  # noqa: F821
+        db.execute("UPDATE rows SET key = ? WHERE id = 1", (key(9),))
     with pytest.warns(CacheWarning, match="1 embedding"):
         assert look_up(DiskCache(tmp_path), "a", [9, 3]) == [9]
     with closing(sqlite3.connect(file_of(tmp_path))) as db, db:
@@ -179,7 +133,7 @@ def test_rows_under_a_wrong_key_or_encoder_are_not_served(tmp_path):
 def filled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("filled")
     for encoder in ENCODERS:
-        fill(folder, encoder, range(1500), 8192)  # noqa: F821
+        fill(folder, encoder, range(1500), 8192)
     return file_of(folder).read_bytes()
 
 
@@ -398,49 +352,6 @@ def test_clear_and_info(tmp_path):
     assert cache.info() == empty
     assert look_up(cache, "a", range(5)) == [*range(5)]
     assert len([*tmp_path.iterdir()]) == 1
-
-
-def test_directory_deleted_meanwhile(tmp_path):
-    folder = tmp_path / "store"
-    look_up(disk_cache(folder), "a", range(5))
-    shutil.rmtree(folder)
-    assert look_up(disk_cache(folder), "b", range(5)) == [*range(5)]
-
-
-def test_directory_deleted_while_it_is_written(tmp_path, monkeypatch):
-    folder = tmp_path / "store"
-
-    def deleted(*_, **__):
-        shutil.rmtree(folder)
-        raise sqlite3.OperationalError("unable to open database file")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", deleted)
-        assert look_up(DiskCache(folder), "a", range(5)) == [*range(5)]
-    look_up(DiskCache(folder), "a", range(5))
-    assert look_up(DiskCache(folder), "a", range(5)) == []
-
-
-@pytest.mark.parametrize("real", [True, False])
-def test_read_only_directory_serves_what_it_has(tmp_path, monkeypatch, real):
-    look_up(DiskCache(tmp_path), "a", range(5))
-    file = file_of(tmp_path)
-    file.chmod(0o444)
-    tmp_path.chmod(0o555)
-    try:
-        if real and os.access(tmp_path, os.W_OK):
-            pytest.skip("root may write anywhere")
-        if not real:
-            monkeypatch.setattr(os, "access", lambda *_: False)
-        cache = DiskCache(tmp_path)
-        assert look_up(cache, "a", range(5)) == []
-        with pytest.warns(CacheWarning, match="read-only") as caught:
-            assert look_up(cache, "a", range(7)) == [5, 6]
-            assert look_up(cache, "a", range(8)) == [7]
-        assert len(caught) == 1
-        assert cache.info()["rows"] == 5
-    finally:
-        tmp_path.chmod(0o755)
 
 
 def test_copies_and_pickles(tmp_path):

@@ -9,12 +9,15 @@ from modAL.acquisition import max_EI
 from modAL.models import ActiveLearner, BayesianOptimizer
 from PIL import Image
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.tree import DecisionTreeClassifier
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
 WORDS = BYTES.astype(np.uint16) * 257
+X = RNG.normal(size=(8, 3)).round(3)
 
 
 class Keeper(BaseEstimator):
@@ -158,3 +161,79 @@ def test_the_maximum_is_that_of_the_rows_that_fit_got(form):
     assert optimizer.query(X)[0] == [8]
     optimizer.fit(X[:2], form(y[:2]))
     assert optimizer.get_max() == (X[1], 1)
+
+
+def frame(values, columns="abc"):
+    return pd.DataFrame(values, columns=list(columns))
+
+
+@pytest.mark.parametrize("columns", ["abd", "ab", "abcd"])
+def test_frames_of_other_columns_are_refused(columns):
+    learner = ActiveLearner(
+        DecisionTreeClassifier(), X_training=frame(X[:6]), y_training=[0, 1] * 3
+    )
+    new = frame(np.ones((2, len(columns))), columns)
+    with pytest.raises(
+        ValueError, match="other columns than the rows so far: it lacks"
+    ):
+        learner.teach(new, [0, 1])
+    assert learner.X_training.shape == (6, 3)
+    learner.teach(frame(X[6:8, ::-1], "cba"), [0, 1])
+    np.testing.assert_array_equal(learner.X_training[-2:], X[6:8])
+
+
+@pytest.mark.parametrize("names", [[1, 2, 3], ["a", "b", "c"]])
+@pytest.mark.parametrize("form", ["category", None, "array"])
+def test_categorical_columns_stay_so(names, form):
+    # pandas makes numbers of categories that are numbers, and the trees took their
+    # order for one.
+    frame = pd.DataFrame({"a": names[:2] * 20}).astype("category")
+    labels = np.array([0, 1] * 20)
+    learner = ActiveLearner(
+        HistGradientBoostingClassifier(categorical_features="from_dtype"),
+        X_training=frame,
+        y_training=labels,
+    )
+    new = pd.DataFrame({"a": names[1:]})
+    if form == "array":
+        new = new.to_numpy()
+    elif form:
+        new = new.astype(form)
+    learner.teach(new, labels[:2])
+    dtype = learner.X_training["a"].dtype
+    assert dtype.categories.tolist() == names
+    assert learner.X_training["a"].tolist() == names[:2] * 20 + names[1:]
+    assert learner.estimator.is_categorical_.all()
+
+
+@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist])
+def test_an_array_after_a_frame(form):
+    learner = ActiveLearner(
+        DecisionTreeClassifier(), X_training=frame(X[:6]), y_training=[0, 1] * 3
+    )
+    learner.teach(form(X[6:8]), [0, 1])
+    pd.testing.assert_frame_equal(
+        learner.X_training.reset_index(drop=True), frame(X[:8])
+    )
+
+
+def test_values_in_another_column_than_pandas():
+    class Column:  # as a series of polars, which takes no integers of NumPy
+        def __init__(self, values):
+            self.values = np.array(values)
+
+        def __len__(self):
+            return len(self.values)
+
+        def __getitem__(self, i):
+            assert type(i) is int
+            return self.values[i]
+
+        def __array__(self, dtype=None, copy=None):
+            return self.values
+
+        to_numpy = __array__
+
+    learner = BayesianOptimizer(Ridge(), X_training=X[:5], y_training=X[:5, 0])
+    learner.teach(X[5:7], Column([9.0, 1.0]))
+    assert learner.get_max()[1] == 9.0

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 
 D, BLOCK = 1280, 1000
 
@@ -305,10 +306,10 @@ def tally(outcomes):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--dir")
-    parser.add_argument("--trials", type=int, default=8)
-    parser.add_argument("--stores", nargs="*", default=list(STORES))
+    parser.add_argument("--rows", type=count, default=20_000)
+    parser.add_argument("--dir", type=existing_folder)
+    parser.add_argument("--trials", type=count, default=8)
+    parser.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
     parser.add_argument("--child", nargs="*")
     options = parser.parse_args()
     if options.child:

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
+from arguments import count
 from modAL.models import ActiveLearner
 from modAL.uncertainty import uncertainty_sampling
 from PIL import Image
@@ -301,12 +302,12 @@ WAYS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=WAYS)
-    parser.add_argument("--n", type=int, default=None, help="pictures")
-    parser.add_argument("--size", type=int, default=None, help="pixels")
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--n", type=count, default=None, help="pictures")
+    parser.add_argument("--size", type=count, default=None, help="pixels")
+    parser.add_argument("--repeat", type=count, default=5)
+    parser.add_argument("--rounds", type=count, default=20)
     parser.add_argument(
-        "--naive-rounds", type=int, default=None, help="run fewer and extrapolate"
+        "--naive-rounds", type=count, default=None, help="run fewer and extrapolate"
     )
     parser.add_argument(
         "--same-queries", action="store_true", help="compare queries, not times"

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from arguments import count
 from embedding_speed import raw_timm, save_jpegs
 from PIL import Image
 from sklearn.datasets import load_sample_images
@@ -232,9 +233,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="+", choices=TABLES)
     parser.add_argument(
-        "--n", type=int, default=256, help="pictures of 96 px, or texts"
+        "--n", type=count, default=256, help="pictures of 96 px, or texts"
     )
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=count, default=5)
     parser.add_argument("--precision", nargs="*", help="of arrays")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", module="openvino")

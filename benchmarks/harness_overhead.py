@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from arguments import count
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.benchmark import run, runner, unit
@@ -28,7 +29,7 @@ _SOME = np.zeros((4, 32, 32, 3), np.uint8), [0, 0, 1, 1]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=count, default=2)
     args = parser.parse_args()
     configs = Path(__file__).parents[1] / "configs"
     settings = {**read_settings(configs / "shapes.toml"), "seeds": args.seeds}

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from arguments import count
 from PIL import Image, ImageFilter
 from playwright.sync_api import sync_playwright
 
@@ -61,10 +62,10 @@ def busy(pid: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=5000)
-    parser.add_argument("--side", type=int, default=640, help="pixels")
-    parser.add_argument("--answers", type=int, default=60)
-    parser.add_argument("--image-size", type=int, default=None)
+    parser.add_argument("--pictures", type=count, default=5000)
+    parser.add_argument("--side", type=count, default=640, help="pixels")
+    parser.add_argument("--answers", type=count, default=60)
+    parser.add_argument("--image-size", type=count, default=None)
     parser.add_argument("--pause", type=float, default=0.3, help="seconds to think")
     args = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 from PIL import Image
 
 
@@ -48,10 +49,10 @@ def one(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, nargs="+", default=[1000, 4000])
-    parser.add_argument("--size", type=int, default=256, help="pixels of the files")
+    parser.add_argument("--n", type=count, nargs="+", default=[1000, 4000])
+    parser.add_argument("--size", type=count, default=256, help="pixels of the files")
     parser.add_argument("--to", choices=["memory", "file"], default="memory")
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=existing_folder, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.folder:
         return one(args)

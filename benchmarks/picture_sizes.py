@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from study_records import Layout
@@ -137,8 +138,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("do", choices=["run", "table"])
     parser.add_argument("candidates", nargs="*", metavar="BACKBONE:PX")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--data", type=existing_folder, default=Path("../shared/data"))
+    parser.add_argument("--seeds", type=count, default=8)
     args = parser.parse_args()
     if args.do == "run":
         run(args.candidates, args.data, args.seeds)

@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 
 STRATEGIES = (
     "least_confidence", "margin", "entropy", "core_set", "badge", "ranked_batch"
@@ -109,21 +110,32 @@ def measure(strategy, n, args):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def known_strategy(name):
+    """Return the name of a strategy of `modal_pretrain.query` without its ending."""
+    from modal_pretrain import query
+
+    if not hasattr(query, f"{name}_sampling"):
+        raise argparse.ArgumentTypeError(f"modal_pretrain.query has no {name}_sampling")
+    return name
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("strategies", nargs="*", default=STRATEGIES)
-    parser.add_argument("--smallest", type=int, default=10_000)
-    parser.add_argument("--largest", type=int, default=1_000_000)
-    parser.add_argument("--steps", type=int, default=5, help="sizes, geometric")
-    parser.add_argument("--features", type=int, default=1280)
-    parser.add_argument("--labelled", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument(
+        "strategies", nargs="*", type=known_strategy, default=STRATEGIES
+    )
+    parser.add_argument("--smallest", type=count, default=10_000)
+    parser.add_argument("--largest", type=count, default=1_000_000)
+    parser.add_argument("--steps", type=count, default=5, help="sizes, geometric")
+    parser.add_argument("--features", type=count, default=1280)
+    parser.add_argument("--labelled", type=count, default=200)
+    parser.add_argument("--batch", type=count, default=100)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--head", action="store_true", help="our head, not sklearn's")
-    parser.add_argument("--folder", default=None, help="for the pool's file")
+    parser.add_argument("--folder", type=existing_folder, help="for the pool's file")
     parser.add_argument("--cold", action="store_true", help="from the disk each time")
     parser.add_argument("--pool", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--n", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--n", type=count, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.pool:
         return one(args)

@@ -19,6 +19,7 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+from arguments import count
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import query
@@ -181,8 +182,10 @@ def processor():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="parts of names to run; default all")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--n", type=int, help="rows of the pool, in place of the usual")
+    parser.add_argument("--repeat", type=count, default=3)
+    parser.add_argument(
+        "--n", type=count, help="rows of the pool, in place of the usual"
+    )
     parser.add_argument("--data", choices=["gauss", "clusters"], default="gauss")
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()

@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from arguments import existing_folder
+
 RESULTS = Path(__file__).parent / "results"
 KINDS = ("config.json", "data.json", "probes.json", "records", "timings", "runs")
 
@@ -83,7 +85,9 @@ def pack(folder: Path) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="what bench was given as --out")
+    parser.add_argument(
+        "folder", type=existing_folder, help="what bench was given as --out"
+    )
     folder = parser.parse_args().folder.resolve()
     target = RESULTS / f"{folder.name}.tar.gz"
     target.write_bytes(pack(folder))

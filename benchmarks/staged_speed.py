@@ -18,6 +18,7 @@ import time
 from unittest.mock import patch
 
 import numpy as np
+from arguments import count
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.datasets import make_shapes
@@ -93,12 +94,12 @@ def compare(args, tune, data):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tune", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--labels", type=int, default=200)
-    parser.add_argument("--pool", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--tune", type=count, nargs="+", default=[1, 2])
+    parser.add_argument("--labels", type=count, default=200)
+    parser.add_argument("--pool", type=count, default=2000)
+    parser.add_argument("--size", type=count, default=96)
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--backbone")
     parser.add_argument(
         "--all-steps", action="store_true", help="do not stop at a small loss"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from arguments import count
 from stopping_tables import percent
 
 from modal_pretrain import stopping
@@ -39,7 +40,7 @@ def held(rows, labels, spread, design, pools):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pools", type=int, default=250)
+    parser.add_argument("--pools", type=count, default=250)
     pools = parser.parse_args().pools
     print("| model | pool | labels | default holds | claims too much | random holds |")
     print("|---|---|---|---|---|---|")

@@ -13,6 +13,7 @@ import time
 import tracemalloc
 
 import numpy as np
+from arguments import count
 
 from modal_pretrain import stopping
 
@@ -54,7 +55,7 @@ def megabytes(call):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[12_500, 25_000, 50_000]
+        "--sizes", type=count, nargs="+", default=[12_500, 25_000, 50_000]
     )
     print("| rows | what | seconds | peak, MB |\n|---|---|---|---|")
     for n in parser.parse_args().sizes:

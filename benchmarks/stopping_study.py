@@ -29,6 +29,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 from disambiguation_sets import samples
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
@@ -360,9 +361,9 @@ def answers(task, name, seed, parts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=existing_folder, required=True)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=count, default=20)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from arguments import existing_file
 
 RESULTS = Path(__file__).parent / "results" / "stopping.csv.gz"
 GOOD = 0.9  # a model of this accuracy or more is called good
@@ -189,7 +190,7 @@ def slips(lines: pd.DataFrame) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("file", type=Path, nargs="?", default=RESULTS)
+    parser.add_argument("file", type=existing_file, nargs="?", default=RESULTS)
     lines = read(parser.parse_args(arguments).file)
     for part in (audits, others, forecasts, worth, stops, slips):
         part(lines)

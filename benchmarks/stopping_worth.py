@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from arguments import count
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from stopping_tables import percent
@@ -104,7 +105,7 @@ def line(name, answers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--repeats", type=count, default=40)
     repeats = parser.parse_args().repeats
     print("| labels | answers | interval holds the truth | tells | wrong side |")
     print("|---|---|---|---|---|")

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 from disambiguation_sets import (
     BLIND,
     FIRST,
@@ -41,12 +42,14 @@ def options(about, *, sets=("named",), seeds=10):
     """Return a parser of the options that all have; `sets` and `seeds` are defaults."""
     parser = argparse.ArgumentParser(description=about.split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--data", type=existing_folder, default=Path("../shared/data"))
+    parser.add_argument("--seeds", type=count, default=seeds)
     parser.add_argument("--sets", nargs="+", default=list(sets),
                         choices=[*SETS, *FIRST, *SECOND, *BLIND])  # fmt: skip
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
-    parser.add_argument("--image-size", type=int, help="the backbone's own by default")
+    parser.add_argument(
+        "--image-size", type=count, help="the backbone's own by default"
+    )
     parser.add_argument("--cache", help="folder that keeps the embeddings")
     parser.add_argument("--report", action="store_true", help="run nothing")
     return parser
@@ -56,7 +59,7 @@ def add_setting(parser):
     """Let the setting of the loop be chosen."""
     for name, value in DEFAULTS.items():
         flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=int, default=value)
+        parser.add_argument(flag, type=count, default=value)
 
 
 def wanted_by(args, setting=None):

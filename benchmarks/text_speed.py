@@ -16,6 +16,7 @@ import time
 import numpy as np
 import pandas as pd
 import torch
+from arguments import count, existing_file
 from transformers import AutoModel, AutoTokenizer
 
 from modal_pretrain import EmbeddingCache, TextEncoder
@@ -51,10 +52,10 @@ def plain(model, tokenizer, texts, dtype, device, batch_size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data")
-    parser.add_argument("--n", type=int, default=1000)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--data", type=existing_file)
+    parser.add_argument("--n", type=count, default=1000)
+    parser.add_argument("--repeat", type=count, default=5)
+    parser.add_argument("--batch-size", type=count, default=64)
     args = parser.parse_args()
     if args.data:
         texts = pd.read_csv(args.data)["text"].sample(args.n, random_state=0).tolist()

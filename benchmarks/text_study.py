@@ -17,6 +17,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from arguments import count, existing_folder
 from modAL.models import ActiveLearner
 from modAL.uncertainty import uncertainty_sampling
 
@@ -149,13 +150,13 @@ def report(results: list[dict], args) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--seed-set", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=10)
-    parser.add_argument("--labels", type=int, default=320)
+    parser.add_argument("--data", type=existing_folder, required=True)
+    parser.add_argument("--seeds", type=count, default=10)
+    parser.add_argument("--seed-set", type=count, default=20)
+    parser.add_argument("--batch", type=count, default=10)
+    parser.add_argument("--labels", type=count, default=320)
     parser.add_argument(
-        "--networks", type=int, default=3, help="drawn at random, used in turn"
+        "--networks", type=count, default=3, help="drawn at random, used in turn"
     )
     parser.add_argument("--C", type=float, default=0.005)
     parser.add_argument("--backbone", default="all-MiniLM-L6-v2")

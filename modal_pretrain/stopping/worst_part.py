@@ -127,7 +127,9 @@ def worst_part(
     rng = as_generator(random_state)
     table = None if embeddings is None else _checked(embeddings, len(guess))
     inside = np.zeros(len(wrong), dtype=bool)
-    if table is None or wrong.sum() < _LEAST_WRONG or wrong.all():
+    right = len(wrong) - wrong.sum()
+    # A regression that has not seen the only right row would know errors alone.
+    if table is None or wrong.sum() < _LEAST_WRONG or right < 2:
         order = there[np.argsort(-guess[there], kind="stable")]
         inside = np.isin(audit.rows, order[: _size(there, share)])
         found_by = "confidence"

@@ -79,7 +79,8 @@ def worst_part(
     """Find the worst part of the pool, without attributes, and its error rate.
 
     Rows are ordered by how likely they are wrong: by the model's confidence, and, given
-    embeddings and enough errors among the audited rows, by a regression on these. To be
+    embeddings and enough errors among the audited rows (five, and two rows that are
+    right), by a regression on these. To be
     honest it is cross-fitted [1]_: whether an audited row is in the worst part is said
     by a regression that has not seen its label.
 

@@ -80,9 +80,9 @@ def worst_part(
 
     Rows are ordered by how likely they are wrong: by the model's confidence, and, given
     embeddings and enough errors among the audited rows (five, and two rows that are
-    right), by a regression on these. To be
-    honest it is cross-fitted [1]_: whether an audited row is in the worst part is said
-    by a regression that has not seen its label.
+    right), by a regression on these. To be honest it is cross-fitted [1]_: whether an
+    audited row is in the worst part is said by a regression that has not seen its
+    label.
 
     What is found is at best as bad as the worst part there is: a group whose errors
     neither confidence nor embedding betrays stays unseen.

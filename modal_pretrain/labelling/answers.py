@@ -101,6 +101,9 @@ class Answers:
         reasons = {row: self.asked.reason(row) for row in rows}
         if rows:
             self._write(rows, [record for _, record in undone])
+            # What nothing else has is unknown if it was corrected in another session.
+            self.classes.learn(record.label for _, record in undone)
+            self.tags.learn(record.tag for _, record in undone)
             self.asked.reasons.update(reasons)
         return rows
 

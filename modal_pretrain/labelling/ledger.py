@@ -147,7 +147,9 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     contents = {run.content for run in away} - {""}
     free = [row for row in range(len(pool)) if row not in taken]
     homes = pool.places(contents, free) if contents else {}
-    for run in reversed(away):
+    # The last word on what moved goes first, which is not of the run that began last
+    # where something moved there and back.
+    for run in sorted(away, key=lambda run: run.places[-1], reverse=True):
         home, later = homes.get(run.content), known.get(run.content)
         if home:
             run.row = home.pop()

@@ -79,9 +79,10 @@ def worst_part(
     """Find the worst part of the pool, without attributes, and its error rate.
 
     Rows are ordered by how likely they are wrong: by the model's confidence, and, given
-    embeddings and enough errors among the audited rows, by a regression on these. To be
-    honest it is cross-fitted [1]_: whether an audited row is in the worst part is said
-    by a regression that has not seen its label.
+    embeddings and enough errors among the audited rows (five, and two rows that are
+    right), by a regression on these. To be honest it is cross-fitted [1]_: whether an
+    audited row is in the worst part is said by a regression that has not seen its
+    label.
 
     What is found is at best as bad as the worst part there is: a group whose errors
     neither confidence nor embedding betrays stays unseen.
@@ -127,7 +128,9 @@ def worst_part(
     rng = as_generator(random_state)
     table = None if embeddings is None else _checked(embeddings, len(guess))
     inside = np.zeros(len(wrong), dtype=bool)
-    if table is None or wrong.sum() < _LEAST_WRONG or wrong.all():
+    right = len(wrong) - wrong.sum()
+    # A regression that has not seen the only right row would know errors alone.
+    if table is None or wrong.sum() < _LEAST_WRONG or right < 2:
         order = there[np.argsort(-guess[there], kind="stable")]
         inside = np.isin(audit.rows, order[: _size(there, share)])
         found_by = "confidence"

@@ -152,6 +152,27 @@ def test_export_and_new_words(folder, start, serve, person, tmp_path):
     assert joblib.load(tmp_path / "out" / "model.joblib")
 
 
+def test_what_is_looked_at_again_has_its_tag(folder, start, serve, person, truth):
+    session = start(folder, tags=["red", "blue"])
+    row = session.ask()[0].row
+    session.answer(row, truth(row), "blue")
+    session.ask(rows=[row])
+    session.answer(row, truth(row), "red")
+    page = person.open(serve(session).address).page
+    person.press("u")
+    assert person.row() == row
+    chosen = page.locator("#tags button[aria-pressed=true]")
+    assert chosen.text_content()[:4] == "blue"
+    person.press("ArrowRight")
+    assert person.row() != row and chosen.count() == 0
+    person.press("ArrowLeft")
+    person.label(1)
+    assert chosen.count() == 0
+    person.label(1)
+    person.settled()
+    assert session.labels()["tag"].tolist() == ["blue", ""]
+
+
 def test_tags_that_a_session_starts_with_are_in_sight(folder, start, serve, person):
     session = start(folder, tags=["red", "blue"])
     page = person.open(serve(session).address).page

@@ -326,3 +326,10 @@ def test_a_picture_that_moved_there_and_back_has_its_last_label(load):
     lost, known = load(labels, {"a": "A", "b": "B"})
     assert known == {"a": "dog", "b": "cow"}
     assert lost == ([], [("b", "a")], [])
+
+
+def test_a_picture_that_moved_there_and_back_and_on_has_its_last_label(load):
+    labels = [("a", "A", "cat"), ("b", "A", "dog"), ("a", "A", "cow")]
+    lost, known = load(labels, {"c": "A"})
+    assert known == {"c": "cow"}
+    assert lost.moved == [("a", "c")]

@@ -126,6 +126,23 @@ def test_undo(folder, start, truth):
     assert {question.row for question in again.ask(6)} == set(rows)
 
 
+def test_undoing_brings_back_a_class_that_nothing_else_has(folder, start, truth):
+    session = label(start(folder, None, audit_share=0), truth, 12)
+    row = session.ask()[0].row
+    session.answer(row, "cicrle", "gray")
+    session.ask(rows=[row])
+    session.answer(row, "circle", "grey")
+    session.close()
+    session = start(folder, None, audit_share=0)
+    before = session.classes
+    assert (sorted(before), session.tags) == (["circle", "square"], ["grey"])
+    assert session.undo() == [row]
+    assert session.classes == [*before, "cicrle"]
+    assert session.tags == ["grey", "gray"]
+    session.wait(60)  # the model knows it, too
+    assert session.progress().by_class["cicrle"] == 1
+
+
 def test_undoing_a_correction_brings_the_first_answer_back(folder, start):
     session = start(folder)
     row = session.ask()[0].row

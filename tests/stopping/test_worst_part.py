@@ -53,6 +53,16 @@ def test_few_errors_fall_back_to_confidence(blind_spot):
     assert found.error is None or found.error.value == 0
 
 
+def test_a_single_right_row_falls_back_to_confidence(blind_spot):
+    """Without it a regression would learn from errors alone."""
+    proba, _, E, _ = blind_spot
+    audit = draw_audit(proba, 12, design="random", random_state=0)
+    y = np.ones(12, int)
+    for right, found_by in ((1, "confidence"), (2, "confidence and embedding")):
+        y[:right] = 0
+        assert worst_part(audit, y, E).found_by == found_by
+
+
 def test_rows_taught_since_are_left_out(blind_spot):
     proba, y, E, bad = blind_spot
     audit = draw_audit(proba, 60, random_state=0)

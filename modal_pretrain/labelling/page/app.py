@@ -19,6 +19,7 @@ from modal_pretrain.labelling.asked import AnsweredError, NotAskedError
 from modal_pretrain.labelling.page.pictures import SIZES, Pictures
 from modal_pretrain.labelling.questions import Question
 from modal_pretrain.labelling.session import LabelSession
+from modal_pretrain.labelling.why import CHOSEN
 
 # Rows of one answer, and questions of one request.
 MOST_ROWS = 200
@@ -164,16 +165,15 @@ class PageApp:
 
     def undo(self, given: dict[str, Any]) -> dict[str, Any]:
         """Take back the last answer."""
-        rows = self.session.undo()[:MOST_ROWS]
-        return {"undone": [self._question(Question(row, "chosen")) for row in rows]}
+        return self._back(self.session.undo()[:MOST_ROWS])
 
     def again(self, given: dict[str, Any]) -> dict[str, Any]:
         """Ask about a row again that is labelled."""
         row = _whole(given, "row")
         if row not in set(self.session.labels()["row"]):
             raise NotAskedError(f"row {row} has no label.")
-        (question,) = self.session.ask(rows=[row])
-        return {"undone": [self._question(question)]}
+        self.session.ask(rows=[row])
+        return self._back([row])
 
     def add_class(self, given: dict[str, Any]) -> dict[str, Any]:
         """Add a class."""
@@ -193,6 +193,13 @@ class PageApp:
             "files": [str(path) for path in written if path is not None],
             "code": done.code if done.model is not None else "",
         }
+
+    def _back(self, rows: list[int]) -> dict[str, Any]:
+        """Return rows to look at again with their tags, which an answer would drop."""
+        labels = self.session.labels()
+        tags = dict(zip(labels["row"], labels["tag"], strict=True))
+        questions = [self._question(Question(row, CHOSEN)) for row in rows]
+        return {"undone": [{**q, "tag": tags.get(q["row"], "")} for q in questions]}
 
     def _question(self, question: Question) -> dict[str, Any]:
         pool, row = self.session.pool, question.row

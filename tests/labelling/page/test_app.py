@@ -51,6 +51,17 @@ def test_answers(page, truth):
     assert page.session.progress().labelled == 0
 
 
+def test_what_is_looked_at_again_comes_with_its_tag(page):
+    rows = [q["row"] for q in page.get("api/state?n=2")[1]["questions"]]
+    page.post("api/answer", {"rows": rows, "label": "circle", "tag": "red"})
+    (found,) = page.post("api/again", {"row": rows[1]})[1]["undone"]
+    assert (found["row"], found["tag"]) == (rows[1], "red")
+    page.post("api/answer", {"rows": rows[1:], "label": "square", "tag": "blue"})
+    for before in (["red"], ["", ""]):  # the correction, then the answer itself
+        undone = page.post("api/undo", {})[1]["undone"]
+        assert [question["tag"] for question in undone] == before
+
+
 def test_why_guess_again_export(folder, start, serve, truth, tmp_path):
     session = label(start(folder, audit_share=0), truth, 14)
     page = serve(session, out=tmp_path / "out")

@@ -199,6 +199,8 @@ function renderSingle() {
   const question = current();
   if (question.row !== shownRow) {
     shownRow = question.row;
+    tag = question.tag ?? ""; // what is looked at again keeps it; another has its own
+    renderTags();
     $("shown").replaceChildren(row(question, 1280, unreadable));
     $("name").textContent = question.text === undefined ? question.name : "";
     $("why").textContent = "";

@@ -28,6 +28,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
+_LEAST_RIGHT = 2  # or a fold's regression may see errors only
 _ROWS = 65_536  # looked at at a time
 _LARGEST = 1e15  # of an embedding's values
 _FITTED_ON = 4000  # rows of the pool that the components are found on
@@ -127,7 +128,8 @@ def worst_part(
     rng = as_generator(random_state)
     table = None if embeddings is None else _checked(embeddings, len(guess))
     inside = np.zeros(len(wrong), dtype=bool)
-    if table is None or wrong.sum() < _LEAST_WRONG or wrong.all():
+    enough = wrong.sum() >= _LEAST_WRONG and (1 - wrong).sum() >= _LEAST_RIGHT
+    if table is None or not enough:
         order = there[np.argsort(-guess[there], kind="stable")]
         inside = np.isin(audit.rows, order[: _size(there, share)])
         found_by = "confidence"

@@ -53,6 +53,19 @@ def test_few_errors_fall_back_to_confidence(blind_spot):
     assert found.error is None or found.error.value == 0
 
 
+@pytest.mark.parametrize("right", [0, 1, 2])
+def test_hardly_a_row_is_right(right):
+    # As by a model of many classes that has been taught a few rows.
+    proba = np.random.default_rng(0).dirichlet(np.ones(5), 60)
+    audit = draw_audit(proba, 20, design="random", random_state=0)
+    truth = (proba[audit.rows].argmax(axis=1) + 1) % 5
+    truth[:right] = proba[audit.rows[:right]].argmax(axis=1)
+    E = np.random.default_rng(1).standard_normal((60, 3))
+    found = worst_part(audit, truth, E)
+    assert len(found.rows) == 6
+    assert found.found_by == "confidence" + " and embedding" * (right > 1)
+
+
 def test_rows_taught_since_are_left_out(blind_spot):
     proba, y, E, bad = blind_spot
     audit = draw_audit(proba, 60, random_state=0)

@@ -89,7 +89,8 @@ def forecast_labels(
     labels : array-like of shape (rounds,)
         Labels that the model of each round was taught, growing.
     estimates : sequence of AuditResult or Estimate
-        What the audit said about each round's model, best with the same audit rows.
+        What the audit said about each round's model, with the confidence of 0.95 that
+        it has by default; best with the same audit rows.
     target : float
         The accuracy wanted, in (0, 1].
     confidence : float, default=0.95

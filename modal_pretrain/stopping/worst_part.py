@@ -28,6 +28,7 @@ from modal_pretrain.stopping.suspicious import balanced_folds
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
+_LEAST_RIGHT = 2  # or a fold's regression may see errors only
 _ROWS = 65_536  # looked at at a time
 _LARGEST = 1e15  # of an embedding's values
 _FITTED_ON = 4000  # rows of the pool that the components are found on
@@ -79,10 +80,9 @@ def worst_part(
     """Find the worst part of the pool, without attributes, and its error rate.
 
     Rows are ordered by how likely they are wrong: by the model's confidence, and, given
-    embeddings and enough errors among the audited rows (five, and two rows that are
-    right), by a regression on these. To be honest it is cross-fitted [1]_: whether an
-    audited row is in the worst part is said by a regression that has not seen its
-    label.
+    embeddings and enough errors among the audited rows, by a regression on these. To be
+    honest it is cross-fitted [1]_: whether an audited row is in the worst part is said
+    by a regression that has not seen its label.
 
     What is found is at best as bad as the worst part there is: a group whose errors
     neither confidence nor embedding betrays stays unseen.
@@ -128,9 +128,8 @@ def worst_part(
     rng = as_generator(random_state)
     table = None if embeddings is None else _checked(embeddings, len(guess))
     inside = np.zeros(len(wrong), dtype=bool)
-    right = len(wrong) - wrong.sum()
-    # A regression that has not seen the only right row would know errors alone.
-    if table is None or wrong.sum() < _LEAST_WRONG or right < 2:
+    enough = wrong.sum() >= _LEAST_WRONG and (1 - wrong).sum() >= _LEAST_RIGHT
+    if table is None or not enough:
         order = there[np.argsort(-guess[there], kind="stable")]
         inside = np.isin(audit.rows, order[: _size(there, share)])
         found_by = "confidence"

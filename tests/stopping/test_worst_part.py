@@ -53,14 +53,17 @@ def test_few_errors_fall_back_to_confidence(blind_spot):
     assert found.error is None or found.error.value == 0
 
 
-def test_a_single_right_row_falls_back_to_confidence(blind_spot):
-    """Without it a regression would learn from errors alone."""
-    proba, _, E, _ = blind_spot
-    audit = draw_audit(proba, 12, design="random", random_state=0)
-    y = np.ones(12, int)
-    for right, found_by in ((1, "confidence"), (2, "confidence and embedding")):
-        y[:right] = 0
-        assert worst_part(audit, y, E).found_by == found_by
+@pytest.mark.parametrize("right", [0, 1, 2])
+def test_hardly_a_row_is_right(right):
+    # As by a model of many classes that has been taught a few rows.
+    proba = np.random.default_rng(0).dirichlet(np.ones(5), 60)
+    audit = draw_audit(proba, 20, design="random", random_state=0)
+    truth = (proba[audit.rows].argmax(axis=1) + 1) % 5
+    truth[:right] = proba[audit.rows[:right]].argmax(axis=1)
+    E = np.random.default_rng(1).standard_normal((60, 3))
+    found = worst_part(audit, truth, E)
+    assert len(found.rows) == 6
+    assert found.found_by == "confidence" + " and embedding" * (right > 1)
 
 
 def test_rows_taught_since_are_left_out(blind_spot):

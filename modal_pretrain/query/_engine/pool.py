@@ -154,7 +154,8 @@ class Rows:
 
             def work(start: int) -> NDArray[np.floating]:
                 block = self._scaled(self.source[self.order[start : start + _CHUNK]])
-                return np.ones(len(block), dtype=block.dtype) @ block
+                # In float64, for its last bits would depend on the order of the rows.
+                return np.ones(len(block)) @ block.astype(np.float64)
 
             for part in in_threads(work, range(0, n, _CHUNK)):
                 total += part

@@ -190,6 +190,16 @@ def test_seconds_that_are_damaged(out, store, content):
     assert load(out).seconds_fit.isna().sum() == 3
 
 
+def test_records_that_may_not_be_read_are_not_to_be_deleted(out, store, monkeypatch):
+    def refusing(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("modal_pretrain.benchmark.records.read_whole", refusing)
+    with pytest.raises(DamagedRecords, match="Have its owner") as caught:
+        store.records(UNIT)
+    assert "Delete" not in str(caught.value)
+
+
 def test_a_stray_folder_is_named(out):
     (out / "zzz" / "records").mkdir(parents=True)
     (out / "zzz" / "config.json").write_text("{")

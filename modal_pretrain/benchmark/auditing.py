@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,11 @@ class Auditor:
             rows = np.asarray(done[0]["acquired"])
             first = clone(learner.estimator)
             first.fit(take_rows(self._data.X, rows), self._data.y[rows])
-            self._audit = self._draw(self._predict(first), rows, 0)
+            audit = self._draw(self._predict(first), rows, 0)
+            # Where another machine drew it, this one may draw other rows.
+            own = self._places(np.asarray(done[0]["audit"]["rows"]))
+            draw = audit.draws[0]._replace(rows=own)
+            self._audit = replace(audit, draws=(draw,))
         return self.apart
 
     def look(

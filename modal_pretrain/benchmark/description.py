@@ -38,7 +38,8 @@ def describe(data: GroupedDataset) -> dict[str, Any]:
     -------
     dict
         ``fingerprint`` is of labels, attributes, splits and flags of all rows;
-        ``contents`` of what a sample of the rows holds.
+        ``names`` of the groups that they are shown as; ``contents`` of what a sample
+        of the rows holds.
     """
     splits, names = {}, data.group_names
     for split in np.unique(data.split).tolist():
@@ -55,6 +56,8 @@ def describe(data: GroupedDataset) -> dict[str, Any]:
     digest = hashlib.sha256()
     for column in (data.y, data.attribute, data.split, data.disambiguating):
         digest.update("\x1f".join(map(str, column.tolist())).encode())
+    # Two that change places leave labels and counts as they are.
+    named = "\x1f".join(np.array(names)[data.groups].tolist())
     return {
         "name": data.name,
         "modality": data.modality,
@@ -63,6 +66,7 @@ def describe(data: GroupedDataset) -> dict[str, Any]:
         "attribute_name": data.attribute_name,
         "splits": splits,
         "fingerprint": digest.hexdigest()[:16],
+        "names": hashlib.sha256(named.encode(errors="surrogatepass")).hexdigest()[:16],
         "contents": contents(data.X),
     }
 
@@ -75,7 +79,8 @@ def contents(X: Any) -> str:
     X : object
         A data set's. Of a file its size and first 64 KB count, of a text all of it, of
         integers every value. Floating-point rows count by shape and type alone: what
-        generates them may differ in the last bits on another machine.
+        generates them may differ in the last bits on another machine. Of a frame each
+        column counts like that.
 
     Returns
     -------
@@ -85,8 +90,12 @@ def contents(X: Any) -> str:
     n = len(X)
     rows = np.unique(np.linspace(0, n - 1, min(n, N_SAMPLED)).astype(np.intp))
     digest = hashlib.sha256()
-    for row in take_rows(X, rows):
-        digest.update(_content(row))
+    sample = take_rows(X, rows)
+    if hasattr(sample, "itertuples"):  # a frame gives the names of its columns
+        sample = sample.itertuples(index=False, name=None)
+    for row in sample:
+        values = row if isinstance(row, tuple) else (row,)
+        digest.update(b"\x1f".join(map(_content, values)))
         digest.update(b"\x1e")
     return digest.hexdigest()[:16]
 
@@ -157,7 +166,8 @@ def check_splits(config: BenchmarkConfig, data: GroupedDataset) -> None:
 def keep_description(store: RecordStore, data: GroupedDataset) -> None:
     """Write ``data.json``, or check that it still fits.
 
-    A folder that was begun before contents or weights counted is compared without.
+    A folder that was begun before names, contents or weights counted is compared
+    without.
 
     Raises
     ------
@@ -175,6 +185,7 @@ def keep_description(store: RecordStore, data: GroupedDataset) -> None:
         ("fingerprint", "rows, labels, attributes or splits have"),
         ("contents", "what the rows hold (a sample was compared) has"),
         ("splits", "the names of classes or attributes have"),
+        ("names", "the names of classes or attributes have"),
         ("weights", "the file of weights that `estimator` names has"),
     ):
         before, now = known.get(key), description[key]

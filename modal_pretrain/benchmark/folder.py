@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import warnings
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from modal_pretrain.benchmark.store import RecordStore
+
+_OWN = "*-" + 12 * "[0-9a-f]"  # the name that `RecordStore` gives a folder
 
 
 def load(out: str | Path) -> pd.DataFrame:
@@ -76,9 +79,10 @@ def open_stores(out: str | Path) -> list[RecordStore]:
     """
     out = Path(out)
     _check_readable(out)
-    paths = sorted([*out.glob("config.json"), *out.glob("*/config.json")])
+    found = sorted([*out.glob("config.json"), *out.glob("*/config.json")])
+    paths = [path for path in found if _is_own(path.parent)]
     if not paths:
-        raise ValueError(f"{out} holds no benchmark records (no config.json).")
+        raise ValueError(f"{out} holds no benchmark records (no config.json of one).")
     stores = [RecordStore.open(path.parent) for path in paths]
     folders: dict[str, Path] = {}
     for store in stores:
@@ -91,9 +95,18 @@ def open_stores(out: str | Path) -> list[RecordStore]:
     return stores
 
 
+def _is_own(folder: Path) -> bool:
+    """Say whether a ``config.json`` there may be a benchmark's: models have one, too.
+
+    A person may have renamed the folder, or copied it without what is empty.
+    """
+    named = fnmatch.fnmatchcase(folder.resolve().name, _OWN)
+    return named or any((folder / kind).is_dir() for kind in ("records", "partial"))
+
+
 def _check_readable(out: Path) -> None:
     """Raise PermissionError for a folder of records that `glob` would pass over."""
-    for folder in (out, *out.glob("*-" + 12 * "[0-9a-f]")):
+    for folder in (out, *out.glob(_OWN)):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.stat(folder / "config.json")
 

@@ -278,6 +278,8 @@ def _text(path: Path, fix: str) -> str:
     except UnicodeDecodeError as error:
         raise DamagedRecords(path, f"is no text ({error})", fix) from error
     except OSError as error:
+        if isinstance(error, PermissionError):  # what it holds may be right
+            fix = "Have its owner let you read it."
         problem = f"cannot be read ({error.strerror or error})"
         raise DamagedRecords(path, problem, fix) from error
 

@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
     add(
         "--data",
         nargs="+",
+        action="extend",  # or a second --data would undo the first without a word
         metavar="KEY=VALUE",
         help="other parameters of the data set's loader, such as target=label",
     )

@@ -32,7 +32,13 @@ def add(commands: Any) -> None:
     add("folder", nargs="?", default=None, help="pictures, in subfolders too")
     add("--dataset", nargs=1, metavar="NAME", help="a data set instead of a folder")
     add("--root", metavar="DIR", help="where the data set lies")
-    add("--data", nargs="+", metavar="KEY=VALUE", help="see modal-pretrain bench")
+    add(
+        "--data",
+        nargs="+",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="see modal-pretrain bench",
+    )
     add("--cache", required=True, metavar="DIR", help="folder for the embeddings")
     add("--backbone", nargs=1, metavar="NAME", help="a timm model")
     add("--image-size", type=int, metavar="PX", help="pixels (the backbone's own)")

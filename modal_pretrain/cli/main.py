@@ -134,6 +134,15 @@ def _of_output(error: OSError) -> OSError:
     return error
 
 
+def _folder_is_gone() -> bool:
+    """Say whether there is nothing that relative paths could start from."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _say(words: str) -> None:
     """Write to standard error; where it takes nothing, the exit status has to do."""
     with suppress(OSError):
@@ -164,6 +173,8 @@ def _stopped() -> int:
 
 def _message(error: Exception) -> str | None:
     """Return what to tell the user, None if the error is not about what was asked."""
+    if isinstance(error, FileNotFoundError) and _folder_is_gone():
+        return "the working directory has been deleted. Go to one that is there (cd)."
     if isinstance(error, OSError) and error.filename is None:
         error = _of_output(error)
     if isinstance(error, OSError) and error.filename is not None:

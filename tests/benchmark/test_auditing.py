@@ -76,6 +76,16 @@ def test_resumed_run_is_the_same(tabular, apart, after):
     assert without_seconds(rest) == without_seconds(whole[after:])
 
 
+def test_an_audit_that_another_machine_drew_goes_on(tabular):
+    """Its model is rounded in another way, so this one would draw other rows."""
+    whole = audited(tabular, apart=True, rounds=20)
+    rows = [*whole[-1]["acquired"], *whole[0]["audit"]["rows"]][:12]
+    done = [{**r, "audit": {**r["audit"], "rows": rows}} for r in whole[:3]]
+    rest = audited(tabular, apart=True, rounds=20, done=done)
+    assert all(record["audit"]["rows"] == rows for record in rest)
+    assert not np.isin(rows, np.concatenate(acquired([*done, *rest]))).any()
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_nothing_is_left_to_do_when_the_pool_has_run_out(tabular, apart):
     whole = audited(tabular, apart=apart, rounds=20)

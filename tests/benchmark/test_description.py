@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -71,6 +72,17 @@ def test_contents():
     assert contents(many) != contents(many + 1)
 
 
+def test_contents_of_a_frame_are_its_rows(tmp_path):
+    path = tmp_path / "a.txt"
+    frame = pd.DataFrame({"file": [str(path), "b"], "n": [1, 2]}, index=[7, 3])
+    path.write_text("one")
+    before = contents(frame)
+    assert before == contents(frame.reset_index(drop=True))
+    assert before != contents(frame.assign(n=[1, 3]))
+    path.write_text("two")
+    assert before != contents(frame)
+
+
 def test_names_of_groups_are_made_once(small, tmp_path, monkeypatch):
     """Data sets as iWildCam have 50,000."""
     made = []
@@ -95,6 +107,19 @@ def test_names_of_classes_that_changed(small, tmp_path):
     renamed = dataclasses.replace(data, class_names=["cat", "dog"])
     with pytest.raises(ValueError, match="other data: the names of classes"):
         keep_description(store, renamed)
+
+
+@pytest.mark.parametrize("which", ["class_names", "attribute_names"])
+def test_names_that_change_places(which, small, tmp_path):
+    """Where all groups are of one size, no count tells."""
+    store = RecordStore(tmp_path / "out", small())
+    store.create()
+    data = dataclasses.replace(pictures(tmp_path, 10), **{which: ["one", "two"]})
+    keep_description(store, data)
+    keep_description(store, data)
+    swapped = dataclasses.replace(data, **{which: ["two", "one"]})
+    with pytest.raises(ValueError, match="other data: the names of classes"):
+        keep_description(store, swapped)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

@@ -190,11 +190,31 @@ def test_seconds_that_are_damaged(out, store, content):
     assert load(out).seconds_fit.isna().sum() == 3
 
 
+def test_records_that_may_not_be_read_are_not_to_be_deleted(out, store, monkeypatch):
+    def refusing(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("modal_pretrain.benchmark.records.read_whole", refusing)
+    with pytest.raises(DamagedRecords, match="Have its owner") as caught:
+        store.records(UNIT)
+    assert "Delete" not in str(caught.value)
+
+
 def test_a_stray_folder_is_named(out):
-    (out / "zzz").mkdir()
+    (out / "zzz" / "records").mkdir(parents=True)
     (out / "zzz" / "config.json").write_text("{")
     with pytest.raises(DamagedRecords, match=r"zzz.config.json is no configuration"):
         open_stores(out)
+
+
+def test_a_model_beside_the_records_is_none_of_them(out):
+    """Other programs write into ``results``, too, and name a file like that."""
+    for folder in (out, out / "checkpoint-500"):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text('{"architectures": ["Bert"]}')
+    assert len(open_stores(out)) == 1
+    with pytest.raises(ValueError, match="no benchmark records"):
+        open_stores(out / "checkpoint-500")
 
 
 @pytest.mark.parametrize("below", [True, False])

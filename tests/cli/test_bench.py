@@ -72,6 +72,13 @@ def test_values_that_python_cannot_read_are_text(value):
     assert table == {"name": "shapes", "n_train": value}
 
 
+def test_data_may_be_given_several_times():
+    [table] = given("--data", "n_train=40", "a=1", "--data", "n_test=9", "a=2")[
+        "dataset"
+    ]
+    assert table == {"name": "shapes", "n_train": 40, "n_test": 9, "a": 2}
+
+
 def test_no_more_jobs_than_work(tmp_path, monkeypatch):
     import joblib
 

@@ -114,6 +114,20 @@ def test_a_folder_that_is_not_writable(capsys, tmp_path):
     )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use stays there")
+def test_a_working_directory_that_is_gone(capsys, tmp_path, monkeypatch):
+    records = tmp_path / "records"
+    RecordStore(records, BenchmarkConfig()).create()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert main(["status", str(records)]) == 3
+    assert main(["embed", "x", "--cache", "c"]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert "working directory has been deleted. Go to" in capsys.readouterr().err
+
+
 def test_weights_that_cannot_be_had(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     arguments = [*SMALL, "--models", "pretrained", "--backbone", "resnet18"]

@@ -64,7 +64,7 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
         return list(named)
     pool = FilePool(list(found.values()), folder)
     rows, lost = rows_of(records, pool)
-    if not any(row is not None for row in rows):  # it is of another folder
+    if not lost.changed and all(row is None for row in rows):  # of another folder
         return list(named)
     for items, why in (
         (lost.changed, "hold something else now than when they were labelled"),

@@ -201,7 +201,8 @@ def _check_padding(backbone: TextBackbone) -> None:
             f"backbone: the model {type(backbone.model).__name__} gives a text another "
             f"embedding where a longer one is in its batch (by {100 * off:.2g} % of "
             "the largest value): the padding counts in it. Take another model, or have "
-            "it leave out what attention_mask says is padding."
+            "it leave out what attention_mask says is padding. Where layers are "
+            "quantised dynamically, all texts of a batch count: take it as it was."
         )
 
 

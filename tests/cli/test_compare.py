@@ -187,3 +187,22 @@ def test_labels_of_a_session_go_with_what_the_pictures_hold(folder, capsys):
     )
     assert main(["compare", str(folder), "--labels", str(path), *SMALL]) == 2
     assert "as if the lines had been sorted" in capsys.readouterr().err
+
+
+def test_pictures_that_all_changed_have_no_label_of_a_session(folder, capsys):
+    """Such as other frames of a camera that numbers them from 0 each day."""
+    from modal_pretrain.labelling.label_file import LabelFile
+    from modal_pretrain.labelling.pool import FilePool
+    from modal_pretrain.labelling.records import Record
+
+    pool, path = FilePool.below(folder), folder / "session.csv"
+    file = LabelFile(path)
+    for number, item in enumerate(pool.names, start=1):
+        content = pool.content(pool.find(item))
+        file.append([Record(number, item, item[0], content=content)])
+    file.close()
+    for item in pool.names:
+        (folder / item).write_bytes((folder / item).read_bytes() + b"0")
+    with pytest.warns(UserWarning, match="12 labels .* something else now"):
+        assert main(["compare", str(folder), "--labels", str(path), *SMALL]) == 2
+    assert "holds no label" in capsys.readouterr().err

@@ -151,8 +151,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
             f"the model {n_known}. Do they belong together?"
         )
     length = stated_length(model, tokenizer, where)
-    if getattr(config, "is_encoder_decoder", False) or _has_decoder(model):
-        model = model.get_encoder()
+    model = without_decoder(model)
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.
         model.pooler = nn.Identity()
@@ -171,6 +170,18 @@ def _from_state(config, state: dict[str, torch.Tensor]):
     )
     check_values(model, state)
     return model, info
+
+
+def without_decoder(model: nn.Module) -> nn.Module:
+    """Return the encoder of an encoder-decoder, which reads texts; others as they are.
+
+    Some decoders go without an input of their own, and give another embedding.
+    """
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False) or _has_decoder(model):
+        encoder: Any = getattr(model, "get_encoder", lambda: model)()
+        return encoder
+    return model
 
 
 def _has_decoder(model: nn.Module) -> bool:

@@ -18,6 +18,7 @@ from sklearn.base import clone
 from modal_pretrain import (
     BackboneWeightsError,
 )
+from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.packages import PackagedWeights
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.backbone import (
@@ -193,6 +194,21 @@ def test_an_encoder_decoder_needs_its_encoder_alone(tmp_path, both):
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BackboneWeightsError, match=f"1 missing: {key}"):
         create_text_backbone(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Bart", "T5"])
+def test_of_an_encoder_decoder_that_a_factory_makes_the_encoder_is_taken(kind):
+    # BART's decoder starts from the text where it gets no other, T5's raises.
+    sizes = {"d_model": 16, "vocab_size": SIZES["vocab_size"], "pad_token_id": 0}
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    with seeded(0):
+        model = getattr(transformers, f"{kind}Model")(config).eval()
+    backbone = create_text_backbone(lambda: (model, tiny_tokenizer()), False)
+    tokens = torch.tensor([[2, 4, 6, 3]])
+    with torch.no_grad():
+        hidden = model.get_encoder()(input_ids=tokens).last_hidden_state
+        found = backbone(torch.stack([tokens, torch.ones_like(tokens)], dim=1))
+    torch.testing.assert_close(found, hidden.mean(1))
 
 
 def test_a_decoder_that_is_a_part_of_the_model_stays(tmp_path):

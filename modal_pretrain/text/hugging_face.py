@@ -121,8 +121,9 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
         # A download may take minutes and keeps its bar.
         with seeded(random_state), _quiet(bars=not isinstance(where, Path)):
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
-            # What a configuration says rounds weights that are finer, and constants.
-            config.dtype = torch.float32
+            if hasattr(config, "dtype"):  # older transformers do not go by it
+                # It would round weights that are finer, and constants.
+                config.dtype = torch.float32
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
             if pretrained is False:
                 source = "random initialisation"

@@ -20,6 +20,7 @@ from modal_pretrain.text.hugging_face import (
     load_text_model,
     position_limit,
     stated_length,
+    without_decoder,
 )
 from modal_pretrain.text.tokens import Tokenization
 
@@ -221,7 +222,7 @@ def _from_factory(factory, pretrained, random_state) -> TextBackbone:
                 f"{got or type(result).__name__}."
             )
         made.append(result[1])
-        return result[0]
+        return without_decoder(result[0])
 
     model = create_backbone(model_of, pretrained, random_state=random_state)
     (tokenizer,) = made

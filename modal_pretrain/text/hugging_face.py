@@ -33,6 +33,7 @@ from modal_pretrain.backbones.weights import (
 
 try:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import cached_file
     from transformers.utils import logging as transformers_logging
 except ImportError as error:
     raise ImportError(
@@ -120,6 +121,9 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
         # A download may take minutes and keeps its bar.
         with seeded(random_state), _quiet(bars=not isinstance(where, Path)):
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
+            if hasattr(config, "dtype"):  # older transformers do not go by it
+                # It would round weights that are finer, and constants.
+                config.dtype = torch.float32
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
             if pretrained is False:
                 source = "random initialisation"
@@ -141,15 +145,14 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
             f"The model from {source} cannot be loaded: {error}"
         ) from error
     check_keys(model, info, source)
-    n_known = model.get_input_embeddings().num_embeddings
+    n_known = len(model.get_input_embeddings().weight)
     if len(tokenizer) > n_known:
         raise BackboneWeightsError(
             f"The tokenizer of backbone={str(where)!r} knows {len(tokenizer)} tokens, "
             f"the model {n_known}. Do they belong together?"
         )
-    length = stated_length(model, tokenizer, Path(where))
-    if getattr(config, "is_encoder_decoder", False) or _has_decoder(model):
-        model = model.get_encoder()
+    length = stated_length(model, tokenizer, where)
+    model = without_decoder(model)
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.
         model.pooler = nn.Identity()
@@ -168,6 +171,18 @@ def _from_state(config, state: dict[str, torch.Tensor]):
     )
     check_values(model, state)
     return model, info
+
+
+def without_decoder(model: nn.Module) -> nn.Module:
+    """Return the encoder of an encoder-decoder, which reads texts; others as they are.
+
+    Some decoders go without an input of their own, and give another embedding.
+    """
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False) or _has_decoder(model):
+        encoder: Any = getattr(model, "get_encoder", lambda: model)()
+        return encoder
+    return model
 
 
 def _has_decoder(model: nn.Module) -> bool:
@@ -248,12 +263,19 @@ def position_limit(model: nn.Module) -> int | None:
     return limit
 
 
-def stated_length(model: nn.Module, tokenizer: Any, folder: Path | None = None) -> int:
+def stated_length(model: nn.Module, tokenizer: Any, where: Any = None) -> int:
     """Return the number of tokens that a model was made for."""
     lengths = [position_limit(model), getattr(tokenizer, "model_max_length", None)]
-    if folder is not None and (folder / "sentence_bert_config.json").is_file():
-        text = (folder / "sentence_bert_config.json").read_text(encoding="utf-8")
-        lengths.append(json.loads(text).get("max_seq_length"))
+    # On the hub, too, where the model was found a moment ago; most have none.
+    found = where and cached_file(
+        where,
+        "sentence_bert_config.json",
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if found:
+        stated = json.loads(Path(found).read_text(encoding="utf-8"))
+        lengths.append(stated.get("max_seq_length"))
     # Tokenizers that have no limit state a number beyond all texts.
     known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
     return min(known, default=_USUAL_LENGTH)

@@ -1,6 +1,9 @@
 """Weights of text models."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import warnings
 from functools import partial
@@ -15,6 +18,7 @@ from sklearn.base import clone
 from modal_pretrain import (
     BackboneWeightsError,
 )
+from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.packages import PackagedWeights
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.backbone import (
@@ -53,6 +57,50 @@ def test_sources(folder, texts):
     assert torch.equal(drawn.state_dict()[key], again[key])
     assert not torch.equal(another[key], again[key])
     assert not torch.equal(state[key], again[key])
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_configuration_that_names_a_half_rounds_no_weights(folder, tmp_path, as_file):
+    path = shutil.copytree(folder, tmp_path / "model")
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    exact = create_text_backbone(folder).state_dict()
+    pretrained = path / "model.safetensors" if as_file else True
+    found = create_text_backbone(path, pretrained).state_dict()
+    assert all(torch.equal(exact[key], found[key]) for key in exact)
+
+
+def test_constants_of_a_model_that_was_saved_as_a_half_are_exact(tmp_path):
+    sizes = {"d_model": 32, "vocab_size": 40, "encoder_layers": 1, "decoder_layers": 1}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    model = transformers.M2M100Model(transformers.M2M100Config(**sizes, **heads))
+    exact = model.get_encoder().embed_positions.weights
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    found = create_text_backbone(tmp_path).model.embed_positions.weights
+    assert torch.equal(found, exact)
+
+
+def test_on_the_hub_a_model_says_its_length_as_in_a_folder(folder, tmp_path):
+    kept = tmp_path / "models--someone--small-texts"
+    snapshot = shutil.copytree(folder, kept / "snapshots" / ("a" * 40))
+    (snapshot / "sentence_bert_config.json").write_text('{"max_seq_length": 17}')
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("a" * 40)
+    # In a process of its own: the hub reads its settings when it is imported.
+    code = """
+from modal_pretrain.text.backbone import create_text_backbone
+backbone = create_text_backbone("someone/small-texts")
+print(backbone.weights_source, backbone.tokenization.max_length)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["hub,", "someone/small-texts", "17"]
 
 
 def test_a_checkpoint_in_parts(folder, tmp_path):
@@ -146,6 +194,21 @@ def test_an_encoder_decoder_needs_its_encoder_alone(tmp_path, both):
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BackboneWeightsError, match=f"1 missing: {key}"):
         create_text_backbone(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Bart", "T5"])
+def test_of_an_encoder_decoder_that_a_factory_makes_the_encoder_is_taken(kind):
+    # BART's decoder starts from the text where it gets no other, T5's raises.
+    sizes = {"d_model": 16, "vocab_size": SIZES["vocab_size"], "pad_token_id": 0}
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    with seeded(0):
+        model = getattr(transformers, f"{kind}Model")(config).eval()
+    backbone = create_text_backbone(lambda: (model, tiny_tokenizer()), False)
+    tokens = torch.tensor([[2, 4, 6, 3]])
+    with torch.no_grad():
+        hidden = model.get_encoder()(input_ids=tokens).last_hidden_state
+        found = backbone(torch.stack([tokens, torch.ones_like(tokens)], dim=1))
+    torch.testing.assert_close(found, hidden.mean(1))
 
 
 def test_a_decoder_that_is_a_part_of_the_model_stays(tmp_path):

@@ -98,7 +98,8 @@ class PretrainedClassifier(BaseClassifier):
         As in skorch. "auto" is, for a frozen backbone, L-BFGS to convergence in one
         epoch (with ``module__dropout > 0``, which L-BFGS cannot follow: 100 epochs of
         Adam at 0.01), and else the paper's: SGD at 0.003 with momentum 0.9, warm-up and
-        decay (`WarmupDecay`), for `max_steps`, or over the `max_epochs` that are given.
+        decay (`WarmupDecay`; an LRScheduler among `callbacks` takes its place), for
+        `max_steps`, or over the `max_epochs` that are given.
     max_steps : int, default=500
         Optimiser steps of a fit with "auto" `max_epochs` where the backbone trains,
         rounded up to whole epochs.

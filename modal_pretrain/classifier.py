@@ -97,8 +97,8 @@ class PretrainedClassifier(BaseClassifier):
     optimizer, lr, max_epochs : default="auto"
         As in skorch. "auto" is, for a frozen backbone, L-BFGS to convergence in one
         epoch (with ``module__dropout > 0``, which L-BFGS cannot follow: 100 epochs of
-        Adam at 0.01), and else the paper's: SGD at 0.003 with momentum 0.9, warm-up and
-        decay (`WarmupDecay`), for `max_steps`, or over the `max_epochs` that are given.
+        Adam at 0.01), else the paper's: SGD at 0.003 with momentum 0.9, `WarmupDecay`
+        (or an LRScheduler of `callbacks`), for `max_steps`, or over given `max_epochs`.
     max_steps : int, default=500
         Optimiser steps of a fit with "auto" `max_epochs` where the backbone trains,
         rounded up to whole epochs.

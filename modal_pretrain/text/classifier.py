@@ -82,8 +82,8 @@ class PretrainedTextClassifier(BaseClassifier):
         Seed of the random initialisation, the shuffling and the dropout.
     optimizer, lr, max_epochs : default="auto"
         As in skorch. "auto" is, for a frozen backbone, as in `PretrainedClassifier`,
-        and else AdamW at 5e-5 with warm-up and decay (`WarmupDecay`), for `max_steps`,
-        or over the `max_epochs` that are given.
+        and else AdamW at 5e-5 with warm-up and decay (`WarmupDecay`, or an LRScheduler
+        of `callbacks`), for `max_steps`, or over the `max_epochs` that are given.
     max_steps : int, default=500
         Optimiser steps of a fit with "auto" `max_epochs` where the backbone trains.
     stop_loss : float or None, default=0.001

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from skorch.callbacks import Callback, PrintLog
+from skorch.callbacks import Callback, LRScheduler, PrintLog
 
 from modal_pretrain.training.examples import targets_of
+
+# Where a group of the optimizer has its rate before the schedule, and the one by it: a
+# state that was saved amid a training, as by Checkpoint, starts the next one right.
+_SCHEDULED = "warmup_decay"
 
 _NO_LOSS = (
     "stop_loss needs the loss of every epoch, but there is none: iterator_train gave "
@@ -26,7 +30,8 @@ class WarmupDecay(Callback):
     """The paper's learning rate: linear warm-up, then three divisions by ten.
 
     Warm-up lasts a fifth of `max_steps`; the divisions come after two, three and
-    four fifths (100, 200, 300 and 400 of the paper's 500 steps).
+    four fifths (100, 200, 300 and 400 of the paper's 500 steps). Where another schedule
+    comes after it among the callbacks, as the user's do, that one sets the rates.
 
     Parameters
     ----------
@@ -41,7 +46,16 @@ class WarmupDecay(Callback):
         """Start the schedule from the optimizer's rates."""
         self.step_ = 0
         self.steps_: int = self.max_steps or 0
+        for group in net.optimizer_.param_groups:
+            base, rate = group.pop(_SCHEDULED, (None, None))
+            if rate == group["lr"]:  # nobody has given another since
+                group["lr"] = base
         self.base_ = [group["lr"] for group in net.optimizer_.param_groups]
+        callbacks = [callback for _, callback in net.callbacks_]
+        after = callbacks[callbacks.index(self) + 1 :]
+        self.stands_back_ = any(
+            isinstance(callback, LRScheduler | WarmupDecay) for callback in after
+        )
 
     def on_epoch_begin(self, net, **kwargs) -> None:
         """Lay the schedule over the fit, now that its loader is known."""
@@ -51,17 +65,21 @@ class WarmupDecay(Callback):
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the rates of the coming step."""
-        if not training:
+        if not training or self.stands_back_:
             return
         self.step_ += 1
         factor = warmup_decay_factor(self.step_, self.steps_)
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             group["lr"] = base * factor
+            group[_SCHEDULED] = base, group["lr"]
 
     def on_train_end(self, net, **kwargs) -> None:
         """Restore the optimizer's rates, for a later partial_fit."""
+        if self.stands_back_:
+            return
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             group["lr"] = base
+            group.pop(_SCHEDULED, None)
 
 
 def warmup_decay_factor(step: int, max_steps: int) -> float:

@@ -52,12 +52,14 @@ def optimizer(*rates):
 
 
 def test_schedule_sets_and_restores_every_group():
-    net = types.SimpleNamespace(optimizer_=optimizer(1.0, 10.0))
+    schedule = WarmupDecay(max_steps=10)
+    net = types.SimpleNamespace(
+        optimizer_=optimizer(1.0, 10.0), callbacks_=[("lr_schedule", schedule)]
+    )
 
     def rates():
         return [group["lr"] for group in net.optimizer_.param_groups]
 
-    schedule = WarmupDecay(max_steps=10)
     for _ in range(2):  # a second fit starts over
         schedule.on_train_begin(net)
         seen = []

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader
@@ -309,3 +309,62 @@ def test_silent_until_verbose_2(data, capsys):
     assert capsys.readouterr().out == ""
     net(max_epochs=2, verbose=2).fit(*data)
     assert "train_loss" in capsys.readouterr().out
+
+
+# Schedules and checkpoints ------------------------------------------------------------
+
+
+class Rates(Callback):
+    """Notes the rate of every step."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.seen = []
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            self.seen.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def rates(fitted):
+    return dict(fitted.callbacks_)["rates"].seen
+
+
+SHORT = {"max_epochs": 10, "batch_size": -1, "stop_loss": None}
+
+
+@pytest.mark.parametrize("silenced", [False, True])
+def test_schedule_of_the_users_counts(data, silenced):
+    """The automatic one overwrote at every step what the other had set."""
+    steps = LRScheduler("StepLR", step_size=4, gamma=0.1)
+    params = {"callbacks__lr_schedule": None} if silenced else {}
+    callbacks = [("steps", steps), ("rates", Rates())]
+    fitted = net(callbacks=callbacks, **SHORT, **params).fit(*data)
+    assert rates(fitted) == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 2)
+
+
+def checkpointed(folder, **params):
+    best = Checkpoint("train_loss_best", dirname=folder, f_pickle="net.pkl", **params)
+    return best, net(callbacks=[("best", best), ("rates", Rates())], **SHORT)
+
+
+def test_best_checkpoint_leaves_the_rate_for_the_next_training(data, tmp_path):
+    """It loads the optimizer as it was amid the schedule: each round had less."""
+    _, fitted = checkpointed(tmp_path, load_best=True)
+    first = rates(fitted.fit(*data))
+    assert first[0] == pytest.approx(0.05)
+    for _ in range(2):
+        assert rates(fitted.partial_fit(*data)) == first
+    fitted.set_params(lr=0.2).partial_fit(*data)
+    assert rates(fitted) == pytest.approx([2 * rate for rate in first])
+
+
+@pytest.mark.parametrize("how", ["parameters", "pickle"])
+def test_training_goes_on_from_a_checkpoint_at_the_full_rate(data, tmp_path, how):
+    best, fitted = checkpointed(tmp_path)
+    first = rates(fitted.fit(*data))
+    if how == "parameters":
+        resumed = net(callbacks=[("rates", Rates())], classes=[0, 1], **SHORT)
+        resumed.initialize().load_params(checkpoint=best)
+    else:
+        resumed = pickle.loads((tmp_path / "net.pkl").read_bytes())
+    assert rates(resumed.partial_fit(*data)) == first

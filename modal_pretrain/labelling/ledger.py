@@ -45,8 +45,9 @@ class Ledger:
     def __init__(self) -> None:
         self.state: dict[int, Record] = {}
         self.last = 0
-        # By answer: the rows, and what was known of each before.
-        self._answers: dict[int, list[tuple[int, Record | None]]] = {}
+        # The rows of each answer and the answers about each row, without the undone.
+        self._answers: dict[int, dict[int, None]] = {}
+        self._history: dict[int, list[Record]] = {}
 
     def load(self, records: Iterable[Record], pool: Pool) -> Lost:
         """Take over a file's records; say which do not fit the pool."""
@@ -61,14 +62,29 @@ class Ledger:
     def add(self, row: int, record: Record) -> None:
         """Take note of a record that is in the file."""
         self.last = max(self.last, record.answer)
-        before = self.state.get(row)
+        history = self._history.setdefault(row, [])
         if record.undoes:
-            self._answers.pop(record.undoes, None)
+            self._forget(record.undoes, row)
+            left = [r for r in history if r.answer != record.undoes]
+            if len(left) < len(history):
+                # The line tells what was known under that name. What moved there and
+                # back has more, which whoever took this back may not have seen.
+                known = left[-1] if left else record._replace(status=OPEN)
+                record = known._replace(answer=record.answer, undoes=record.undoes)
+            history[:] = left
         else:
-            self._answers.setdefault(record.answer, []).append((row, before))
+            self._answers.setdefault(record.answer, {})[row] = None
+            history.append(record)
         self.state.pop(row, None)
         if record.status != OPEN:
             self.state[row] = record  # at the end, as what is skipped once more
+
+    def _forget(self, number: int, row: int) -> None:
+        """Take a row out of an answer; where others are away, it stays for them."""
+        rows = self._answers.get(number, {})
+        rows.pop(row, None)
+        if not rows:
+            self._answers.pop(number, None)
 
     def undoing(self, pool: Pool) -> list[tuple[int, Record]]:
         """Return the records that take back the last answer; none if there is none."""
@@ -76,15 +92,17 @@ class Ledger:
             return []
         number = max(self._answers)
         found = []
-        for row, before in reversed(self._answers[number]):
+        for row in reversed(self._answers[number]):
             now = self.state.get(row)
-            back = before or Record(
+            before = [r for r in self._history[row] if r.answer != number]
+            opened = Record(
                 number,
                 pool.names[row],
                 status=OPEN,
                 # Where the row moves, this line goes with those that it takes back.
                 content=now.content if now else "",
             )
+            back = before[-1] if before else opened
             found.append((row, back._replace(answer=self.last + 1, undoes=number)))
         return found
 
@@ -153,8 +171,8 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
         home, later = homes.get(run.content), known.get(run.content)
         if home:
             run.row = home.pop()
-        elif later and run.places[-1] < later.places[0]:  # it has moved before
-            run.row = later.row
+        elif later and (not pool.named or run.places[-1] < later.places[0]):
+            run.row = later.row  # it has moved before
         elif later and _says_more(run, later, records):
             run.row = later.row  # it moved back, or is a copy that is gone
         if run.row is not None:

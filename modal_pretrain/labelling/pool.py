@@ -41,9 +41,13 @@ class Pool(ABC):
         What the estimator takes, one entry a row.
     left_out : list of str
         What was found and can't be labelled, with the reason.
+    named : bool
+        Whether names are more than the places of rows, so that of two rows that hold
+        the same each keeps its own labels when the other is gone.
     """
 
     kind: ClassVar[str] = "image"
+    named: ClassVar[bool] = False
 
     def __init__(self, names: list[str], X: Any) -> None:
         self.names = names
@@ -104,6 +108,8 @@ class FilePool(Pool):
         Names are relative to it, so that the folder may move as a whole. By default
         they are the paths as they are given.
     """
+
+    named = True
 
     def __init__(
         self,

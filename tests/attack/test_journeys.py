@@ -166,7 +166,7 @@ class Days(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.session = None
-        self.known, self.answers = {}, []
+        self.answers = []
 
     @initialize(today=st.permutations(TEXTS))
     def begin(self, today):
@@ -194,9 +194,12 @@ class Days(RuleBasedStateMachine):
         self.session.ask(rows=rows)
         return rows, [self.today[row] for row in rows]
 
+    def known(self, text):
+        """Return what the last answer about a text says that was not taken back."""
+        return next((a[text] for a in reversed(self.answers) if text in a), None)
+
     def take(self, texts, now):
-        self.answers.append({text: self.known.get(text) for text in texts})
-        self.known.update(zip(texts, now, strict=True))
+        self.answers.append(dict(zip(texts, now, strict=True)))
 
     @rule(data=st.data(), word=st.sampled_from(WORDS), tag=st.sampled_from(["", "t"]))
     def answer(self, data, word, tag):
@@ -215,7 +218,7 @@ class Days(RuleBasedStateMachine):
     def skip(self, data):
         rows, texts = self.rows(data)
         self.session.skip(rows)
-        self.take(texts, [self.known.get(text) for text in texts])
+        self.take(texts, [self.known(text) for text in texts])
 
     @rule(data=st.data())
     def cannot_tell(self, data):
@@ -226,12 +229,12 @@ class Days(RuleBasedStateMachine):
     @rule()
     def undo(self):
         rows = self.session.undo()
+        # What is away keeps what was said of it, until it is back and taken back, too.
         there = [answer for answer in self.answers if set(answer) & set(self.today)]
         last = there[-1] if there else {}
-        texts = set(last) & set(self.today)
-        assert {self.today[row] for row in rows} == texts
-        self.known.update({text: last[text] for text in texts})
-        self.answers = [answer for answer in self.answers if answer is not last]
+        assert {self.today[row] for row in rows} == set(last) & set(self.today)
+        for text in set(last) & set(self.today):
+            del last[text]
 
     @invariant()
     def labels_are_as_said(self):
@@ -242,7 +245,7 @@ class Days(RuleBasedStateMachine):
             for row, label, tag in self.session.labels()[["row", "label", "tag"]]
             .itertuples(index=False)
         }  # fmt: skip
-        said = {t: self.known[t] for t in self.today if self.known.get(t) is not None}
+        said = {t: self.known(t) for t in self.today if self.known(t) is not None}
         assert found == said
 
     def teardown(self):

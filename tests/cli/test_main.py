@@ -189,7 +189,7 @@ def test_damaged_records(capsys, tmp_path):
     assert main(["status", out]) == 3
     text = capsys.readouterr().out
     assert "  left     random-init, random, seed 0: 0 of 2 rounds" in text
-    (tmp_path / "zzz").mkdir()
+    (tmp_path / "zzz" / "records").mkdir(parents=True)
     (tmp_path / "zzz" / "config.json").write_text("{")
     assert main(["status", out]) == 4
     assert "zzz" in capsys.readouterr().out

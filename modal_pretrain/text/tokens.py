@@ -21,6 +21,7 @@ from modal_pretrain.text.accept import TextSource
 
 # Texts tokenised in one call: enough for the tokenizer's own threads.
 _CHUNK = 2048
+_WORDS = 12  # of an example
 # Texts from which on a conversion to a faster engine pays, see docs/speed.md.
 _LONG_PASS = 1000
 # A call sets how its tokenizer cuts, for all threads; and a fork may not take along
@@ -152,9 +153,20 @@ class Tokenization:
     row_shape = (2, None)
 
     def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two batches of two texts, the second of longer ones."""
-        short, long = "one", " ".join(["one", "two", "three"] * 4)
-        some, _ = self.tokenise([short, f"{short} {short}", long, f"{long} {long}"])
+        """Return two batches of two texts, the second of longer ones.
+
+        Of words from all over the vocabulary: what a tokenizer does not know is all
+        the same token, which hides what becomes of the others.
+        """
+        special = set(self.tokenizer.all_special_ids)
+        known = sorted(set(self.tokenizer.get_vocab().values()) - special)
+        n = min(_WORDS, len(known))
+        words = self.tokenizer.batch_decode(
+            [[known[i * len(known) // n]] for i in range(n)]
+        )
+        words = [word.strip() for word in words if word.strip()] or ["one"]
+        short, long = words[-1], " ".join(words)
+        some, _ = self.tokenise([short, f"{short} {words[0]}", long, f"{long} {long}"])
         return self.pad(some[:2]), self.pad(some[2:])
 
     def traced(self, batch: torch.Tensor) -> torch.Tensor:

@@ -161,3 +161,12 @@ def test_threads_do_not_cut_each_others_texts():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_examples_are_of_words_that_the_tokenizer_knows():
+    tokenizer = tiny_tokenizer()
+    short, long = Tokenization(tokenizer, 64).examples()
+    special = set(tokenizer.all_special_ids)
+    for batch in (short, long):
+        assert len(set(batch[:, 0].ravel().tolist()) - special) > 1
+    assert short.shape[2] < long.shape[2]

@@ -65,13 +65,7 @@ class Ledger:
         history = self._history.setdefault(row, [])
         if record.undoes:
             self._forget(record.undoes, row)
-            left = [r for r in history if r.answer != record.undoes]
-            if len(left) < len(history):
-                # The line tells what was known under that name. What moved there and
-                # back has more, which whoever took this back may not have seen.
-                known = left[-1] if left else record._replace(status=OPEN)
-                record = known._replace(answer=record.answer, undoes=record.undoes)
-            history[:] = left
+            history[:] = [r for r in history if r.answer != record.undoes]
         else:
             self._answers.setdefault(record.answer, {})[row] = None
             history.append(record)

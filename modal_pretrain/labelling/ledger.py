@@ -221,8 +221,8 @@ def _corrects(run: _Run, before: _Run, records: Sequence[Record], named: bool) -
 
 def _takes_back(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
     """Say whether a run takes back an answer of an earlier one that is not its own."""
-    own, answers = ({records[place].answer for place in r.places} for r in (run, before))
-    return any(records[place].undoes in answers - own for place in run.places)
+    own, said = ({records[place].answer for place in r.places} for r in (run, before))
+    return any(records[place].undoes in said - own for place in run.places)
 
 
 def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:

@@ -87,8 +87,9 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     one of address and name must be the end of the other, folder by folder, and an
     uploaded file, which has lost its folders, must be the only one of its name. A text
     must be the same. Items that have a label here keep it. Of several controls the one
-    that is named "choice" counts, and annotators must agree about the label; of tags
-    the only one of an item is taken, and none that is no word.
+    that is named "choice" counts; each annotator must have chosen one label, for all
+    regions, and annotators must agree about it. Of tags the only one of an item is
+    taken, and none that is no word.
 
     Parameters
     ----------
@@ -226,23 +227,22 @@ def _answer(task: dict[str, Any]) -> tuple[str, set[str]] | str:
         if annotation.get("was_cancelled"):
             continue
         results = _dicts(annotation.get("result"))
-        choices = {
-            str(result.get("from_name")): _only(result, "choices")
-            for result in results
-            if result.get("type") == "choices"
-        }
-        if _FROM_NAME in choices:
-            labels.add(choices[_FROM_NAME])
-        elif len(choices) == 1:
-            labels.update(choices.values())
-        elif choices:
+        # A control may have several results, such as one for each region.
+        choices: dict[str, set[str]] = {}
+        for result in results:
+            if result.get("type") == "choices":
+                name = str(result.get("from_name"))
+                choices.setdefault(name, set()).add(_only(result, "choices"))
+        if _FROM_NAME not in choices and len(choices) > 1:
             return f"several controls, none of which is named {_FROM_NAME!r}"
+        said = choices.get(_FROM_NAME) or next(iter(choices.values()), set())
+        if len(said) > 1 or "" in said:
+            return _NO_CHOICE
+        labels |= said
         tags |= {_only(r, "text") for r in results if r.get("from_name") == _TAG}
-    labels -= {""}
     if len(labels) > 1:
         return "annotators disagree"
-    label = labels.pop() if labels else ""
-    return (label, tags) if label else _NO_CHOICE
+    return (labels.pop(), tags) if labels else _NO_CHOICE
 
 
 def _words(

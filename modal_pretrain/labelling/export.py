@@ -112,7 +112,15 @@ def fitted(session: LabelSession) -> Any | None:
     rows = labels["row"].to_numpy(np.intp)
     tags = ignored(estimator, labels["tag"].fillna("").to_numpy(str))
     X, y = session.pool.take(rows), labels["label"].to_numpy(str)
-    return estimator.fit(X, y, **tags)
+    try:
+        return estimator.fit(X, y, **tags)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # the page and the command tell of the others
+        raise ValueError(
+            f"the estimator can't be fitted on the {len(y)} labels: "
+            f"{type(error).__name__}: {error}. The labels are in {session.path}."
+        ) from error
 
 
 def check_folder(session: LabelSession, folder: str | os.PathLike[str]) -> None:

@@ -9,7 +9,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from modal_pretrain.labelling.pool import Pool
-from modal_pretrain.labelling.records import LABELLED, OPEN, SKIPPED, Record
+from modal_pretrain.labelling.records import (
+    CANNOT_TELL,
+    LABELLED,
+    OPEN,
+    SKIPPED,
+    Record,
+)
 
 
 class Lost(NamedTuple):
@@ -153,7 +159,10 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
         content = last.content if by_hand else run.content
         if isinstance(run.key, int) and pool.same(run.key, content, last.since()):
             run.row = run.key
-    known = {run.content: run for run in runs if run.row is not None and run.content}
+    known: dict[str, list[_Run]] = {}
+    for run in runs:
+        if run.row is not None and run.content:
+            known.setdefault(run.content, []).append(run)
     taken = {run.row for run in runs}
     away = [run for run in runs if run.row is None]
     contents = {run.content for run in away} - {""}
@@ -162,15 +171,19 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     # The last word on what moved goes first, which is not of the run that began last
     # where something moved there and back.
     for run in sorted(away, key=lambda run: run.places[-1], reverse=True):
-        home, later = homes.get(run.content), known.get(run.content)
-        if home:
+        home, others = homes.get(run.content), known.get(run.content, [])
+        later = others[-1] if others else None
+        again = (r for r in others if _corrects(r, run, records, pool.named))
+        if corrected := next(again, None):
+            run.row = corrected.row
+        elif home:
             run.row = home.pop()
         elif later and (not pool.named or run.places[-1] < later.places[0]):
             run.row = later.row  # it has moved before
         elif later and _says_more(run, later, records):
             run.row = later.row  # it moved back, or is a copy that is gone
         if run.row is not None:
-            known[run.content] = run
+            known.setdefault(run.content, []).append(run)
     names = [(run.name, pool.names[run.row]) for run in away if run.row is not None]
     lost = Lost([], list(dict.fromkeys(names)), [])
     own = {run.row for run in runs if run.row == run.key}
@@ -184,6 +197,28 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     return rows, lost
 
 
+def _corrects(run: _Run, before: _Run, records: Sequence[Record], named: bool) -> bool:
+    """Say whether a run is about the row of an earlier one, which moved, not a copy.
+
+    If it takes back what was said there it is. Where names are but places, what was
+    said last of the same content counts: a new copy must not get what was corrected.
+    """
+    if run.places[0] < before.places[-1]:
+        return False
+    if _takes_back(run, before, records):
+        return True
+    last, said = (records[r.places[-1]] for r in (run, before))
+    words = [(word.status, word.label, word.tag) for word in (last, said)]
+    told = last.status in (LABELLED, CANNOT_TELL)
+    return not named and told and words[0] != words[1]
+
+
+def _takes_back(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
+    """Say whether a run takes back an answer of an earlier one that is not its own."""
+    own, said = ({records[place].answer for place in r.places} for r in (run, before))
+    return any(records[place].undoes in said - own for place in run.places)
+
+
 def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
     """Say whether a run has the last word on what an earlier one is about.
 
@@ -192,10 +227,9 @@ def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
     """
     if run.places[0] < before.places[-1]:
         return False
-    answers = {records[place].answer for place in before.places}
-    words = [records[place] for place in run.places]
-    if any(word.undoes in answers for word in words if word.undoes):
+    if _takes_back(run, before, records):
         return True  # whatever was known before: open, skipped, or another label
+    words = [records[place] for place in run.places]
     last = next((word for word in reversed(words) if word.status != SKIPPED), None)
     return last is not None and last.status != OPEN
 

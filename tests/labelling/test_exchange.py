@@ -259,6 +259,28 @@ def test_answers_that_disagree_are_not_taken(folder, start, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        [[["circle"]], [["circle", "square"]]],  # by two annotators
+        [[["circle"], ["square"]]],  # about two regions
+    ],
+)
+def test_several_choices_are_no_label(folder, start, tmp_path, annotations):
+    said = [
+        {
+            "result": [
+                {"type": "choices", "from_name": "choice", "value": {"choices": c}}
+                for c in results
+            ]
+        }
+        for results in annotations
+    ]
+    task = {"data": {"image": "000.png"}, "annotations": said}
+    session = start(folder)
+    assert taken(session, [task], tmp_path / "e.json") == ({}, ["no single choice"])
+
+
 def test_tags_that_differ_leave_the_label(folder, start, tmp_path):
     def task(name, *tags, label="circle"):
         made = export_of(name, label, from_name="choice")

@@ -4,8 +4,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.labelling.exchange import to_folders, to_label_studio
+from modal_pretrain.labelling.pool import TextPool
 from modal_pretrain.query import margin_sampling
 from tests import processes
 from tests.labelling.conftest import accuracy, label
@@ -123,3 +125,18 @@ def test_a_labelled_picture_that_is_gone(folder, start, truth, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         session.export(tmp_path / "out")
     assert done.model.exists()
+
+
+class Failing(LogisticRegression):
+    def fit(self, X, y):
+        raise RuntimeError("out of memory")
+
+
+def test_an_estimator_that_fails_is_said_to(start, tmp_path):
+    pool, path = TextPool(["a", "b"]), tmp_path / "labels.csv"
+    session = start(pool, ["x", "y"], labels=path, estimator=Failing())
+    session.ask(rows=[0, 1])
+    session.answer([0, 1], ["x", "y"])
+    said = "can't be fitted on the 2 labels: RuntimeError: out of memory. The labels"
+    with pytest.raises(ValueError, match=said):  # which the page and the command tell
+        session.export(tmp_path / "out")

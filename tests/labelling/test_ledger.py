@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.labelling.ledger import Ledger
-from modal_pretrain.labelling.pool import FilePool
+from modal_pretrain.labelling.pool import FilePool, TextPool
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 
 
@@ -117,6 +117,49 @@ def test_what_was_taken_back_of_a_copy_leaves_the_other(tmp_path):
         ledger = Ledger()
         assert ledger.load([first, *copy[:n]], pool) == ([], [], [])
         assert ledger.table()["label"].tolist() == ["cat"]
+
+
+def test_what_was_taken_back_comes_back_on_no_copy(tmp_path):
+    """Labelled as a, taken back as b, of which c is a copy that came later."""
+    root = tmp_path / "pool"
+    pool = FilePool(_write(root, {"b": "A", "c": "A"}), root)
+    first = Record(1, "a", "cat", content=_content(tmp_path, "A"))
+    back = Record(2, "b", status=OPEN, undoes=1, content=first.content)
+    ledger = Ledger()
+    assert ledger.load([first, back], pool) == ([], [("a", "b")], [])
+    assert ledger.table().empty
+
+
+def test_what_was_corrected_comes_back_on_no_copy(start, tmp_path):
+    """Of a table that grows at the top, and holds one text twice in the end."""
+
+    def day(texts):
+        return start(TextPool(texts), classes=None, labels=tmp_path / "l.csv")
+
+    for texts, label in (
+        (["ok", "x", "y"], "bad"),
+        (["new", "ok", "x", "y"], "good"),
+    ):
+        with day(texts) as session:
+            row = texts.index("ok")
+            session.ask(rows=[row])
+            session.answer(row, label)
+    with day(["newer", "ok", "new", "ok", "x", "y"]) as session:
+        assert session.labels()["label"].tolist() == ["good"]
+
+
+def test_copies_of_a_text_that_move_keep_what_was_said_alike(start, tmp_path):
+    def day(texts):
+        return start(TextPool(texts), classes=None, labels=tmp_path / "l.csv")
+
+    with day(["ok", "ok", "x", "ok"]) as session:
+        for row in (0, 1):
+            session.ask(rows=[row])
+            session.answer(row, "good")
+        session.ask(rows=[3])
+        session.skip(3)
+    with day(["new", "x", "ok", "ok", "newer", "ok"]) as session:
+        assert session.labels()["label"].tolist() == ["good"] * 2
 
 
 def test_copies_move_in_their_order(load):

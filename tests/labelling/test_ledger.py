@@ -376,3 +376,39 @@ def test_a_picture_that_moved_there_and_back_and_on_has_its_last_label(load):
     lost, known = load(labels, {"c": "A"})
     assert known == {"c": "cow"}
     assert lost.moved == [("a", "c")]
+
+
+def test_rows_of_texts_are_what_they_hold(start, tmp_path):
+    """Of a table that is sorted each day, now this way and now that."""
+
+    def day(texts):
+        return start(TextPool(texts), classes=None, labels=tmp_path / "l.csv")
+
+    forth, back = ["a", "b", "c"], ["c", "a", "b"]
+    for texts, label in ((forth, "bad"), (back, "good"), (forth, "fair")):
+        with day(texts) as session:
+            row = texts.index("a")
+            session.ask(rows=[row])
+            session.answer(row, label)
+    with day(back) as session:
+        assert session.labels()["label"].tolist() == ["fair"]
+        assert session.undo() == [1]
+        assert session.labels()["label"].tolist() == ["good"]
+    with day(forth) as session:
+        assert session.labels()["label"].tolist() == ["good"]
+
+
+def test_what_is_away_can_be_taken_back_later(start, tmp_path):
+    def day(texts):
+        return start(TextPool(texts), classes=None, labels=tmp_path / "l.csv")
+
+    with day(["a", "b"]) as session:
+        session.ask(rows=[0, 1])
+        session.answer([0, 1], "good")
+    with day(["a", "x"]) as session:
+        assert session.undo() == [0]
+        assert session.undo() == []
+    with day(["a", "b"]) as session:
+        assert session.labels()["item"].tolist() == ["row 2"]
+        assert session.undo() == [1]
+        assert session.labels().empty

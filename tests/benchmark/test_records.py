@@ -19,6 +19,7 @@ from modal_pretrain.benchmark import (
 )
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.status import status
 
 UNIT = Unit("pretrained", "random", 0)
 
@@ -392,6 +393,9 @@ def test_runs_of_a_seed_that_start_from_other_labels(out):
         DamagedRecords, match="starts from other labels than pretrained"
     ):
         load(out)
+    damaged = [one for one in status(open_stores(out)[0]) if one.problem]
+    assert [one.state for one in damaged] == ["damaged", "damaged"]
+    assert "starts from other labels than pretrained" in damaged[0].problem
 
 
 def test_rows_of_the_test_split(out, store):

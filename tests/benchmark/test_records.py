@@ -381,6 +381,17 @@ def test_a_record_that_contradicts_itself(out, edit, match):
     assert caught.value.path == path
 
 
+def test_a_folder_renamed_is_named_before_the_work(out, store):
+    """All runs were done anew, and then the report stopped."""
+    mine = store.folder.rename(out / "mine")
+    name = store.folder.name
+    with pytest.raises(ValueError, match=f"mine holds runs of these.*Call it {name} "):
+        run(settings(), out, verbose=0)
+    assert not store.folder.exists()
+    (mine / "config.json").write_text("{")  # of whatever it was
+    run(settings(strategies=("random",), references=()), out, verbose=0, examples=0)
+
+
 def test_runs_of_a_seed_that_start_from_other_labels(out):
     config = settings(seeds=(0, 1))
     run(config, out, verbose=0)

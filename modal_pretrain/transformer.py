@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from modal_pretrain._checks import Rule, check_parameters
 from modal_pretrain._decisive import DECISIVE, check_unchanged, snapshots
 from modal_pretrain.backbones.device import resolve_device
+from modal_pretrain.backbones.remembered import RememberedWeights
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.parameters import BATCH_SIZE, EMBEDDING_RULES
 from modal_pretrain.embedding.source import Source
@@ -35,6 +36,7 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     modality: ClassVar[Modality]
 
+    backbone: Any
     device: Any
     pretrained: Any
     random_state: Any
@@ -47,30 +49,42 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             source = self._source(X, reset=True)
             rng = check_random_state(self.random_state)
             self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
-            probe = self._encoder().compute(source.take(np.arange(1)))
+            encoder = self._encoder()
+            probe = encoder.compute(source.take(np.arange(1)))
+            weights = RememberedWeights(encoder.backbone)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
         self.n_features_out_ = probe.shape[1]
         self.learnt_with_ = snapshots(self._decisive())
+        self.weights_ = weights
         return self
 
     def transform(self, X) -> np.ndarray:
         """Embed X: float32 (n, d)."""
-        self._check_ready()
-        return self._encoder().encode(self._source(X))
+        return self._ready_encoder().encode(self._source(X))
 
     def embed_to(self, X, path: str | Path) -> np.memmap:
         """Embed X into a .npy file and open that memory-mapped, for reading."""
-        self._check_ready()
-        return self._encoder().encode_to(self._source(X), path)
+        return self._ready_encoder().encode_to(self._source(X), path)
 
-    def _check_ready(self) -> None:
+    def _ready_encoder(self) -> Encoder:
         check_parameters(vars(self), self._rules())
         check_is_fitted(self)
         if hasattr(self, "learnt_with_"):  # not where no fit is needed
             check_unchanged(type(self), self.learnt_with_, self._decisive())
+        encoder = self._encoder()
+        # Not where no fit is needed, nor in pickles that are older than this.
+        weights: RememberedWeights | None = getattr(self, "weights_", None)
+        if weights is not None and not weights.are_those_of(encoder.backbone):
+            raise ValueError(
+                f"backbone={self.backbone!r:.80} has other weights now than those that "
+                f"this {type(self).__name__} was fitted with (they come from "
+                f"{encoder.backbone.weights_source}), and what was learnt on its "
+                "embeddings depends on them. Restore them, or call fit again."
+            )
+        return encoder
 
     def _decisive(self) -> dict[str, Any]:
         """Return the parameters that embeddings depend on, with their values."""

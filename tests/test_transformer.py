@@ -1,10 +1,20 @@
 """What encoders of all modalities have as scikit-learn's transformers."""
 
+import os
+import pickle
+import shutil
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from sklearn.exceptions import NotFittedError
 
 from modal_pretrain import TextEncoder, TimmEncoder
+from modal_pretrain.backbones.create import create_backbone
+from modal_pretrain.backbones.remembered import RememberedWeights
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.text.modality import TokenEncoder
 from tests.text.conftest import folder, texts
@@ -70,3 +80,55 @@ def test_names_of_features(case):
     frame = encoder.set_output(transform="pandas").transform(X)
     assert frame.columns.tolist() == names
     np.testing.assert_array_equal(frame.to_numpy(), expected)
+
+
+@pytest.fixture
+def replaceable(case, tmp_path, monkeypatch):
+    """An encoder whose weights lie under a relative path, X, and their file."""
+    encoder, X, _ = case
+    if isinstance(encoder, TextEncoder):
+        shutil.copytree(encoder.backbone, tmp_path / "model")
+        monkeypatch.chdir(tmp_path)
+        return (
+            encoder.set_params(backbone="./model"),
+            X,
+            Path("model/model.safetensors"),
+        )
+    monkeypatch.chdir(tmp_path)
+    state = create_backbone(encoder.backbone, pretrained=False).state_dict()
+    save_file(state, "weights.safetensors")
+    encoder.set_params(pretrained="weights.safetensors")
+    return encoder, X, Path("weights.safetensors")
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["same", "pickled"])
+def test_weights_replaced_since_the_fit(replaceable, copied, tmp_path):
+    encoder, X, file = replaceable
+    expected = encoder.fit_transform(X)
+    before = file.read_bytes()
+    state = load_file(file)
+    name = max(state, key=lambda name: state[name].numel())
+    other = {**state, name: state[name] + 0.01}
+    save_file(other, file, {"format": "pt"})
+    used = pickle.loads(pickle.dumps(encoder)) if copied else encoder
+    for call in (used.transform, partial(used.embed_to, path="embeddings.npy")):
+        with pytest.raises(ValueError, match="has other weights now"):
+            call(X)
+    # The same values in another file, as on another machine, are the same weights.
+    file.write_bytes(before)
+    os.utime(file)
+    np.testing.assert_array_equal(used.transform(X), expected)
+    save_file(other, file, {"format": "pt"})
+    assert not np.array_equal(used.fit(X).transform(X), expected)
+
+
+def test_weights_that_are_rounded_otherwise_are_the_same():
+    network = create_backbone("test_vit", pretrained=False, random_state=0)
+    known = RememberedWeights(network)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1 + 1e-7)
+    assert known.are_those_of(network)
+    with torch.no_grad():
+        next(network.parameters()).mul_(1.001)
+    assert not known.are_those_of(network)

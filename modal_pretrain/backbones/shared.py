@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+import timm
 import torch
 from torch import nn
 
@@ -104,7 +105,7 @@ def shared(
         backbone = share(key, load)
         if adapt is not None:
             backbone = adapt(backbone, key, *settings)
-        recipe = (create, name, pretrained, seed, device, adapt, settings)
+        recipe = (create, *_anywhere(name, pretrained), seed, device, adapt, settings)
         _RECIPES[backbone] = shared, recipe
         return backbone
 
@@ -155,6 +156,19 @@ def _files(path: str | Path) -> tuple:
         files = [p for p in paths if p.is_file()]
         return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
     return ()
+
+
+def _anywhere(name: Any, pretrained: bool | str | Path) -> tuple[Any, Any]:
+    """Return a name and a path that mean the same in every working directory."""
+    if not isinstance(pretrained, bool):
+        pretrained = os.path.abspath(expanded(pretrained))
+    if not callable(name):
+        folder = local_folder(str(name))
+        if folder is not None:
+            name = f"local-dir:{os.path.abspath(folder)}"
+        elif expanded(str(name)).is_dir() and not timm.models.is_model(str(name)):
+            name = os.path.abspath(expanded(str(name)))
+    return name, pretrained
 
 
 def share(key: tuple, create: Callable[[], nn.Module]) -> nn.Module:

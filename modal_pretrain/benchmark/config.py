@@ -228,6 +228,13 @@ class BenchmarkConfig:
             if key not in _EXECUTION and _ADDRESS in json.dumps(value, default=_as_text)
         ]
 
+    def kept(self) -> dict[str, Any]:
+        """Return the settings that `digest` is of: all but the axes."""
+        settings = self._settings()
+        for axis in _AXES:
+            del settings[axis]
+        return settings
+
     def digest(self) -> str:
         """Return 12 hexadecimal digits that change with any setting but the axes.
 
@@ -238,10 +245,7 @@ class BenchmarkConfig:
         -------
         str
         """
-        settings = self._settings()
-        for axis in _AXES:
-            del settings[axis]
-        text = json.dumps(settings, sort_keys=True)
+        text = json.dumps(self.kept(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def units(self) -> list[Unit]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from modal_pretrain.benchmark.records import DamagedRecords
 from modal_pretrain.benchmark.store import RecordStore
 
 _OWN = "*-" + 12 * "[0-9a-f]"  # the name that `RecordStore` gives a folder
@@ -102,6 +103,25 @@ def _is_own(folder: Path) -> bool:
     """
     named = fnmatch.fnmatchcase(folder.resolve().name, _OWN)
     return named or any((folder / kind).is_dir() for kind in ("records", "partial"))
+
+
+def check_not_renamed(store: RecordStore) -> None:
+    """Raise ValueError where a folder beside a new one holds its runs.
+
+    They would all be done anew, and then count twice.
+    """
+    if (store.folder / "config.json").exists():
+        return
+    for path in sorted(store.folder.parent.glob("*/config.json")):
+        if not _is_own(path.parent):
+            continue
+        with contextlib.suppress(DamagedRecords):
+            if RecordStore.open(path.parent).config.digest() == store.config.digest():
+                raise ValueError(
+                    f"{path.parent} holds runs of these settings under another name. "
+                    f"Call it {store.folder.name} to go on with them, or move it out "
+                    "of the folder to begin anew."
+                )
 
 
 def _check_readable(out: Path) -> None:

@@ -24,7 +24,7 @@ from modal_pretrain.benchmark.description import (
     keep_description,
 )
 from modal_pretrain.benchmark.environment import command_line, describe_environment
-from modal_pretrain.benchmark.folder import all_records
+from modal_pretrain.benchmark.folder import all_records, check_not_renamed
 from modal_pretrain.benchmark.progress import Progress
 from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.benchmark.settings import check_names, expand
@@ -108,6 +108,7 @@ def run(
         check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
+        check_not_renamed(store)
         store.create()
         keep_description(store, data)
         check_rows(store, data)  # raises if something is damaged

@@ -44,14 +44,17 @@ def status(store: RecordStore) -> list[UnitStatus]:
     list of UnitStatus
         In the order in which they are run.
     """
-    return [_status(store, unit) for unit in store.config.units()]
+    starts: dict[int, tuple[Unit, list[int]]] = {}
+    return [_status(store, unit, starts) for unit in store.config.units()]
 
 
-def _status(store: RecordStore, unit: Unit) -> UnitStatus:
+def _status(
+    store: RecordStore, unit: Unit, starts: dict[int, tuple[Unit, list[int]]]
+) -> UnitStatus:
     total, problem = store.config.n_records(unit), ""
     if store.is_finished(unit):
         try:
-            store.run_of(unit)
+            store.run_of(unit, starts)
             state = "done"
         except DamagedRecords as error:
             state, problem = "damaged", str(error)

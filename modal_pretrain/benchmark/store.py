@@ -243,13 +243,18 @@ class RecordStore:
         """
         return read.read_run(self.path(unit), *self._expected(unit))
 
-    def run_of(self, unit: Unit) -> list[dict[str, Any]]:
+    def run_of(
+        self, unit: Unit, starts: dict[int, tuple[Unit, list[int]]]
+    ) -> list[dict[str, Any]]:
         """Return the records of a finished unit with its seconds, see `load`.
 
         Parameters
         ----------
         unit : Unit
             One of the configuration's `units`.
+        starts : dict
+            Seed -> the first unit that was read, and its first labels: those of the
+            others are compared. It is filled here.
 
         Returns
         -------
@@ -265,6 +270,11 @@ class RecordStore:
         seconds = read.read_timings(self.timings_path(unit), len(records))
         for record, spent in zip(records, seconds, strict=False):
             record.update({f"seconds_{phase}": s for phase, s in spent.items()})
+        if unit.strategy != FULL:
+            mine = records[0]["acquired"]
+            first, start = starts.setdefault(unit.seed, (unit, mine))
+            if mine != start:
+                raise read.other_start(self.path(unit), self.path(first))
         return records
 
     def _key(self, unit: Unit) -> dict[str, Any]:
@@ -298,14 +308,8 @@ class RecordStore:
         rows: list[dict[str, Any]] = []
         starts: dict[int, tuple[Unit, list[int]]] = {}
         for unit in self.config.units():
-            if not self.is_finished(unit):
-                continue
-            run = self.run_of(unit)
-            if unit.strategy != FULL:
-                first, start = starts.setdefault(unit.seed, (unit, run[0]["acquired"]))
-                if run[0]["acquired"] != start:
-                    raise read.other_start(self.path(unit), self.path(first))
-            rows += run
+            if self.is_finished(unit):
+                rows += self.run_of(unit, starts)
         return pd.DataFrame(rows)
 
 

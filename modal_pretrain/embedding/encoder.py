@@ -76,7 +76,7 @@ class Encoder:
     Notes
     -----
     A pickle is for computing elsewhere: it carries no cache, and in the place of a
-    shared backbone how to load it. Others travel with their weights.
+    shared backbone how to `load` it. Others travel with their weights.
     """
 
     def __init__(
@@ -385,15 +385,16 @@ class Encoder:
     def __getstate__(self) -> dict[str, Any]:
         # For workers. A shared backbone is loaded once in each of them.
         state = self.__dict__ | dict.fromkeys(("cache", "_bar", "_weights", "_hashed"))
+        if "made_by" in state:  # pickled again before it was loaded
+            return state
         state["_folder"] = self._networks_folder()
         made_by = recipe(self.backbone) if self.is_portable() else None
         if made_by is not None:
             state.update(backbone=None, made_by=made_by)
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        made_by = state.pop("made_by", None)
-        self.__dict__.update(state)
-        if made_by is not None:
-            make, args = made_by
+    def load(self) -> None:
+        """Load what a pickle names: if reading it failed, dask would wait for ever."""
+        if "made_by" in self.__dict__:
+            make, args = self.__dict__.pop("made_by")
             self.backbone = make(*args)

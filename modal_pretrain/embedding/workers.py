@@ -106,6 +106,7 @@ def embed_shard(encoder: Encoder, source: Source, expected: str | None) -> np.nd
     numpy.ndarray
         float32 (n, d).
     """
+    encoder.load()
     if expected is not None and encoder.fingerprint() != expected:
         raise RuntimeError(
             "A worker would compute other embeddings than the process that asks for "

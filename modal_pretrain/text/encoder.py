@@ -121,7 +121,8 @@ class TextEncoder(BaseTransformer):
         sklearn.exceptions.NotFittedError
             Before `fit`, if ``pretrained=False``: `fit` draws the weights.
         ValueError
-            If a parameter that embeddings depend on is another than at the fit.
+            If a parameter that embeddings depend on, or the weights (another file under
+            the same path, say), are others than at the fit.
         """
         return super().transform(X)
 

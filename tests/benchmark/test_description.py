@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -97,6 +99,27 @@ def test_names_of_groups_are_made_once(small, tmp_path, monkeypatch):
     assert len(made) == 2
     assert len(store.description()["splits"]["test"]["groups"]) == 4
     assert len(store.examples()) == 4
+
+
+def test_half_a_thumbnail_is_never_kept(small, tmp_path, monkeypatch):
+    store = RecordStore(tmp_path / "out", small())
+    store.create()
+    data = pictures(tmp_path, 10)
+    save = Image.Image.save
+
+    def cut(image, file, *args, **kwargs):
+        save(image, file, *args, **kwargs)
+        if isinstance(file, Path):
+            os.truncate(file, 100)
+        raise KeyboardInterrupt  # or a kill, or a full disk
+
+    monkeypatch.setattr(Image.Image, "save", cut)
+    with pytest.raises(KeyboardInterrupt):
+        keep_examples(store, data, 1)
+    monkeypatch.undo()
+    keep_examples(store, data, 1)
+    for row in store.examples():
+        Image.open(store.folder / "examples" / f"{row}.jpg").load()
 
 
 def test_names_of_classes_that_changed(small, tmp_path):

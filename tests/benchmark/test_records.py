@@ -19,6 +19,7 @@ from modal_pretrain.benchmark import (
 )
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.report.page import write_report
+from modal_pretrain.benchmark.status import status
 
 UNIT = Unit("pretrained", "random", 0)
 
@@ -380,6 +381,17 @@ def test_a_record_that_contradicts_itself(out, edit, match):
     assert caught.value.path == path
 
 
+def test_a_folder_renamed_is_named_before_the_work(out, store):
+    """All runs were done anew, and then the report stopped."""
+    mine = store.folder.rename(out / "mine")
+    name = store.folder.name
+    with pytest.raises(ValueError, match=f"mine holds runs of these.*Call it {name} "):
+        run(settings(), out, verbose=0)
+    assert not store.folder.exists()
+    (mine / "config.json").write_text("{")  # of whatever it was
+    run(settings(strategies=("random",), references=()), out, verbose=0, examples=0)
+
+
 def test_runs_of_a_seed_that_start_from_other_labels(out):
     config = settings(seeds=(0, 1))
     run(config, out, verbose=0)
@@ -392,6 +404,9 @@ def test_runs_of_a_seed_that_start_from_other_labels(out):
         DamagedRecords, match="starts from other labels than pretrained"
     ):
         load(out)
+    damaged = [one for one in status(open_stores(out)[0]) if one.problem]
+    assert [one.state for one in damaged] == ["damaged", "damaged"]
+    assert "starts from other labels than pretrained" in damaged[0].problem
 
 
 def test_rows_of_the_test_split(out, store):

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from modal_pretrain import EmbeddingCache, ImageLoadError, TimmEncoder
+from modal_pretrain.backbones.create import BackboneWeightsError, create_backbone
 from modal_pretrain.embedding import workers as shards
 from modal_pretrain.embedding.workers import n_workers, shard_rows
 from modal_pretrain.images.accept import as_images
@@ -256,7 +257,8 @@ def test_a_shared_backbone_travels_as_its_name(encoder, pictures):
     one.cache = EmbeddingCache()
     small = pickle.dumps(one)
     assert len(small) < 5_000
-    other = pickle.loads(small)
+    other = pickle.loads(pickle.dumps(pickle.loads(small)))  # as dask does
+    other.load()
     assert other.cache is None
     assert other.backbone is one.backbone  # loaded once in a process
     assert other.fingerprint() == one.fingerprint()
@@ -266,7 +268,38 @@ def test_a_shared_backbone_travels_as_its_name(encoder, pictures):
     one.backbone = copy.deepcopy(one.backbone)
     one.backbone.conv_stem.weight.data.mul_(2)
     other = pickle.loads(pickle.dumps(one))
+    other.load()
     assert other.fingerprint() == one.fingerprint()
+
+
+@pytest.fixture
+def of_a_file(encoder, tmp_path, monkeypatch):
+    """An encoder whose weights lie under a relative path."""
+    monkeypatch.chdir(tmp_path)
+    network = create_backbone(encoder.backbone, pretrained=False, random_state=7)
+    torch.save(network.state_dict(), "weights.pth")
+    return encoder.set_params(pretrained="weights.pth")
+
+
+def test_relative_weights_are_found_in_other_directories(
+    of_a_file, pictures, monkeypatch, tmp_path_factory
+):
+    one = of_a_file.fit(pictures)._encoder()
+    packed = pickle.dumps(one)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    other = pickle.loads(packed)
+    other.load()
+    assert other.fingerprint() == one.fingerprint()
+
+
+def test_weights_that_a_worker_lacks_are_an_error(client, of_a_file, pictures):
+    one = of_a_file.fit(pictures)._encoder()  # loaded here
+    Path("weights.pth").unlink()
+    with (
+        joblib.parallel_config(backend="dask"),
+        pytest.raises(BackboneWeightsError, match="there is no such file"),
+    ):
+        one.encode(as_images(pictures))  # dask waited for ever
 
 
 def objects(items):

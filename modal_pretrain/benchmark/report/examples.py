@@ -5,6 +5,7 @@ So a report needs the records alone, not the data set.
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -57,7 +58,10 @@ def keep_examples(store: RecordStore, data: GroupedDataset, n: int) -> None:
         else:
             image = shown.convert("RGB")
             image.thumbnail((SIZE, SIZE))
-            image.save(thumbnail, quality=80)
+            file = io.BytesIO()
+            image.save(file, "JPEG", quality=80)
+            # Half of one, after a full disk or a kill, would stay for ever.
+            write_whole(thumbnail, file.getvalue(), sync=False)
     with store.alone():
         index = {**store.examples(), **index}
         write_whole(folder / "index.json", json.dumps(index, indent=0) + "\n")

@@ -77,8 +77,9 @@ def markdown(summaries: Iterable[Summary]) -> str:
     str
     """
     parts = ["# Active learning: what was asked, and how many labels it took"]
-    for s in summaries:
-        parts.append(f"## {plain(settings(s))}\n\n{_paragraph(s.title)}.")
+    summaries = list(summaries)
+    for s, name in zip(summaries, settings(summaries), strict=True):
+        parts.append(f"## {plain(name)}\n\n{_paragraph(s.title)}.")
         if s.left_out:
             names = ", ".join(map(plain, s.left_out))
             parts.append(

@@ -129,11 +129,14 @@ def page(summaries: list[Summary]) -> str:
         names=", ".join(dict.fromkeys(s.data["name"] for s in summaries)),
         style=Markup(sheet("charts.css") + sheet("page.css")),
         overview=overview(summaries) if len(summaries) > 1 else None,
-        sections=[_section(s) for s in summaries],
+        sections=[
+            _section(s, name)
+            for s, name in zip(summaries, settings(summaries), strict=True)
+        ],
     )
 
 
-def _section(s: Summary) -> dict[str, Any]:
+def _section(s: Summary, name: str) -> dict[str, Any]:
     """Return what the template shows of one configuration."""
     config = s.store.config
     models = list(config.models)
@@ -142,7 +145,7 @@ def _section(s: Summary) -> dict[str, Any]:
     ]
     return {
         "id": s.store.folder.name,
-        "settings": settings(s),
+        "settings": name,
         "title": s.title,
         "lead": lead(s),
         "protocol": protocol(s),

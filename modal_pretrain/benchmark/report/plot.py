@@ -87,13 +87,13 @@ def line_chart(
         return [(px(a), py(b)) for a, b in zip(x, y, strict=True)]
 
     shapes: list[Shape] = []
-    for y in _ticks(low, high):
+    for y in _ticks(low, high, 0.001):
         shapes.append(Line([(LEFT, py(y)), (edge, py(y))], "grid"))
         label = _percent(y, high - low)
         shapes.append(Text(LEFT - 6, py(y) + 4, label, "tick", anchor="end"))
     shapes += [
         Text(px(x), HEIGHT - BOTTOM + 16, f"{x:,.0f}", "tick", anchor="middle")
-        for x in _ticks(x_min, x_max, 4)
+        for x in _ticks(x_min, x_max, 1.0, 4)
     ]
     middle = (LEFT + edge) / 2
     shapes.append(Text(middle, HEIGHT - 6, x_label, "axis", anchor="middle"))
@@ -160,13 +160,17 @@ def needed_range(
     return max(0.0, low - pad), min(1.0, high + pad) if high <= 1 else high + pad
 
 
-def _ticks(low: float, high: float, n: int = 5) -> list[float]:
-    """Return about `n` round numbers between two."""
+def _ticks(low: float, high: float, least: float, n: int = 5) -> list[float]:
+    """Return about `n` round numbers between two, `least` apart at the least.
+
+    So round that nothing is lost where they are written down.
+    """
     if high <= low:
         return [low]
     raw = (high - low) / n
     power = 10.0 ** np.floor(np.log10(raw))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= 0.8 * raw)
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= 0.8 * raw)
+    step = max(step, least)
     first = np.ceil(low / step - 1e-9)
     count = int(np.floor(high / step + 1e-9) - first) + 1
     return [float((first + i) * step) for i in range(count)]

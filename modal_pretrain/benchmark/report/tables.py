@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -174,16 +175,41 @@ def probes(s: Summary) -> Table:
 def overview(summaries: Iterable[Summary]) -> Table:
     """Return the main numbers of all strategies but the baselines, settings by name."""
     columns = ("accuracy", "worst group", "enrichment", "label efficiency")
-    rows = []
-    for s in summaries:
+    rows, summaries = [], list(summaries)
+    for s, name in zip(summaries, settings(summaries), strict=True):
         own = s.table[~s.table.strategy.isin([BASELINE, FULL])]
-        link = Cell(settings(s), link=f"#{s.store.folder.name}")
+        link = Cell(name, link=f"#{s.store.folder.name}")
         rows += [[link, *row] for row in results(own, columns, s).rows]
     return Table(["settings", "model", "strategy", *columns], rows, n_text=3)
 
 
-def settings(s: Summary) -> str:
-    """Name a configuration among others."""
+def settings(summaries: Sequence[Summary]) -> list[str]:
+    """Name configurations such that they can be told apart.
+
+    Parameters
+    ----------
+    summaries : sequence of Summary
+
+    Returns
+    -------
+    list of str
+        What is told of any, and what else differs from others of that name.
+    """
+    names = list(map(_settings, summaries))
+    further = [_further(s) for s in summaries]
+    shown = []
+    for name, own in zip(names, further, strict=True):
+        others = [f for n, f in zip(names, further, strict=True) if n == name]
+        parts = [
+            f"{key} {value}"
+            for key, value in own.items()
+            if any(other.get(key) != value for other in others)
+        ]
+        shown.append(", ".join([name, *parts]))
+    return shown
+
+
+def _settings(s: Summary) -> str:
     config = s.store.config
     params = config.estimator_params
     parts = [s.data["name"], f"seed set {config.seed_set}", f"batch {config.batch}"]
@@ -191,3 +217,14 @@ def settings(s: Summary) -> str:
     if "backbone" in params:
         parts.append(str(params["backbone"]))
     return ", ".join(parts)
+
+
+def _further(s: Summary) -> dict[str, str]:
+    """Return all settings that make a folder of their own, as text."""
+    found = s.store.config.kept()
+    for group in ("dataset_params", "estimator_params"):
+        found |= found.pop(group)
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in found.items()
+    }

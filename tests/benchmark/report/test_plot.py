@@ -1,6 +1,7 @@
 """Curves, their intervals and names, placed on a sheet."""
 
 import numpy as np
+import pytest
 
 from modal_pretrain.benchmark.report.charts import interval
 from modal_pretrain.benchmark.report.plot import WIDTH, Series, line_chart, spread
@@ -53,3 +54,22 @@ def test_endless_names_leave_room_for_curves():
     assert text.text == "n" * 25 + "..."
     (curve,) = [s for s in chart.shapes if isinstance(s, Line) and s.title]
     assert curve.points[-1][0] - curve.points[0][0] > 100
+
+
+@pytest.mark.parametrize("last", [11.0, 13.0, 21.0, 22.0, 40.0, 131.0, 210.0, 1_500.0])
+@pytest.mark.parametrize("low, high", [(0.84, 0.97), (0.9, 0.962), (0.9975, 1.0)])
+def test_ticks_say_where_they_are(last, low, high):
+    x, y = np.array([10.0, last]), np.array([low, high])
+    chart = line_chart([Series("a", "s-0", x, y, y, y)], title="t", y_range=(low, high))
+    (curve,) = [s for s in chart.shapes if isinstance(s, Line) and s.title]
+    (left, bottom), (right, top) = curve.points
+    ticks = [s for s in chart.shapes if isinstance(s, Text) and s.kind == "tick"]
+    for tick in ticks:
+        said = float(tick.text.removesuffix(" %").replace(",", ""))
+        if tick.text.endswith("%"):
+            is_at = low + (tick.y - 4 - bottom) / (top - bottom) * (high - low)
+            assert said / 100 == pytest.approx(is_at, abs=1e-6)
+        else:
+            is_at = 10 + (tick.x - left) / (right - left) * (last - 10)
+            assert said == pytest.approx(is_at)
+    assert len({tick.text for tick in ticks}) == len(ticks) >= 4

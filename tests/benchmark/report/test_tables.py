@@ -1,8 +1,11 @@
 """The same rows on the page and in Markdown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from modal_pretrain.benchmark import RecordStore
 from modal_pretrain.benchmark.report.markdown import markdown_table, to_markdown
 from modal_pretrain.benchmark.report.summary import summary
 from modal_pretrain.benchmark.report.tables import (
@@ -16,6 +19,7 @@ from modal_pretrain.benchmark.report.tables import (
     probes,
     results,
     saved,
+    settings,
 )
 
 
@@ -93,3 +97,26 @@ def test_numbers(value, spec, expected):
 def test_cells_stay_in_their_columns():
     table = Table(["a", "b"], [[Cell("x|y"), Cell("two\nlines")]], 1)
     assert markdown_table(table).splitlines()[2:] == [r"| x\|y | two lines |"]
+
+
+def test_settings_are_told_apart(store):
+    """What is told of any may be the same for all of them."""
+    first, name = summary(store), "data set, seed set 10, batch 10, tune head"
+    assert settings([first]) == [name]
+    config = store.config
+    others = [
+        {"rounds": 7},
+        {"estimator_params": {**config.estimator_params, "augment": True}},
+        {"dataset_params": {**config.dataset_params, "path": "b.csv"}},
+        {"batch": 3},
+    ]
+    stores = [RecordStore("", replace(config, **change)) for change in others]
+    found = settings([first, *(first._replace(store=one) for one in stores)])
+    rounds = f"rounds {config.rounds}"
+    assert found == [
+        f"{name}, {rounds}",
+        f"{name}, rounds 7",
+        f"{name}, {rounds}, augment true",
+        f"{name}, {rounds}, path b.csv",
+        "data set, seed set 10, batch 3, tune head",
+    ]

@@ -55,7 +55,9 @@ class Ledger:
         rows, lost = rows_of(records, pool)
         for row, record in zip(rows, records, strict=True):
             if row is not None:
-                self.add(row, record._replace(item=pool.names[row]))
+                self.add(row, record)
+                if row in self.state:
+                    self.state[row] = self.state[row]._replace(item=pool.names[row])
             self.last = max(self.last, record.answer)
         return lost
 
@@ -65,14 +67,21 @@ class Ledger:
         history = self._history.setdefault(row, [])
         if record.undoes:
             self._forget(record.undoes, row)
-            left = [r for r in history if r.answer != record.undoes]
-            if len(left) < len(history):
-                # The line tells what was known under that name. What moved there and
-                # back has more, which whoever took this back may not have seen.
-                known = left[-1] if left else record._replace(status=OPEN)
+            history[:] = [r for r in history if r.answer != record.undoes]
+            nothing = record._replace(label="", tag="", status=OPEN)
+            known = history[-1] if history else nothing
+            # The line tells what was known under that name. What moved there and back,
+            # or is a copy, has more, which whoever took this back may not have seen.
+            own = [r for r in history if r.item == record.item] or [nothing]
+            if _says_the_same(record, own[-1]) or _says_the_same(record, known):
                 record = known._replace(answer=record.answer, undoes=record.undoes)
-            history[:] = left
+            else:  # it was edited by hand, or lines before it were taken out
+                history.append(record)
         else:
+            old = history[-1] if history else record
+            if record.status == SKIPPED and old.label and old.item != record.item:
+                # A copy was skipped; of the item itself the line has its label.
+                record = old._replace(answer=record.answer, undoes=0)
             self._answers.setdefault(record.answer, {})[row] = None
             history.append(record)
         self.state.pop(row, None)
@@ -103,7 +112,8 @@ class Ledger:
                 content=now.content if now else "",
             )
             back = before[-1] if before else opened
-            found.append((row, back._replace(answer=self.last + 1, undoes=number)))
+            back = back._replace(item=pool.names[row], undoes=number)
+            found.append((row, back._replace(answer=self.last + 1)))
         return found
 
     def labelled(self) -> dict[int, Record]:
@@ -132,6 +142,10 @@ class Ledger:
     def by_class(self) -> Counter[str]:
         """Count labels."""
         return Counter(r.label for r in self.state.values() if r.status == LABELLED)
+
+
+def _says_the_same(record: Record, other: Record) -> bool:
+    return record[2:5] == other[2:5]  # label, tag and status
 
 
 class _Run:

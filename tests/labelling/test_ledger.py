@@ -4,11 +4,13 @@ import os
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from modal_pretrain.labelling import LabelSession
 from modal_pretrain.labelling.ledger import Ledger
-from modal_pretrain.labelling.pool import FilePool
+from modal_pretrain.labelling.pool import FilePool, TextPool
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 
 
@@ -333,3 +335,78 @@ def test_a_picture_that_moved_there_and_back_and_on_has_its_last_label(load):
     lost, known = load(labels, {"c": "A"})
     assert known == {"c": "cow"}
     assert lost.moved == [("a", "c")]
+
+
+# Texts, and files that somebody has edited --------------------------------------------
+
+
+def _texts(path, texts):
+    """Begin a session on texts; say a label, a skip or an undo, in order."""
+    session = LabelSession(TextPool(texts), labels=path, first=1000)
+
+    def say(*words):
+        for row, word in words:
+            if word == "undo":
+                session.undo()
+                continue
+            session.ask(rows=[row])
+            session.skip([row]) if word == "skip" else session.answer([row], word)
+        table = session.labels()
+        return dict(zip(table["row"], table["label"], strict=True))
+
+    return session, say
+
+
+def test_to_skip_a_copy_that_is_gone_leaves_the_label(tmp_path):
+    path = tmp_path / "labels.csv"
+    session, say = _texts(path, ["same", "other", "same"])
+    with session:
+        say((0, "cat"), (2, "skip"))
+    session, say = _texts(path, ["same", "other"])
+    with session:
+        assert say() == {0: "cat"}
+        assert say((0, "dog"), (0, "undo")) == {0: "cat"}
+
+
+def test_copies_that_were_answered_at_once_and_taken_back(tmp_path):
+    path = tmp_path / "labels.csv"
+    session, say = _texts(path, ["same", "other", "same"])
+    with session:
+        say((2, "cat"))
+        session.ask(rows=[0, 2])
+        session.answer([0, 2], "dog")
+        say((0, "undo"))
+    session, say = _texts(path, ["same", "other"])
+    with session:
+        assert say() == {0: "cat"}
+
+
+@pytest.mark.parametrize("last_lines_alone", [False, True])
+def test_the_last_line_counts_where_the_file_was_edited(tmp_path, last_lines_alone):
+    """Also where it is one of undoing, and lines before it say something else."""
+    path, texts = tmp_path / "labels.csv", ["one", "other", "third"]
+    session, say = _texts(path, texts)
+    with session:
+        said = [(0, "cat"), (0, "dog"), (0, "undo"), (1, "dog"), (1, "undo")]
+        assert say(*said) == {0: "cat"}
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.loc[2, "label"] = "cow"
+    table.loc[4, ["label", "status"]] = ["owl", "labelled"]
+    if last_lines_alone:
+        table = table.drop_duplicates("item", keep="last")
+    table.to_csv(path, index=False)
+    session, say = _texts(path, texts)
+    with session:
+        assert say() == {0: "cow", 1: "owl"}
+        assert say((0, "dog"), (0, "undo")) == {0: "cow", 1: "owl"}
+
+
+def test_of_a_file_without_its_first_lines_the_rest_counts(tmp_path):
+    path, texts = tmp_path / "labels.csv", ["one", "other"]
+    session, say = _texts(path, texts)
+    with session:
+        say((0, "cat"), (0, "dog"), (0, "undo"))
+    pd.read_csv(path, dtype=str).iloc[1:].to_csv(path, index=False)
+    session, say = _texts(path, texts)
+    with session:
+        assert say() == {0: "cat"}

@@ -352,6 +352,7 @@ def _texts(path, texts):
             session.ask(rows=[row])
             session.skip([row]) if word == "skip" else session.answer([row], word)
         table = session.labels()
+        assert table["item"].tolist() == [f"row {row + 1}" for row in table["row"]]
         return dict(zip(table["row"], table["label"], strict=True))
 
     return session, say
@@ -366,6 +367,17 @@ def test_to_skip_a_copy_that_is_gone_leaves_the_label(tmp_path):
     with session:
         assert say() == {0: "cat"}
         assert say((0, "dog"), (0, "undo")) == {0: "cat"}
+
+
+def test_to_skip_a_copy_after_an_answer_taken_back_leaves_the_label(tmp_path):
+    path = tmp_path / "labels.csv"
+    session, say = _texts(path, ["same", "other", "same"])
+    with session:
+        say((2, "cat"), (0, "skip"), (0, "dog"), (0, "undo"))
+    session, say = _texts(path, ["other", "same"])
+    with session:
+        assert say() == {1: "cat"}
+        assert say((1, "dog"), (1, "undo")) == {1: "cat"}
 
 
 def test_copies_that_were_answered_at_once_and_taken_back(tmp_path):

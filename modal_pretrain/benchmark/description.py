@@ -92,9 +92,10 @@ def contents(X: Any) -> str:
     digest = hashlib.sha256()
     sample = take_rows(X, rows)
     if hasattr(sample, "itertuples"):  # a frame gives the names of its columns
-        sample = sample.itertuples(index=False, name=None)
-    for row in sample:
-        values = row if isinstance(row, tuple) else (row,)
+        cells = sample.itertuples(index=False, name=None)
+    else:
+        cells = ((row,) for row in sample)
+    for values in cells:
         digest.update(b"\x1f".join(map(_content, values)))
         digest.update(b"\x1e")
     return digest.hexdigest()[:16]
@@ -181,6 +182,8 @@ def keep_description(store: RecordStore, data: GroupedDataset) -> None:
             write_whole(path, json.dumps(description, indent=1) + "\n")
             return
         known = store.description()
+    if "names" not in known and hasattr(data.X, "itertuples"):
+        known.pop("contents", None)  # then the names of its columns counted
     for key, what in (
         ("fingerprint", "rows, labels, attributes or splits have"),
         ("contents", "what the rows hold (a sample was compared) has"),

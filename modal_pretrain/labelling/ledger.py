@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -61,7 +61,9 @@ class Ledger:
         rows, lost = rows_of(records, pool)
         for row, record in zip(rows, records, strict=True):
             if row is not None:
-                self.add(row, record._replace(item=pool.names[row]))
+                self.add(row, record)
+                if row in self.state:
+                    self.state[row] = self.state[row]._replace(item=pool.names[row])
             self.last = max(self.last, record.answer)
         return lost
 
@@ -72,9 +74,20 @@ class Ledger:
         if record.undoes:
             self._forget(record.undoes, row)
             history[:] = [r for r in history if r.answer != record.undoes]
+            nothing = record._replace(label="", tag="", status=OPEN)
+            known = _known(history) or nothing
+            # The line tells what was known under that name. What moved there and back,
+            # or is a copy, has more, which whoever took this back may not have seen.
+            own = [r for r in history if r.item == record.item] or [nothing]
+            if _says_the_same(record, own[-1]) or _says_the_same(record, known):
+                record = record._replace(**_said(known))
+            else:  # it was edited by hand, or lines before it were taken out
+                history.append(record)
         else:
             self._answers.setdefault(record.answer, {})[row] = None
             history.append(record)
+            known = _known(history) or record
+            record = record._replace(**_said(known))
         self.state.pop(row, None)
         if record.status != OPEN:
             self.state[row] = record  # at the end, as what is skipped once more
@@ -102,8 +115,9 @@ class Ledger:
                 # Where the row moves, this line goes with those that it takes back.
                 content=now.content if now else "",
             )
-            back = before[-1] if before else opened
-            found.append((row, back._replace(answer=self.last + 1, undoes=number)))
+            back = _known(before) or opened
+            back = back._replace(item=pool.names[row], undoes=number)
+            found.append((row, back._replace(answer=self.last + 1)))
         return found
 
     def labelled(self) -> dict[int, Record]:
@@ -132,6 +146,28 @@ class Ledger:
     def by_class(self) -> Counter[str]:
         """Count labels."""
         return Counter(r.label for r in self.state.values() if r.status == LABELLED)
+
+
+def _known(history: Sequence[Record]) -> Record | None:
+    """Return the last word on a row, which is not that a copy of it was skipped.
+
+    Of what has a label and is skipped the line tells the label.
+    """
+    last = history[-1] if history else None
+    if last is not None and last.status == SKIPPED:
+        said = next((r for r in reversed(history) if r.status != SKIPPED), last)
+        return said if said.label and said.item != last.item else last
+    return last
+
+
+def _said(record: Record) -> dict[str, Any]:
+    """Return what a record says, leaving out which line it stands in."""
+    own = ("answer", "item", "undoes")
+    return {k: v for k, v in record._asdict().items() if k not in own}
+
+
+def _says_the_same(record: Record, other: Record) -> bool:
+    return record[2:5] == other[2:5]  # label, tag and status
 
 
 class _Run:

@@ -66,13 +66,15 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
     rows, lost = rows_of(records, pool)
     if not lost.changed and all(row is None for row in rows):  # of another folder
         return list(named)
-    for items, why in (
-        (lost.changed, "hold something else now than when they were labelled"),
-        (lost.vanished, f"are not in {folder} any more"),
+    # Where they are made anew, as smaller copies, names are right.
+    by_name = ". If they show the same: without the column content, names alone count"
+    for items, why, hint in (
+        (lost.changed, "hold something else now than when they were labelled", by_name),
+        (lost.vanished, f"are not in {folder} any more", ""),
     ):
         if items:
             warn(
                 f"{len(items)} labels of {file} are left out: the files {why}, first "
-                f"{items[0]}"
+                f"{items[0]}{hint}"
             )
     return [None if row is None else str(pool.X[row]) for row in rows]

@@ -145,6 +145,23 @@ def test_names_that_change_places(which, small, tmp_path):
         keep_description(store, swapped)
 
 
+def test_a_folder_of_a_frame_that_was_begun_when_its_columns_counted(small, tmp_path):
+    store = RecordStore(tmp_path / "out", small())
+    store.create()
+    data = pictures(tmp_path, 10)
+    data = dataclasses.replace(data, X=pd.DataFrame({"n": range(len(data.y))}))
+    keep_description(store, data)
+    path = store.folder / "data.json"
+    known = json.loads(path.read_text())
+    before = {**known, "contents": contents(["n"])}
+    path.write_text(json.dumps(before))
+    with pytest.raises(ValueError, match="what the rows hold"):
+        keep_description(store, data)
+    del before["names"]
+    path.write_text(json.dumps(before))
+    keep_description(store, data)
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_weights_replaced_under_the_same_name(small, tmp_path, kind):
     place = tmp_path / "weights"

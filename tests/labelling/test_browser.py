@@ -173,6 +173,24 @@ def test_what_is_looked_at_again_has_its_tag(folder, start, serve, person, truth
     assert session.labels()["tag"].tolist() == ["blue", ""]
 
 
+def test_what_is_taken_back_twice_has_the_tag_of_neither(
+    folder, start, serve, person, truth
+):
+    session = start(folder, tags=["red", "blue"])
+    row = session.ask()[0].row
+    for tag in ("blue", "red"):
+        session.ask(rows=[row])
+        session.answer(row, truth(row), tag)
+    page = person.open(serve(session).address).page
+    chosen = page.locator("#tags button[aria-pressed=true]")
+    person.press("u")
+    assert chosen.text_content()[:4] == "blue"
+    with page.expect_response("**/undo"):
+        page.keyboard.press("u")
+    person.settled()
+    assert person.row() == row and chosen.count() == 0
+
+
 def test_tags_that_a_session_starts_with_are_in_sight(folder, start, serve, person):
     session = start(folder, tags=["red", "blue"])
     page = person.open(serve(session).address).page

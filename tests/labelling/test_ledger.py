@@ -4,9 +4,11 @@ import os
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from modal_pretrain.labelling import LabelSession
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import FilePool, TextPool
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
@@ -412,3 +414,90 @@ def test_what_is_away_can_be_taken_back_later(start, tmp_path):
         assert session.labels()["item"].tolist() == ["row 2"]
         assert session.undo() == [1]
         assert session.labels().empty
+
+
+# Texts, and files that somebody has edited --------------------------------------------
+
+
+def _texts(path, texts):
+    """Begin a session on texts; say a label, a skip or an undo, in order."""
+    session = LabelSession(TextPool(texts), labels=path, first=1000)
+
+    def say(*words):
+        for row, word in words:
+            if word == "undo":
+                session.undo()
+                continue
+            session.ask(rows=[row])
+            session.skip([row]) if word == "skip" else session.answer([row], word)
+        table = session.labels()
+        assert table["item"].tolist() == [f"row {row + 1}" for row in table["row"]]
+        return dict(zip(table["row"], table["label"], strict=True))
+
+    return session, say
+
+
+def test_to_skip_a_copy_that_is_gone_leaves_the_label(tmp_path):
+    path = tmp_path / "labels.csv"
+    session, say = _texts(path, ["same", "other", "same"])
+    with session:
+        say((0, "cat"), (2, "skip"))
+    session, say = _texts(path, ["same", "other"])
+    with session:
+        assert say() == {0: "cat"}
+        assert say((0, "dog"), (0, "undo")) == {0: "cat"}
+
+
+def test_to_skip_a_copy_after_an_answer_taken_back_leaves_the_label(tmp_path):
+    path = tmp_path / "labels.csv"
+    session, say = _texts(path, ["same", "other", "same"])
+    with session:
+        say((2, "cat"), (0, "skip"), (0, "dog"), (0, "undo"))
+    session, say = _texts(path, ["other", "same"])
+    with session:
+        assert say() == {1: "cat"}
+        assert say((1, "dog"), (1, "undo")) == {1: "cat"}
+
+
+def test_copies_that_were_answered_at_once_and_taken_back(tmp_path):
+    path = tmp_path / "labels.csv"
+    session, say = _texts(path, ["same", "other", "same"])
+    with session:
+        say((2, "cat"))
+        session.ask(rows=[0, 2])
+        session.answer([0, 2], "dog")
+        say((0, "undo"))
+    session, say = _texts(path, ["same", "other"])
+    with session:
+        assert say() == {0: "cat"}
+
+
+@pytest.mark.parametrize("last_lines_alone", [False, True])
+def test_the_last_line_counts_where_the_file_was_edited(tmp_path, last_lines_alone):
+    """Also where it is one of undoing, and lines before it say something else."""
+    path, texts = tmp_path / "labels.csv", ["one", "other", "third"]
+    session, say = _texts(path, texts)
+    with session:
+        said = [(0, "cat"), (0, "dog"), (0, "undo"), (1, "dog"), (1, "undo")]
+        assert say(*said) == {0: "cat"}
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.loc[2, "label"] = "cow"
+    table.loc[4, ["label", "status"]] = ["owl", "labelled"]
+    if last_lines_alone:
+        table = table.drop_duplicates("item", keep="last")
+    table.to_csv(path, index=False)
+    session, say = _texts(path, texts)
+    with session:
+        assert say() == {0: "cow", 1: "owl"}
+        assert say((0, "dog"), (0, "undo")) == {0: "cow", 1: "owl"}
+
+
+def test_of_a_file_without_its_first_lines_the_rest_counts(tmp_path):
+    path, texts = tmp_path / "labels.csv", ["one", "other"]
+    session, say = _texts(path, texts)
+    with session:
+        say((0, "cat"), (0, "dog"), (0, "undo"))
+    pd.read_csv(path, dtype=str).iloc[1:].to_csv(path, index=False)
+    session, say = _texts(path, texts)
+    with session:
+        assert say() == {0: "cat"}

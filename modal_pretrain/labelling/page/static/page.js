@@ -70,7 +70,10 @@ async function tell(name, said, apart = false) {
     return null;
   }
   const back = found.undone ?? [];
-  for (const question of back) sent.delete(question.row);
+  for (const question of back) {
+    sent.delete(question.row);
+    if (question.row === shownRow) shownRow = explained = null; // it has another tag
+  }
   if (!late) take(found, back);
   if (found.notice) notice(found.notice);
   return found;

@@ -31,6 +31,7 @@ def test_speed_script_runs_without_peers(monkeypatch, capsys):
     script = ROOT / "benchmarks" / "query_speed.py"
     options = ["--n", "300", "--repeat", "1", "--no-peers", "core", "badge", "cover"]
     monkeypatch.setattr(sys, "argv", [str(script), *options])
+    monkeypatch.syspath_prepend(script.parent)  # as Python does for a script
     runpy.run_path(str(script), run_name="__main__")
     out = capsys.readouterr().out
     for name in ("core_set", "badge", "prob_cover"):

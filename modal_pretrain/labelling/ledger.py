@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import bisect
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -177,7 +178,60 @@ class _Run:
         self.name, self.key = name, key
         self.content = ""
         self.places: list[int] = []
+        self.answers: set[int] = set()
+        self.undone: set[int] = set()
+        self.word = ("", "", "")  # status, label and tag, as they were said last
         self.row: int | None = None
+
+    def add(self, place: int, record: Record) -> None:
+        self.content = self.content or record.content
+        self.places.append(place)
+        self.answers.add(record.answer)
+        self.undone.add(record.undoes)
+        self.word = record.status, record.label, record.tag
+
+    def takes_back(self) -> set[int]:
+        """Return the answers that are not its own and taken back by it."""
+        return self.undone - self.answers - {0}
+
+    def standing(self) -> set[int]:
+        """Return its answers but those that it takes back itself."""
+        return self.answers - self.undone
+
+
+class _Alike:
+    """Runs of one content whose rows are known: of hundreds of copies, say."""
+
+    def __init__(self) -> None:
+        self.last: _Run | None = None
+        self._taking_back: dict[int, _Run] = {}
+        self._saying: dict[tuple[str, str, str], list[_Run]] = {}  # as they began
+
+    def add(self, run: _Run) -> None:
+        self.last = run
+        for answer in run.takes_back():
+            self._taking_back.setdefault(answer, run)
+        if run.word[0] in (LABELLED, CANNOT_TELL):
+            said = self._saying.setdefault(run.word, [])
+            bisect.insort(said, run, key=lambda other: other.places[0])
+
+    def correcting(self, run: _Run, named: bool) -> _Run | None:
+        """Return one that is about the row of an earlier run, which moved, not a copy.
+
+        If it takes back what was said there it is. Where names are but places, what was
+        said last of the same content counts: a new copy must not get what was
+        corrected.
+        """
+        for answer in run.standing():
+            if answer in self._taking_back:
+                return self._taking_back[answer]
+        found = []
+        for word, said in self._saying.items():
+            if not named and word != run.word:
+                end = run.places[-1]
+                at = bisect.bisect_left(said, end, key=lambda other: other.places[0])
+                found += said[at : at + 1]
+        return min(found, key=lambda other: other.places[0], default=None)
 
 
 def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lost]:
@@ -195,10 +249,10 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
         content = last.content if by_hand else run.content
         if isinstance(run.key, int) and pool.same(run.key, content, last.since()):
             run.row = run.key
-    known: dict[str, list[_Run]] = {}
+    known: defaultdict[str, _Alike] = defaultdict(_Alike)
     for run in runs:
         if run.row is not None and run.content:
-            known.setdefault(run.content, []).append(run)
+            known[run.content].add(run)
     taken = {run.row for run in runs}
     away = [run for run in runs if run.row is None]
     contents = {run.content for run in away} - {""}
@@ -207,10 +261,9 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     # The last word on what moved goes first, which is not of the run that began last
     # where something moved there and back.
     for run in sorted(away, key=lambda run: run.places[-1], reverse=True):
-        home, others = homes.get(run.content), known.get(run.content, [])
-        later = others[-1] if others else None
-        again = (r for r in others if _corrects(r, run, records, pool.named))
-        if corrected := next(again, None):
+        home, alike = homes.get(run.content), known[run.content]
+        later = alike.last
+        if corrected := alike.correcting(run, pool.named):
             run.row = corrected.row
         elif home:
             run.row = home.pop()
@@ -219,7 +272,7 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
         elif later and _says_more(run, later, records):
             run.row = later.row  # it moved back, or is a copy that is gone
         if run.row is not None:
-            known.setdefault(run.content, []).append(run)
+            alike.add(run)
     names = [(run.name, pool.names[run.row]) for run in away if run.row is not None]
     lost = Lost([], list(dict.fromkeys(names)), [])
     own = {run.row for run in runs if run.row == run.key}
@@ -233,38 +286,16 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     return rows, lost
 
 
-def _corrects(run: _Run, before: _Run, records: Sequence[Record], named: bool) -> bool:
-    """Say whether a run is about the row of an earlier one, which moved, not a copy.
-
-    If it takes back what was said there it is. Where names are but places, what was
-    said last of the same content counts: a new copy must not get what was corrected.
-    """
-    if run.places[0] < before.places[-1]:
-        return False
-    if _takes_back(run, before, records):
-        return True
-    last, said = (records[r.places[-1]] for r in (run, before))
-    words = [(word.status, word.label, word.tag) for word in (last, said)]
-    told = last.status in (LABELLED, CANNOT_TELL)
-    return not named and told and words[0] != words[1]
-
-
-def _takes_back(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
-    """Say whether a run takes back an answer of an earlier one that is not its own."""
-    own, said = ({records[place].answer for place in r.places} for r in (run, before))
-    return any(records[place].undoes in said - own for place in run.places)
-
-
 def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:
     """Say whether a run has the last word on what an earlier one is about.
 
     To skip a copy that is gone says nothing of the other, nor does an answer that was
     given to the copy and taken back.
     """
+    if run.takes_back() & before.standing():
+        return True  # whatever was known before: open, skipped, or another label
     if run.places[0] < before.places[-1]:
         return False
-    if _takes_back(run, before, records):
-        return True  # whatever was known before: open, skipped, or another label
     words = [records[place] for place in run.places]
     last = next((word for word in reversed(words) if word.status != SKIPPED), None)
     return last is not None and last.status != OPEN
@@ -285,6 +316,5 @@ def _runs(
         ):
             run = present[key] = _Run(record.item, key)
             runs.append(run)
-        run.content = run.content or record.content
-        run.places.append(place)
+        run.add(place, record)
     return runs, present

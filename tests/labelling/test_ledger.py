@@ -1,6 +1,7 @@
 """Records and a pool whose files moved, changed, and came back."""
 
 import os
+import shutil
 import time
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.labelling import LabelSession
-from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.ledger import Ledger, rows_of
 from modal_pretrain.labelling.pool import FilePool, TextPool
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 
@@ -414,6 +415,57 @@ def test_what_is_away_can_be_taken_back_later(start, tmp_path):
         assert session.labels()["item"].tolist() == ["row 2"]
         assert session.undo() == [1]
         assert session.labels().empty
+
+
+def test_an_answer_taken_back_under_another_name_stays_so(folder, start):
+    """Also where the picture has its old name again, and is answered again."""
+
+    def day(name, *words):
+        with start(folder) as session:
+            row = session.pool.find(name)
+            for word in words:
+                session.ask(rows=[row])
+                session.answer(row, word) if word != "undo" else session.undo()
+            return session.labels()["label"].tolist()
+
+    assert day("000.png", "circle") == ["circle"]
+    (folder / "000.png").rename(folder / "a.png")
+    assert day("a.png", "undo") == []
+    (folder / "a.png").rename(folder / "000.png")
+    assert day("000.png", "square") == ["square"]
+    assert day("000.png", "undo") == []
+
+
+def test_an_answer_about_a_copy_that_was_taken_back_is_not_of_a_new_copy(folder, start):
+    shutil.copy(folder / "000.png", folder / "b.png")
+    for name, label in (("b.png", "circle"), ("000.png", "square")):
+        with start(folder) as session:
+            row = session.pool.find(name)
+            session.ask(rows=[row])
+            session.answer(row, label)
+    (folder / "000.png").unlink()
+    with start(folder) as session:
+        assert session.labels()["label"].tolist() == ["square"]
+        session.undo()
+        assert session.labels()["label"].tolist() == ["circle"]
+    shutil.copy(folder / "b.png", folder / "c.png")
+    with start(folder) as session:
+        found = session.labels().set_index("item")["label"].to_dict()
+        assert found == {"b.png": "circle"}
+
+
+def test_thousands_of_equal_texts_that_moved_take_no_minutes():
+    texts = ["good", "bad"] * 5000
+    pool = TextPool(texts)
+    records = [
+        Record(row + 1, pool.names[row], text, content=pool.content(row))
+        for row, text in enumerate(texts)
+    ]
+    began = time.monotonic()
+    rows, lost = rows_of(records, TextPool(sorted(texts)))
+    assert time.monotonic() - began < 8
+    assert sorted(rows) == list(range(len(texts)))
+    assert not lost.changed
 
 
 # Texts, and files that somebody has edited --------------------------------------------

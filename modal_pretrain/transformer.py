@@ -50,8 +50,9 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             rng = check_random_state(self.random_state)
             self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
             encoder = self._encoder()
-            probe = encoder.compute(source.take(np.arange(1)))
             weights = RememberedWeights(encoder.backbone)
+            probe = encoder.compute(source.take(np.arange(1)))
+            weights.leave_out_changed(encoder.backbone)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

@@ -132,3 +132,26 @@ def test_weights_that_are_rounded_otherwise_are_the_same():
     with torch.no_grad():
         next(network.parameters()).mul_(1.001)
     assert not known.are_those_of(network)
+
+
+class Counting(torch.nn.Module):
+    """A network that counts its batches, with a buffer of 8 bits."""
+
+    num_features = 3
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(3).to(torch.float8_e4m3fn))
+
+    def forward(self, x):
+        self.seen += 1
+        return x.mean((2, 3)) * self.scale.float()
+
+
+def test_what_a_pass_changes_is_no_weight():
+    X = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    encoder = TimmEncoder(Counting, pretrained=False, device="cpu")
+    expected = encoder.fit_transform(X)
+    for used in (encoder, pickle.loads(pickle.dumps(encoder))):
+        np.testing.assert_array_equal(used.transform(X), expected)

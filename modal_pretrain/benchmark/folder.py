@@ -113,8 +113,8 @@ def check_not_renamed(store: RecordStore) -> None:
     if (store.folder / "config.json").exists():
         return
     for path in sorted(store.folder.parent.glob("*/config.json")):
-        if not _is_own(path.parent):
-            continue
+        if path.parent == store.folder or not _is_own(path.parent):
+            continue  # another process may just have made it
         with contextlib.suppress(DamagedRecords):
             if RecordStore.open(path.parent).config.digest() == store.config.digest():
                 raise ValueError(

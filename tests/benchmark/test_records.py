@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from modal_pretrain.benchmark import (
     run,
 )
 from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.folder import check_not_renamed
 from modal_pretrain.benchmark.report.page import write_report
 from modal_pretrain.benchmark.status import status
 
@@ -390,6 +392,18 @@ def test_a_folder_renamed_is_named_before_the_work(out, store):
     assert not store.folder.exists()
     (mine / "config.json").write_text("{")  # of whatever it was
     run(settings(strategies=("random",), references=()), out, verbose=0, examples=0)
+
+
+def test_a_folder_that_another_process_just_made_is_not_renamed(tmp_path, monkeypatch):
+    store = RecordStore(tmp_path, settings())
+
+    def slow(self):
+        monkeypatch.undo()
+        store.create()
+        return False
+
+    monkeypatch.setattr(Path, "exists", slow)
+    check_not_renamed(store)
 
 
 def test_runs_of_a_seed_that_start_from_other_labels(out):

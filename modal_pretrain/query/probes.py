@@ -19,6 +19,7 @@ from modal_pretrain.query._engine.threads import product
 from modal_pretrain.query.scores import least_confidence_score
 
 _CHUNK = 4096
+_NOTHING = 1e-3  # of what another head tells apart, in log-odds
 _REFERENCE = 2048  # rows of the pool that DivDis spreads its heads on
 
 
@@ -57,7 +58,8 @@ def orthogonal_probe_sampling(
         The labelled set. By default, what a modAL learner remembers. Without labels
         of two classes the score is least confidence.
     n_probes : int, default=2
-        Fewer are used once a head finds nothing to fit.
+        Fewer are used once a head finds nothing to fit. If that is the second, as with
+        one labelled row a class, the score is least confidence.
     n_components : int, default=256
         Principal coordinates the heads see.
     C : float, default=10.0
@@ -113,14 +115,18 @@ def orthogonal_probe_sampling(
     )
     if codes is None:
         return _least_confident(pool)
-    probes = []
-    # In float64, so that what is left of directions taken away is less than the limit.
+    probes, most = [], 0.0
     left = base.astype(np.float64)
     for _ in range(n_probes):
         if np.ptp(left, axis=0).max(initial=0) < 1e-6:
             break
         with one_thread():
             head = fit_head(left, codes, C)
+            told = float(np.ptp(left @ head.coef_.T, axis=0).max())
+            # A fit ends near its optimum, so traces are left of directions taken away.
+            if told < _NOTHING * most:
+                break
+            most = max(most, told)
             probes.append(head.predict_proba(coords))
             basis = directions(head.coef_)
             if not basis.shape[1]:

@@ -75,6 +75,24 @@ def test_orthogonal_probes_end_where_nothing_is_left(labelled):
     assert np.array_equal(three[0], many[0]) and np.array_equal(three[1], many[1])
 
 
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_one_row_a_class_leaves_nothing_to_a_second_probe(n_classes):
+    rng = np.random.default_rng(n_classes)
+    X, pool = rng.standard_normal((n_classes, 20)), rng.standard_normal((300, 20))
+    proba = rng.dirichlet(np.ones(n_classes), size=300)
+    # Else a probe of rounding alone, against which sure rows stand out, is a second.
+    idx, values = query.orthogonal_probe_sampling(
+        Table(proba),
+        pool,
+        10,
+        X_labelled=X,
+        y_labelled=np.arange(n_classes),
+        random_state=0,
+    )
+    least = query.least_confidence_sampling(Table(proba), pool, 10)
+    assert np.array_equal(idx, least[0]) and np.allclose(values, least[1])
+
+
 @pytest.mark.parametrize(
     "strategy", [query.early_late_sampling, query.pseudo_group_sampling]
 )

@@ -49,8 +49,8 @@ class Candidate:
         95 % interval of what the most accurate candidate gains over this one, from
         the paired differences of rows; zeros for that one itself.
     seconds : float
-        To embed 1,000 rows on this machine now, loading not counted, nor the first reading
-        of files that the system keeps in memory.
+        To embed 1,000 rows on this machine now, loading not counted, nor the first
+        reading of files that the system keeps in memory.
     """
 
     name: str

@@ -1,5 +1,7 @@
 """Comparing backbones on the labels one has."""
 
+import time
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -168,3 +170,20 @@ def test_names_may_be_numbers(shapes):
     found = compare(X[:20], y[:20], candidates)
     assert sorted(candidate.name for candidate in found.candidates) == ["32", "40"]
     assert "32" in str(found)
+
+
+def test_the_candidate_named_first_does_not_pay_for_cold_files(monkeypatch):
+    passes = []
+
+    def embed(self, X):
+        passes.append(len(X))
+        if len(passes) == 1:
+            time.sleep(1)  # as unread files on a slow disk
+        return actual(self, X)
+
+    actual = PretrainedClassifier.embed
+    monkeypatch.setattr(PretrainedClassifier, "embed", embed)
+    X = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
+    same = PretrainedClassifier(image_size=32)
+    found = compare(X, ["a", "b"] * 6, {"first": same, "second": same})
+    assert max(candidate.seconds for candidate in found.candidates) < 100

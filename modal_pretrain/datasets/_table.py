@@ -141,12 +141,13 @@ def read_table(
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(
             f"{os.fspath(path)} can't be read as a table: {error}. If its columns are "
-            "not separated by commas, give the separator"
+            "not separated by commas, save it with commas, or give load_csv, say, "
+            "read_options={'sep': ';'}"
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Save it as "
-            "UTF-8, or give its encoding, such as 'latin-1', to a loader that takes it"
+            "UTF-8, or give load_csv, say, read_options={'encoding': 'latin-1'}"
         ) from error
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.filename is not None:
@@ -179,7 +180,7 @@ def separator_hint(header: Sequence[str]) -> str:
         return ""
     return (
         f". They seem to be separated by {found[0]!r}: save the file with commas, or "
-        "give the separator to a loader that takes it"
+        f"give load_csv read_options={{'sep': {found[0]!r}}}"
     )
 
 

@@ -101,10 +101,10 @@ def test_csv_of_texts_with_other_separator_and_encoding(tmp_path):
     path.write_bytes('text;stars\n"Très; bien";5\nNA;1\nnull;1\n'.encode("latin-1"))
     kwargs = {"text": "text", "target": "stars", "test_size": 0}
     with pytest.raises(
-        ValueError, match=r"columns are 'text;stars'\. .* separated by ';': save"
+        ValueError, match=r"columns are 'text;stars'\. .* load_csv .*'sep': ';'\}"
     ):
         load_csv(path, **kwargs, read_options={"encoding": "latin-1"})
-    with pytest.raises(ValueError, match=r"is not in utf-8-sig: .* as UTF-8"):
+    with pytest.raises(ValueError, match=r"not in utf-8-sig: .* load_csv.*latin-1"):
         load_csv(path, **kwargs, read_options={"sep": ";"})
     options = {"sep": ";", "encoding": "latin-1"}
     data = load_csv(path, **kwargs, read_options=options)

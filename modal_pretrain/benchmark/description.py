@@ -181,7 +181,44 @@ def keep_description(store: RecordStore, data: GroupedDataset) -> None:
         if not path.exists():
             write_whole(path, json.dumps(description, indent=1) + "\n")
             return
-        known = store.description()
+    key, what = _difference(store, description, data)
+    if key:
+        raise ValueError(
+            f"{store.folder} holds records of other "
+            f"{'weights' if key == 'weights' else 'data'}: {what} changed since. "
+            "Use another folder, or delete this one."
+        )
+
+
+def check_loaded(store: RecordStore, data: GroupedDataset) -> None:
+    """Check that a process that works on a folder has the data that it describes.
+
+    A loader may give other rows, or rows in another order, in each process: from a set
+    of names or unseeded numbers, or since a worker has an older state of its module.
+
+    Raises
+    ------
+    ValueError
+        If it has others.
+    """
+    key, what = _difference(store, describe(data), data)
+    if key:
+        raise ValueError(
+            f"dataset={store.config.dataset!r} gave one process other data than "
+            f"{store.folder / 'data.json'} describes: {what} changed. Have it give the "
+            "same rows in the same order each time: sort names, seed random numbers, "
+            "and after a change of its module start Python anew."
+        )
+
+
+def _difference(
+    store: RecordStore, description: dict[str, Any], data: GroupedDataset
+) -> tuple[str, str]:
+    """Return the first key under which a folder's description differs, and what it is.
+
+    Both are empty if none does.
+    """
+    known = store.description()
     if "names" not in known and hasattr(data.X, "itertuples"):
         known.pop("contents", None)  # then the names of its columns counted
     for key, what in (
@@ -191,13 +228,10 @@ def keep_description(store: RecordStore, data: GroupedDataset) -> None:
         ("names", "the names of classes or attributes have"),
         ("weights", "the file of weights that `estimator` names has"),
     ):
-        before, now = known.get(key), description[key]
+        before, now = known.get(key), description.get(key)
         if None not in (before, now) and before != now:
-            other = "weights" if key == "weights" else "data"
-            raise ValueError(
-                f"{store.folder} holds records of other {other}: {what} changed since. "
-                "Use another folder, or delete this one."
-            )
+            return key, what
+    return "", ""
 
 
 def check_rows(store: RecordStore, data: GroupedDataset) -> None:

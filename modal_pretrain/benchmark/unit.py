@@ -16,6 +16,7 @@ from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
+from modal_pretrain.benchmark.description import check_loaded
 from modal_pretrain.benchmark.loop import embed, run_unit
 from modal_pretrain.benchmark.parameters import as_text
 from modal_pretrain.benchmark.registry import make_estimator, strategy
@@ -110,7 +111,7 @@ class Work:
     def embed(self) -> None:
         """Fill the cache for all units that share this one's embeddings."""
         with self.call.in_folder():
-            data = load_data(self.store.config, self.call)
+            data = self._data()
             embed(self._estimator(data), data)
 
     def run(self, advance: Callable[[], None] = lambda: None) -> bool:
@@ -130,7 +131,7 @@ class Work:
 
     def _rounds(self, done: tuple[dict[str, Any], ...]) -> Any:
         config, unit = self.store.config, self.unit
-        data = load_data(config, self.call)
+        data = self._data()
         full = unit.strategy == FULL
         name, head = heads.split(unit.strategy)
         train = np.flatnonzero(data.split == "train")
@@ -147,6 +148,11 @@ class Work:
             done=done,
             auditor=None if full else self._auditor(data),
         )
+
+    def _data(self) -> GroupedDataset:
+        data = load_data(self.store.config, self.call)
+        check_loaded(self.store, data)
+        return data
 
     def _auditor(self, data: GroupedDataset) -> Auditor | None:
         config = self.store.config

@@ -121,11 +121,11 @@ def _labelled(
     item, label = columns
     if item == label:
         raise ValueError(f"--columns names {item!r} twice; give FILE LABEL.")
+    named = [label, *([] if group is None else [group])]
     try:
         # "None" and "NA" are labels; only empty cells are missing.
-        used = [item, label, *([] if group is None else [group])]
         own = FIELDS if (item, label) == ("item", "label") else ()
-        table = read_table(file, used, optional=own)
+        table = read_table(file, [item, *named], optional=own)
     except ValueError as error:
         raise ValueError(
             f"{error}. --columns FILE LABEL names the columns of --labels."
@@ -142,13 +142,14 @@ def _labelled(
     table = table[~table.index.duplicated(keep="last")].dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")
-    known = table[label].unique()
-    twice = look_alikes(known) or equal_numbers(known)
-    if twice is not None:
-        raise ValueError(
-            f"column {label!r} of {file} spells one label {twice[0]!a} and "
-            f"{twice[1]!a}. Correct the column."
-        )
+    for column in named:
+        known = table[column].dropna().unique()
+        twice = look_alikes(known) or equal_numbers(known)
+        if twice is not None:
+            raise ValueError(
+                f"column {column!r} of {file} spells one label {twice[0]!a} and "
+                f"{twice[1]!a}. Correct the column."
+            )
     paths = [Path(path) for path in table.index]
     gone = [path for path in paths if not path.is_file()]
     if gone:

@@ -102,7 +102,8 @@ def as_rows(selection: Any, n: int, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} has the rows 0 to {n - 1}; the selection names {outside[0]}"
         )
-    return rows
+    # A tensor takes uint8, of which there may be as many as rows, for a mask.
+    return rows.astype(np.intp, copy=False)
 
 
 def kind_of(kind: type) -> str:

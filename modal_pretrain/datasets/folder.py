@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,8 @@ def load_folder(
         If the folder is not there, or a class has no picture.
     ValueError
         If an attribute or a split can't be read off a path, split folders are misspelt
-        or incomplete, two classes have names that look alike, or a picture lies
-        (through links) in two classes or splits.
+        or incomplete, two classes or attributes have names that look alike, or a
+        picture lies (through links) in two classes or splits.
 
     Notes
     -----
@@ -112,12 +112,7 @@ def load_folder(
     split = "folder" if are_splits(root, parts, split, split_names) else "random"
     others = _stray(root)
     classes = _classes(parts, split, others)
-    alike = look_alikes(label for _, label in classes)
-    if alike is not None:
-        raise ValueError(
-            f"the class folders {alike[0]!a} and {alike[1]!a} of {root} differ in "
-            "spaces, kinds of accents or what can't be seen; give each class one name"
-        )
+    _refuse_look_alikes("class folders", (label for _, label in classes), root)
     places = [root / part / label for part, label in classes]
     outside = {inode(folder) for folder in (root, *parts, *places)}
     listed: list[tuple[str, str, Path]] = []
@@ -149,21 +144,33 @@ def load_folder(
         splits = named_splits(parts_of_rows, split_names, f"the folder {root}")
     else:
         splits = draw_splits(y, test_size, validation_size, random_state)
+    values = [
+        _attribute(
+            path.relative_to(root), path.relative_to(root / part / label), attribute
+        )
+        for part, label, path in listed
+    ]
+    texts = (value for value in values if isinstance(value, str))
+    _refuse_look_alikes("attributes", texts, root)
     return GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
         y,
-        [
-            _attribute(
-                path.relative_to(root), path.relative_to(root / part / label), attribute
-            )
-            for part, label, path in listed
-        ],
+        values,
         splits,
         disambiguating=disambiguating,
         rare_share=rare_share,
         name=root.resolve().name if name is None else name,
         attribute_name=attribute_name,
     )
+
+
+def _refuse_look_alikes(what: str, names: Iterable[str], root: Path) -> None:
+    alike = look_alikes(names)
+    if alike is not None:
+        raise ValueError(
+            f"the {what} {alike[0]!a} and {alike[1]!a} of {root} differ in spaces, "
+            "kinds of accents or what can't be seen; give each one name"
+        )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def make_reviews(
     Parameters
     ----------
     n_train : int, default=1500
-        Training reviews, as evenly as possible over the classes; at least 4.
+        Training reviews, at least 4; one class may have two more than the other.
     n_test : int, default=600
         Test reviews, as evenly as possible over class x category; at least 8.
     rare_share : float, default=0.1

@@ -123,3 +123,17 @@ def test_threads_of_a_worker_share_a_folder(tmp_path, monkeypatch):
         assert os.getcwd() == call.folder
         second.close()
     assert os.getcwd() == str(tmp_path / "worker")
+
+
+def test_a_loader_that_gives_other_data_each_time(tmp_path, monkeypatch):
+    # As a process does that lists a set of names, or has an older state of the module.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unseeded_loader.py").write_text(
+        "from modal_pretrain.datasets import make_shapes\n"
+        "def shapes(n):\n"
+        "    return make_shapes(n, 20, image_size=32, random_state=None)\n"
+    )
+    grid = [{"name": "unseeded_loader:shapes", "n": n} for n in (40, 41, 42)]
+    with pytest.raises(ValueError, match="gave one process other data than"):
+        # Two sets stay in memory, the third is loaded anew.
+        run({**SETTINGS, "dataset": grid}, "out", verbose=0, examples=0)

@@ -239,6 +239,17 @@ def test_folders_that_look_alike(tmp_path, level, other):
 
 
 @pytest.mark.parametrize(
+    "rule", ["folder", re.compile("/([^/]+)/"), lambda path: path.split("/")[1]]
+)
+@pytest.mark.parametrize("other", ["cafe\u0301", "caf\u00e9 "])
+def test_attributes_that_look_alike(tmp_path, rule, other):
+    # Half of the pictures were unpacked elsewhere: groups of which people see one.
+    fill(tmp_path, "cat/caf\u00e9/1.png", f"dog/{other}/2.png", "dog/out/3.png")
+    with pytest.raises(ValueError, match=r"attributes 'caf.*kinds of accents"):
+        load_folder(tmp_path, attribute=rule)
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda path: load_folder(""), "root is empty"),

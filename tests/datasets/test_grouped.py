@@ -319,6 +319,13 @@ def test_tensors_are_columns():
     assert grouped(y=needs_gradient).y.tolist() == [0, 1, 0]
 
 
+def test_rows_of_a_tensor_are_no_mask():
+    torch = pytest.importorskip("torch")
+    column = ["a", "b", "a"]
+    data = GroupedDataset(torch.arange(3), column, column, ["train"] * 3)
+    assert data.subset(np.uint8([2, 1, 0])).X.tolist() == [2, 1, 0]
+
+
 def test_labels_without_an_order():
     kinds = Enum("kinds", "one two")
     with pytest.raises(ValueError, match="y holds labels without an order"):

@@ -7,7 +7,7 @@ one around it. Pages of other tools can be put around it, too.
 from modal_pretrain.labelling.advice import Advice, Doubt
 from modal_pretrain.labelling.asked import AnsweredError, NotAskedError
 from modal_pretrain.labelling.export import Exported
-from modal_pretrain.labelling.ledger import Lost
+from modal_pretrain.labelling.moved import Lost
 from modal_pretrain.labelling.progress import Progress
 from modal_pretrain.labelling.questions import Question
 from modal_pretrain.labelling.session import LabelSession

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.labelling import LabelSession
-from modal_pretrain.labelling.ledger import Ledger, rows_of
+from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.moved import rows_of
 from modal_pretrain.labelling.pool import FilePool, TextPool
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 

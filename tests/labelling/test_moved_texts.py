@@ -195,3 +195,15 @@ def test_of_a_file_without_its_first_lines_the_rest_counts(tmp_path):
     session, say = _texts(path, texts)
     with session:
         assert say() == {0: "cat"}
+
+
+def test_a_line_by_hand_that_skips_takes_the_label_away(tmp_path):
+    path, texts = tmp_path / "labels.csv", ["one", "other"]
+    session, say = _texts(path, texts)
+    with session:
+        say((0, "cat"), (1, "cat"))
+    with path.open("a") as file:
+        file.write("3,row 1,,,skipped,,0,,\n")
+    session, say = _texts(path, texts)
+    with session:
+        assert say() == {1: "cat"}

@@ -342,6 +342,14 @@ def test_schedule_of_the_users_counts(data, silenced):
     assert rates(fitted) == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 2)
 
 
+def test_a_warm_up_of_the_users_counts(data):
+    own = [("slow", WarmupDecay(5 * 8)), ("rates", Rates())]
+    fitted = net(callbacks=own, **SHORT).fit(*data)
+    expected = [0.1 * min(step / 8, 1) for step in range(1, 11)]
+    assert rates(fitted) == pytest.approx(expected)
+    assert fitted.optimizer_.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
 def checkpointed(folder, **params):
     best = Checkpoint("train_loss_best", dirname=folder, f_pickle="net.pkl", **params)
     return best, net(callbacks=[("best", best), ("rates", Rates())], **SHORT)

@@ -87,7 +87,8 @@ def create_backbone(
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) of the pictures to come. A network that takes one
         size only, such as a vision transformer, is adapted to it: its position
-        embeddings are resampled. Others take any size.
+        embeddings are resampled, but for those of a checkpoint that was trained at
+        this size. Others take any size.
     random_state : int or None, default=None
         Seed of the random initialisation (``pretrained=False``): the same seed
         gives the same weights. PyTorch's global generator is left as it was.

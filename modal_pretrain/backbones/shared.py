@@ -228,9 +228,7 @@ def _sized(backbone: nn.Module, key: tuple, image_size) -> nn.Module:
 
     def adapted() -> nn.Module:
         create, name, _, pretrained, seed, device = key
-        if isinstance(pretrained, bool) and (
-            callable(name) or local_folder(name) is None
-        ):
+        if callable(name) or (isinstance(pretrained, bool) and not local_folder(name)):
             return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
         # A file may be of a network of just this size.
         sized = create(name, pretrained, random_state=seed, image_size=image_size)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from timm.data import resolve_model_data_config
 from torch import nn
 
@@ -29,6 +28,14 @@ from modal_pretrain.backbones.folder import (
 from modal_pretrain.backbones.names import check_name, local_folder
 from modal_pretrain.backbones.output import check_weights
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
+from modal_pretrain.backbones.sizes import (
+    ImageSize,
+    adapt_size,
+    check_patches,
+    has_other_positions,
+    patch_sizes,
+    reason_of,
+)
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
     HeadKeys,
@@ -51,7 +58,6 @@ _NOT_TIMMS = {
 }
 
 Backbone = str | Callable[..., nn.Module]
-ImageSize = int | tuple[int, int]
 
 
 def create_backbone(
@@ -81,7 +87,8 @@ def create_backbone(
     image_size : int, (int, int) or None, default=None
         Pixels (or height and width) of the pictures to come. A network that takes one
         size only, such as a vision transformer, is adapted to it: its position
-        embeddings are resampled. Others take any size.
+        embeddings are resampled, but for those of a checkpoint that was trained at
+        this size. Others take any size.
     random_state : int or None, default=None
         Seed of the random initialisation (``pretrained=False``): the same seed
         gives the same weights. PyTorch's global generator is left as it was.
@@ -130,7 +137,7 @@ def create_backbone(
         backbone = _from_factory(name, pretrained, random_state, model_params)
     elif isinstance(name, str):
         check_name(name)
-        backbone = _from_timm(name, pretrained, random_state, model_params)
+        backbone = _from_timm(name, pretrained, random_state, model_params, image_size)
     else:
         raise TypeError(
             f"backbone must be a timm model name or a factory, got {name!r} of type "
@@ -177,7 +184,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     return backbone
 
 
-def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
+def _from_timm(name, pretrained, random_state, model_params, image_size) -> nn.Module:
     params = {"num_classes": 0, **model_params}
     folder = local_folder(name)
     if folder is not None:
@@ -189,7 +196,7 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
                 backbone = timm.create_model(name, pretrained=False, **params)
         except (OSError, ValueError) as error:
             raise BackboneWeightsError(
-                f"backbone={name!r} cannot be made: {_reason(error)}"
+                f"backbone={name!r} cannot be made: {reason_of(error)}"
             ) from error
         backbone.weights_source = "random initialisation"  # type: ignore[assignment]
         return backbone
@@ -199,7 +206,17 @@ def _from_timm(name, pretrained, random_state, model_params) -> nn.Module:
         path = folder_checkpoint(folder)
     else:
         return _first_source(name, params)
-    return _load(name, params, f"file {path}", lambda: read_weights(path))
+    source = f"file {path}"
+    backbone = _load(name, params, source, lambda: read_weights(path))
+    if image_size is None or not hasattr(backbone, "set_input_size"):
+        return backbone
+    state = read_weights(path)
+    if not has_other_positions(state, backbone):
+        return backbone
+    # Trained at another size than the architecture's, by way of which they would be
+    # resampled twice, and lose the most of what they were.
+    params["img_size"] = height_and_width("image_size", image_size)
+    return _load(name, params, source, lambda: state)
 
 
 def _first_source(name, params) -> nn.Module:
@@ -224,7 +241,7 @@ def _first_source(name, params) -> nn.Module:
     try:
         return _load(name, params, f"hub, {name}")
     except BackboneWeightsError as error:
-        tried.append(f"hub: {_reason(error.__cause__ or error)}")
+        tried.append(f"hub: {reason_of(error.__cause__ or error)}")
         raise BackboneWeightsError(
             f"No pretrained weights for backbone={name!r}. Tried in order:\n  - "
             + "\n  - ".join(["file: none was given", *tried])
@@ -237,12 +254,24 @@ def _first_source(name, params) -> nn.Module:
 _NOWHERE_ELSE = {"source": "", "file": None, "hf_hub_id": None, "url": ""}
 
 
+def _overlay(name, params, state) -> dict[str, Any]:
+    """Return the part of timm's configuration that has it load a state dict."""
+    overlay = {"state_dict": state, **_NOWHERE_ELSE}
+    config = None if ":" in name else timm.get_pretrained_cfg(name)
+    if config is not None and config.num_classes == params["num_classes"] == 0:
+        # The published weights have no head, so timm would not drop one.
+        overlay["num_classes"] = 1
+    return overlay
+
+
 def _load(name, params, source, read=None) -> nn.Module:
     """Let timm load (its checkpoint filters included) and verify what it did."""
     try:
         # With a place of its own, timm's configuration or that of a hub or folder
         # could send it there all the same.
-        overlay = None if read is None else {"state_dict": read(), **_NOWHERE_ELSE}
+        state = None if read is None else read()
+        patches = patch_sizes(state or {})
+        overlay = None if state is None else _overlay(name, params, state)
         with seeded(0), recorded_loads() as loads:
             backbone = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **params
@@ -250,7 +279,7 @@ def _load(name, params, source, read=None) -> nn.Module:
     except Exception as error:
         raise BackboneWeightsError(
             f"Weights for backbone={name!r} from {source} cannot be loaded: "
-            f"{_reason(error)}"
+            f"{reason_of(error)}"
         ) from error
     config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     for kept in (config, getattr(backbone, "default_cfg", {})):
@@ -259,7 +288,9 @@ def _load(name, params, source, read=None) -> nn.Module:
         raise BackboneWeightsError(
             f"timm loaded nothing for backbone={name!r} from {source}."
         )
-    verify(loads, f"{source} (backbone={name!r})", HeadKeys(backbone, params))
+    where = f"{source} (backbone={name!r})"
+    verify(loads, where, HeadKeys(backbone, params))
+    check_patches(patches, backbone, where)
     backbone.weights_source = source
     return backbone
 
@@ -284,68 +315,6 @@ def _parameter_names(factory) -> set[str]:
         return set(inspect.signature(factory).parameters)
     except (TypeError, ValueError):
         return set()
-
-
-def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
-    """Make a network that takes one size only take `image_size`, in place.
-
-    Parameters
-    ----------
-    backbone : torch.nn.Module
-    image_size : int, (int, int) or None
-        None leaves the network as it is.
-
-    Returns
-    -------
-    torch.nn.Module
-        The same network.
-
-    Raises
-    ------
-    ValueError
-        If the network takes another size only and timm cannot change that.
-    """
-    if image_size is None or not takes_one_size(backbone):
-        return backbone
-    size = height_and_width("image_size", image_size)
-    height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
-    name = type(backbone).__name__
-    if hasattr(backbone, "set_input_size"):
-        try:
-            backbone.set_input_size(img_size=size)  # type: ignore[operator]
-            _check_size(backbone, size)
-        except Exception as error:
-            raise ValueError(
-                f"The backbone {name} cannot be adapted to image_size={image_size!r}: "
-                f"{_reason(error)}. It was made for {height} x {width}."
-            ) from error
-    elif size != (height, width):
-        raise ValueError(
-            f"image_size={image_size!r}, but the backbone {name} takes pictures of "
-            f"{height} x {width} only. Leave image_size=None, or use another backbone."
-        )
-    return backbone
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__  # timm asserts without a message
-
-
-def _check_size(backbone: nn.Module, size: tuple[int, int]) -> None:
-    """Try a picture of that size: not every size divides into patches."""
-    device = next(backbone.parameters()).device
-    mode = backbone.training
-    with torch.inference_mode():
-        backbone.eval()(torch.zeros(1, 3, *size, dtype=torch.float32, device=device))
-    backbone.train(mode)
-
-
-def takes_one_size(backbone: nn.Module) -> bool:
-    """Say whether a network, as it is, takes pictures of one size only."""
-    config = getattr(backbone, "pretrained_cfg", None) or {}
-    return "input_size" in config and (
-        hasattr(backbone, "set_input_size") or config.get("fixed_input_size", False)
-    )
 
 
 def data_config(backbone: nn.Module) -> dict[str, Any]:

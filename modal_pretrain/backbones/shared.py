@@ -22,16 +22,11 @@ from torch import nn
 from modal_pretrain._checks import height_and_width
 from modal_pretrain._fork import Lock
 from modal_pretrain._identity import expanded, file_identity
-from modal_pretrain.backbones.create import (
-    Backbone,
-    ImageSize,
-    adapt_size,
-    create_backbone,
-    takes_one_size,
-)
+from modal_pretrain.backbones.create import Backbone, create_backbone
 from modal_pretrain.backbones.device import GENERATORS
 from modal_pretrain.backbones.folder import is_list_of_parts
 from modal_pretrain.backbones.names import local_folder
+from modal_pretrain.backbones.sizes import ImageSize, adapt_size, takes_one_size
 
 _MAX_SHARED = 4
 _LOCK = Lock()
@@ -217,8 +212,12 @@ def shared_backbone(
     return shared(_channels_last, name, pretrained, seed, device, _sized, (image_size,))
 
 
-def _channels_last(name, pretrained, *, random_state=None) -> nn.Module:
-    backbone = create_backbone(name, pretrained, random_state=random_state)
+def _channels_last(
+    name, pretrained, *, random_state=None, image_size=None
+) -> nn.Module:
+    backbone = create_backbone(
+        name, pretrained, image_size=image_size, random_state=random_state
+    )
     return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -228,6 +227,11 @@ def _sized(backbone: nn.Module, key: tuple, image_size) -> nn.Module:
         return backbone
 
     def adapted() -> nn.Module:
-        return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
+        create, name, _, pretrained, seed, device = key
+        if callable(name) or (isinstance(pretrained, bool) and not local_folder(name)):
+            return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
+        # A file may be of a network of just this size.
+        sized = create(name, pretrained, random_state=seed, image_size=image_size)
+        return sized.to(device).requires_grad_(False)
 
     return share((*key, height_and_width("image_size", image_size)), adapted)

@@ -8,6 +8,7 @@ The rules, applied to files and to Pillow images alike:
   at 255 instead and turns most such pictures white.
 - 32-bit integers and floats carry no scale of their own: integers up to 255 are taken
   as 8-bit, up to 65535 as 16-bit; floats up to 1 as [0, 1], up to 255 as 8-bit.
+- Grey TIFF files whose zeros are white, as radiographs may be, are inverted.
 - Of an animation or a multi-page file, the first frame counts.
 """
 
@@ -44,6 +45,7 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
 # Errors that are the path's, not the content's.
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
 ORIENTATION_TAG = 0x0112
+_PHOTOMETRIC_TAG = 262
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -73,6 +75,16 @@ def clear_palette(image: Image.Image) -> bool:
     """Say whether the colours of a palette have an alpha of their own."""
     palette = image.palette if image.mode == "P" else None
     return palette is not None and palette.mode.endswith("A")
+
+
+def zero_is_white(image: Image.Image) -> bool:
+    """Say whether a TIFF's numbers run from white to black.
+
+    Pillow inverts those of up to 8 bits as it reads them, and no others.
+    """
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    deep = image.mode.startswith("I") or image.mode == "F"
+    return deep and tags.get(_PHOTOMETRIC_TAG) == 0
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -123,6 +135,8 @@ def turned(image: Image.Image, turn: int) -> Image.Image:
 def _deep_grey(image: Image.Image) -> np.ndarray:
     values = np.asarray(image)
     grey = _scaled_grey(image, values)
+    if zero_is_white(image):
+        grey = 255 - grey
     clear = image.info.get("transparency")  # the value that stands for it
     return np.where(values == clear, np.uint8(255), grey) if is_whole(clear) else grey
 

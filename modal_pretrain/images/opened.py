@@ -13,6 +13,7 @@ from modal_pretrain.images.decode import (
     convert_image,
     load_image,
     orientation,
+    zero_is_white,
 )
 from modal_pretrain.images.sources import ImageSource
 from modal_pretrain.images.unread import (
@@ -68,6 +69,7 @@ class PillowSource(ImageSource):
             image.format == "PNG",
             # Keys of all others are older than this.
             *(["clear palette"] if clear_palette(image) else []),
+            *(["zero is white"] if zero_is_white(image) else []),
         )
         seed = xxh3_64_intdigest(repr(("pil", *about)).encode())
         return xxh3_128_digest(image.tobytes(), seed)

@@ -259,3 +259,30 @@ def test_in_memory_file():
     buffer = io.BytesIO()
     Image.fromarray(photo()).save(buffer, "PNG")
     np.testing.assert_array_equal(as_images([Image.open(buffer)]).load(0), photo())
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_tiff_whose_zeros_are_white(tmp_path, kind, compression):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    stored = {
+        "uint8": grey,
+        "uint16": grey.astype(np.uint16) * 257,
+        "float32": (grey / 255).astype(np.float32),
+    }[kind]
+    images = []
+    for photometric, expected in ((1, grey), (0, 255 - grey)):
+        # Pillow inverts 8 bits, and only those, as it writes them, too.
+        written = 255 - stored if kind == "uint8" and photometric == 0 else stored
+        path = tmp_path / f"{photometric}.tiff"
+        Image.fromarray(written).save(
+            path, compression=compression, tiffinfo={262: photometric}
+        )
+        with Image.open(path) as image:
+            assert image.tag_v2[262] == photometric
+            image.load()
+        images.append(image)
+        for X in ([path], [image], [Image.open(path)]):
+            np.testing.assert_array_equal(as_images(X).load(0)[..., 0], expected)
+    one, other = as_images(images).row_keys()
+    assert one != other

@@ -1,0 +1,81 @@
+"""Checkpoints of networks that take one size, and of other sizes than asked for."""
+
+import numpy as np
+import pytest
+import torch
+
+from modal_pretrain import BackboneWeightsError, PretrainedClassifier, create_backbone
+from modal_pretrain.backbones.shared import shared_backbone
+from tests.backbones.cases import SMALL_VIT, embed, save, small, states_equal
+
+
+def trained_at(size, path, name=SMALL_VIT, **params):
+    original = small(name, img_size=size, **params)
+    with torch.no_grad():  # drawn ones are next to nothing
+        original.pos_embed.normal_(generator=torch.Generator().manual_seed(0))
+    save(original.state_dict(), path)
+    original.reset_classifier(0)
+    return original
+
+
+@pytest.mark.parametrize("size", [80, 240])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path, size: create_backbone(SMALL_VIT, path, image_size=size),
+        lambda path, size: shared_backbone(SMALL_VIT, path, 0, image_size=size),
+    ],
+    ids=["create", "shared"],
+)
+def test_positions_of_a_checkpoint_are_kept_at_its_own_size(tmp_path, size, make):
+    original = trained_at(size, tmp_path / "w.pth", num_classes=3)
+    loaded = make(tmp_path / "w.pth", size)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    assert loaded.weights_source == f"file {tmp_path / 'w.pth'}"
+
+
+def test_an_estimator_embeds_as_the_network_that_was_trained(tmp_path):
+    original = trained_at(80, tmp_path / "w.pth")
+    X = np.random.default_rng(0).integers(0, 256, (4, 80, 80, 3), np.uint8)
+    classifier = PretrainedClassifier(
+        SMALL_VIT,
+        pretrained=tmp_path / "w.pth",
+        image_size=80,
+        precision="float32",
+        cache=None,
+    ).fit(X, [0, 1, 0, 1])
+    mean, std = (
+        torch.tensor(original.pretrained_cfg[key]).view(3, 1, 1)
+        for key in ("mean", "std")
+    )
+    with torch.inference_mode():
+        batch = (torch.from_numpy(X).permute(0, 3, 1, 2) / 255 - mean) / std
+        expected = original(batch).numpy()
+    np.testing.assert_allclose(classifier.embed(X), expected, atol=1e-4)
+
+
+def test_positions_of_the_own_size_are_resampled_as_ever(tmp_path):
+    original = trained_at(160, tmp_path / "w.pth")
+    loaded = create_backbone(SMALL_VIT, tmp_path / "w.pth", image_size=80)
+    original.set_input_size(80)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    assert torch.equal(embed(loaded, 80), embed(original, 80))
+
+
+def test_patches_of_another_size(tmp_path):
+    path = save(small(SMALL_VIT, patch_size=32).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match=r"32 x 32 .* 16 x 16.*architecture"):
+        create_backbone(SMALL_VIT, path)
+    assert create_backbone(SMALL_VIT, path, patch_size=32)
+
+
+def test_head_trained_on_weights_that_are_published_without_one(tmp_path):
+    name = "vit_small_patch14_dinov2"
+    original = small(name, num_classes=5, img_size=28, depth=1)
+    path = save(original.state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone(name, path, img_size=28, depth=1)
+    original.reset_classifier(0)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    bad = {**original.state_dict(), "projector.weight": torch.ones(2, 2)}
+    with pytest.raises(BackboneWeightsError, match="1 unexpected: projector"):
+        create_backbone(name, save(bad, path), img_size=28, depth=1)

@@ -155,3 +155,39 @@ def test_what_a_pass_changes_is_no_weight():
     expected = encoder.fit_transform(X)
     for used in (encoder, pickle.loads(pickle.dumps(encoder))):
         np.testing.assert_array_equal(used.transform(X), expected)
+
+
+class Caching(torch.nn.Module):
+    """A network that keeps what it works out in its first pass."""
+
+    num_features = 3
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(3))
+        self.register_buffer("known", None)
+
+    def forward(self, x):
+        if self.known is None:
+            self.known = torch.full((3,), 2.0)
+        return x.mean((2, 3)) * self.scale * self.known
+
+
+def test_what_a_pass_adds_is_no_weight():
+    known, network = RememberedWeights(Caching()), Caching()
+    network(torch.zeros(1, 3, 4, 4))
+    known.leave_out_changed(network)
+    # As in a process that loads a pickle: before its first pass, and after.
+    assert known.are_those_of(Caching())
+    assert known.are_those_of(network)
+    network.scale *= 2
+    assert not known.are_those_of(network)
+
+
+def test_weights_in_a_pickle_of_an_earlier_state():
+    network = torch.nn.Linear(3, 2)
+    known = RememberedWeights(network)
+    known.__dict__ = {"_fingerprint": "older", "_norms": known._norms}
+    assert known.are_those_of(network)
+    known.__dict__ = {"_fingerprint": "older", "_norms": 2 * known._norms}
+    assert not known.are_those_of(network)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import nn
@@ -24,49 +26,59 @@ class RememberedWeights:
     backbone : torch.nn.Module
     """
 
+    _changing: frozenset[str] = frozenset()  # also in pickles older than this
+
     def __init__(self, backbone: nn.Module) -> None:
         self._fingerprint = fingerprint(backbone)
-        self._norms = _norms(backbone)
-        self._fixed = np.ones(len(self._norms), dtype=bool)
+        self._names, self._norms = _norms(backbone)
 
     def leave_out_changed(self, backbone: nn.Module) -> None:
-        """Leave out what a pass has changed, such as a counter: it is no weight."""
+        """Leave out what a pass has changed or added, such as a counter or a cache."""
         found = fingerprint(backbone)
         if found == self._fingerprint:
             return
-        norms = _norms(backbone)
-        if len(norms) == len(self._norms):
-            self._fixed &= np.isclose(norms, self._norms, 0, 0, equal_nan=True)
         self._fingerprint = found
+        before, now = (
+            dict(zip(names, norms.tolist(), strict=True))
+            for names, norms in ((self._names, self._norms), _norms(backbone))
+        )
+        self._changing = frozenset(
+            name
+            for name in before.keys() | now.keys()
+            # By their text, so that NaN equals NaN.
+            if str(before.get(name)) != str(now.get(name))
+        )
+        fixed = np.array([name not in self._changing for name in self._names], bool)
+        self._norms = self._norms[fixed]
 
     def are_those_of(self, backbone: nn.Module) -> bool:
         """Say whether a backbone that was loaded again has these weights."""
         found = fingerprint(backbone)
         if found == self._fingerprint:
             return True
-        norms = _norms(backbone)
+        _, norms = _norms(backbone, self._changing)
         same = len(norms) == len(self._norms) and np.allclose(
-            norms[self._fixed],
-            self._norms[self._fixed],
-            rtol=_ROUNDING,
-            atol=0,
-            equal_nan=True,
+            norms, self._norms, rtol=_ROUNDING, atol=0, equal_nan=True
         )
         if same:  # the norms of a large network take a while
             self._fingerprint = found
-        return same
+        return bool(same)
 
 
-def _norms(backbone: nn.Module) -> np.ndarray:
-    """Return the L1 norm of each tensor of the state, float64 (tensors,)."""
-    norms = [
-        torch.linalg.vector_norm(_widened(tensor), 1, dtype=torch.float64)
-        for tensor in backbone.state_dict().values()
+def _norms(
+    backbone: nn.Module, left_out: Collection[str] = ()
+) -> tuple[list[str], np.ndarray]:
+    """Return names and L1 norms, float64 (tensors,), of the tensors of the state."""
+    found = {
+        name: torch.linalg.vector_norm(_widened(tensor), 1, dtype=torch.float64)
+        for name, tensor in backbone.state_dict().items()
         if isinstance(tensor, torch.Tensor)
         and tensor.is_floating_point()
         and tensor.layout is torch.strided
-    ]
-    return torch.stack(norms).cpu().numpy() if norms else np.empty(0)
+        and name not in left_out
+    }
+    norms = [*found.values()]
+    return [*found], torch.stack(norms).cpu().numpy() if norms else np.empty(0)
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:

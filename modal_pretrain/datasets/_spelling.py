@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 # No joiners, which Persian, Indic scripts and emoji need.
@@ -28,12 +29,15 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def equal_numbers(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that are one number in two spellings, 1 and 1.0."""
+    """Return the first two names that are one number in two spellings, 1 and 1.0.
+
+    Identifiers such as 12e4567 are infinite as numbers, and may be of two things.
+    """
     known = pd.Series(list(dict.fromkeys(names)), dtype=object)
     values = pd.to_numeric(known, errors="coerce")
     first: dict[float, str] = {}
     for name, value in zip(known, values, strict=True):
-        other = name if pd.isna(value) else first.setdefault(value, name)
+        other = first.setdefault(value, name) if np.isfinite(value) else name
         if other != name:
             return other, name
     return None

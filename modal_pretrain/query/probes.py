@@ -59,7 +59,7 @@ def orthogonal_probe_sampling(
         of two classes the score is least confidence.
     n_probes : int, default=2
         Fewer are used once a head finds nothing to fit. If that is the second, as with
-        one labelled row a class, the score is least confidence.
+        one labelled row a class or a `C` of 0.01, the score is least confidence.
     n_components : int, default=256
         Principal coordinates the heads see.
     C : float, default=10.0

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.datasets import load_csv
-from modal_pretrain.datasets._spelling import look_alikes
+from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -386,6 +386,12 @@ def test_csv_target_that_is_the_attribute(table):
 def test_names_that_differ_in_what_cannot_be_seen(one, other):
     assert look_alikes(["c", one, other]) == (one, other)
     assert look_alikes(["\u0646\u0645\u06cc", "\u0646\u0645\u200c\u06cc"]) is None
+
+
+def test_identifiers_are_not_equal_numbers():
+    names = ["1e999", "2e888", "34e56789"]  # as numbers, infinite
+    assert equal_numbers(names) is None
+    assert equal_numbers([*names, "5", "5.0"]) == ("5", "5.0")
 
 
 def test_csv_codes_that_differ_in_spaces(table):

@@ -37,7 +37,7 @@ from modal_pretrain.images.pixels import (
     chunks,
     numpy_dtype,
     to_numpy,
-    warn_of_8_bits_in_16,
+    warn_of_fewer_bits,
 )
 from modal_pretrain.images.sources import (
     ArrayListSource,
@@ -77,7 +77,7 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
     Warns
     -----
     UserWarning
-        If 16-bit integers hold nothing above 255: nearly black, as 16-bit.
+        If 16-bit integers hold nothing above 4095: nearly black, as 16-bit.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def _from_array(X: np.ndarray, name: str) -> ImageSource:
         return _from_nested(X.tolist(), name)
     check_layout(X.dtype, X.shape, name)
     check_range(X, name)
-    warn_of_8_bits_in_16((X[rows] for rows in chunks(X, range(len(X)))), name)
+    warn_of_fewer_bits((X[rows] for rows in chunks(X, range(len(X)))), name)
     return ArraySource(X, range(len(X)), name)
 
 
@@ -180,7 +180,7 @@ def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
         check_layout(numpy_dtype(X), tuple(X.shape), name)
         check_range(X, name)
         parts = (to_numpy(X[rows]) for rows in chunks(X, range(len(X))))
-        warn_of_8_bits_in_16(parts, name)
+        warn_of_fewer_bits(parts, name)
     except (TypeError, ValueError) as error:
         raise _in_words_of_tensors(error) from None
     return TensorSource(X, range(len(X)), name)
@@ -212,7 +212,7 @@ def _from_list(X: Sequence[Any] | np.ndarray, name: str) -> ImageSource:
     if first == "a PIL image":
         return PillowSource(X, range(len(X)), name)
     items = [_check_item(item, f"{name}[{row}]") for row, item in enumerate(X)]
-    warn_of_8_bits_in_16(items, name)
+    warn_of_fewer_bits(items, name)
     return ArrayListSource(items, range(len(X)), name)
 
 

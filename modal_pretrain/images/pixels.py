@@ -22,6 +22,7 @@ ACCEPTED = (
 _CHUNK_BYTES = 1 << 22
 # Resizing in float32 leaves values like 1.0000001.
 TOLERANCE = 1e-5
+_CAMERA_BITS = 12  # of sensors whose numbers come in 16 bits
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:
@@ -242,8 +243,8 @@ def check_range(data: Any, name: str, item: bool = False) -> None:
         raise ValueError(_range_message(values[first], where, name))
 
 
-def warn_of_8_bits_in_16(parts: Iterable[np.ndarray], name: str) -> None:
-    """Warn if uint16 arrays look like 8-bit pictures: none above 255, not all 0.
+def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
+    """Warn if uint16 arrays look like pictures of 8 to 12 bits, as cameras give them.
 
     Parameters
     ----------
@@ -257,13 +258,19 @@ def warn_of_8_bits_in_16(parts: Iterable[np.ndarray], name: str) -> None:
         if part.dtype.kind != "u" or part.dtype.itemsize != 2:
             return
         largest = max(largest, int(part.max(initial=0)))
-        if largest > 255:
+        if largest >= 2**_CAMERA_BITS:
             return
     if largest:
+        bits = max(8, largest.bit_length())
+        fix = (
+            f"{name} * {2 ** (16 - bits)}"
+            if bits > 8
+            else f"{name}.astype(numpy.uint8)"
+        )
         warnings.warn(
             f"{name} has dtype uint16, but no value above {largest}. 16 bits go up to "
-            "65535, so its pictures are taken for nearly black. If they hold 8 bits, "
-            f"write {name}.astype(numpy.uint8).",
+            f"65535, so its pictures are taken for nearly black. If they hold {bits} "
+            f"bits, write {fix}.",
             UserWarning,
             stacklevel=3,
         )

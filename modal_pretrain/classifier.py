@@ -252,7 +252,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         ----------
         X : pictures (or a table), length n, see the class
         y : array-like of shape (n,)
-            Labels: integers, strings or booleans.
+            Labels in the order of X: integers, strings or booleans.
         sample_weight : array-like of shape (n,), number or None
             What each row weighs in the loss, finite and at least 0, as in scikit-learn.
             With a frozen backbone a row of weight k is the same as k copies of it.

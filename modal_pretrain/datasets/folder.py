@@ -88,8 +88,9 @@ def load_folder(
         If the folder is not there, or a class has no picture.
     ValueError
         If an attribute or a split can't be read off a path, split folders are misspelt
-        or incomplete, two classes or attributes have names that look alike, or a
-        picture lies (through links) in two classes or splits.
+        or incomplete, two classes or attributes have names that look alike, a class
+        has other capitals in another split, or a picture lies (through links) in two
+        classes or splits.
 
     Notes
     -----
@@ -113,6 +114,7 @@ def load_folder(
     others = _stray(root)
     classes = _classes(parts, split, others)
     _refuse_look_alikes("class folders", (label for _, label in classes), root)
+    _refuse_other_case(classes, root)
     places = [root / part / label for part, label in classes]
     outside = {inode(folder) for folder in (root, *parts, *places)}
     listed: list[tuple[str, str, Path]] = []
@@ -171,6 +173,24 @@ def _refuse_look_alikes(what: str, names: Iterable[str], root: Path) -> None:
             f"the {what} {alike[0]!a} and {alike[1]!a} of {root} differ in spaces, "
             "kinds of accents or what can't be seen; give each one name"
         )
+
+
+def _refuse_other_case(classes: list[tuple[str, str]], root: Path) -> None:
+    """Raise ValueError for a class that two splits write with other capitals.
+
+    Letters may be classes, a and A: then one split has both.
+    """
+    where: dict[str, set[str]] = {}
+    for part, label in classes:
+        where.setdefault(label, set()).add(part)
+    seen: dict[str, str] = {}
+    for label, parts in where.items():
+        other = seen.setdefault(label.casefold(), label)
+        if other != label and not parts & where[other]:
+            raise ValueError(
+                f"the class folders {other!r} and {label!r} of {root} differ in "
+                "capitals, and no split has both; give the class one name"
+            )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from torch import nn
 
 from modal_pretrain._checks import Rule
 from modal_pretrain._decisive import DECISIVE
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.weights import check_sample_weight
 from modal_pretrain.backbones.device import resolve_precision
 from modal_pretrain.backbones.shared import own
@@ -112,6 +113,7 @@ class BaseClassifier(LoadedNet):
         self, X, y, sample_weight, ignore, *, reset: bool, classes=None
     ) -> tuple[Source, np.ndarray, np.ndarray | None, np.ndarray | None]:
         source = self._source(X, reset=reset)
+        check_order(X, y=y, sample_weight=sample_weight, ignore=ignore)
         owner = type(self).__name__
         y = check_labels(y, source, owner)
         before = None if reset else self.classes_

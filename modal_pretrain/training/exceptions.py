@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.embedding.source import Source
 from modal_pretrain.modality import Examples, Modality
 from modal_pretrain.reweighting.choice import tag_weights
@@ -56,6 +57,7 @@ class ExceptionsNet(WeightedNet):
 
     def tag(self, X, ignore):
         """Remember what may be ignored about rows, for every later training."""
+        check_order(X, ignore=ignore)
         self.remembered_tags_ = self._remembered().but(self._source(X), ignore)
         return self
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from modAL.models import ActiveLearner
 from torch import nn
 
 from tests.classifier.cases import (
@@ -252,3 +253,39 @@ def test_a_measured_value_is_no_label(make, pictures, labels):
 def test_one_label_for_each_row(make, pictures, labels):
     with pytest.raises(ValueError, match="y has 23 labels for 24 rows of X"):
         make().fit(pictures, labels[1:])
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight", "ignore"])
+def test_rows_that_come_in_another_order_are_refused(make, paths, labels, name):
+    X = pd.Series(paths, index=[f"id{i}" for i in range(len(paths))])
+    given = {"y": pd.Series(labels, index=X.index)}
+    given |= {name: pd.Series(labels, index=X.index)}
+    good = make().fit(X, **given)
+    late = given | {name: given[name].iloc[::-1]}
+    with pytest.raises(ValueError, match=rf"{name}\.loc\[X\.index\]"):
+        make().fit(X, **late)
+    learner = ActiveLearner(make(), X_training=X, y_training=given["y"])
+    with pytest.raises(ValueError, match="another order"):
+        learner.fit(X, **late)
+    again = make().fit(X, **late | {name: late[name].loc[X.index]})
+    np.testing.assert_array_equal(again.predict_proba(X), good.predict_proba(X))
+    with pytest.raises(ValueError, match="ignore has"):
+        make().tag(X, given["y"].iloc[::-1])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        lambda index: pd.RangeIndex(len(index)),
+        lambda index: ["same"] * len(index),
+        lambda index: index[::-1] + 1,
+    ],
+    ids=["made by pandas", "repeated", "of other rows"],
+)
+def test_any_other_index_says_nothing_about_the_order(make, paths, labels, index):
+    order = np.random.default_rng(0).permutation(len(paths))
+    X = pd.Series(np.asarray(paths)[order], index=order)
+    y = pd.Series(np.asarray(labels)[order], index=index(order))
+    found = make().fit(X, y).predict_proba(X)
+    expected = make().fit(X.to_numpy(), y.to_numpy()).predict_proba(X)
+    np.testing.assert_array_equal(found, expected)

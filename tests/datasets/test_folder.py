@@ -238,6 +238,18 @@ def test_folders_that_look_alike(tmp_path, level, other):
         load_folder(tmp_path)
 
 
+def test_a_class_with_other_capitals_in_another_split(tmp_path):
+    # It would be two classes, one without a training picture and one without a test.
+    fill(tmp_path / "a", "train/cat/1.png", "train/dog/2.png", "test/Cat/3.png")
+    with pytest.raises(ValueError, match=r"folders '.at' and '.at'.* capitals"):
+        load_folder(tmp_path / "a")
+    # Letters are classes, which one split has both of.
+    fill(tmp_path / "b", "train/a/1.png", "train/A/2.png", "test/A/3.png")
+    assert load_folder(tmp_path / "b").classes.tolist() == ["A", "a"]
+    fill(tmp_path / "c", "a/1.png", "A/2.png")
+    assert load_folder(tmp_path / "c").classes.tolist() == ["A", "a"]
+
+
 @pytest.mark.parametrize(
     "rule", ["folder", re.compile("/([^/]+)/"), lambda path: path.split("/")[1]]
 )

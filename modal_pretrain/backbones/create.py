@@ -8,6 +8,7 @@ only those of the classification head may be absent.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -207,16 +208,16 @@ def _from_timm(name, pretrained, random_state, model_params, image_size) -> nn.M
     else:
         return _first_source(name, params)
     source = f"file {path}"
-    backbone = _load(name, params, source, lambda: read_weights(path))
+    stored = functools.cache(lambda: read_weights(path))
+    backbone = _load(name, params, source, lambda: dict(stored()))  # timm takes out
     if image_size is None or not hasattr(backbone, "set_input_size"):
         return backbone
-    state = read_weights(path)
-    if not has_other_positions(state, backbone):
+    if not has_other_positions(stored(), backbone):
         return backbone
     # Trained at another size than the architecture's, by way of which they would be
     # resampled twice, and lose the most of what they were.
     params["img_size"] = height_and_width("image_size", image_size)
-    return _load(name, params, source, lambda: state)
+    return _load(name, params, source, stored)
 
 
 def _first_source(name, params) -> nn.Module:

@@ -131,26 +131,27 @@ def _texts(path, texts):
     return session, say
 
 
-def test_to_skip_a_copy_that_is_gone_leaves_the_label(tmp_path):
+@pytest.mark.parametrize(
+    ("said", "left", "row"),
+    [
+        ([(0, "cat"), (2, "skip")], ["same", "other"], 0),
+        # Likewise after an answer to the copy was taken back.
+        (
+            [(2, "cat"), (0, "skip"), (0, "dog"), (0, "undo")],
+            ["other", "same"],
+            1,
+        ),
+    ],
+)
+def test_to_skip_a_copy_that_is_gone_leaves_the_label(tmp_path, said, left, row):
     path = tmp_path / "labels.csv"
     session, say = _texts(path, ["same", "other", "same"])
     with session:
-        say((0, "cat"), (2, "skip"))
-    session, say = _texts(path, ["same", "other"])
+        say(*said)
+    session, say = _texts(path, left)
     with session:
-        assert say() == {0: "cat"}
-        assert say((0, "dog"), (0, "undo")) == {0: "cat"}
-
-
-def test_to_skip_a_copy_after_an_answer_taken_back_leaves_the_label(tmp_path):
-    path = tmp_path / "labels.csv"
-    session, say = _texts(path, ["same", "other", "same"])
-    with session:
-        say((2, "cat"), (0, "skip"), (0, "dog"), (0, "undo"))
-    session, say = _texts(path, ["other", "same"])
-    with session:
-        assert say() == {1: "cat"}
-        assert say((1, "dog"), (1, "undo")) == {1: "cat"}
+        assert say() == {row: "cat"}
+        assert say((row, "dog"), (row, "undo")) == {row: "cat"}
 
 
 def test_copies_that_were_answered_at_once_and_taken_back(tmp_path):

@@ -240,7 +240,7 @@ class Audit:
         values : array-like of shape (budget,)
             The metric on each of `rows`, such as a cost or the squared error.
         expected : array-like of shape (n,) or None, default=None
-            What to expect of every row; the closer, the narrower the interval.
+            What the model expects of each row; the closer, the narrower the interval.
         bounds : tuple of float, default=(0.0, 1.0)
             Least and largest value possible; the interval is as wide as if no other is,
             but of "stratified" and "active" audits as wide as the values seen vary.

@@ -147,7 +147,10 @@ def _files(path: str | Path) -> tuple:
     if is_list_of_parts(place):
         place = place.parent
     with suppress(OSError):  # which whoever reads them will explain
-        paths = sorted(place.iterdir()) if place.is_dir() else [place]
+        paths = [place]
+        if place.is_dir():
+            # sentence-transformers says in a folder of its own how tokens are pooled.
+            paths = sorted([*place.iterdir(), *place.glob("*/config.json")])
         files = [p for p in paths if p.is_file()]
         return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
     return ()

@@ -189,6 +189,10 @@ def _check(model: Any, backbone: nn.Module, preprocessing: Traceable) -> None:
         ((_, found),) = exact.blocks([example])
         with torch.inference_mode():
             expected = backbone(preprocessing.prepare(example)).float().numpy()
+        if len(found) != len(example):
+            raise ConversionError(
+                f"converted, it returns {len(found)} rows of {len(example)}"
+            )
         difference = np.abs(found - expected).max(initial=0)
         if not difference <= _TOLERANCE * np.abs(expected).max(initial=0):
             raise ConversionError(

@@ -193,10 +193,10 @@ class Preprocessing:
         return (*self.size, 3)
 
     def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two batches of noise, uint8 (2, H, W, 3)."""
+        """Return two batches of noise, uint8 (2, H, W, 3) and (3, H, W, 3)."""
         rng = np.random.default_rng(0)
-        noise = rng.integers(0, 256, (2, 2, *self.row_shape))
-        first, second = torch.from_numpy(noise.astype(np.uint8))
+        noise = rng.integers(0, 256, (5, *self.row_shape))
+        first, second = torch.from_numpy(noise.astype(np.uint8)).split([2, 3])
         return first, second
 
     def traced(self, batch: torch.Tensor) -> torch.Tensor:

@@ -18,13 +18,12 @@ from modal_pretrain.backbones.shared import shared
 from modal_pretrain.text.hugging_face import (
     DEFAULT_TEXT_BACKBONE,
     load_text_model,
-    position_limit,
-    stated_length,
     without_decoder,
 )
+from modal_pretrain.text.stated import position_limit, stated_length
 from modal_pretrain.text.tokens import Tokenization
 
-POOLINGS = ("mean", "cls")
+POOLINGS = ("mean", "cls", "last")
 _TRIED = 8  # tokens of the longer text that a new model is tried on
 _ROUNDING = 1e-2  # beyond it padding counts
 
@@ -40,9 +39,11 @@ class TextBackbone(nn.Module):
         Called with ``input_ids`` and ``attention_mask``, both int64 (n, length); its
         result has ``last_hidden_state``, float (n, length, d).
     tokenization : Tokenization
-    pooling : {"mean", "cls"}, default="mean"
-        The embedding: the mean over the text's tokens, or the first token.
+    pooling : {"mean", "cls", "last"}, default="mean"
+        The embedding: the mean over the text's tokens, the first token, or the last.
     """
+
+    stated_pooling = "mean"  # by the files of the model
 
     def __init__(
         self, model: nn.Module, tokenization: Tokenization, pooling: str = "mean"
@@ -70,6 +71,8 @@ class TextBackbone(nn.Module):
         hidden = output.last_hidden_state.float()
         if self.pooling == "cls":
             return hidden[:, 0]
+        if self.pooling == "last":
+            mask = mask * (mask.cumsum(1) == mask.sum(1, keepdim=True))
         weight = mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weight).sum(1) / weight.sum(1)
 
@@ -108,7 +111,7 @@ def create_text_backbone(
     name: TextModel = DEFAULT_TEXT_BACKBONE,
     pretrained: bool | str | Path = True,
     *,
-    pooling: str = "mean",
+    pooling: str | None = None,
     max_length: int | None = None,
     random_state: int | None = None,
 ) -> TextBackbone:
@@ -127,8 +130,10 @@ def create_text_backbone(
         source of weights; configuration and tokenizer still come with `name`. False
         initialises at random. For a factory: True is passed on to it if it takes an
         argument ``pretrained`` and is refused otherwise.
-    pooling : {"mean", "cls"}, default="mean"
-        The embedding: the mean over the text's tokens, or the first token's.
+    pooling : {"mean", "cls", "last"} or None, default=None
+        The embedding: the mean over the text's tokens, the first token's, or the
+        last's. None takes what a model of sentence-transformers states, and "mean"
+        for all others.
     max_length : int or None, default=None
         Tokens of a text that are read, special ones included. None takes what the
         model was made for (256 for the default).
@@ -169,10 +174,11 @@ def create_text_backbone(
     if callable(name):
         backbone = _from_factory(name, pretrained, random_state)
     elif isinstance(name, str | Path):
-        model, tokenizer, length, source = load_text_model(
+        model, tokenizer, length, stated, source = load_text_model(
             str(name), pretrained, random_state
         )
         backbone = TextBackbone(model, Tokenization(tokenizer, length))
+        backbone.stated_pooling = stated
         backbone.weights_source = source  # type: ignore[assignment]
     else:
         raise TypeError(
@@ -237,7 +243,7 @@ def shared_text_backbone(
     pretrained: bool | str | Path,
     seed: int,
     device: torch.device | str = "cpu",
-    pooling: str = "mean",
+    pooling: str | None = None,
     max_length: int | None = None,
 ) -> TextBackbone:
     """Return `shared` for an encoder of text.
@@ -245,21 +251,35 @@ def shared_text_backbone(
     For the parameters see `create_text_backbone`; `seed` is its `random_state`.
     """
     settings = pooling, max_length
-    made = shared(
-        create_text_backbone, name, pretrained, seed, device, _adapted, settings
-    )
+    made = shared(_any_pooling, name, pretrained, seed, device, _adapted, settings)
     assert isinstance(made, TextBackbone)
     return made
 
 
+def _any_pooling(name, pretrained, *, random_state=None) -> TextBackbone:
+    # Also of a model whose own pooling is unknown here: `_adapted` sets it.
+    return create_text_backbone(
+        name, pretrained, pooling="mean", random_state=random_state
+    )
+
+
 def _adapted(
-    backbone: TextBackbone, key: tuple, pooling: str, max_length: int | None
+    backbone: TextBackbone, key: tuple, pooling: str | None, max_length: int | None
 ) -> TextBackbone:
     return _with(backbone, pooling, max_length).eval()
 
 
-def _with(backbone: TextBackbone, pooling: str, max_length: int | None) -> TextBackbone:
+def _with(
+    backbone: TextBackbone, pooling: str | None, max_length: int | None
+) -> TextBackbone:
     """Return a backbone on the same weights that pools and cuts otherwise."""
+    stated = backbone.stated_pooling
+    if pooling is None and stated not in POOLINGS:
+        raise ValueError(
+            f"pooling=None: the files of the model from {backbone.weights_source} "
+            f"state the pooling {stated!r}, which is none of "
+            f"{', '.join(map(repr, POOLINGS))}. Give the one of these that you want."
+        )
     tokenization = backbone.tokenization
     usual = tokenization.max_length
     if max_length is None:
@@ -275,6 +295,7 @@ def _with(backbone: TextBackbone, pooling: str, max_length: int | None) -> TextB
         )
     if max_length != usual:
         tokenization = tokenization.limited(int(max_length))
-    other = TextBackbone(backbone.model, tokenization, pooling)
+    other = TextBackbone(backbone.model, tokenization, pooling or stated)
+    other.stated_pooling = stated
     other.weights_source = backbone.weights_source
     return other

@@ -60,8 +60,10 @@ class PretrainedTextClassifier(BaseClassifier):
         see `PretrainedClassifier`. 0 is off; with tags it means 2.
     group_balance : float, default=1.0
         How far tags move what rows weigh, see `PretrainedClassifier`.
-    pooling : {"mean", "cls"}, default="mean"
-        The embedding of a text: the mean over its tokens, or its first token's.
+    pooling : {"mean", "cls", "last"} or None, default=None
+        The embedding of a text: the mean over its tokens, its first token's, or its
+        last's. None takes what a model of sentence-transformers states, and "mean" for
+        all others.
     max_length : int or None, default=None
         Tokens of a text that are read; longer texts are cut with a
         `TruncatedTextWarning` that counts them. None takes what the model was made for
@@ -147,7 +149,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         C: float = 0.005,
         error_weighting: float = 0.0,
         group_balance: float = 1.0,
-        pooling: str = "mean",
+        pooling: str | None = None,
         max_length: int | None = None,
         precision: str = "auto",
         device: str = "auto",

@@ -28,8 +28,10 @@ class TextEncoder(BaseTransformer):
         See `create_text_backbone`.
     pretrained : bool, str or Path, default=True
         See `create_text_backbone`.
-    pooling : {"mean", "cls"}, default="mean"
-        The embedding of a text: the mean over its tokens, or its first token's.
+    pooling : {"mean", "cls", "last"} or None, default=None
+        The embedding of a text: the mean over its tokens, its first token's, or its
+        last's. None takes what a model of sentence-transformers states, and "mean" for
+        all others.
     max_length : int or None, default=None
         Tokens of a text that are read; None takes what the model was made for.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
@@ -68,7 +70,7 @@ class TextEncoder(BaseTransformer):
         backbone: TextModel = DEFAULT_TEXT_BACKBONE,
         *,
         pretrained: bool | str | Path = True,
-        pooling: str = "mean",
+        pooling: str | None = None,
         max_length: int | None = None,
         precision: str = "auto",
         device: str = "auto",

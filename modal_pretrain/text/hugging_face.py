@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,10 +29,10 @@ from modal_pretrain.backbones.weights import (
     checkpoint_path,
     verify,
 )
+from modal_pretrain.text.stated import stated_length, stated_pooling
 
 try:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
-    from transformers.utils import cached_file
     from transformers.utils import logging as transformers_logging
 except ImportError as error:
     raise ImportError(
@@ -44,11 +43,9 @@ except ImportError as error:
 DEFAULT_TEXT_BACKBONE = "all-MiniLM-L6-v2"
 # Owners on the hub of what packages carry.
 _OWNERS = {"all-MiniLM-L6-v2": "sentence-transformers"}
-# Where neither tokenizer nor model says how much they read.
-_USUAL_LENGTH = 512
 _LOCK = Lock()
 
-Loaded = tuple[nn.Module, Any, int, str]
+Loaded = tuple[nn.Module, Any, int, str, str]
 
 
 def load_text_model(
@@ -63,6 +60,8 @@ def load_text_model(
     tokenizer : transformers.PreTrainedTokenizerBase
     max_length : int
         Tokens that the model was made for.
+    pooling : str
+        The one that the model was made for, see `stated_pooling`.
     source : str
         Where the weights came from, in words.
     """
@@ -152,11 +151,12 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
             f"the model {n_known}. Do they belong together?"
         )
     length = stated_length(model, tokenizer, where)
+    pooling = stated_pooling(where)
     model = without_decoder(model)
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.
         model.pooler = nn.Identity()
-    return model.float().eval(), tokenizer, length, source
+    return model.float().eval(), tokenizer, length, pooling, source
 
 
 def _from_state(config, state: dict[str, torch.Tensor]):
@@ -248,34 +248,3 @@ def _quiet(bars: bool) -> Iterator[None]:
             transformers_logging.set_verbosity(verbosity)
             if hide:
                 transformers_logging.enable_progress_bar()
-
-
-def position_limit(model: nn.Module) -> int | None:
-    """Return how many positions a model has, or None where there is no limit."""
-    config = getattr(model, "config", None)
-    limit = getattr(config, "max_position_embeddings", None)
-    if not isinstance(limit, int) or limit <= 0:
-        return None
-    for module in model.modules():
-        # RoBERTa and its kin count positions from the padding's number on.
-        if isinstance(module, nn.Embedding) and module.num_embeddings == limit:
-            return limit - (0 if module.padding_idx is None else module.padding_idx + 1)
-    return limit
-
-
-def stated_length(model: nn.Module, tokenizer: Any, where: Any = None) -> int:
-    """Return the number of tokens that a model was made for."""
-    lengths = [position_limit(model), getattr(tokenizer, "model_max_length", None)]
-    # On the hub, too, where the model was found a moment ago; most have none.
-    found = where and cached_file(
-        where,
-        "sentence_bert_config.json",
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    if found:
-        stated = json.loads(Path(found).read_text(encoding="utf-8"))
-        lengths.append(stated.get("max_seq_length"))
-    # Tokenizers that have no limit state a number beyond all texts.
-    known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
-    return min(known, default=_USUAL_LENGTH)

@@ -88,7 +88,7 @@ class Texts(Modality):
     fine_tuning = FineTuning(torch.optim.AdamW, 5e-5, {})
     rules = MappingProxyType(
         {
-            "pooling": OneOf(POOLINGS),
+            "pooling": OneOf(POOLINGS, also=(None,)),
             "max_length": Whole(also=(None,)),
             "engine": ENGINE,
         }

@@ -153,7 +153,7 @@ class Tokenization:
     row_shape = (2, None)
 
     def examples(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two batches of two texts, the second of longer ones.
+        """Return a batch of two texts and one of three, of which two are longer.
 
         Of words from all over the vocabulary: what a tokenizer does not know is all
         the same token, which hides what becomes of the others.
@@ -167,7 +167,7 @@ class Tokenization:
         words = [word.strip() for word in words if word.strip()] or ["one"]
         short, long = words[-1], " ".join(words)
         some, _ = self.tokenise([short, f"{short} {words[0]}", long, f"{long} {long}"])
-        return self.pad(some[:2]), self.pad(some[2:])
+        return self.pad(some[:2]), self.pad(some[1:])
 
     def traced(self, batch: torch.Tensor) -> torch.Tensor:
         """Return tokens as they are."""

@@ -279,8 +279,16 @@ class Branches(nn.Module):
         return x.amax((2, 3))
 
 
+class Counts(nn.Module):
+    """A trace keeps the number of rows that it saw."""
+
+    def forward(self, x):
+        return x.mean((2, 3))[torch.arange(len(x))]
+
+
 @pytest.mark.parametrize(
-    "backbone, reason", [(Erf, "i0e"), (Branches, "gives other embeddings")]
+    "backbone, reason",
+    [(Erf, "i0e"), (Branches, "gives other embeddings"), (Counts, "2 rows of 3")],
 )
 def test_what_cannot_be_converted_stays_with_pytorch(
     pictures, monkeypatch, backbone, reason

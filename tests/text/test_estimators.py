@@ -308,7 +308,7 @@ def test_weights_and_tags(text_classifier, texts, names, kind):
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("pooling", "max", "pooling must be 'mean' or 'cls', got 'max'"),
+        ("pooling", "max", "pooling must be None or 'mean', 'cls' or 'last', got"),
         ("max_length", "9", "Write 9 without quotes"),
         ("max_length", 0, "max_length must be None or a whole number"),
         ("error_weighting", -1, "error_weighting must be a finite number"),

@@ -12,8 +12,8 @@ import torch
 import transformers
 
 from modal_pretrain import TextEncoder
-from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.backbone import POOLINGS, create_text_backbone
+from modal_pretrain.text.stated import position_limit
 from modal_pretrain.text.tokens import Tokenization, TruncatedTextWarning
 from tests.text.cases import (
     SIZES,
@@ -22,7 +22,7 @@ from tests.text.cases import (
 )
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_an_embedding_does_not_depend_on_its_batch(text_classifier, texts, pooling):
     classifier = text_classifier(pooling=pooling, cache=None)
     together = classifier.embed(texts)
@@ -83,14 +83,14 @@ def test_bad_max_length(text_classifier, texts, max_length):
 
 
 def test_bad_pooling(text_classifier, texts):
-    with pytest.raises(ValueError, match="'mean' or 'cls', got 'max'"):
+    with pytest.raises(ValueError, match="None or 'mean', 'cls' or 'last', got 'max'"):
         text_classifier(pooling="max").embed(texts)
 
 
 def test_positions_that_count_from_the_padding_on(tmp_path):
     config = transformers.RobertaConfig(**SIZES, pad_token_id=0)
     model = transformers.RobertaModel(config)
-    assert text_models.position_limit(model) == 39
+    assert position_limit(model) == 39
     transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(tmp_path)
     transformers.utils.logging.enable_progress_bar()

@@ -1,0 +1,91 @@
+"""What files beside the weights of a text model say about its use.
+
+Length limits are in the model's configuration, the tokenizer's, and that of
+sentence-transformers, which alone says how tokens become one embedding.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+# Where neither tokenizer nor model says how much they read.
+_USUAL_LENGTH = 512
+# In the configuration of sentence-transformers' pooling, one switch for each kind.
+_SWITCH = "pooling_mode_"
+_KINDS = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
+
+
+def position_limit(model: nn.Module) -> int | None:
+    """Return how many positions a model has, or None where there is no limit."""
+    config = getattr(model, "config", None)
+    limit = getattr(config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    for module in model.modules():
+        # RoBERTa and its kin count positions from the padding's number on.
+        if isinstance(module, nn.Embedding) and module.num_embeddings == limit:
+            return limit - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return limit
+
+
+def stated_length(model: nn.Module, tokenizer: Any, where: Any = None) -> int:
+    """Return the number of tokens that a model was made for."""
+    stated = _read(where, "sentence_bert_config.json") or {}
+    lengths = [
+        position_limit(model),
+        getattr(tokenizer, "model_max_length", None),
+        stated.get("max_seq_length"),
+    ]
+    # Tokenizers that have no limit state a number beyond all texts.
+    known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
+    return min(known, default=_USUAL_LENGTH)
+
+
+def stated_pooling(where: Any) -> str:
+    """Return the pooling that a model was made for.
+
+    Parameters
+    ----------
+    where : Path or str
+        A folder, or a name on the hub.
+
+    Returns
+    -------
+    str
+        "mean", where nothing is stated, "cls", "last", or the words of
+        sentence-transformers for a kind that is not among these.
+    """
+    for part in _read(where, "modules.json") or ():
+        if not str(part.get("type")).endswith(".Pooling"):
+            continue
+        config = _read(where, f"{part['path']}/config.json") or {}
+        kinds = config.get("pooling_mode")
+        if kinds is None:
+            kinds = [
+                _KINDS.get(key.removeprefix(_SWITCH), key.removeprefix(_SWITCH))
+                for key, on in config.items()
+                if key.startswith(_SWITCH) and on
+            ]
+        kinds = [kinds] if isinstance(kinds, str) else kinds
+        return " and ".join("last" if k == "lasttoken" else str(k) for k in kinds)
+    return "mean"
+
+
+def _read(where: Any, name: str) -> Any:
+    """Return what a JSON file beside a model holds, None where there is none."""
+    if not where:
+        return None
+    # After the model was found there: on the hub most have none, and say so again.
+    from transformers.utils import cached_file
+
+    found = cached_file(
+        where,
+        name,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return json.loads(Path(found).read_text(encoding="utf-8")) if found else None

@@ -1,0 +1,104 @@
+"""What the files of a model say about its pooling."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from modal_pretrain import PretrainedTextClassifier, TextEncoder
+from modal_pretrain.text.backbone import create_text_backbone
+
+KINDS = {
+    "mean": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False},
+    "cls": {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True},
+    "last": {"pooling_mode_lasttoken": True, "include_prompt": True},
+}
+NEWER = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
+
+
+def state(folder, config):
+    """Write what sentence-transformers writes about a pooling."""
+    place = folder / "1_Pooling"
+    place.mkdir(exist_ok=True)
+    modules = [
+        {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "path": place.name, "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "path": "2_Normalize", "type": "sentence_transformers.x.Normalize"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    config = {"word_embedding_dimension": 32, **config}
+    (place / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def own(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "model")
+
+
+def embed(folder, texts, **params):
+    params = {"cache": None, "precision": "float32", "device": "cpu", **params}
+    return TextEncoder(folder, **params).fit_transform(texts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_model_is_pooled_as_its_files_say(own, texts, kind, newer):
+    state(own, {"pooling_mode": NEWER[kind]} if newer else KINDS[kind])
+    np.testing.assert_array_equal(
+        embed(own, texts), embed(own, texts, pooling=kind), strict=True
+    )
+    other = "cls" if kind == "mean" else "mean"
+    assert not np.allclose(embed(own, texts), embed(own, texts, pooling=other))
+
+
+def test_the_last_token_is_the_last_of_the_text(own, texts):
+    backbone = create_text_backbone(own, pooling="last")
+    tokens, _ = backbone.tokenization.tokenise([texts[0]])
+    hidden = backbone.model(
+        input_ids=backbone.tokenization.pad(tokens)[:, 0]
+    ).last_hidden_state
+    found = embed(own, texts, pooling="last")[0]
+    np.testing.assert_allclose(found, hidden[0, -1].detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        ({"pooling_mode_max_tokens": True}, "'max_tokens'"),
+        ({"pooling_mode": ["mean", "max"]}, "'mean and max'"),
+        ({"pooling_mode_cls_token": True, **KINDS["last"]}, "'cls and last'"),
+        ({}, "''"),
+    ],
+)
+def test_a_pooling_that_is_unknown_is_an_error(own, texts, config, words):
+    state(own, config)
+    with pytest.raises(ValueError, match=f"state the pooling {words}, which is none"):
+        embed(own, texts)
+    assert embed(own, texts, pooling="mean").shape == (24, 32)
+
+
+def test_files_that_change_change_the_pooling(own, texts):
+    state(own, KINDS["mean"])
+    before = embed(own, texts)
+    state(own, KINDS["cls"])
+    np.testing.assert_array_equal(embed(own, texts), embed(own, texts, pooling="cls"))
+    assert not np.allclose(embed(own, texts), before)
+
+
+def test_where_nothing_is_stated_it_is_the_mean(folder, texts):
+    np.testing.assert_array_equal(
+        embed(folder, texts), embed(folder, texts, pooling="mean")
+    )
+
+
+def test_a_fitted_classifier_keeps_its_pooling(own, texts, names):
+    state(own, KINDS["cls"])
+    params = {"device": "cpu", "cache": None, "random_state": 0}
+    fitted = PretrainedTextClassifier(own, **params).fit(texts, names)
+    there = pickle.loads(pickle.dumps(fitted))
+    assert there.module_.backbone.pooling == "cls"
+    np.testing.assert_array_equal(
+        there.predict_proba(texts), fitted.predict_proba(texts)
+    )

@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tqdm.auto import tqdm
 
 from modal_pretrain._checks import SEED, Whole, check_parameters, take_rows
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
@@ -181,8 +182,8 @@ def compare(
     Raises
     ------
     ValueError, TypeError
-        If there are fewer than two classes, a class has one label only, lengths
-        differ, a label or group is missing, a parameter is out of range, or the
+        If there are fewer than two classes, a class has one label only, lengths or
+        orders differ, a label or group is missing, a parameter is out of range, or the
         candidates are no mapping of names to estimators of this package.
 
     Notes
@@ -251,6 +252,7 @@ def _check(X: Any, y: Any, groups: Any) -> tuple[np.ndarray, Any]:
             f"X must be rows with a length, as the estimators take them, got "
             f"{type(X).__name__}."
         )
+    check_order(X=X, y=y, groups=groups)
     n = X.shape[0] if hasattr(X, "shape") else len(X)
     labels = as_labels(y, "y")
     kinds = None if groups is None else as_labels(groups, "groups")

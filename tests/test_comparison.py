@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -114,6 +115,16 @@ def test_estimators_are_left_as_they_are(shapes):
     compare(X[:20], y[:20], {"mine": mine})
     assert mine.cache is None
     assert not hasattr(mine, "classes_")
+
+
+@pytest.mark.parametrize("name", ["y", "groups"])
+def test_rows_that_come_in_another_order_are_refused(name):
+    index = ["a", "b", "c", "d"]
+    given = {key: pd.Series([0, 0, 1, 1], index) for key in ("y", "groups")}
+    given[name] = given[name].iloc[::-1]
+    X = pd.Series(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], index)
+    with pytest.raises(ValueError, match=rf"{name}\.loc\[X\.index\]"):
+        compare(X, **given)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,20 @@ def test_accuracies_refuse_what_does_not_fit():
         atypical_accuracy(Y, P, G)
 
 
+@pytest.mark.parametrize("late", range(3))
+def test_accuracies_of_what_comes_in_another_order(late):
+    index = [f"id{i}" for i in range(6)]
+    given = [pd.Series(values, index) for values in (Y, P, G)]
+    assert group_accuracies(*given) == group_accuracies(Y, P, G)
+    given[late] = given[late].iloc[::-1]
+    name = ["y_pred", "y_pred", "groups"][late]
+    with pytest.raises(ValueError, match=rf"{name}\.loc\[y_true\.index\]"):
+        group_accuracies(*given)
+    proba = pd.DataFrame({"a": [0.1] * 6, "b": [0.9] * 6}, index)
+    with pytest.raises(ValueError, match=r"y_true\.loc\[proba\.index\]"):
+        calibration_error(pd.Series(Y, index).iloc[::-1], proba, ["a", "b"])
+
+
 def test_atypical_accuracy():
     assert atypical_accuracy(Y, P, [True, True, False, False, True, False]) == (
         pytest.approx(2 / 3)

@@ -47,8 +47,8 @@ def named_columns(proba: Any) -> list[Any] | None:
     return columns
 
 
-def check_order(X: Any, **given: Any) -> None:
-    """Check that what comes for each row of X, by name, is in the order of X.
+def check_order(**given: Any) -> None:
+    """Check that what comes for each row, by name, is all in the order of the first.
 
     Only where both have an index that somebody gave them, without repeats: what is
     known later, such as labels, may come in another order.
@@ -58,18 +58,22 @@ def check_order(X: Any, **given: Any) -> None:
     ValueError
         If it is, by its index, for the same rows in another order.
     """
-    for name, values in given.items():
-        if not hasattr(values, "iloc") or not hasattr(X, "iloc"):
+    indexed = {
+        name: values.index
+        for name, values in given.items()
+        if hasattr(values, "iloc") and not is_default(values.index)
+    }
+    if not indexed:
+        return
+    first, rows = next(iter(indexed.items()))
+    for name, index in indexed.items():
+        if index.equals(rows) or not (index.is_unique and rows.is_unique):
             continue
-        index, rows = values.index, X.index
-        if is_default(index) or is_default(rows) or index.equals(rows):
-            continue
-        unique = index.is_unique and rows.is_unique
-        if unique and len(index) == len(rows) and set(index) == set(rows):
+        if len(index) == len(rows) and set(index) == set(rows):
             raise ValueError(
-                f"{name} has, by its index, the rows of X in another order. Pass "
-                f"{name}.loc[X.index]; or {name}.to_numpy(), if the order is right and "
-                "the index means something else."
+                f"{name} has, by its index, the rows of {first} in another order. Pass "
+                f"{name}.loc[{first}.index]; or {name}.to_numpy(), if the order is "
+                "right and the index means something else."
             )
 
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_labels, comparable
 from modal_pretrain._inputs.numbers import as_numbers
 
 
 def as_columns(**arrays: Any) -> list[np.ndarray]:
-    """Return labels as 1-D arrays of one length; none is missing."""
+    """Return labels as 1-D arrays of one length and order; none is missing."""
+    check_order(**arrays)
     columns = {key: _labels(values, key) for key, values in arrays.items()}
     shapes = {column.shape for column in columns.values()}
     if len(shapes) != 1 or len(shapes.pop()) != 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Whole
-from modal_pretrain._inputs.frames import classes_of_columns
+from modal_pretrain._inputs.frames import check_order, classes_of_columns
 from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.metrics._arrays import as_columns, check_comparable
 
@@ -60,6 +60,7 @@ def calibration_error(
     """
     Whole(most=1_000_000).check("bins", bins)
     classes = classes_of_columns(proba, classes, "proba")
+    check_order(proba=proba, y_true=y_true)
     proba = as_numbers(proba, "proba").astype(float)
     (y_true,), (classes,) = as_columns(y_true=y_true), as_columns(classes=classes)
     check_comparable(y_true=y_true, classes=classes)

@@ -113,7 +113,7 @@ class BaseClassifier(LoadedNet):
         self, X, y, sample_weight, ignore, *, reset: bool, classes=None
     ) -> tuple[Source, np.ndarray, np.ndarray | None, np.ndarray | None]:
         source = self._source(X, reset=reset)
-        check_order(X, y=y, sample_weight=sample_weight, ignore=ignore)
+        check_order(X=X, y=y, sample_weight=sample_weight, ignore=ignore)
         owner = type(self).__name__
         y = check_labels(y, source, owner)
         before = None if reset else self.classes_
@@ -246,20 +246,16 @@ class BaseClassifier(LoadedNet):
         # A callback scores the loop's own examples, whose targets are columns, too.
         return columns if self._is_batch(X) else self.classes_[columns]
 
+    def score(self, X, y, sample_weight=None) -> float:
+        """Return the accuracy; labels and weights are in the order of X's rows."""
+        check_order(X=X, y=y, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight)
+
     def infer(self, x, **fit_params) -> torch.Tensor:
-        """Return the network's logits for one batch.
+        """Return the network's logits, float32 (n, classes), for one batch.
 
-        Parameters
-        ----------
-        x : dict of torch.Tensor, or X
-            A batch of the loader, or X itself, as modAL's dropout strategies pass it.
-        **fit_params
-            For the module's forward.
-
-        Returns
-        -------
-        torch.Tensor
-            float32 (n, classes).
+        It is one of the loader's, or X itself, as modAL's dropout strategies pass it;
+        `fit_params` are for the module's forward.
         """
         self._check_trained()
         if not isinstance(x, Mapping):

@@ -57,7 +57,7 @@ class ExceptionsNet(WeightedNet):
 
     def tag(self, X, ignore):
         """Remember what may be ignored about rows, for every later training."""
-        check_order(X, ignore=ignore)
+        check_order(X=X, ignore=ignore)
         self.remembered_tags_ = self._remembered().but(self._source(X), ignore)
         return self
 

@@ -271,6 +271,10 @@ def test_rows_that_come_in_another_order_are_refused(make, paths, labels, name):
     np.testing.assert_array_equal(again.predict_proba(X), good.predict_proba(X))
     with pytest.raises(ValueError, match="ignore has"):
         make().tag(X, given["y"].iloc[::-1])
+    if name != "ignore":
+        late.pop("ignore", None)
+        with pytest.raises(ValueError, match=rf"{name}\.loc\[X\.index\]"):
+            good.score(X, **late)
 
 
 @pytest.mark.parametrize(

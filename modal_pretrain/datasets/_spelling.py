@@ -28,6 +28,16 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def other_capitals(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ in capitals only; letters may be two."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name and len(name) > 1:
+            return other, name
+    return None
+
+
 def equal_numbers(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that are one number in two spellings, 1 and 1.0.
 

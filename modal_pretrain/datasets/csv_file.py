@@ -14,7 +14,11 @@ import pandas as pd
 from modal_pretrain._checks import did_you_mean
 from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._modality import column, holds
-from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
+from modal_pretrain.datasets._spelling import (
+    equal_numbers,
+    look_alikes,
+    other_capitals,
+)
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import (
@@ -106,8 +110,8 @@ def load_csv(
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
         spellings of one number, such as 1 and 1.0, and texts that differ in spaces
-        around them. "text": they are texts as they
-        stand.
+        around them; words that differ in capitals are warned of. "text": they are texts
+        as they stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
@@ -314,18 +318,29 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
                 f"{known[numeric].iloc[0]!r} and {known[~numeric].iloc[0]!r}. Correct "
                 "the column, or take all for texts: labels='text'."
             )
-        _check_spaces(cells, column, path)
+        _check_look_alikes(cells, column, path)
     return cells.to_numpy(dtype=str)
 
 
-def _check_spaces(cells: pd.Series, column: str, path: Path) -> None:
-    """Refuse labels that differ in what cannot be seen, spaces or kinds of accents."""
+def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
+    """Refuse labels that differ in what cannot be seen, spaces or kinds of accents.
+
+    Those that differ in capitals are warned of.
+    """
     found = look_alikes(cells.unique())
     if found is not None:
         raise ValueError(
             f"column {column!r} of {path} spells one label {found[0]!a} and "
             f"{found[1]!a}. Correct the column, or take them for two labels: "
             "labels='text'"
+        )
+    found = other_capitals(cells.unique())
+    if found is not None:
+        one, other = (f"{name!r} ({(cells == name).sum()} rows)" for name in found)
+        warn(
+            f"column {column!r} of {path} has {one} and {other}, which are two "
+            "labels. If they are one, correct the column; if not, labels='text' takes "
+            "them without this warning"
         )
 
 

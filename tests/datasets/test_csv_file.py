@@ -4,6 +4,7 @@ import io
 import os
 import re
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -398,6 +399,19 @@ def test_csv_codes_that_differ_in_spaces(table):
     table.write_text("file,kind\na.png,01\nb.png,01 \n")
     with pytest.raises(ValueError, match="spells one label '01' and '01 '"):
         load_csv(table, image="file", target="kind", missing="ignore")
+
+
+def test_csv_labels_that_differ_in_capitals(table):
+    table.write_text("file,kind\na.png,cat\nb.png,Cat\nc.png,cat\nd.png,dog\n")
+    columns = {"image": "file", "target": "kind", "missing": "ignore"}
+    with pytest.warns(UserWarning, match=r"'cat' \(2 rows\) and 'Cat' \(1 rows\)"):
+        found = load_csv(table, **columns)
+    assert found.class_names == ("Cat", "cat", "dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_csv(table, **columns, labels="text")
+        table.write_text("file,kind\na.png,a\nb.png,A\n")  # letters
+        load_csv(table, **columns)
 
 
 @pytest.mark.parametrize(

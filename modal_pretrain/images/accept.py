@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 
 from modal_pretrain._checks import how_to_list
+from modal_pretrain.images.bits import warn_of_fewer_bits
 from modal_pretrain.images.decode import ImageFileNotFoundError, ImageLoadError
 from modal_pretrain.images.files import PathSource
 from modal_pretrain.images.opened import PillowSource
@@ -37,7 +38,6 @@ from modal_pretrain.images.pixels import (
     chunks,
     numpy_dtype,
     to_numpy,
-    warn_of_fewer_bits,
 )
 from modal_pretrain.images.sources import (
     ArrayListSource,

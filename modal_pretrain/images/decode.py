@@ -161,6 +161,14 @@ def _scaled_grey(image: Image.Image, values: np.ndarray) -> np.ndarray:
     return values.astype(np.uint8)
 
 
+def deep_values(image: Image.Image) -> np.ndarray:
+    """Return a grey picture's values if they have 16 bits, nothing if they have not."""
+    if not image.mode.startswith("I;16"):
+        return np.empty(0)
+    read_pixels(image)
+    return np.asarray(image)
+
+
 def decode_file(
     path: str | os.PathLike[str], where: str, enough: Enough | None = None
 ) -> Image.Image:

@@ -13,8 +13,9 @@ from PIL import Image
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._identity import file_identity, read_whole
-from modal_pretrain.images.decode import decode_file, load_error
+from modal_pretrain.images.decode import decode_file, deep_values, load_error, open_file
 from modal_pretrain.images.preprocessing import Preprocessing
+from modal_pretrain.images.quiet import quiet_pillow
 from modal_pretrain.images.sources import ImageSource
 
 # Files of fewer bytes are decoded whole: they gain little, and have the keys that they
@@ -51,6 +52,13 @@ class PathSource(ImageSource):
 
     def _pil(self, row: int) -> Image.Image:
         return decode_file(self._data[row], self._where(row))
+
+    def _stored(self, row: int) -> np.ndarray:
+        try:
+            with quiet_pillow(), open_file(self._data[row]) as image:
+                return deep_values(image)
+        except Exception:  # which decoding will explain
+            return np.empty(0)
 
     def _keys(self, rows: range | np.ndarray) -> list[bytes]:
         # A query makes the keys of its whole pool, so this loop is kept short.

@@ -11,6 +11,7 @@ from modal_pretrain.images.batches import in_threads
 from modal_pretrain.images.decode import (
     clear_palette,
     convert_image,
+    deep_values,
     load_image,
     orientation,
     zero_is_white,
@@ -34,6 +35,10 @@ class PillowSource(ImageSource):
 
     def _pil(self, row: int) -> Image.Image:
         return convert_image(self._loaded(row), self._where(row))
+
+    def _stored(self, row: int) -> np.ndarray:
+        deep = self._data[row].mode.startswith("I;16")
+        return deep_values(self._loaded(row)) if deep else np.empty(0)
 
     def _keys(self, rows: range | np.ndarray) -> list[bytes]:
         found = [self._known(int(row)) for row in rows]

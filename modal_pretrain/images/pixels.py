@@ -6,8 +6,7 @@ Integers are channels-last, floats channels-first, as NumPy and PyTorch users ha
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ ACCEPTED = (
 _CHUNK_BYTES = 1 << 22
 # Resizing in float32 leaves values like 1.0000001.
 TOLERANCE = 1e-5
-_CAMERA_BITS = 12  # of sensors whose numbers come in 16 bits
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:
@@ -241,39 +239,6 @@ def check_range(data: Any, name: str, item: bool = False) -> None:
         first = int(np.flatnonzero(~fits.reshape(len(values), -1).all(axis=1))[0])
         where = name if item else f"{name}[{rows[first]}]"
         raise ValueError(_range_message(values[first], where, name))
-
-
-def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
-    """Warn if uint16 arrays look like pictures of 8 to 12 bits, as cameras give them.
-
-    Parameters
-    ----------
-    parts : iterable of ndarray
-        They are looked at until one says that all is well.
-    name : str
-        What the message calls them together.
-    """
-    largest = 0
-    for part in parts:
-        if part.dtype.kind != "u" or part.dtype.itemsize != 2:
-            return
-        largest = max(largest, int(part.max(initial=0)))
-        if largest >= 2**_CAMERA_BITS:
-            return
-    if largest:
-        bits = max(8, largest.bit_length())
-        fix = (
-            f"{name} * {2 ** (16 - bits)}"
-            if bits > 8
-            else f"{name}.astype(numpy.uint8)"
-        )
-        warnings.warn(
-            f"{name} has dtype uint16, but no value above {largest}. 16 bits go up to "
-            f"65535, so its pictures are taken for nearly black. If they hold {bits} "
-            f"bits, write {fix}.",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _range_message(row: np.ndarray, where: str, name: str) -> str:

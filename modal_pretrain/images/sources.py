@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from modal_pretrain.images.batches import load_batches
+from modal_pretrain.images.bits import sample, warn_of_dark_files
 from modal_pretrain.images.pixels import (
     array_keys,
     chunks,
@@ -200,6 +201,8 @@ class ImageSource:
         pin_memory: bool = False,
     ) -> Iterator[torch.Tensor]:
         """Yield resized pictures, uint8 (b, H, W, 3), see `load_batches`."""
+        stored = (self._stored(self._row(i)) for i in sample(len(self)))
+        warn_of_dark_files(stored, self._name, len(self))
         return load_batches(
             self, preprocessing, batch_size, n_threads, pin_memory=pin_memory
         )
@@ -223,6 +226,10 @@ class ImageSource:
 
     def _pil(self, row: int) -> Image.Image:
         return Image.fromarray(np.ascontiguousarray(self._rgb(row)))
+
+    def _stored(self, row: int) -> np.ndarray:
+        """Return the values of a picture that is read now; arrays were looked at."""
+        return np.empty(0)
 
     def _size(self) -> tuple[int, int] | None:
         return None

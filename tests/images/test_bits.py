@@ -1,0 +1,73 @@
+"""Pictures of 12 bits in files of 16."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modal_pretrain import TimmEncoder
+from modal_pretrain.images.accept import as_images
+from modal_pretrain.images.bits import sample
+
+
+@pytest.fixture(params=["png", "tif", "opened", "in memory"])
+def make(request, tmp_path):
+    """Build X of grey pictures from arrays."""
+
+    def build(arrays):
+        if request.param == "in memory":
+            return [Image.fromarray(array) for array in arrays]
+        suffix = "png" if request.param == "opened" else request.param
+        paths = [tmp_path / f"{i}.{suffix}" for i in range(len(arrays))]
+        for path, array in zip(paths, arrays, strict=True):
+            Image.fromarray(array).save(path)
+        if request.param == "opened":
+            return [Image.open(path) for path in paths]
+        return [str(path) for path in paths]
+
+    return build
+
+
+def pictures(n, top):
+    rng = np.random.default_rng(0)
+    found = rng.integers(0, top, (n, 40, 30)).astype(np.uint16)
+    found[:, 0, 0] = top - 1
+    return found
+
+
+def embed(X):
+    encoder = TimmEncoder(pretrained=False, image_size=32, cache=None, engine="torch")
+    return encoder.fit(X).transform(X)
+
+
+def test_files_that_look_like_fewer_bits_are_warned_of(make):
+    X = make(pictures(11, 1 << 12))
+    with pytest.warns(UserWarning, match=r"X holds 11 .* above 4095.*times 16"):
+        dark = embed(X)
+    whole = as_images(X).load(3)
+    assert whole.max() == 16  # what they mean all the same
+    assert dark.shape[0] == 11
+
+
+@pytest.mark.parametrize("top, n", [(1 << 13, 11), (1 << 16, 11), (1 << 12, 7)])
+def test_files_that_use_their_bits_or_are_few_are_not(make, top, n):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embed(make(pictures(n, top)))
+
+
+def test_one_that_is_bright_or_of_8_bits_says_that_all_is_well(make):
+    for other in (1 << 16, 1 << 8):
+        arrays = list(pictures(11, 1 << 12))
+        arrays[4] = pictures(1, other)[0].astype(np.uint16 if other > 256 else np.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            embed(make(arrays))
+
+
+@pytest.mark.parametrize("n, rows", [(7, 0), (8, 8), (9, 8), (15, 8), (1001, 8)])
+def test_a_sample_is_of_different_rows_all_over(n, rows):
+    found = list(sample(n))
+    assert len(set(found)) == len(found) == rows
+    assert not rows or (found[0] == 0 and n - n // 8 - 8 <= found[-1] < n)

@@ -77,13 +77,14 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             check_unchanged(type(self), self.learnt_with_, self._decisive())
         encoder = self._encoder()
         # Not where no fit is needed, nor in pickles that are older than this.
-        weights: RememberedWeights | None = getattr(self, "weights_", None)
-        if weights is not None and not weights.are_those_of(encoder.backbone):
+        before: RememberedWeights | None = getattr(self, "weights_", None)
+        differs = "" if before is None else before.what_differs(encoder.backbone)
+        if differs:
             raise ValueError(
-                f"backbone={self.backbone!r:.80} has other weights now than those that "
-                f"this {type(self).__name__} was fitted with (they come from "
+                f"backbone={self.backbone!r:.80} has {differs} than when this "
+                f"{type(self).__name__} was fitted (from "
                 f"{encoder.backbone.weights_source}), and what was learnt on its "
-                "embeddings depends on them. Restore them, or call fit again."
+                "embeddings depends on that. Restore its files, or call fit again."
             )
         return encoder
 

@@ -128,10 +128,10 @@ def test_weights_that_are_rounded_otherwise_are_the_same():
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(1 + 1e-7)
-    assert known.are_those_of(network)
+    assert not known.what_differs(network)
     with torch.no_grad():
         next(network.parameters()).mul_(1.001)
-    assert not known.are_those_of(network)
+    assert known.what_differs(network) == "other weights now"
 
 
 class Counting(torch.nn.Module):
@@ -178,16 +178,16 @@ def test_what_a_pass_adds_is_no_weight():
     network(torch.zeros(1, 3, 4, 4))
     known.leave_out_changed(network)
     # As in a process that loads a pickle: before its first pass, and after.
-    assert known.are_those_of(Caching())
-    assert known.are_those_of(network)
+    assert not known.what_differs(Caching())
+    assert not known.what_differs(network)
     network.scale *= 2
-    assert not known.are_those_of(network)
+    assert known.what_differs(network) == "other weights now"
 
 
 def test_weights_in_a_pickle_of_an_earlier_state():
     network = torch.nn.Linear(3, 2)
     known = RememberedWeights(network)
     known.__dict__ = {"_fingerprint": "older", "_norms": known._norms}
-    assert known.are_those_of(network)
+    assert not known.what_differs(network)
     known.__dict__ = {"_fingerprint": "older", "_norms": 2 * known._norms}
-    assert not known.are_those_of(network)
+    assert known.what_differs(network) == "other weights now"

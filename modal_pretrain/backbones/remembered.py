@@ -1,8 +1,9 @@
-"""What weights a backbone had, for whoever loads it again by its name or path."""
+"""What a backbone was, for whoever loads it again by its name or path."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ _ROUNDING = 1e-5
 
 
 class RememberedWeights:
-    """The weights of a backbone, in a few bytes.
+    """The weights of a backbone and how it reads its input, in a few bytes.
 
     A fingerprint tells two networks apart, but names versions and code as well, so that
     an update would look like other weights. Norms tell those.
@@ -26,9 +27,12 @@ class RememberedWeights:
     backbone : torch.nn.Module
     """
 
-    _changing: frozenset[str] = frozenset()  # also in pickles older than this
+    # Also in pickles that are older than these.
+    _changing: frozenset[str] = frozenset()
+    _stated: Any = None
 
     def __init__(self, backbone: nn.Module) -> None:
+        self._stated = _stated(backbone)
         self._fingerprint = fingerprint(backbone)
         self._names, self._norms = _norms(backbone)
 
@@ -51,8 +55,15 @@ class RememberedWeights:
         fixed = np.array([name not in self._changing for name in self._names], bool)
         self._norms = self._norms[fixed]
 
-    def are_those_of(self, backbone: nn.Module) -> bool:
-        """Say whether a backbone that was loaded again has these weights."""
+    def what_differs(self, backbone: nn.Module) -> str:
+        """Say what is different in a backbone that was loaded again, "" if nothing."""
+        now = _stated(backbone)
+        for name, value in (self._stated or {}).items():
+            if now.get(name) != value:
+                return f"another {name} now ({now.get(name)!r}, no longer {value!r})"
+        return "" if self._has_weights(backbone) else "other weights now"
+
+    def _has_weights(self, backbone: nn.Module) -> bool:
         found = fingerprint(backbone)
         if found == self._fingerprint:
             return True
@@ -63,6 +74,12 @@ class RememberedWeights:
         if same:  # the norms of a large network take a while
             self._fingerprint = found
         return bool(same)
+
+
+def _stated(backbone: nn.Module) -> dict[str, Any]:
+    """Return what a backbone takes from files beside its weights."""
+    found: dict[str, Any] = getattr(backbone, "stated_parameters", dict)()
+    return found
 
 
 def _norms(

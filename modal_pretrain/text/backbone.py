@@ -93,6 +93,10 @@ class TextBackbone(nn.Module):
             stages[name] = stage
         return stages.__getitem__
 
+    def stated_parameters(self) -> dict[str, Any]:
+        """Return the parameters that files beside the weights may state."""
+        return {"pooling": self.pooling, "max_length": self.tokenization.max_length}
+
     def settings(self) -> str:
         """Name what the embeddings depend on beside weights and tokens."""
         config = getattr(self.model, "config", None)

@@ -93,6 +93,23 @@ def test_where_nothing_is_stated_it_is_the_mean(folder, texts):
     )
 
 
+@pytest.mark.parametrize("gone", ["modules.json", "sentence_bert_config.json"])
+def test_a_fitted_encoder_knows_what_its_files_said(own, texts, gone):
+    state(own, KINDS["cls"])
+    (own / "sentence_bert_config.json").write_text('{"max_seq_length": 17}')
+    fitted = TextEncoder(own, cache=None, precision="float32", device="cpu").fit(texts)
+    before = fitted.transform(texts)
+    (own / gone).rename(own.parent / gone)  # a copy without it
+    name, now, then = {
+        "modules.json": ("pooling", "'mean'", "'cls'"),
+        "sentence_bert_config.json": ("max_length", 40, 17),
+    }[gone]
+    with pytest.raises(ValueError, match=f"{name} now \\({now}, no longer {then}\\)"):
+        pickle.loads(pickle.dumps(fitted)).transform(texts)
+    (own.parent / gone).rename(own / gone)
+    np.testing.assert_array_equal(fitted.transform(texts), before)
+
+
 def test_a_fitted_classifier_keeps_its_pooling(own, texts, names):
     state(own, KINDS["cls"])
     params = {"device": "cpu", "cache": None, "random_state": 0}

@@ -150,7 +150,8 @@ class Words:
         Raises
         ------
         TypeError, ValueError
-            If it is no word, is known, or there are too many.
+            If it is no word, is known, a known number in another spelling, or there are
+            too many.
         """
         self.check_numbers([check_word(self.name, word)])
         return self._take(word)
@@ -176,7 +177,8 @@ class Words:
         Raises
         ------
         TypeError, ValueError
-            If there are more or fewer, or one is not known and must be.
+            If there are more or fewer, or one is not known and must be, or is a known
+            number in another spelling.
         """
         if isinstance(given, Set | Mapping):
             raise TypeError(

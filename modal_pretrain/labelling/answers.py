@@ -49,6 +49,7 @@ class Answers:
                 used = {getattr(record, name) for record in now}
                 said = (getattr(record, name) for record in file.records)
                 words.learn(word for word in said if word in used)
+                words.check_numbers(where=f"{file.path}, ")
         except BaseException:
             file.close()
             raise

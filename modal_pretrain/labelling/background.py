@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ _BLOCK = 64
 _CANDIDATES = 10_000
 # Questions thought out in advance.
 _AHEAD = 24
+# Missing files that are looked for at a time, and seconds between while idle.
+_LOOKED_FOR, _PAUSE = 50, 2.0
 
 
 class Known(NamedTuple):
@@ -143,6 +146,7 @@ class Background:
         self.features: NDArray[np.float32] | None = None
         self.embedded = np.full(len(pool), self._embed is None)
         self.unreadable: dict[int, str] = {}
+        self._away: deque[int] = deque()  # those whose files are missing
         self.belief: Belief | None = None
         self.problem = ""
         self._next = 0  # place in the order
@@ -165,6 +169,14 @@ class Background:
             self._calls += 1
             self._idle = False
             self._change.notify_all()
+
+    def set_unreadable(self, row: int, reason: str) -> None:
+        """Take note that a row can't be read; a missing file is looked for later."""
+        away = row not in self.unreadable and not self.pool.there(row)
+        self.unreadable[row] = reason
+        if away:
+            self._away.append(row)
+            self.wake()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until everything is embedded and the model knows all answers."""
@@ -204,19 +216,42 @@ class Background:
         try:
             while not self._closed:
                 calls, known = self._calls, self.known()
-                worked = self._fit_if_due(known)
+                worked = self._look_for_missing()
+                worked |= self._fit_if_due(known)
                 worked |= self._embed_some(known)
                 with self._change:
                     # An answer may have come while the last ones were looked at.
                     if not worked and self._calls == calls:
                         self._idle = True
                         self._change.notify_all()
-                        self._change.wait_for(lambda: not self._idle or self._closed)
+                        self._change.wait_for(
+                            lambda: not self._idle or self._closed,
+                            _PAUSE if self._away else None,
+                        )
         except BaseException as error:  # the person goes on answering, at random
             self.problem = f"{type(error).__name__}: {error}"
             with self._change:
                 self._idle = True
                 self._change.notify_all()
+
+    def _look_for_missing(self) -> bool:
+        """Read files after all that came back, as those of a network drive do."""
+        count, found = min(_LOOKED_FOR, len(self._away)), 0
+        while count:
+            count -= 1
+            row = self._away.popleft()
+            if not self.pool.there(row):
+                self._away.append(row)
+                continue
+            self.unreadable.pop(row, None)
+            if not found:  # the others may be back, too
+                count, self._next = len(self._away), 0
+            found += 1
+        if found:
+            self._seen = (-1, 0)  # some may be labelled and not learnt
+            with self._change:
+                self._idle = False
+        return bool(found)
 
     def _embed_some(self, known: Known) -> bool:
         """Embed a block: rows that were answered first, then in order."""
@@ -249,7 +284,7 @@ class Background:
             yield rows, self._embed(self.pool.take(rows))
         except ImageLoadError as error:
             if len(rows) == 1:
-                self.unreadable[int(rows[0])] = str(error)
+                self.set_unreadable(int(rows[0]), str(error))
                 return
             for part in np.array_split(rows, 2):
                 yield from self._readable_parts(part)

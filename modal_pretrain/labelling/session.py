@@ -291,7 +291,7 @@ class LabelSession:
             For a person.
         """
         (row,) = self._asked.rows([row])
-        self._background.unreadable[row] = reason
+        self._background.set_unreadable(row, reason)
 
     def progress(self) -> Progress:
         """Return the figures of now; never waits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import did_you_mean
+from modal_pretrain.datasets._spelling import equal_numbers
 from modal_pretrain.labelling.pool import FORMULA
 
+# Those of Unicode's category Zs.
+_SPACES = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 MOST_LETTERS = 100
 MOST_WORDS = 1000
 
 
 def check_word(name: str, value: Any) -> str:
-    """Return a class or tag without spaces around it.
+    """Return a class or tag without spaces around it, and single ones of one kind.
 
     Parameters
     ----------
@@ -40,8 +44,9 @@ def check_word(name: str, value: Any) -> str:
         raise TypeError(
             f"{name} must be a str, got {value!r} of type {type(value).__name__}."
         )
-    # One spelling of each letter: macOS writes "é" in two, which looks the same.
-    word = unicodedata.normalize("NFC", value.strip())
+    # One spelling of what looks the same: macOS writes "é" in two letters, and its
+    # keyboard makes spaces that do not break.
+    word = _SPACES.sub(" ", unicodedata.normalize("NFC", value.strip()))
     if not 1 <= len(word) <= MOST_LETTERS:
         raise ValueError(
             f"{name} must have 1 to {MOST_LETTERS} letters, got {len(word)}."
@@ -122,7 +127,22 @@ class Words:
         self.optional = optional
         self.known: list[str] = []
         for word in given:
-            self.add(word)
+            self._take(word)
+        self.check_numbers()
+
+    def check_numbers(self, more: Iterable[str] = (), where: str = "") -> None:
+        """Raise ValueError if one number is spelt twice, as 1 and 1.0.
+
+        pandas and spreadsheets make the second of the first, and the model would learn
+        both as two.
+        """
+        twice = equal_numbers([*self.known, *more])
+        if twice is not None:
+            raise ValueError(
+                f"{where}{self.name}: {twice[0]!r} and {twice[1]!r} are two spellings "
+                "of one number. Correct one; read and written with dtype=str, pandas "
+                "leaves labels as they are."
+            )
 
     def add(self, word: str) -> str:
         """Add a word and return it.
@@ -130,8 +150,13 @@ class Words:
         Raises
         ------
         TypeError, ValueError
-            If it is no word, is known, or there are too many.
+            If it is no word, is known, a known number in another spelling, or there are
+            too many.
         """
+        self.check_numbers([check_word(self.name, word)])
+        return self._take(word)
+
+    def _take(self, word: str) -> str:
         word = check_word(self.name, word)
         if word in self.known:
             raise ValueError(f"{self.name}: there is {word!r} already.")
@@ -144,7 +169,7 @@ class Words:
         """Add those that are not known yet; empty ones are none."""
         for word in words:
             if word and word not in self.known:
-                self.add(word)
+                self._take(word)
 
     def each(self, given: Any, n: int) -> list[str]:
         """Return a word for each of n rows, from one for all or one for each.
@@ -152,7 +177,8 @@ class Words:
         Raises
         ------
         TypeError, ValueError
-            If there are more or fewer, or one is not known and must be.
+            If there are more or fewer, or one is not known and must be, or is a known
+            number in another spelling.
         """
         if isinstance(given, Set | Mapping):
             raise TypeError(
@@ -176,4 +202,6 @@ class Words:
                     f"{did_you_mean(word, self.known)} New ones have to be added "
                     "first."
                 )
+        if not set(words) <= {*self.known, ""}:
+            self.check_numbers(words)
         return words

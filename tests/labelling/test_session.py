@@ -314,6 +314,50 @@ def test_pictures_that_cannot_be_read_are_left_out(folder, start, truth):
     assert {7, 70}.isdisjoint(question.row for question in session.ask(80))
 
 
+def test_files_that_were_away_for_a_while_are_read_after_all(folder, start, truth):
+    paths = sorted(folder.iterdir())
+    away = folder.rename(folder.with_name("away"))  # as a network drive may be
+    session = start(paths, labels=folder.with_name("labels.csv"))
+    session.wait(60)
+    assert session.progress().unreadable == 80
+    away.rename(folder)
+    end = time.monotonic() + 30
+    while session.unreadable() and time.monotonic() < end:
+        time.sleep(0.05)
+    label(session, truth, 12)
+    assert session.progress().embedded == 80 and session.progress().learnt == 12
+    assert set(session.predictions()["predicted"]) == {"circle", "square"}
+
+
+def test_one_number_in_two_spellings_is_no_two_classes(folder, start):
+    session = start(folder, ["1", "2"])
+    rows = [question.row for question in session.ask(3)]
+    session.answer(rows[:2], ["1", "2"])
+    session.cannot_tell(rows[2])
+    with pytest.raises(ValueError, match=r"'1' and '1.0' are two spellings"):
+        session.add_class("1.0")
+    session.close()
+    # Without dtype=str, pandas writes 1.0 where some have no label.
+    pd.read_csv(session.path).to_csv(session.path, index=False)
+    with pytest.raises(ValueError, match=r"labels.csv, classes: '1' and '1.0'"):
+        start(folder, ["1", "2"])
+    free = start(folder, None)
+    assert set(free.classes) == {"1.0", "2.0"}
+    free.ask(rows=rows[2:])
+    with pytest.raises(ValueError, match="dtype=str"):
+        free.answer(rows[2], "2")
+    free.answer(rows[2], "2.0")
+
+
+def test_kinds_of_spaces_are_one(folder, start):
+    session = start(folder, ["polar bear", "seal"])
+    rows = [question.row for question in session.ask(3)]
+    session.answer(rows, ["polar\u00a0bear", "polar  bear", "polar bear"])
+    assert session.progress().by_class == {"polar bear": 3, "seal": 0}
+    with pytest.raises(ValueError, match="there is 'polar bear' already"):
+        session.add_class("polar\u202fbear")
+
+
 def test_answers_are_taken_while_the_model_is_busy(folder, start):
     busy, release = threading.Event(), threading.Event()
 

@@ -29,6 +29,8 @@ from modal_pretrain.text.accept import as_texts
 from tests import processes
 from tests.text.cases import (
     KINDS,
+    SIZES,
+    tiny_tokenizer,
 )
 
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -148,6 +150,17 @@ def test_parameters_of_pictures_are_refused(text_classifier, texts, names, metho
         text_classifier(max_lenght=3).fit(texts, names)
     with pytest.raises(TypeError, match="image_size"):
         TextEncoder(image_size=96)
+
+
+def test_a_network_that_cannot_compute_in_less_names_the_precision(texts):
+    def made():
+        model = transformers.DebertaModel(transformers.DebertaConfig(**SIZES))
+        return model, tiny_tokenizer()
+
+    params = {"pretrained": False, "device": "cpu", "cache": None, "random_state": 0}
+    with pytest.raises(ValueError, match=r"bfloat16.* Give precision='float32'"):
+        TextEncoder(made, precision="bfloat16", **params).fit(texts)
+    TextEncoder(made, precision="float32", **params).fit(texts)
 
 
 def test_beside_pictures_not_below_them():

@@ -77,16 +77,25 @@ class TextBackbone(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Give timm's grouping its function: the embeddings, then each layer."""
-        lists = [
-            (f"{name}.", len(module))
+        lists = {
+            name: len(module)
             for name, module in self.named_modules()
             if isinstance(module, nn.ModuleList)
+        }
+        longest = max(lists, key=lists.__getitem__, default="")
+        n_layers = lists.get(longest, 0)
+        parent = longest.rpartition(".")[0]
+        # XLM keeps the parts of its layers in lists beside each other.
+        layers = [
+            name
+            for name, length in lists.items()
+            if length == n_layers and name.rpartition(".")[0] == parent
         ]
-        prefix, n_layers = max(lists, key=lambda item: item[1], default=("", 0))
         stage, stages = 0, {}
         for name, _ in self.named_parameters():
-            if prefix and name.startswith(prefix):
-                stage = 1 + int(name[len(prefix) :].split(".")[0])
+            within = [some for some in layers if name.startswith(f"{some}.")]
+            if within:
+                stage = 1 + int(name[len(within[0]) + 1 :].split(".")[0])
             elif stage:
                 stage = n_layers  # what comes after the layers
             stages[name] = stage

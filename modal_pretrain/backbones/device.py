@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterator
 from operator import attrgetter
 
@@ -19,6 +20,8 @@ _DTYPES = {
     "float16": torch.float16,
 }
 PRECISIONS = ("auto", *_DTYPES)
+# What PyTorch says where types do not fit each other.
+_ABOUT_TYPES = re.compile("BFloat16|Half|same dtype|scalar type")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -92,6 +95,24 @@ def resolve_precision(
             f"{precision!r}."
         )
     return _DTYPES[precision]
+
+
+@contextlib.contextmanager
+def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Have networks compute in `dtype`, and say so where one cannot.
+
+    Some make numbers or tensors of float32 on their way, as DeBERTa does.
+    """
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        try:
+            yield
+        except RuntimeError as error:
+            if dtype == torch.float32 or not _ABOUT_TYPES.search(str(error)):
+                raise
+            raise ValueError(
+                f"The backbone cannot compute in {str(dtype).split('.')[-1]}: {error}. "
+                "Give precision='float32'."
+            ) from error
 
 
 # Where a process says what float32 may be rounded to, and what counts as nothing said.

@@ -170,23 +170,25 @@ def _stands_on_torchvision(dataset: Any) -> bool:
     """Say whether its class, or one that it inherits from, is torchvision's."""
     makers = [vars(kind).get("__getitem__") for kind in type(dataset).__mro__]
     return any(
-        getattr(maker, "__module__", "").split(".")[0] == "torchvision"
-        for maker in makers
-        if maker is not None
+        _library(maker) == "torchvision" for maker in makers if maker is not None
     )
 
 
 def _is_plain(dataset: Any) -> bool:
     """Say whether its items are what it stores, made by no code of the user's.
 
-    A subclass of MNIST that colours the digits still has the grey ones as `data`.
+    A subclass of MNIST that colours the digits still has the grey ones as `data`. Files
+    of tensors, which `torch.load` reads, are no pictures.
     """
-    makers = [type(dataset).__getitem__, getattr(dataset, "loader", None)]
-    return all(
-        getattr(maker, "__module__", "").split(".")[0] in ("torch", "torchvision")
-        for maker in makers
-        if maker is not None
+    loader = getattr(dataset, "loader", None)
+    maker = _library(type(dataset).__getitem__)
+    return maker in ("torch", "torchvision") and (
+        loader is None or _library(loader) == "torchvision"
     )
+
+
+def _library(code: Any) -> str:
+    return getattr(code, "__module__", "").split(".")[0]
 
 
 def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:

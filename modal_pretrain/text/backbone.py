@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones.create import create_backbone
+from modal_pretrain.backbones.device import float32_rounding
 from modal_pretrain.backbones.shared import shared
 from modal_pretrain.text.hugging_face import (
     DEFAULT_TEXT_BACKBONE,
@@ -25,7 +26,8 @@ from modal_pretrain.text.tokens import Tokenization
 
 POOLINGS = ("mean", "cls", "last")
 _TRIED = 8  # tokens of the longer text that a new model is tried on
-_ROUNDING = 1e-2  # beyond it padding counts
+# Beyond it padding counts: of weights in float32, and in less.
+_ROUNDING, _COARSE = 1e-4, 1e-2
 
 TextModel = str | Path | Callable[..., tuple[nn.Module, Any]]
 
@@ -78,16 +80,25 @@ class TextBackbone(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Give timm's grouping its function: the embeddings, then each layer."""
-        lists = [
-            (f"{name}.", len(module))
+        lists = {
+            name: len(module)
             for name, module in self.named_modules()
             if isinstance(module, nn.ModuleList)
+        }
+        longest = max(lists, key=lists.__getitem__, default="")
+        n_layers = lists.get(longest, 0)
+        parent = longest.rpartition(".")[0]
+        # XLM keeps the parts of its layers in lists beside each other.
+        layers = [
+            name
+            for name, length in lists.items()
+            if length == n_layers and name.rpartition(".")[0] == parent
         ]
-        prefix, n_layers = max(lists, key=lambda item: item[1], default=("", 0))
         stage, stages = 0, {}
         for name, _ in self.named_parameters():
-            if prefix and name.startswith(prefix):
-                stage = 1 + int(name[len(prefix) :].split(".")[0])
+            within = [some for some in layers if name.startswith(f"{some}.")]
+            if within:
+                stage = 1 + int(name[len(within[0]) + 1 :].split(".")[0])
             elif stage:
                 stage = n_layers  # what comes after the layers
             stages[name] = stage
@@ -207,7 +218,11 @@ def _check_padding(backbone: TextBackbone) -> None:
         alone = backbone(tokenization.pad([short]))[0]
         padded = backbone(tokenization.pad([short, words]))[0]
     off = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-12))
-    if off > _ROUNDING:
+    # A process may let PyTorch round float32, too.
+    fine = not float32_rounding(torch.device("cpu")) and all(
+        weight.dtype == torch.float32 for weight in backbone.parameters()
+    )
+    if off > (_ROUNDING if fine else _COARSE):
         raise ValueError(
             f"backbone: the model {type(backbone.model).__name__} gives a text another "
             f"embedding where a longer one is in its batch (by {100 * off:.2g} % of "

@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,10 +59,11 @@ class Tokenization:
     def _rules(self) -> str:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is None:
-            # And switches, such as whether capitals are small letters.
+            # Its vocabulary does not tell merges, switches and languages.
             given = getattr(self.tokenizer, "init_kwargs", {}).items()
             switches = {name: v for name, v in given if isinstance(v, bool)}
-            rules = json.dumps([self.tokenizer.get_vocab(), switches], sort_keys=True)
+            parts = [self.tokenizer.get_vocab(), switches, self._saved()]
+            rules = json.dumps(parts, sort_keys=True)
         else:
             # Truncation and padding are set anew in every call.
             parts = json.loads(backend.to_str())
@@ -75,6 +78,15 @@ class Tokenization:
                 *self._unusual(),
             ]
         )
+
+    def _saved(self) -> list[str]:
+        """Return the files that a tokenizer of transformers consists of."""
+        if not hasattr(self.tokenizer, "save_pretrained"):
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            self.tokenizer.save_pretrained(folder)
+            files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+            return [path.read_bytes().hex() for path in files]
 
     def _unusual(self) -> list[str]:
         """Name what a tokenizer says in every call, and its rules do not hold."""

@@ -149,6 +149,20 @@ def test_items_that_a_users_code_makes_are_loaded(tmp_path):
     assert from_torchvision(made, test_size=0).X[0].size == (4, 4)
 
 
+def test_files_of_tensors_are_loaded(tmp_path):
+    torch = pytest.importorskip("torch")
+    folders = pytest.importorskip("torchvision.datasets")
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        tensor = torch.full((3, 4, 4), len(name) + ord(name[0]), dtype=torch.uint8)
+        torch.save(tensor, tmp_path / name / "0.pt")
+    given = folders.DatasetFolder(tmp_path, loader=torch.load, extensions=(".pt",))
+    data = from_torchvision(given)
+    assert data.class_names == ("cat", "dog")
+    for i in range(2):
+        assert (data.X[i] == given[i][0]).all()
+
+
 def test_concatenated_data_sets_are_read_one_by_one(tmp_path):
     torch = pytest.importorskip("torch").utils.data
     folders = pytest.importorskip("torchvision.datasets")

@@ -92,6 +92,25 @@ def test_switches_of_a_tokenizer_in_python_count():
     assert len(names) == 2
 
 
+def test_merges_of_a_tokenizer_in_python_count(tmp_path):
+    def made(name, merges):
+        words = ["<unk>", "low@@", "l@@", "o@@", "w@@", "lo@@", "ow@@", "r"]
+        folder = tmp_path / name
+        folder.mkdir()
+        vocabulary = {word: i for i, word in enumerate(words)}
+        (folder / "vocab.json").write_text(json.dumps(vocabulary))
+        (folder / "merges.txt").write_text("\n".join(["#version", *merges, ""]))
+        tokenizer = transformers.CTRLTokenizer.from_pretrained(folder)
+        return Tokenization(tokenizer, 9)
+
+    one, two = made("one", ["l o"]), made("two", ["o w"])
+    assert (
+        one.tokenise(["lowr"])[0][0].tolist() != two.tokenise(["lowr"])[0][0].tolist()
+    )
+    assert one.fingerprint() != two.fingerprint()
+    assert one.fingerprint() == made("copy", ["l o"]).fingerprint()  # elsewhere
+
+
 def test_a_folder_that_changes_is_loaded_anew(folder, tmp_path, texts):
     other = tmp_path / "other"
     other.mkdir()

@@ -26,9 +26,13 @@ from modal_pretrain import (
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.accept import as_texts
+from modal_pretrain.text.backbone import create_text_backbone
 from tests import processes
 from tests.text.cases import (
     KINDS,
+    SIZES,
+    WORDS,
+    tiny_tokenizer,
 )
 
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -148,6 +152,31 @@ def test_parameters_of_pictures_are_refused(text_classifier, texts, names, metho
         text_classifier(max_lenght=3).fit(texts, names)
     with pytest.raises(TypeError, match="image_size"):
         TextEncoder(image_size=96)
+
+
+def test_layers_that_a_model_keeps_in_several_lists():
+    config = transformers.FlaubertConfig(
+        vocab_size=len(WORDS), emb_dim=16, n_layers=3, n_heads=2, pad_index=0
+    )
+
+    def made():
+        return transformers.FlaubertModel(config), tiny_tokenizer()
+
+    found = stages(create_text_backbone(made, False))
+    assert len(found) == 4  # the embeddings and three layers
+    for number, names in enumerate(found[1:]):
+        assert all(f".{number}." in name for name in names), names
+
+
+def test_a_network_that_cannot_compute_in_less_names_the_precision(texts):
+    def made():
+        model = transformers.DebertaModel(transformers.DebertaConfig(**SIZES))
+        return model, tiny_tokenizer()
+
+    params = {"pretrained": False, "device": "cpu", "cache": None, "random_state": 0}
+    with pytest.raises(ValueError, match=r"bfloat16.* Give precision='float32'"):
+        TextEncoder(made, precision="bfloat16", **params).fit(texts)
+    TextEncoder(made, precision="float32", **params).fit(texts)
 
 
 def test_beside_pictures_not_below_them():

@@ -46,12 +46,16 @@ class TwoWays(torch.nn.Module):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize("kind", ["FNet", "own"])
+@pytest.mark.parametrize("kind", ["FNet", "ConvBERT", "own"])
 def test_models_that_read_the_padding_are_refused(kind, pooling):
     sizes = {k: v for k, v in SIZES.items() if "heads" not in k}
     made = {
         "FNet": lambda: transformers.FNetModel(
             transformers.FNetConfig(**sizes, pad_token_id=0)
+        ),
+        # Its convolutions reach a little into the padding.
+        "ConvBERT": lambda: transformers.ConvBertModel(
+            transformers.ConvBertConfig(**SIZES, embedding_size=32)
         ),
         "own": TwoWays,
     }[kind]

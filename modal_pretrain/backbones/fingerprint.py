@@ -7,7 +7,8 @@ import pickle
 import sys
 import uuid
 from enum import Enum
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ import xxhash
 from torch import nn
 
 from modal_pretrain._fork import Lock
+from modal_pretrain.backbones.code import code_of
 
 _LOCK = Lock()
 
@@ -27,7 +29,8 @@ def fingerprint(backbone: nn.Module) -> str:
 
     Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's,
     timm's, transformers' or this package's count by identity, since one that is defined
-    anew under its old name, here or in another process, may compute something else. Of
+    anew under its old name, here or in another process, may compute something else, and
+    by their code, see `code_of`, which may change in place. Of
     hooks and of the user's own modules, all that a pickle would hold counts.
 
     Returns
@@ -225,7 +228,7 @@ def _identity(thing: Any) -> str:
     name = f"{getattr(thing, '__module__', None) or ''}.{describe(thing)}"
     if package in _LIBRARIES:
         return f"{name} {sys.modules[package].__version__}"
-    return f"{name} #{_number(thing)}"
+    return f"{name} #{_number(thing)} {code_of(thing, is_own)}"
 
 
 def _number(thing: Any) -> str:
@@ -236,6 +239,19 @@ def _number(thing: Any) -> str:
             return _IDENTITIES.setdefault(thing, fresh)
         except TypeError:
             return _KEPT.setdefault(id(thing), (thing, fresh))[1]
+
+
+def is_own(thing: Any) -> bool:
+    """Say whether a class or function is the user's, so that its code may change."""
+    return _may_change(_package(thing))
+
+
+@cache
+def _may_change(package: str) -> bool:
+    if package in _LIBRARIES or package in sys.stdlib_module_names - {"__main__"}:
+        return False
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return not {"site-packages", "dist-packages"} & set(Path(file).parts)
 
 
 def is_portable(backbone: nn.Module) -> bool:

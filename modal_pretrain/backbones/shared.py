@@ -22,8 +22,10 @@ from torch import nn
 from modal_pretrain._checks import height_and_width
 from modal_pretrain._fork import Lock
 from modal_pretrain._identity import expanded, file_identity
+from modal_pretrain.backbones.code import code_of
 from modal_pretrain.backbones.create import Backbone, create_backbone
 from modal_pretrain.backbones.device import GENERATORS
+from modal_pretrain.backbones.fingerprint import is_own
 from modal_pretrain.backbones.folder import is_list_of_parts
 from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.backbones.sizes import ImageSize, adapt_size, takes_one_size
@@ -116,7 +118,8 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
     Parameters
     ----------
     name : str, Path or callable
-        A name, a folder (with "~", or timm's prefix "local-dir:"), or a factory.
+        A name, a folder (with "~", or timm's prefix "local-dir:"), or a factory, whose
+        code counts: it may change in place, see `code_of`.
     pretrained : bool, str or Path
         A checkpoint file's path counts with its `file_identity`.
     seed : int
@@ -134,11 +137,14 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
             f"backbone={name!r:.80} has no hash, so nobody can tell whether its "
             "network is here already. Pass a function, or give its class __hash__."
         )
-    files = () if callable(name) else _files(local_folder(str(name)) or str(name))
+    if callable(name):
+        state: tuple = (code_of(name, is_own),)
+    else:
+        state = _files(local_folder(str(name)) or str(name))
     if not isinstance(pretrained, bool):
-        files += _files(str(pretrained))
+        state += _files(str(pretrained))
         pretrained = str(pretrained)
-    return name, files, pretrained, seed if drawn else None
+    return name, state, pretrained, seed if drawn else None
 
 
 def _files(path: str | Path) -> tuple:

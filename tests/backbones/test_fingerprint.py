@@ -339,6 +339,41 @@ def test_class_defined_anew_under_its_old_name():
     assert fingerprint(one()) != fingerprint(two())
 
 
+def _edit_method(namespace, text):
+    exec(text.replace("mean", "amax"), other := dict(namespace))
+    namespace["Pooled"].forward = other["Pooled"].forward
+
+
+def _edit_in_place(namespace, text):  # as IPython's %autoreload does it
+    exec(text.replace("mean", "amax"), other := dict(namespace))
+    namespace["Pooled"].forward.__code__ = other["Pooled"].forward.__code__
+
+
+def _edit_helper(namespace, text):
+    exec(text[text.index("def pool") :].replace("sum", "prod"), namespace)
+
+
+@pytest.mark.parametrize("edit", [_edit_method, _edit_in_place, _edit_helper])
+def test_code_that_changes_while_its_class_stays(edit):
+    text = """
+class Pooled(nn.Module):
+    def forward(self, x):
+        return pool(x.mean(3))
+
+def pool(x):
+    return x.sum(2)
+"""
+    namespace = {"nn": nn, "__name__": "__main__"}
+    exec(text, namespace)
+    module = namespace["Pooled"]()
+    before = fingerprint(module)
+    for _ in range(100):  # Python specialises what runs often
+        module(torch.ones(1, 3, 2, 2))
+    assert fingerprint(module) == before
+    edit(namespace, text)
+    assert fingerprint(module) != before
+
+
 @pytest.mark.parametrize("way", ["data", "load_state_dict", "optimizer", "buffer"])
 def test_fingerprint_follows_the_weights_in_place(way):
     module = small(num_classes=0)

@@ -61,3 +61,16 @@ def test_seed_reaches_what_a_factory_draws_beside_its_pretrained_weights():
 
     one, two = (shared_backbone(factory, True, seed) for seed in (0, 1))
     assert not torch.equal(one.weight, two.weight)
+
+
+def test_code_of_a_factory_that_changes_in_place():  # as IPython's %autoreload does it
+    def factory():
+        return nn.Conv2d(3, 4, 3)
+
+    def edited():
+        return nn.Conv2d(3, 5, 3)
+
+    before = shared_backbone(factory, pretrained=False, seed=0)
+    assert shared_backbone(factory, pretrained=False, seed=0) is before
+    factory.__code__ = edited.__code__
+    assert shared_backbone(factory, pretrained=False, seed=0).out_channels == 5

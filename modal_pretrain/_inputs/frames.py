@@ -64,8 +64,12 @@ def check_order(X: Any, **given: Any) -> None:
         index, rows = values.index, X.index
         if is_default(index) or is_default(rows) or index.equals(rows):
             continue
-        unique = index.is_unique and rows.is_unique
-        if unique and len(index) == len(rows) and set(index) == set(rows):
+        if not (index.is_unique and rows.is_unique and len(index) == len(rows)):
+            continue
+        # By the labels alone: pandas has no two of other types equal, int64 and Int64.
+        place = {label: i for i, label in enumerate(rows)}
+        order = [place.get(label, -1) for label in index]
+        if -1 not in order and order != [*range(len(rows))]:
             raise ValueError(
                 f"{name} has, by its index, the rows of X in another order. Pass "
                 f"{name}.loc[X.index]; or {name}.to_numpy(), if the order is right and "

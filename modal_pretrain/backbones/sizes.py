@@ -92,6 +92,7 @@ def has_other_positions(state: Mapping[str, Any], backbone: nn.Module) -> bool:
     -------
     bool
     """
+    state = _without_prefix(state)
     return any(
         isinstance(state.get(key), torch.Tensor) and state[key].shape != here.shape
         for key, here in backbone.state_dict().items()
@@ -102,9 +103,16 @@ def patch_sizes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return height and width of the patches that a state dict's layers take."""
     return {
         key: tuple(tensor.shape[2:])
-        for key, tensor in state.items()
+        for key, tensor in _without_prefix(state).items()
         if key.endswith(_PATCHES) and tensor.ndim == 4
     }
+
+
+def _without_prefix(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a state dict without what timm takes off its keys, such as "visual."."""
+    first = next((key for key in state if key.endswith(_PATCHES)), _PATCHES)
+    prefix = first.removesuffix(_PATCHES)
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
 
 
 def check_patches(

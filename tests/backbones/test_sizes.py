@@ -79,3 +79,30 @@ def test_head_trained_on_weights_that_are_published_without_one(tmp_path):
     bad = {**original.state_dict(), "projector.weight": torch.ones(2, 2)}
     with pytest.raises(BackboneWeightsError, match="1 unexpected: projector"):
         create_backbone(name, save(bad, path), img_size=28, depth=1)
+
+
+@pytest.mark.parametrize("size", [(96, 80), (48, 80)])
+def test_rectangle_that_a_checkpoint_was_trained_at(tmp_path, size):
+    original = trained_at(size, tmp_path / "w.pth", num_classes=3)
+    loaded = create_backbone(SMALL_VIT, tmp_path / "w.pth", image_size=size)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    with pytest.raises(BackboneWeightsError, match="cannot be loaded"):
+        create_backbone(SMALL_VIT, tmp_path / "w.pth", image_size=(80, 112))
+
+
+def test_keys_with_a_prefix_that_timm_takes_off(tmp_path):
+    original = trained_at(80, tmp_path / "w.pth")
+    wrapped = {f"visual.trunk.{k}": v for k, v in original.state_dict().items()}
+    path = save(wrapped, tmp_path / "w.pth")
+    loaded = create_backbone(SMALL_VIT, path, image_size=80)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    other = small(SMALL_VIT, patch_size=32).state_dict()
+    save({f"visual.trunk.{key}": tensor for key, tensor in other.items()}, path)
+    with pytest.raises(BackboneWeightsError, match=r"32 x 32 .* 16 x 16.*architecture"):
+        create_backbone(SMALL_VIT, path)
+
+
+def test_patches_of_a_size_that_was_named(tmp_path):
+    path = save(small(SMALL_VIT).state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone(SMALL_VIT, path, patch_size=32)
+    assert loaded.patch_embed.patch_size == (32, 32)

@@ -35,8 +35,10 @@ from modal_pretrain.backbones.sizes import (
     adapt_size,
     check_patches,
     has_other_positions,
+    made_for,
     patch_sizes,
     reason_of,
+    takes_one_size,
 )
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
@@ -352,7 +354,10 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
         ``crop_mode``.
     """
     # timm takes a network of length 0 for none, unless there is something else.
-    return resolve_model_data_config(backbone, args={"input_size": None})
+    config = resolve_model_data_config(backbone, args={"input_size": None})
+    if takes_one_size(backbone):
+        config["input_size"] = (config["input_size"][0], *made_for(backbone))
+    return config
 
 
 def stages(backbone: nn.Module) -> list[list[str]]:

@@ -37,7 +37,7 @@ def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
     if image_size is None or not takes_one_size(backbone):
         return backbone
     size = height_and_width("image_size", image_size)
-    height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    height, width = made_for(backbone)
     name = type(backbone).__name__
     if hasattr(backbone, "set_input_size"):
         try:
@@ -76,6 +76,16 @@ def takes_one_size(backbone: nn.Module) -> bool:
     return "input_size" in config and (
         hasattr(backbone, "set_input_size") or config.get("fixed_input_size", False)
     )
+
+
+def made_for(backbone: nn.Module) -> tuple[int, int]:
+    """Return height and width that a network that takes one size only takes now.
+
+    timm's configuration may still tell those of the published weights.
+    """
+    size = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
+    height, width = size or backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    return int(height), int(width)
 
 
 def has_other_positions(state: Mapping[str, Any], backbone: nn.Module) -> bool:

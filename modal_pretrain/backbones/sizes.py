@@ -84,7 +84,9 @@ def made_for(backbone: nn.Module) -> tuple[int, int]:
     timm's configuration may still tell those of the published weights.
     """
     size = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
-    height, width = size or backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    if not isinstance(size, tuple | list):
+        size = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    height, width = size
     return int(height), int(width)
 
 

@@ -67,14 +67,24 @@ def check_order(**given: Any) -> None:
         return
     first, rows = next(iter(indexed.items()))
     for name, index in indexed.items():
-        if index.equals(rows) or not (index.is_unique and rows.is_unique):
-            continue
-        if len(index) == len(rows) and set(index) == set(rows):
+        if not index.equals(rows) and _are_reordered(index, rows):
             raise ValueError(
                 f"{name} has, by its index, the rows of {first} in another order. Pass "
                 f"{name}.loc[{first}.index]; or {name}.to_numpy(), if the order is "
                 "right and the index means something else."
             )
+
+
+def _are_reordered(index: Any, rows: Any) -> bool:
+    """Say whether two indexes have the same labels, each once, in another order.
+
+    By the labels alone: pandas has no two of other types equal, int64 and Int64.
+    """
+    if not (index.is_unique and rows.is_unique and len(index) == len(rows)):
+        return False
+    place = {label: i for i, label in enumerate(rows)}
+    order = [place.get(label, -1) for label in index]
+    return -1 not in order and order != sorted(order)
 
 
 def is_default(index: Any) -> bool:

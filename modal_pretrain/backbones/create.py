@@ -8,6 +8,7 @@ only those of the classification head may be absent.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -34,8 +35,10 @@ from modal_pretrain.backbones.sizes import (
     adapt_size,
     check_patches,
     has_other_positions,
+    made_for,
     patch_sizes,
     reason_of,
+    takes_one_size,
 )
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
@@ -207,17 +210,34 @@ def _from_timm(name, pretrained, random_state, model_params, image_size) -> nn.M
         path = folder_checkpoint(folder)
     else:
         return _first_source(name, params)
-    source = f"file {path}"
+    return _from_file(name, params, path, image_size)
+
+
+def _from_file(name, params, path, image_size) -> nn.Module:
+    """Load a checkpoint, which may have been trained at just the size to come."""
     stored = functools.cache(lambda: read_weights(path))
-    backbone = _load(name, params, source, lambda: dict(stored()))  # timm takes out
-    if image_size is None or not hasattr(backbone, "set_input_size"):
-        return backbone
-    if not has_other_positions(stored(), backbone):
-        return backbone
-    # Trained at another size than the architecture's, by way of which they would be
-    # resampled twice, and lose the most of what they were.
-    params["img_size"] = height_and_width("image_size", image_size)
-    return _load(name, params, source, stored)
+
+    def load(**size) -> nn.Module:  # of a copy, for timm takes out
+        return _load(name, params | size, f"file {path}", lambda: dict(stored()))
+
+    if image_size is None:
+        return load()
+    size = height_and_width("image_size", image_size)
+    try:
+        backbone = load()
+    except BackboneWeightsError:
+        # timm takes the positions of every checkpoint of another size for a square's.
+        if size[0] != size[1]:
+            with contextlib.suppress(BackboneWeightsError):
+                backbone = load(img_size=size)
+                if hasattr(backbone, "set_input_size"):
+                    return backbone
+        raise
+    if hasattr(backbone, "set_input_size") and has_other_positions(stored(), backbone):
+        # Trained at another size than the architecture's, by way of which they would
+        # be resampled twice, and lose the most of what they were.
+        return load(img_size=size)
+    return backbone
 
 
 def _first_source(name, params) -> nn.Module:
@@ -271,7 +291,8 @@ def _load(name, params, source, read=None) -> nn.Module:
         # With a place of its own, timm's configuration or that of a hub or folder
         # could send it there all the same.
         state = None if read is None else read()
-        patches = patch_sizes(state or {})
+        # FlexiViT is made for patches of any size, and whoever names one wants that.
+        patches = patch_sizes({} if state is None or "patch_size" in params else state)
         overlay = None if state is None else _overlay(name, params, state)
         with seeded(0), recorded_loads() as loads:
             backbone = timm.create_model(
@@ -333,7 +354,10 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
         ``crop_mode``.
     """
     # timm takes a network of length 0 for none, unless there is something else.
-    return resolve_model_data_config(backbone, args={"input_size": None})
+    config = resolve_model_data_config(backbone, args={"input_size": None})
+    if takes_one_size(backbone):
+        config["input_size"] = (config["input_size"][0], *made_for(backbone))
+    return config
 
 
 def stages(backbone: nn.Module) -> list[list[str]]:

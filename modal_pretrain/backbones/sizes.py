@@ -37,7 +37,7 @@ def adapt_size(backbone: nn.Module, image_size: ImageSize | None) -> nn.Module:
     if image_size is None or not takes_one_size(backbone):
         return backbone
     size = height_and_width("image_size", image_size)
-    height, width = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    height, width = made_for(backbone)
     name = type(backbone).__name__
     if hasattr(backbone, "set_input_size"):
         try:
@@ -78,6 +78,18 @@ def takes_one_size(backbone: nn.Module) -> bool:
     )
 
 
+def made_for(backbone: nn.Module) -> tuple[int, int]:
+    """Return height and width that a network that takes one size only takes now.
+
+    timm's configuration may still tell those of the published weights.
+    """
+    size = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
+    if not isinstance(size, tuple | list):
+        size = backbone.pretrained_cfg["input_size"][1:]  # type: ignore[index]
+    height, width = size
+    return int(height), int(width)
+
+
 def has_other_positions(state: Mapping[str, Any], backbone: nn.Module) -> bool:
     """Say whether a checkpoint is of the same network for pictures of another size.
 
@@ -92,6 +104,7 @@ def has_other_positions(state: Mapping[str, Any], backbone: nn.Module) -> bool:
     -------
     bool
     """
+    state = _without_prefix(state)
     return any(
         isinstance(state.get(key), torch.Tensor) and state[key].shape != here.shape
         for key, here in backbone.state_dict().items()
@@ -102,9 +115,16 @@ def patch_sizes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return height and width of the patches that a state dict's layers take."""
     return {
         key: tuple(tensor.shape[2:])
-        for key, tensor in state.items()
+        for key, tensor in _without_prefix(state).items()
         if key.endswith(_PATCHES) and tensor.ndim == 4
     }
+
+
+def _without_prefix(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a state dict without what timm takes off its keys, such as "visual."."""
+    first = next((key for key in state if key.endswith(_PATCHES)), _PATCHES)
+    prefix = first.removesuffix(_PATCHES)
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
 
 
 def check_patches(

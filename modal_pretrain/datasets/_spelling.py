@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -41,13 +42,14 @@ def other_capitals(names: Iterable[str]) -> tuple[str, str] | None:
 def equal_numbers(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that are one number in two spellings, 1 and 1.0.
 
-    Identifiers such as 12e4567 are infinite as numbers, and may be of two things.
+    Identifiers such as 12e4567 are infinite as numbers, and may be of two things; those
+    of twenty digits are compared digit by digit.
     """
     known = pd.Series(list(dict.fromkeys(names)), dtype=object)
     values = pd.to_numeric(known, errors="coerce")
-    first: dict[float, str] = {}
+    first: dict[Decimal, str] = {}
     for name, value in zip(known, values, strict=True):
-        other = first.setdefault(value, name) if np.isfinite(value) else name
+        other = first.setdefault(Decimal(name), name) if np.isfinite(value) else name
         if other != name:
             return other, name
     return None

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from modal_pretrain import BackboneWeightsError, PretrainedClassifier, create_backbone
+from modal_pretrain import (
+    BackboneWeightsError,
+    PretrainedClassifier,
+    TimmEncoder,
+    create_backbone,
+)
+from modal_pretrain.backbones.create import data_config
 from modal_pretrain.backbones.shared import shared_backbone
 from tests.backbones.cases import SMALL_VIT, embed, save, small, states_equal
 
@@ -79,3 +85,50 @@ def test_head_trained_on_weights_that_are_published_without_one(tmp_path):
     bad = {**original.state_dict(), "projector.weight": torch.ones(2, 2)}
     with pytest.raises(BackboneWeightsError, match="1 unexpected: projector"):
         create_backbone(name, save(bad, path), img_size=28, depth=1)
+
+
+@pytest.mark.parametrize("size", [(96, 80), (48, 80)])
+def test_rectangle_that_a_checkpoint_was_trained_at(tmp_path, size):
+    original = trained_at(size, tmp_path / "w.pth", num_classes=3)
+    loaded = create_backbone(SMALL_VIT, tmp_path / "w.pth", image_size=size)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    with pytest.raises(BackboneWeightsError, match="cannot be loaded"):
+        create_backbone(SMALL_VIT, tmp_path / "w.pth", image_size=(80, 112))
+
+
+def test_keys_with_a_prefix_that_timm_takes_off(tmp_path):
+    original = trained_at(80, tmp_path / "w.pth")
+    wrapped = {f"visual.trunk.{k}": v for k, v in original.state_dict().items()}
+    path = save(wrapped, tmp_path / "w.pth")
+    loaded = create_backbone(SMALL_VIT, path, image_size=80)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+    other = small(SMALL_VIT, patch_size=32).state_dict()
+    save({f"visual.trunk.{key}": tensor for key, tensor in other.items()}, path)
+    with pytest.raises(BackboneWeightsError, match=r"32 x 32 .* 16 x 16.*architecture"):
+        create_backbone(SMALL_VIT, path)
+
+
+def test_patches_of_a_size_that_was_named(tmp_path):
+    path = save(small(SMALL_VIT).state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone(SMALL_VIT, path, patch_size=32)
+    assert loaded.patch_embed.patch_size == (32, 32)
+
+
+def test_own_size_is_that_of_the_network_not_of_its_published_weights():
+    X = np.random.default_rng(0).integers(0, 256, (2, 90, 90, 3), np.uint8)
+    encoder = TimmEncoder(
+        lambda: small("vit_tiny_patch16_224", img_size=96, depth=1, num_classes=0),
+        pretrained=False,
+    )
+    assert encoder.fit_transform(X).shape == (2, 192)
+    backbone = small("vit_tiny_patch16_224", img_size=(96, 64), depth=1)
+    assert data_config(backbone)["input_size"] == (3, 96, 64)
+
+
+def test_network_of_a_fixed_size_takes_the_size_that_it_was_made_for():
+    def cait():
+        return small("cait_xxs24_224", img_size=96, depth=1)
+
+    assert create_backbone(cait, False, image_size=96)
+    with pytest.raises(ValueError, match="pictures of 96 x 96 only"):
+        create_backbone(cait, False, image_size=224)

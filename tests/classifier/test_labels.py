@@ -283,8 +283,9 @@ def test_rows_that_come_in_another_order_are_refused(make, paths, labels, name):
         lambda index: pd.RangeIndex(len(index)),
         lambda index: ["same"] * len(index),
         lambda index: index[::-1] + 1,
+        lambda index: pd.Index(index, dtype="Int64"),
     ],
-    ids=["made by pandas", "repeated", "of other rows"],
+    ids=["made by pandas", "repeated", "of other rows", "of another type"],
 )
 def test_any_other_index_says_nothing_about_the_order(make, paths, labels, index):
     order = np.random.default_rng(0).permutation(len(paths))

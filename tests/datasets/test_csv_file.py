@@ -391,8 +391,10 @@ def test_names_that_differ_in_what_cannot_be_seen(one, other):
 
 def test_identifiers_are_not_equal_numbers():
     names = ["1e999", "2e888", "34e56789"]  # as numbers, infinite
+    names += ["12345678901234567890", "12345678901234567891"]  # as floats, equal
     assert equal_numbers(names) is None
     assert equal_numbers([*names, "5", "5.0"]) == ("5", "5.0")
+    assert equal_numbers([*names, "1e2", "100"]) == ("1e2", "100")
 
 
 def test_csv_codes_that_differ_in_spaces(table):

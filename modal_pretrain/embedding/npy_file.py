@@ -104,8 +104,8 @@ def _exclusive(path: Path, part: Path) -> Iterator[BinaryIO]:
         # Through a link, what it leads to would be overwritten.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(part, flags, 0o666)
-        file = open(descriptor, "r+b")
-        stack.callback(_close, file, part)
+        file = stack.enter_context(open(descriptor, "r+b"))
+        stack.callback(_close, file, part)  # before it is closed without its name
         yield file
 
 

@@ -104,7 +104,15 @@ def _exclusive(path: Path, part: Path) -> Iterator[BinaryIO]:
         # Through a link, what it leads to would be overwritten.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(part, flags, 0o666)
-        yield stack.enter_context(open(descriptor, "r+b"))
+        file = stack.enter_context(open(descriptor, "r+b"))
+        stack.callback(_close, file, part)  # before it is closed without its name
+        yield file
+
+
+def _close(file: BinaryIO, path: Path) -> None:
+    """Close a file, which fails once more with what a full disk has not taken."""
+    with naming(path):
+        file.close()
 
 
 def _write_header(file: BinaryIO, n: int, d: int) -> int:

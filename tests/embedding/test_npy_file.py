@@ -113,7 +113,8 @@ def test_rows_of_another_pass_are_not_gone_on_from(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limits of files")
-def test_a_full_disk_is_named(tmp_path):
+@pytest.mark.parametrize("block_rows", [8192, 100])  # a buffer keeps the end of some
+def test_a_full_disk_is_named(tmp_path, block_rows):
     path, n = tmp_path / "X.npy", 10_000
     import resource
 
@@ -121,7 +122,12 @@ def test_a_full_disk_is_named(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (n, limits[1]))
     try:
         with pytest.raises(OSError) as raised:
-            write_rows(path, n, lambda i, j: np.zeros((j - i, D), np.float32))
+            write_rows(
+                path,
+                n,
+                lambda i, j: np.zeros((j - i, D), np.float32),
+                block_rows=block_rows,
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert raised.value.filename == f"{path}.part"

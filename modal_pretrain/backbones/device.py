@@ -98,7 +98,7 @@ def resolve_precision(
 
 
 @contextlib.contextmanager
-def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+def in_type(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Have networks compute in `dtype`, and say so where one cannot.
 
     Some make numbers or tensors of float32 on their way, as DeBERTa does.

@@ -14,11 +14,7 @@ import torch
 import xxhash
 from torch import nn
 
-from modal_pretrain.backbones.device import (
-    computing,
-    float32_rounding,
-    resolve_precision,
-)
+from modal_pretrain.backbones.device import float32_rounding, in_type, resolve_precision
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
@@ -378,7 +374,7 @@ class Encoder:
 
     def _apply(self, batch: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         network = self._compiled() if self.compile else self.backbone
-        with computing(self.device, dtype):
+        with in_type(self.device, dtype):
             return check_embedding(network(batch), self.backbone, len(batch))
 
     def _compiled(self) -> nn.Module:

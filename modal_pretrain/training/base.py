@@ -19,7 +19,7 @@ from modal_pretrain._checks import Rule
 from modal_pretrain._decisive import DECISIVE
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.weights import check_sample_weight
-from modal_pretrain.backbones.device import computing, resolve_precision
+from modal_pretrain.backbones.device import in_type, resolve_precision
 from modal_pretrain.backbones.shared import own
 from modal_pretrain.cache.resolve import Cache
 from modal_pretrain.embedding.encoder import Encoder
@@ -266,7 +266,7 @@ class BaseClassifier(LoadedNet):
         x = to_tensor(x, device=device)
         training = self.module_.training and torch.is_grad_enabled()
         dtype = torch.float32 if "embedding" in x else self._dtype(training)
-        with computing(device, dtype):
+        with in_type(device, dtype):
             return self.module_(**x, **fit_params).float()
 
     def _dtype(self, training: bool) -> torch.dtype:

@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import nn
 
+from modal_pretrain.backbones.weights import BackboneWeightsError
+
 # Where neither tokenizer nor model says how much they read.
 _USUAL_LENGTH = 512
 # In the configuration of sentence-transformers' pooling, one switch for each kind.
@@ -59,10 +61,13 @@ def stated_pooling(where: Any) -> str:
         "mean", where nothing is stated, "cls", "last", or the words of
         sentence-transformers for a kind that is not among these.
     """
-    for part in _read(where, "modules.json") or ():
-        if not str(part.get("type")).endswith(".Pooling"):
+    for part in _read(where, "modules.json", list) or ():
+        if not (isinstance(part, dict) and str(part.get("type")).endswith(".Pooling")):
             continue
-        config = _read(where, f"{part['path']}/config.json") or {}
+        name = f"{part.get('path')}/config.json"
+        config = _read(where, name)
+        if config is None:
+            return f"{name} is not there"
         kinds = config.get("pooling_mode")
         if kinds is None:
             kinds = [
@@ -75,7 +80,7 @@ def stated_pooling(where: Any) -> str:
     return "mean"
 
 
-def _read(where: Any, name: str) -> Any:
+def _read(where: Any, name: str, kind: type = dict) -> Any:
     """Return what a JSON file beside a model holds, None where there is none."""
     if not where:
         return None
@@ -88,4 +93,18 @@ def _read(where: Any, name: str) -> Any:
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return json.loads(Path(found).read_text(encoding="utf-8")) if found else None
+    if not found:
+        return None
+    try:
+        value = json.loads(Path(found).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BackboneWeightsError(
+            f"{found} is no JSON ({error}). Restore it: it says how the model reads "
+            "texts."
+        ) from error
+    if not isinstance(value, kind):
+        raise BackboneWeightsError(
+            f"{found} must hold a JSON {'array' if kind is list else 'object'}, got "
+            f"{value!r:.60}. Restore it: it says how the model reads texts."
+        )
+    return value

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from modal_pretrain import PretrainedTextClassifier, TextEncoder
+from modal_pretrain.backbones.weights import BackboneWeightsError
 from modal_pretrain.text.backbone import create_text_backbone
 
 KINDS = {
@@ -77,6 +78,29 @@ def test_a_pooling_that_is_unknown_is_an_error(own, texts, config, words):
     with pytest.raises(ValueError, match=f"state the pooling {words}, which is none"):
         embed(own, texts)
     assert embed(own, texts, pooling="mean").shape == (24, 32)
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("modules.json", "[{", "modules.json is no JSON"),
+        ("modules.json", '{"a": 1}', "modules.json must hold a JSON array"),
+        ("1_Pooling/config.json", "[]", "config.json must hold a JSON object"),
+        ("sentence_bert_config.json", "{", "sentence_bert_config.json is no JSON"),
+    ],
+)
+def test_files_that_are_damaged_are_named(own, texts, name, text, message):
+    state(own, KINDS["cls"])
+    (own / name).write_text(text)
+    with pytest.raises(BackboneWeightsError, match=message):
+        embed(own, texts)
+
+
+def test_a_pooling_whose_file_was_not_copied_is_named(own, texts):
+    state(own, KINDS["cls"])
+    (own / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"1_Pooling/config\.json is not there"):
+        embed(own, texts)
 
 
 def test_files_that_change_change_the_pooling(own, texts):

@@ -167,7 +167,8 @@ class HeadKeys:
         self.config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
         layers = self.config.get("classifier") or ()
         layers = (layers,) if isinstance(layers, str) else layers
-        self.prefixes = tuple(f"{layer}." for layer in layers)
+        # Inception has a second head, for training alone.
+        self.prefixes = (*(f"{layer}." for layer in layers), "AuxLogits.")
 
     def __contains__(self, key: object) -> bool:
         return str(key).startswith(self.prefixes) or key in self._left_out

@@ -354,3 +354,14 @@ def test_positions_that_do_not_fit_ask_for_the_architecture(tmp_path):
     path = save(state, tmp_path / "w.pth")
     with pytest.raises(BackboneWeightsError, match="of this architecture"):
         create_backbone(SMALL_VIT, pretrained=path)
+
+
+def test_auxiliary_heads_may_be_left_over(tmp_path):
+    """As in torchvision's weights of Inception, which timm takes, too."""
+    original = small("inception_v3", aux_logits=True, num_classes=5)
+    path = save(original.state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone("inception_v3", pretrained=path)
+    assert torch.equal(
+        loaded.Mixed_7c.branch_pool.conv.weight,
+        original.Mixed_7c.branch_pool.conv.weight,
+    )

@@ -84,7 +84,11 @@ def create_backbone(
     pretrained : bool, str or Path, default=True
         True takes the first source that serves: weights carried by an installed
         package, then timm's hub. A path names a checkpoint (.safetensors, .pth,
-        .pt, .bin) and allows no other source. False initialises at random.
+        .pt, .bin) and allows no other source; where it has averaged weights beside
+        the last (``state_dict_ema``, ``model_ema``), those are taken, as timm does.
+        It does not say how pictures were normalised: those of the name are, so give
+        the tag of what it was trained like, such as "vit_base_patch16_224.mae" for
+        ImageNet's mean. False initialises at random.
         For a factory: True is passed on to it if it takes an argument
         ``pretrained`` and is refused otherwise, since nobody could tell whether its
         weights were trained.
@@ -299,9 +303,12 @@ def _load(name, params, source, read=None) -> nn.Module:
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **params
             )
     except Exception as error:
+        # timm's filters of checkpoints fail in their own ways, and PyTorch in its.
+        own = read is None or isinstance(error, BackboneWeightsError)
+        hint = "" if own else ". Is the checkpoint of this architecture?"
         raise BackboneWeightsError(
             f"Weights for backbone={name!r} from {source} cannot be loaded: "
-            f"{reason_of(error)}"
+            f"{reason_of(error)}{hint}"
         ) from error
     config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     for kept in (config, getattr(backbone, "default_cfg", {})):

@@ -63,8 +63,21 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     if not all(isinstance(key, str) for key in state) or not any(
         isinstance(value, torch.Tensor) for value in state.values()
     ):
-        raise BackboneWeightsError(f"{path} {_NO_STATE}")
+        raise BackboneWeightsError(f"{path} {_NO_STATE}{_where_else(state)}")
+    state.pop("n_averaged", None)  # the count that PyTorch's AveragedModel keeps
     return state
+
+
+def _where_else(content: Mapping[Any, Any]) -> str:
+    """Say which entries hold tensors by name, as those of DINO and of tutorials do."""
+    found = [
+        key
+        for key, value in content.items()
+        if isinstance(value, Mapping)
+        and any(isinstance(some, torch.Tensor) for some in value.values())
+    ]
+    shown = ", ".join(map(repr, found[:_MAX_KEYS_SHOWN]))
+    return f" There are some under {shown}: save one of these alone." if found else ""
 
 
 _AGAIN = "Copy or download it again."
@@ -154,7 +167,8 @@ class HeadKeys:
         self.config: dict[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
         layers = self.config.get("classifier") or ()
         layers = (layers,) if isinstance(layers, str) else layers
-        self.prefixes = tuple(f"{layer}." for layer in layers)
+        # Inception has a second head, for training alone.
+        self.prefixes = (*(f"{layer}." for layer in layers), "AuxLogits.")
 
     def __contains__(self, key: object) -> bool:
         return str(key).startswith(self.prefixes) or key in self._left_out

@@ -38,7 +38,8 @@ def from_huggingface(
 
     Input: the column `image` or `text`. Class and attribute: columns. Images are
     decoded when they are needed and do not stay so: files where the data set has files,
-    else Pillow images over the bytes it has in memory.
+    else Pillow images over the bytes it has in memory. Where it wants another mode than
+    RGB, such as "L", they are converted at once.
 
     Parameters
     ----------
@@ -187,16 +188,20 @@ def _images(dataset: Any, column: str) -> Any:
             f"{len(missing)} rows have no image in {column!r}, first row {missing[0]}; "
             "leave them out with dataset.filter"
         )
-    if all(cell["bytes"] is None for cell in cells):
+    # Other colours than RGB are what the data set says, not what the files hold.
+    mode = getattr(feature, "mode", None)
+    mode = None if mode == "RGB" else mode
+    if mode is None and all(cell["bytes"] is None for cell in cells):
         return np.array([cell["path"] for cell in cells])
-    return [_opened(cell, row, column) for row, cell in enumerate(cells)]
+    return [_opened(cell, row, column, mode) for row, cell in enumerate(cells)]
 
 
-def _opened(cell: Any, row: int, column: str) -> Image.Image:
+def _opened(cell: Any, row: int, column: str, mode: str | None) -> Image.Image:
     data, path = cell["bytes"], cell["path"]
     try:
         # Not a file that stays open: of these there may be a thousand.
-        return Image.open(io.BytesIO(read_whole(path) if data is None else data))
+        image = Image.open(io.BytesIO(read_whole(path) if data is None else data))
+        return image if mode in (None, image.mode) else image.convert(mode)
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
             f"row {row} has no picture in {column!r} that Pillow can read "

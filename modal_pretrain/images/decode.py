@@ -10,6 +10,7 @@ The rules, applied to files and to Pillow images alike:
   as 8-bit, up to 65535 as 16-bit; floats up to 1 as [0, 1], up to 255 as 8-bit.
 - Grey TIFF files whose zeros are white, as radiographs may be, are inverted.
 - Of an animation or a multi-page file, the first frame counts.
+- Colour profiles (ICC) are not applied, as in timm and torchvision.
 """
 
 from __future__ import annotations

@@ -329,3 +329,39 @@ def test_weights_themselves_are_not_printed_whole():
 def test_home_of_nobody():
     with pytest.raises(BackboneWeightsError, match="there is no such file"):
         create_backbone(SMALL, "~no such user/weights.pth")
+
+
+def test_averaged_models_of_pytorch_load(tmp_path):
+    original = small()
+    averaged = torch.optim.swa_utils.AveragedModel(original)
+    path = save(averaged.state_dict(), tmp_path / "w.pth")
+    original.reset_classifier(0)
+    loaded = create_backbone(SMALL, pretrained=path)
+    assert states_equal(loaded.state_dict(), original.state_dict())
+
+
+def test_weights_under_other_names_are_shown(tmp_path):
+    state = small().state_dict()
+    nested = {"student": state, "teacher": state, "optimizer": {"lr": 0.1}, "epoch": 3}
+    path = save(nested, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match="some under 'student', 'teacher':"):
+        create_backbone(SMALL, pretrained=path)
+
+
+def test_positions_that_do_not_fit_ask_for_the_architecture(tmp_path):
+    state = small(SMALL_VIT).state_dict()
+    state["pos_embed"] = state["pos_embed"][:, :-3]
+    path = save(state, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match="of this architecture"):
+        create_backbone(SMALL_VIT, pretrained=path)
+
+
+def test_auxiliary_heads_may_be_left_over(tmp_path):
+    """As in torchvision's weights of Inception, which timm takes, too."""
+    original = small("inception_v3", aux_logits=True, num_classes=5)
+    path = save(original.state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone("inception_v3", pretrained=path)
+    assert torch.equal(
+        loaded.Mixed_7c.branch_pool.conv.weight,
+        original.Mixed_7c.branch_pool.conv.weight,
+    )

@@ -211,3 +211,20 @@ def test_hugging_face_needs_no_package_for_its_like():
     assert data.X.tolist() == list("abcd")
     with pytest.raises(TypeError, match=r"datasets\.Dataset is expected, got list"):
         from_huggingface([1, 2], text="text", target="label")
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_pictures_have_the_mode_that_the_data_set_says(in_memory, tmp_path):
+    file = tmp_path / "a.png"
+    Image.new("RGB", (4, 4), (200, 0, 0)).save(file)
+    outside = {"bytes": None, "path": str(file)}
+    inside = {"bytes": file.read_bytes(), "path": None}
+    rows = Rows([0, 1, 0, 1])
+    rows.column_names = ("image", "label")
+    rows.columns["image"] = [inside if in_memory else outside, *[outside] * 3]
+    feature = type("Image", (), {"__init__": _keep, "decode": True, "mode": "L"})
+    rows.features["image"] = feature()
+    rows.cast_column = lambda column, feature: rows
+    data = from_huggingface(rows, image="image", target="label")
+    grey = round(0.299 * 200)
+    assert (as_images(data.X).load(3) == grey).all()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from modal_pretrain._checks import take_rows
+from modal_pretrain.benchmark import heads
 from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.stopping import (
     Audit,
@@ -72,7 +73,7 @@ class Auditor:
         return self._train[self._audit.rows]
 
     def resume(
-        self, learner: ActiveLearner, done: Sequence[dict[str, Any]]
+        self, learner: ActiveLearner, done: Sequence[dict[str, Any]], head: str
     ) -> NDArray[np.intp]:
         """Go on after some rounds.
 
@@ -82,6 +83,8 @@ class Auditor:
             Fitted as in the last of them.
         done : sequence of dict
             Their records.
+        head : str
+            What the learner knows of tags, see `modal_pretrain.benchmark.heads`.
 
         Returns
         -------
@@ -94,6 +97,7 @@ class Auditor:
         if self._keep:  # drawn by the first model, which is fitted again
             rows = np.asarray(done[0]["acquired"])
             first = clone(learner.estimator)
+            heads.tag(first, head, self._data, rows, 0)  # a clone has forgotten them
             first.fit(take_rows(self._data.X, rows), self._data.y[rows])
             audit = self._draw(self._predict(first), rows, 0)
             # Where another machine drew it, this one may draw other rows.

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -248,8 +248,21 @@ class BenchmarkConfig:
         text = json.dumps(self.kept(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def units(self) -> list[Unit]:
-        """List the runs, seed by seed, so that early results compare."""
+    def units(
+        self, finished: Callable[[Unit], bool] = lambda unit: False
+    ) -> list[Unit]:
+        """List the runs, seed by seed, so that early results compare.
+
+        Parameters
+        ----------
+        finished : callable, optional
+            Says what is. A call fits all labels for the first of its own seeds, which
+            need not be the folder's first: one that is finished stands for the others.
+
+        Returns
+        -------
+        list of Unit
+        """
         strategies = list(self.strategies)
         if "oracle" in self.references and ORACLE not in strategies:
             strategies.append(ORACLE)
@@ -260,7 +273,9 @@ class BenchmarkConfig:
             for strategy in strategies
         ]
         if "full" in self.references:
-            units += [Unit(model, FULL, self.seeds[0]) for model in self.models]
+            for model in self.models:
+                full = [Unit(model, FULL, seed) for seed in self.seeds]
+                units.append(next(filter(finished, full), full[0]))
         return units
 
     def n_records(self, unit: Unit) -> int:

@@ -89,4 +89,7 @@ def tag(
     if number != "all":
         rows = rows[: max(int(number) - before, 0)]
     if len(rows):
-        estimator.tag(take_rows(data.X, rows), np.asarray(data.attribute)[rows])
+        values = np.asarray(data.attribute)[rows]
+        if values.dtype.kind == "f":  # a tag is no fraction: it counts which value
+            values = data.groups[rows] % len(data.attributes)
+        estimator.tag(take_rows(data.X, rows), values)

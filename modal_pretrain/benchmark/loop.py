@@ -112,7 +112,7 @@ def run_unit(
         with _Timer(seconds, "fit"):
             learner.fit(take_rows(data.X, labelled), data.y[labelled])
         if auditor is not None:
-            pool = np.setdiff1d(pool, auditor.resume(learner, done))
+            pool = np.setdiff1d(pool, auditor.resume(learner, done, head))
     for round_ in range(start, rounds + 1):
         if round_ > 0:
             if len(pool) == 0:

@@ -45,7 +45,9 @@ def status(store: RecordStore) -> list[UnitStatus]:
         In the order in which they are run.
     """
     starts: dict[int, tuple[Unit, list[int]]] = {}
-    return [_status(store, unit, starts) for unit in store.config.units()]
+    return [
+        _status(store, unit, starts) for unit in store.config.units(store.is_finished)
+    ]
 
 
 def _status(

@@ -307,7 +307,7 @@ class RecordStore:
         """
         rows: list[dict[str, Any]] = []
         starts: dict[int, tuple[Unit, list[int]]] = {}
-        for unit in self.config.units():
+        for unit in self.config.units(self.is_finished):
             if self.is_finished(unit):
                 rows += self.run_of(unit, starts)
         return pd.DataFrame(rows)

@@ -34,12 +34,13 @@ def write(args: argparse.Namespace) -> int:
         from modal_pretrain.benchmark.status import STATES, status
 
     try:
-        found = {store.folder: status(store) for store in open_stores(args.folder)}
+        stores = open_stores(args.folder)
+        found = {store.folder: (status(store), store.left_out()) for store in stores}
     except DamagedRecords as error:
         sys.stdout.write(f"damaged  {error}\n")
         return DAMAGED
     counts: Counter[str] = Counter()
-    for folder, units in found.items():
+    for folder, (units, others) in found.items():
         own = Counter(unit.state for unit in units)
         counts += own
         numbers = ", ".join(f"{own[state]} {state}" for state in STATES)
@@ -53,6 +54,12 @@ def write(args: argparse.Namespace) -> int:
                     f"  {unit.state:8} {model}, {strategy}, seed {seed}: "
                     f"{unit.rounds} of {unit.total} rounds\n"
                 )
+        if others:  # copied here from another folder
+            sys.stdout.write(
+                f"  {len(others)} finished besides, which config.json does not name "
+                f"and no report counts: {', '.join(others)}. Run bench with their "
+                "models, strategies and seeds, which adds them.\n"
+            )
     if counts["damaged"]:
         return DAMAGED
     return UNFINISHED if counts["left"] or counts["running"] else 0

@@ -1,11 +1,14 @@
 """Heads that learn from the exceptions, as part of a strategy's name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from torch import nn
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.benchmark import expand, load, run, run_unit
+from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.heads import join, split
 from modal_pretrain.benchmark.registry import strategy
 from modal_pretrain.benchmark.report.page import write_report
@@ -68,11 +71,8 @@ def records(data, head, strategy=margin_sampling, **settings):
             data,
             classifier,
             strategy,
-            seed_set=np.arange(6),
-            batch=12,
-            rounds=3,
             head=head,
-            **settings,
+            **{"seed_set": np.arange(6), "batch": 12, "rounds": 3, **settings},
         )
     ]
 
@@ -103,6 +103,26 @@ def test_a_run_that_is_taken_up_again(tabular, head):
     whole = records(tabular, head)
     for n_done in (1, 2, 3):
         assert records(tabular, head, done=whole[:n_done]) == whole[n_done:]
+
+
+@pytest.mark.parametrize("head", ["errors", "tags:20", "tags:all"])
+def test_a_run_with_an_audit_apart_that_is_taken_up_again(tabular, head):
+    """What an audit is worth depends on the model that drew it, and on its tags."""
+
+    def audited(**settings):
+        auditor = Auditor(tabular, 12, apart=True, seed=0)
+        # In the first round already, tags say that the attribute misleads.
+        start = np.arange(30)
+        return records(tabular, head, auditor=auditor, seed_set=start, **settings)
+
+    whole = audited(batch=5)
+    for n_done in (1, 2, 3):
+        assert audited(batch=5, done=whole[:n_done]) == whole[n_done:]
+
+
+def test_attributes_that_are_fractions_are_tags(tabular):
+    measured = replace(tabular, attribute=tabular.attribute * 0.5, attributes=[0, 0.5])
+    assert records(measured, "tags:all") == records(tabular, "tags:all")
 
 
 def test_a_benchmark_grows_by_heads(small, tmp_path):

@@ -18,6 +18,8 @@ from modal_pretrain.benchmark import lock as claims_module
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.benchmark.lock import claim, is_abandoned
 from modal_pretrain.benchmark.loop import run_unit
+from modal_pretrain.benchmark.report.summary import summary
+from modal_pretrain.benchmark.status import status
 from modal_pretrain.datasets import make_shapes
 from tests import processes
 
@@ -378,3 +380,14 @@ def test_a_claim_of_a_clock_that_is_ahead_ends(tmp_path):
     ahead = time.time() + claims_module.STALE + 60
     os.utime(path, (ahead, ahead))
     assert is_abandoned(path)
+
+
+def test_all_labels_of_a_later_call_with_other_seeds_first(small, tmp_path):
+    """They are fitted for its first seed, which is not the first of the folder."""
+    run(small(seeds=(2,)), tmp_path, verbose=0)
+    run(small(seeds=(0, 2), references=("full",)), tmp_path, verbose=0)
+    table = load(tmp_path)
+    assert (table["strategy"] == "full").sum() == table["model"].nunique()
+    (store,) = open_stores(tmp_path)
+    assert {one.state for one in status(store)} == {"done"}
+    assert summary(store).n_left == 0

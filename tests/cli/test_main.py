@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -193,6 +194,18 @@ def test_damaged_records(capsys, tmp_path):
     (tmp_path / "zzz" / "config.json").write_text("{")
     assert main(["status", out]) == 4
     assert "zzz" in capsys.readouterr().out
+
+
+def test_status_names_runs_that_were_copied_into_the_folder(capsys, tmp_path):
+    out = str(tmp_path)
+    assert main(["bench", *SMALL, "--out", out]) == 0
+    (path,) = tmp_path.glob("*/records/*.jsonl")
+    shutil.copy(path, path.with_name("pretrained--random--7.jsonl"))
+    capsys.readouterr()
+    assert main(["status", out]) == 0
+    text = capsys.readouterr().out
+    assert "1 finished besides, which config.json does not name" in text
+    assert "pretrained--random--7.jsonl" in text
 
 
 def test_status_of_a_run_under_way(capsys, tmp_path):

@@ -183,7 +183,10 @@ def summary(store: RecordStore) -> Summary:
         store.examples(),
         store.runs(),
         store.left_out(),
-        sum(not store.is_finished(unit) for unit in store.config.units()),
+        sum(
+            not store.is_finished(unit)
+            for unit in store.config.units(store.is_finished)
+        ),
     )
 
 

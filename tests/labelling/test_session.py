@@ -437,7 +437,7 @@ def test_many_threads_answer(folder, start):
 
 def test_two_sessions_on_one_file(folder, start):
     start(folder)
-    with pytest.raises(TimeoutError, match="another process is labelling with"):
+    with pytest.raises(TimeoutError, match=r"or a session of this one .*close\(\)"):
         start(folder)
 
 

@@ -372,20 +372,14 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
 
 
 def _check_no_texts(pool: Sequence[Any]) -> None:
-    """Raise where paths are none: every row would be unreadable, without a word.
-
-    Pictures may be away for a while, and are known by their names then.
-    """
+    """Raise where paths are none: all rows would be unreadable, as if away."""
     for path in pool:
-        if not isinstance(path, str) or os.path.exists(path):
-            return
-        if path.lower().endswith(ENDINGS):
+        named = not isinstance(path, str) or path.lower().endswith(ENDINGS)
+        if named or os.path.exists(path):
             return
     raise ValueError(
-        f"pool holds {len(pool)} str, none of which is there or named like a picture, "
-        f"first {next(iter(pool))[:60]!r}. If "
-        "they are texts, give an estimator of texts: "
-        "estimator=PretrainedTextClassifier()."
+        f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts pass "
+        "an estimator of texts, too: estimator=PretrainedTextClassifier()."
     )
 
 

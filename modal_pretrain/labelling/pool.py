@@ -378,8 +378,8 @@ def _check_no_texts(pool: Sequence[Any]) -> None:
         if named or os.path.exists(path):
             return
     raise ValueError(
-        f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts pass "
-        "an estimator of texts, too: estimator=PretrainedTextClassifier()."
+        f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts "
+        "pass an estimator of texts, too: estimator=PretrainedTextClassifier()."
     )
 
 

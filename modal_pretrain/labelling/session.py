@@ -212,7 +212,7 @@ class LabelSession:
         ----------
         rows : int or sequence of int
         labels : str or sequence of str
-            One for all rows, or one for each.
+            One for all rows, or one for each, in their order.
         tags : str, sequence of str or None, optional
             Likewise.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 def classes_of_columns(proba: Any, classes: Any, name: str) -> Any:
@@ -73,6 +74,24 @@ def check_order(**given: Any) -> None:
                 f"{name}.loc[{first}.index]; or {name}.to_numpy(), if the order is "
                 "right and the index means something else."
             )
+
+
+def check_order_of_rows(name: str, values: Any, rows: Any, called: str) -> None:
+    """Check that values from pandas are, by their index, in the order of row numbers.
+
+    Raises
+    ------
+    ValueError
+        If they are those of the same rows in another order.
+    """
+    if not hasattr(values, "iloc") or is_default(values.index):
+        return
+    if _are_reordered(values.index, pd.Index(rows)):
+        raise ValueError(
+            f"{name} has, by its index, {called} in another order. Pass "
+            f"{name}.loc[{called}]; or {name}.to_numpy(), if the order is right and "
+            "the index means something else."
+        )
 
 
 def _are_reordered(index: Any, rows: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from modal_pretrain._inputs.frames import check_order_of_rows
 from modal_pretrain.labelling.asked import Asked
 from modal_pretrain.labelling.label_file import LabelFile
 from modal_pretrain.labelling.ledger import Ledger
@@ -57,6 +58,9 @@ class Answers:
     def label(self, rows: Any, labels: Any, tags: Any) -> None:
         """Check a label for open rows, and take it; new words become known."""
         checked = self.asked.open(rows)
+        # A table filtered by rows has them in its own order.
+        for name, given in (("labels", labels), ("tags", tags)):
+            check_order_of_rows(name, given, checked, "rows")
         said = self.classes.each(labels, len(checked))
         tagged = self.tags.each("" if tags is None else tags, len(checked))
         self.classes.learn(said)

@@ -8,7 +8,8 @@ lines, too. So everything that was answered stands in the file, and
     table.drop_duplicates("item", keep="last").dropna(subset="label")
 
 is what is known now. (By itself pandas takes a label "None" or "NA" for a missing one,
-and "01" for a number.)
+and "01" for a number. Items are called what they were called then: `rows_of` finds
+those that moved since.)
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ class LabelFile:
         except TimeoutError:
             self._held.close()
             raise TimeoutError(
-                f"another process is labelling with {self.path}. Go on there, or end "
-                "it first; two at a time would ask about the same things."
+                f"another process is labelling with {self.path}, or a session of this "
+                "one that was not closed. Go on there, or end it first, in Python by "
+                "session.close(); two at a time would ask about the same things."
             ) from None
         except BaseException:
             self._held.close()

@@ -17,10 +17,10 @@ from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import take_rows
 from modal_pretrain._identity import expanded, read_whole
-from modal_pretrain.datasets._folders import pictures_below
+from modal_pretrain.datasets._folders import ENDINGS, pictures_below
 from modal_pretrain.datasets._table import read_table
 from modal_pretrain.images.accept import as_images
-from modal_pretrain.text.accept import as_texts
+from modal_pretrain.text.accept import as_texts, is_blank
 
 # A spreadsheet takes a cell that begins so for a formula.
 FORMULA = ("=", "+", "-", "@")
@@ -300,7 +300,7 @@ class TextPool(Pool):
         except ValueError as error:
             raise ValueError(f"pool, column={column!r}: {error}.") from None
         texts = table[column].fillna("").tolist()
-        full = [row for row, text in enumerate(texts) if text.strip()]
+        full = [row for row, text in enumerate(texts) if not is_blank(text)]
         pool = cls([texts[row] for row in full], [row + 1 for row in full])
         if len(full) < len(texts):
             pool.left_out = [f"{len(texts) - len(full)} rows without a text"]
@@ -366,8 +366,21 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
         _check_some(pool, "rows")
     first = next(iter(pool)) if hasattr(pool, "__len__") else None
     if isinstance(first, str | os.PathLike):
+        _check_no_texts(pool)
         return FilePool(pool)
     return ArrayPool(pool)
+
+
+def _check_no_texts(pool: Sequence[Any]) -> None:
+    """Raise where paths are none: all rows would be unreadable, as if away."""
+    for path in pool:
+        named = not isinstance(path, str) or path.lower().endswith(ENDINGS)
+        if named or os.path.exists(path):
+            return
+    raise ValueError(
+        f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts "
+        "pass an estimator of texts, too: estimator=PretrainedTextClassifier()."
+    )
 
 
 def _check_some(names: Sequence[str], what: str) -> None:

@@ -48,7 +48,8 @@ class LabelSession:
     Parameters
     ----------
     pool : folder, list of paths, pictures, list of texts, CSV file, or Pool
-        See `as_pool`. A list of str holds texts where the estimator is one of texts.
+        See `as_pool`. A list of str holds texts where the estimator is one of texts,
+        and else the paths of pictures.
     classes : sequence of str or None, default=None
         All there are. None: whatever is answered becomes a class.
     labels : path-like, optional
@@ -211,7 +212,7 @@ class LabelSession:
         ----------
         rows : int or sequence of int
         labels : str or sequence of str
-            One for all rows, or one for each.
+            One for all rows, or one for each, in their order.
         tags : str, sequence of str or None, optional
             Likewise.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from modal_pretrain._checks import did_you_mean, is_number
 from modal_pretrain._inputs.frames import (
+    check_order_of_rows,
     classes_of_columns,
-    is_default,
     named_columns,
 )
 from modal_pretrain.query._engine.arguments import is_missing, n_rows
@@ -217,16 +217,7 @@ def number_of(rows: int | NDArray[np.intp], values: Any, name: str) -> int:
     """
     if isinstance(rows, int):
         return rows
-    if not hasattr(values, "iloc") or is_default(values.index):
-        return len(rows)
-    index = np.asarray(values.index)
-    same = index.dtype.kind in "iu" and np.array_equal(np.sort(index), np.sort(rows))
-    if same and not np.array_equal(index, rows):
-        raise ValueError(
-            f"{name} has, by its index, the audit's rows in another order. Pass "
-            f"{name}.loc[audit.rows]; or {name}.to_numpy(), if the order is right and "
-            "the index means something else."
-        )
+    check_order_of_rows(name, values, rows, "audit.rows")
     return len(rows)
 
 

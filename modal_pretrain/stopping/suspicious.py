@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from modal_pretrain._checks import Whole, take_rows
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     as_generator,
@@ -75,6 +76,7 @@ def out_of_fold(
         If there is one class only, fewer rows than two, or lengths differ.
     """
     Whole(least=2).check("n_folds", n_folds)
+    check_order(X=X, y=y)
     labels, n = check_groups(y, "y", noun="label"), n_rows(X, "X")
     if labels.shape != (n,):
         raise ValueError(
@@ -180,6 +182,7 @@ def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
     >>> found.rows.tolist(), found.suggested.tolist()
     ([4], ['cat'])
     """
+    check_order(proba=proba, y=y)
     now = as_predictions(proba, classes)
     codes = check_labels(y, len(now.proba), now.classes)
     every = np.arange(len(codes))

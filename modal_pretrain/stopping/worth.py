@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, Whole
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     as_generator,
@@ -138,6 +139,7 @@ def worth_of_labels(
         If lengths differ, or `random_rows` are no rows of X.
     """
     Number(above=0, below=1).check("confidence", confidence)
+    check_order(X=X, y=y, random_rows=random_rows)
     labels, n = check_groups(y, "y", noun="label"), n_rows(X, "X")
     if labels.shape != (n,):
         raise ValueError(

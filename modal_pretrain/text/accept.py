@@ -151,11 +151,16 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
     return TextSource(texts, np.arange(len(texts)))
 
 
+def is_blank(text: str) -> bool:
+    """Say whether there is nothing to read in a text."""
+    return all(unicodedata.category(letter) in _UNSEEN for letter in text)
+
+
 def _checked(item: Any, where: str) -> str:
     if isinstance(item, str):
         # Of a subclass, NumPy's or an enumeration, the text and not what it prints.
         item = str.__str__(item)
-        if all(unicodedata.category(letter) in _UNSEEN for letter in item):
+        if is_blank(item):
             kind = "a blank" if item else "an empty"
             raise ValueError(f"{where} is {kind} text. Drop the row.")
         if not item.isascii():

@@ -63,7 +63,27 @@ def test_texts(tmp_path):
     assert [pool.show(row) for row in range(2)] == ['Bad, "very".', "NA"]
     assert pool.left_out == ["1 rows without a text"]
     assert as_pool(["a", "b"], text=True).kind == "text"
-    assert as_pool(["a", "b"]).kind == "image"
+    assert as_pool(["a.png", "b"]).kind == "image"
+
+
+def test_a_cell_with_nothing_to_see_is_no_text(tmp_path):
+    # Forms and chats leave such; one refused the whole file.
+    path = tmp_path / "texts.csv"
+    path.write_text("id,review\n1,good\n2,\u200b\n3,\ufeff \u00ad\n4,bad\n", "utf-8")
+    pool = as_pool(path, column="review")
+    assert pool.names == ["row 1", "row 4"] and list(pool.X) == ["good", "bad"]
+    assert pool.left_out == ["2 rows without a text"]
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, np.array])
+def test_texts_are_not_taken_for_pictures(kind, tmp_path):
+    # They were asked about and answered, and the model never learnt from one.
+    with pytest.raises(ValueError, match="estimator=PretrainedTextClassifier"):
+        as_pool(kind(["It broke.", "Where is my parcel?\nThanks"]))
+    away = as_pool(kind(["It broke.", str(tmp_path / "away.JPG")]))
+    assert away.kind == "image" and len(away) == 2
+    (tmp_path / "scan").touch()
+    assert as_pool(kind([str(tmp_path / "scan")])).kind == "image"
 
 
 def test_what_is_no_pool(tmp_path):

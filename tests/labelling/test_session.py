@@ -435,9 +435,26 @@ def test_many_threads_answer(folder, start):
     assert session.wait(60)
 
 
+def test_labels_of_a_table_in_another_order(folder, start):
+    # They went to the rows by their places, one label to another row.
+    session = start(folder)
+    rows = sorted((row for row, _ in session.ask(3)), reverse=True)
+    labels = ["circle", "square", "square"]
+    table = pd.DataFrame({"label": labels, "tag": list("abc")}, index=sorted(rows))
+    with pytest.raises(ValueError, match=r"labels\.loc\[rows\]"):
+        session.answer(rows, table["label"])
+    with pytest.raises(ValueError, match=r"tags has, by its index, rows"):
+        session.answer(rows, labels, table["tag"])
+    assert session.labels().empty
+    session.answer(rows, table["label"].loc[rows], table["tag"].loc[rows])
+    found = session.labels().set_index("row")
+    found = found.loc[table.index, ["label", "tag"]]
+    assert found.to_numpy().tolist() == table.to_numpy().tolist()
+
+
 def test_two_sessions_on_one_file(folder, start):
     start(folder)
-    with pytest.raises(TimeoutError, match="another process is labelling with"):
+    with pytest.raises(TimeoutError, match=r"or a session of this one .*close\(\)"):
         start(folder)
 
 

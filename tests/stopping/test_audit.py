@@ -178,7 +178,7 @@ def test_groups_of_any_kind():
     assert audit_groups(audit, truth, pd.Series(codes, index=audit.rows)) == found
     missing = pd.array([*codes[:-1], None], dtype="Int64")
     assert sum(e.n for e in audit_groups(audit, truth, missing).values()) == 11
-    with pytest.raises(ValueError, match="audit's rows in another order"):
+    with pytest.raises(ValueError, match=r"audit\.rows in another order"):
         audit_groups(audit, truth, pd.Series(codes, index=audit.rows[::-1]))
     with pytest.raises(ValueError, match="groups must hold a name or a number"):
         audit_groups(audit, truth, codes[:, None])

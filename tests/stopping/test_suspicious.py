@@ -122,3 +122,23 @@ def test_labels_that_are_missing_or_of_no_class_are_named():
         suspicious_labels(proba, [0, 7, 1])  # it has no parameter unknown
     with pytest.raises(ValueError, match="classes must hold one different label"):
         suspicious_labels(proba, [0, 1, 1], classes=[None, "a"])
+
+
+def test_labels_of_a_table_in_another_order():
+    # They were judged by their places, as if all were slips.
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(40, 2)), index=range(100, 140))
+    y = (X[0] > 0).astype(int)
+    other, model = y.sample(frac=1, random_state=0), LogisticRegression()
+    found = out_of_fold(model, X, y)
+    proba = pd.DataFrame(found.proba, index=X.index, columns=found.classes)
+    drawn = pd.Series(np.arange(40) < 20, index=X.index)
+    with pytest.raises(ValueError, match="y has, by its index, the rows of X in"):
+        out_of_fold(model, X, other)
+    with pytest.raises(ValueError, match="y has, by its index, the rows of proba in"):
+        suspicious_labels(proba, other)
+    with pytest.raises(ValueError, match="y has, by its index, the rows of X in"):
+        worth_of_labels(model, X, other, drawn)
+    with pytest.raises(ValueError, match="random_rows has, by its index"):
+        worth_of_labels(model, X, y, drawn.loc[other.index])
+    assert len(suspicious_labels(proba, y).rows) < 10

@@ -71,7 +71,9 @@ def stated_pooling(where: Any) -> str:
                 if key.startswith(_SWITCH) and on
             ]
         kinds = [kinds] if isinstance(kinds, str) else kinds
-        return " and ".join("last" if k == "lasttoken" else str(k) for k in kinds)
+        names = ["last" if kind == "lasttoken" else str(kind) for kind in kinds]
+        # Of a download without the folder, say.
+        return " and ".join(names) or f"(none in {part['path']}/config.json)"
     return "mean"
 
 
@@ -88,4 +90,9 @@ def _read(where: Any, name: str) -> Any:
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return json.loads(Path(found).read_text(encoding="utf-8")) if found else None
+    if not found:
+        return None
+    try:
+        return json.loads(Path(found).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{found} is damaged, as it is no JSON: {error}") from error

@@ -69,7 +69,7 @@ def test_the_last_token_is_the_last_of_the_text(own, texts):
         ({"pooling_mode_max_tokens": True}, "'max_tokens'"),
         ({"pooling_mode": ["mean", "max"]}, "'mean and max'"),
         ({"pooling_mode_cls_token": True, **KINDS["last"]}, "'cls and last'"),
-        ({}, "''"),
+        ({}, r"'\(none in 1_Pooling/config.json\)'"),
     ],
 )
 def test_a_pooling_that_is_unknown_is_an_error(own, texts, config, words):
@@ -77,6 +77,13 @@ def test_a_pooling_that_is_unknown_is_an_error(own, texts, config, words):
     with pytest.raises(ValueError, match=f"state the pooling {words}, which is none"):
         embed(own, texts)
     assert embed(own, texts, pooling="mean").shape == (24, 32)
+
+
+def test_a_damaged_file_is_named(own, texts):
+    state(own, KINDS["cls"])
+    (own / "modules.json").write_text("[{")
+    with pytest.raises(ValueError, match=r"modules.json is damaged, as it is no JSON"):
+        embed(own, texts)
 
 
 def test_files_that_change_change_the_pooling(own, texts):

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import CodeType, FunctionType
+from functools import cached_property, lru_cache, partial, partialmethod
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import xxhash
+
+_CACHED = type(lru_cache(len))  # functools gives it no name
+_PLAIN = {type(None), bool, int, float, str}
+_SETTINGS = {bool, int, float, str, tuple}  # None may be the place of a cache
 
 
 def code_of(thing: Any, is_own: Callable[[Any], bool]) -> str:
@@ -20,20 +25,21 @@ def code_of(thing: Any, is_own: Callable[[Any], bool]) -> str:
 
     Parameters
     ----------
-    thing : type or function
-        Others have no code that can be looked into.
+    thing : type, function or other callable
+        Of partials, methods and the like, what they call counts; of an object, its
+        class.
     is_own : callable
         Says whether a class or function is the user's. Those that are not do not count.
 
     Returns
     -------
     str
-        Values of global variables do not count, nor what is found through an attribute,
-        such as ``helpers.pool``.
+        Values of global variables and closures do not count, nor what is found through
+        an attribute, such as ``helpers.pool``.
     """
     digest = xxhash.xxh3_128()
     seen: set[int] = set()
-    waiting = [thing]
+    waiting = [_behind(thing) or type(thing)]
     while waiting:
         part = waiting.pop()
         if id(part) in seen or not is_own(part):
@@ -42,40 +48,60 @@ def code_of(thing: Any, is_own: Callable[[Any], bool]) -> str:
         if isinstance(part, FunctionType):
             for line in _lines(part.__code__):
                 digest.update(line)
-            numbers = [d for d in part.__defaults__ or () if isinstance(d, int | float)]
-            digest.update(repr(numbers).encode())
+            defaults = [part.__defaults__ or (), part.__kwdefaults__ or {}]
+            digest.update(repr([*map(_plain, defaults)]).encode())
             waiting += _called(part)
-        elif isinstance(part, type):
+        else:
             for name, value in vars(part).items():
-                function = _function(value)
-                if function is not None:
+                function = _behind(value)
+                if isinstance(function, FunctionType):
                     digest.update(name.encode())
                     waiting.append(function)
+                elif type(value) in _SETTINGS and not name.startswith("__"):
+                    digest.update(repr((name, _plain(value))).encode())
             waiting += part.__bases__
     return digest.hexdigest()
 
 
-def _function(value: Any) -> FunctionType | None:
-    """Return the function behind a member of a class, if there is one."""
-    if isinstance(value, property):
-        value = value.fget
-    value = getattr(value, "__func__", value)  # of a static or a class method
-    return value if isinstance(value, FunctionType) else None
+def _behind(value: Any) -> Any:
+    """Return the class or function that a value calls, None if it is no such thing."""
+    while not isinstance(value, FunctionType | type):
+        if isinstance(value, property):
+            value = value.fget
+        elif isinstance(value, partial | partialmethod | cached_property):
+            value = value.func
+        elif isinstance(value, staticmethod | classmethod | MethodType):
+            value = value.__func__
+        elif isinstance(value, _CACHED):
+            value = value.__wrapped__
+        else:
+            return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return what of a value is the same whenever it is read and tells what it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if type(value) is dict:
+        return {name: _plain(part) for name, part in value.items()}
+    return value if type(value) in _PLAIN else type(value).__name__
 
 
 def _called(function: FunctionType) -> Iterator[Any]:
     """List the classes and functions that a function knows by name."""
     for name in _names(function.__code__):
-        yield from _if_code(function.__globals__.get(name))
+        yield from _code_behind(function.__globals__.get(name))
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # not filled yet
-            yield from _if_code(cell.cell_contents)
-    yield from _if_code(getattr(function, "__wrapped__", None))
+            yield from _code_behind(cell.cell_contents)
+    yield from _code_behind(getattr(function, "__wrapped__", None))
 
 
-def _if_code(value: Any) -> Iterator[Any]:
-    if isinstance(value, FunctionType | type):
-        yield value
+def _code_behind(value: Any) -> Iterator[Any]:
+    found = _behind(value)
+    if found is not None:
+        yield found
 
 
 def _names(code: CodeType) -> Iterator[str]:

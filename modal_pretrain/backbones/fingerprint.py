@@ -248,7 +248,9 @@ def is_own(thing: Any) -> bool:
 
 @cache
 def _may_change(package: str) -> bool:
-    if package in _LIBRARIES or package in sys.stdlib_module_names - {"__main__"}:
+    if package == "__main__":  # which a launcher among the libraries may have been
+        return True
+    if package in _LIBRARIES or package in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(package), "__file__", None) or ""
     return not {"site-packages", "dist-packages"} & set(Path(file).parts)

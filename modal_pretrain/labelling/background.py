@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ _BLOCK = 64
 _CANDIDATES = 10_000
 # Questions thought out in advance.
 _AHEAD = 24
-# Missing files that are looked for at a time, and seconds between while idle.
+# Missing files that are looked for at a time, and seconds between.
 _LOOKED_FOR, _PAUSE = 50, 2.0
 
 
@@ -147,6 +148,7 @@ class Background:
         self.embedded = np.full(len(pool), self._embed is None)
         self.unreadable: dict[int, str] = {}
         self._away: deque[int] = deque()  # those whose files are missing
+        self._look_at = 0.0  # when they are looked for again
         self.belief: Belief | None = None
         self.problem = ""
         self._next = 0  # place in the order
@@ -170,10 +172,12 @@ class Background:
             self._idle = False
             self._change.notify_all()
 
-    def set_unreadable(self, row: int, reason: str) -> None:
+    def set_unreadable(self, row: int, reason: str | Exception) -> None:
         """Take note that a row can't be read; a missing file is looked for later."""
-        away = row not in self.unreadable and not self.pool.there(row)
-        self.unreadable[row] = reason
+        # It may have come back since somebody found that it was missing.
+        gone = isinstance(reason, FileNotFoundError) or not self.pool.there(row)
+        away = gone and row not in self.unreadable
+        self.unreadable[row] = str(reason)
         if away:
             self._away.append(row)
             self.wake()
@@ -236,6 +240,9 @@ class Background:
 
     def _look_for_missing(self) -> bool:
         """Read files after all that came back, as those of a network drive do."""
+        if not self._away or time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + _PAUSE
         count, found = min(_LOOKED_FOR, len(self._away)), 0
         while count:
             count -= 1
@@ -284,7 +291,7 @@ class Background:
             yield rows, self._embed(self.pool.take(rows))
         except ImageLoadError as error:
             if len(rows) == 1:
-                self.set_unreadable(int(rows[0]), str(error))
+                self.set_unreadable(int(rows[0]), error)
                 return
             for part in np.array_split(rows, 2):
                 yield from self._readable_parts(part)

@@ -102,7 +102,8 @@ def fitted(session: LabelSession) -> Any | None:
     gone = labels[[not session.pool.there(row) for row in labels["row"]]]
     if labels.drop(gone.index)["label"].nunique() > 1:
         for row in gone["row"]:
-            session.set_unreadable(row, "the file is not there any more")
+            error = FileNotFoundError("the file is not there any more")
+            session.set_unreadable(row, error)
         labels = labels.drop(gone.index)
     if labels["label"].nunique() < 2:
         return None

@@ -282,14 +282,14 @@ class LabelSession:
         with self._lock:
             self._tags.add(name)
 
-    def set_unreadable(self, row: int, reason: str) -> None:
+    def set_unreadable(self, row: int, reason: str | Exception) -> None:
         """Say that a row can't be shown: it is not asked about again.
 
         Parameters
         ----------
         row : int
-        reason : str
-            For a person.
+        reason : str or Exception
+            For a person. After a FileNotFoundError the file is looked for later.
         """
         (row,) = self._asked.rows([row])
         self._background.set_unreadable(row, reason)

@@ -140,8 +140,9 @@ class Words:
         if twice is not None:
             raise ValueError(
                 f"{where}{self.name}: {twice[0]!r} and {twice[1]!r} are two spellings "
-                "of one number. Correct one; read and written with dtype=str, pandas "
-                "leaves labels as they are."
+                "of one number. Correct one, or put a letter before both if they mean "
+                "two things, as v1.1 and v1.10 do; read and written with dtype=str, "
+                "pandas leaves labels as they are."
             )
 
     def add(self, word: str) -> str:

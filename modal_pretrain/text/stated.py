@@ -96,7 +96,7 @@ def _read(where: Any, name: str, kind: type = dict) -> Any:
     if not found:
         return None
     try:
-        value = json.loads(Path(found).read_text(encoding="utf-8"))
+        value = json.loads(Path(found).read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise BackboneWeightsError(
             f"{found} is no JSON ({error}). Restore it: it says how the model reads "

@@ -7,6 +7,7 @@ import pickle
 import time
 from collections import deque
 from dataclasses import dataclass
+from types import MethodType
 
 import numpy as np
 import pandas as pd
@@ -372,6 +373,46 @@ def pool(x):
     assert fingerprint(module) == before
     edit(namespace, text)
     assert fingerprint(module) != before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def pool(x, how='sum'): pass", "def pool(x, how='mean'): pass"),
+        ("def pool(x, *, power=3): pass", "def pool(x, *, power=4): pass"),
+        ("def pool(x, axes=(1,)): pass", "def pool(x, axes=(1, 2)): pass"),
+        ("@lru_cache\ndef pool(x): return 1", "@lru_cache\ndef pool(x): return 2"),
+        (
+            "def f(x): return 1\npool = partial(f)",
+            "def f(x): return 2\npool = partial(f)",
+        ),
+        ("", "Pooled.power = 2"),
+        (
+            "def pool(x): return 1\nmake = lambda: patched(Pooled.forward)",
+            "def pool(x): return 2",
+        ),
+    ],
+)
+def test_edits_of_what_a_method_calls(before, after):
+    def patched(forward):  # an object's own method, on a network of PyTorch
+        module = nn.Identity()
+        module.forward = MethodType(forward, module)
+        return module
+
+    text = """
+class Pooled(nn.Module):
+    power = 1
+    def forward(self, x):
+        return pool(x)
+"""
+    namespace = {"nn": nn, "patched": patched, "__name__": "__main__"}
+    namespace |= {"lru_cache": functools.lru_cache, "partial": functools.partial}
+    exec(text + before, namespace)
+    module = namespace.get("make", namespace["Pooled"])()
+    old = fingerprint(module)
+    assert fingerprint(module) == old
+    exec(after, namespace)
+    assert fingerprint(module) != old
 
 
 @pytest.mark.parametrize("way", ["data", "load_state_dict", "optimizer", "buffer"])

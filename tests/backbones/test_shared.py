@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -72,5 +73,8 @@ def test_code_of_a_factory_that_changes_in_place():  # as IPython's %autoreload 
 
     before = shared_backbone(factory, pretrained=False, seed=0)
     assert shared_backbone(factory, pretrained=False, seed=0) is before
+    part = partial(factory)
+    assert shared_backbone(part, pretrained=False, seed=0).out_channels == 4
     factory.__code__ = edited.__code__
-    assert shared_backbone(factory, pretrained=False, seed=0).out_channels == 5
+    for made_by in (factory, part):
+        assert shared_backbone(made_by, pretrained=False, seed=0).out_channels == 5

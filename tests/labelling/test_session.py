@@ -314,6 +314,16 @@ def test_pictures_that_cannot_be_read_are_left_out(folder, start, truth):
     assert {7, 70}.isdisjoint(question.row for question in session.ask(80))
 
 
+def test_a_file_that_came_back_before_it_was_looked_for(folder, start):
+    session = start(folder, ["circle", "square"])
+    assert session.wait(60)
+    session.set_unreadable(3, FileNotFoundError("no such file"))  # and is there again
+    deadline = time.monotonic() + 20
+    while session.unreadable() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not session.unreadable()
+
+
 def test_files_that_were_away_for_a_while_are_read_after_all(folder, start, truth):
     paths = sorted(folder.iterdir())
     away = folder.rename(folder.with_name("away"))  # as a network drive may be

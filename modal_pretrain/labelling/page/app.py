@@ -101,7 +101,7 @@ class PageApp:
         try:
             data, kind = self.pictures.get(row, size)
         except ImageLoadError as error:
-            self.session.set_unreadable(row, str(error))
+            self.session.set_unreadable(row, error)
             return _error(422, str(error))
         # While the page is open a row holds what it holds.
         kept = {"cache-control": "private, max-age=3600"}

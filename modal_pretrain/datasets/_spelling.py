@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from decimal import Decimal
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,9 @@ def equal_numbers(names: Iterable[str]) -> tuple[str, str] | None:
     values = pd.to_numeric(known, errors="coerce")
     first: dict[Decimal, str] = {}
     for name, value in zip(known, values, strict=True):
-        other = first.setdefault(Decimal(name), name) if np.isfinite(value) else name
-        if other != name:
-            return other, name
+        if np.isfinite(value):
+            with suppress(InvalidOperation):  # 0e99999999999999999999
+                other = first.setdefault(Decimal(name), name)
+                if other != name:
+                    return other, name
     return None

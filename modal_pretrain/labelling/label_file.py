@@ -28,7 +28,14 @@ from xxhash import xxh3_64
 
 from modal_pretrain._disk import held, locked, naming, write_whole
 from modal_pretrain._identity import NotAFileError, expanded, file_identity, read_whole
-from modal_pretrain.labelling.records import FIELDS, MARK, TIME, Record, parse
+from modal_pretrain.labelling.records import (
+    FIELDS,
+    MARK,
+    TIME,
+    Record,
+    cells_of,
+    parse,
+)
 
 
 class LabelFile:
@@ -95,7 +102,9 @@ class LabelFile:
         header, records = parse(data[: len(data) - _torn(data)], self.path)
         if header != FIELDS:
             # From now on with all columns.
-            write_whole(self.path, _encoded(MARK + _lines([FIELDS, *records])))
+            write_whole(
+                self.path, _encoded(MARK + _lines([FIELDS, *map(cells_of, records)]))
+            )
             self._hold()
             return records
         with self.path.open("r+b") as file:
@@ -124,7 +133,7 @@ class LabelFile:
             )
         self._check_in_place()
         now = time.strftime(TIME)
-        data = _encoded(_lines(record._replace(time=now) for record in records))
+        data = _encoded(_lines(cells_of(r._replace(time=now)) for r in records))
         try:
             with naming(self.path):
                 written = self._file.write(data)

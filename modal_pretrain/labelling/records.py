@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,9 @@ STATUSES = (LABELLED, SKIPPED, CANNOT_TELL, OPEN)
 TIME = "%Y-%m-%dT%H:%M:%S%z"
 _MOST_DIGITS = 15
 _ENCODING = 'Save the file as UTF-8, which spreadsheets call "CSV UTF-8".'
+# A spreadsheet rounds what looks like a number, as some hashes do: they end in a letter
+# that no hash has.
+_LIKE_A_NUMBER, _NO_NUMBER = re.compile(r"\d+(e\d+)?"), "h"
 MARK = "\ufeff"  # spreadsheets take a file without it for another encoding
 
 
@@ -64,6 +68,13 @@ class Record(NamedTuple):
 
 
 FIELDS = Record._fields
+
+
+def cells_of(record: Record) -> Record:
+    """Return a record as it stands in the file."""
+    if not _LIKE_A_NUMBER.fullmatch(record.content):
+        return record
+    return record._replace(content=record.content + _NO_NUMBER)
 
 
 def parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
@@ -171,6 +182,6 @@ def _record(cells: dict[str, str], where: str, number: str) -> Record:
         status,
         cells.get("asked", ""),
         int(undoes),
-        cells.get("content", ""),
+        cells.get("content", "").removesuffix(_NO_NUMBER),
         cells.get("time", ""),
     )

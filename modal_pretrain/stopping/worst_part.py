@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain._checks import Number
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import (
     RandomState,
@@ -122,6 +123,7 @@ def worst_part(
        subpopulations", NeurIPS 2021, arXiv:2407.01316.
     """
     Number(above=0, below=1).check("share", share)
+    check_order(proba=proba, embeddings=embeddings)
     wrong = audit.wrong(y, proba, unknown=unknown)
     weights, there = audit.weights, audit.left(taught)
     guess = audit.current(proba).error

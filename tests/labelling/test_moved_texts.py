@@ -1,5 +1,7 @@
 """Records of texts whose rows moved, and label files that somebody has edited."""
 
+import itertools
+import re
 import time
 
 import pandas as pd
@@ -208,3 +210,27 @@ def test_a_line_by_hand_that_skips_takes_the_label_away(tmp_path):
     session, say = _texts(path, texts)
     with session:
         assert say() == {1: "cat"}
+
+
+@pytest.mark.parametrize("pattern", [r"\d+", r"\d+e\d+"])
+def test_a_hash_that_looks_like_a_number_survives_a_spreadsheet(
+    start, tmp_path, pattern
+):
+    path = tmp_path / "l.csv"
+    names = (f"ticket {i}" for i in itertools.count())
+    text = next(t for t in names if re.fullmatch(pattern, TextPool([t]).content(0)))
+    with start(TextPool([text]), ["a", "b"], labels=path) as session:
+        session.ask(rows=[0])
+        session.answer(0, "a")
+    table = pd.read_csv(path, dtype=str)
+    seen = pd.to_numeric(table["content"], errors="coerce")
+    table["content"] = seen.map("{:.14E}".format).where(seen.notna(), table["content"])
+    table.to_csv(path, index=False)
+    with start(TextPool(["new", text]), ["a", "b"], labels=path) as session:
+        assert session.labels()["row"].tolist() == [1]
+        assert session.lost.changed == []
+    # A file of before has them as they are.
+    told = TextPool([text]).content(0)
+    path.write_text(path.read_text().replace(f"{told}h", told))
+    with start(TextPool([text]), ["a", "b"], labels=path) as session:
+        assert session.labels()["row"].tolist() == [0]

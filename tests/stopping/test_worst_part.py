@@ -1,6 +1,7 @@
 """The worst part is found where confidence or embeddings betray it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from modal_pretrain.stopping import audit_groups, draw_audit, worst_part
@@ -28,6 +29,18 @@ def test_embeddings_find_what_confidence_does_not(blind_spot):
     assert told.error.value > 0.6 and told.error.high == pytest.approx(1, abs=0.1)
     assert told.found_by == "confidence and embedding"
     assert len(told.rows) == 100 and "the worst 10 % of the pool" in str(told)
+
+
+def test_embeddings_that_come_in_another_order_are_refused(blind_spot):
+    proba, y, E, _ = blind_spot
+    index = [f"id{i}" for i in range(len(E))]
+    frames = {"proba": pd.DataFrame(proba, index), "E": pd.DataFrame(E, index)}
+    audit = draw_audit(proba, 100, random_state=0)
+    labels = y[audit.rows]
+    late = frames["E"].iloc[::-1]
+    with pytest.raises(ValueError, match=r"embeddings\.loc\[proba\.index\]"):
+        worst_part(audit, labels, late, proba=frames["proba"])
+    worst_part(audit, labels, frames["E"], proba=frames["proba"].to_numpy())
 
 
 def test_cross_fitting_does_not_find_what_is_not_there(blind_spot):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from modal_pretrain._checks import Rule, check_parameters
 from modal_pretrain._decisive import DECISIVE, check_unchanged, snapshots
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.backbones.device import resolve_device
 from modal_pretrain.backbones.remembered import RememberedWeights
 from modal_pretrain.embedding.encoder import Encoder
@@ -44,6 +45,7 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def fit(self, X, y=None):
         """Load the backbone; check that X is readable. All or nothing."""
         check_parameters(vars(self), self._rules())
+        check_order(X=X, y=y)  # a pipeline's labels come by here
         before = dict(vars(self))
         try:
             source = self._source(X, reset=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Made, Number, take_rows
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._modalities import check_name
 from modal_pretrain.datasets._columns import (
     as_column,
@@ -121,6 +122,9 @@ class GroupedDataset:
                 f"X must be rows, in an order, got a {type(self.X).__name__}"
             )
         n = len(self.X)
+        aligned = ("X", "y", "attribute", "split", "disambiguating")
+        further = {f"extra[{key!r}]": each for key, each in (self.extra or {}).items()}
+        check_order(**{key: getattr(self, key) for key in aligned}, **further)
         for key in ("y", "attribute", "split"):
             self._set(key, label_column(getattr(self, key), key, n))
         check_name(self.modality)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from modal_pretrain._checks import SEED, Made, Number, ParameterError, Whole
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.numbers import as_numbers
 
 
@@ -85,6 +86,7 @@ def paired_bootstrap(
     Made((), "a function of a and b", test=callable, also=(None,)).check(
         "statistic", statistic
     )
+    check_order(a=a, b=b)
     a, b = (as_numbers(v, name).astype(float) for v, name in ((a, "a"), (b, "b")))
     if a.ndim == 0 or b.ndim == 0 or len(a) != len(b) or len(a) == 0:
         raise ValueError(

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
 from modal_pretrain._checks import SEED, Number, Whole
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.metrics._arrays import as_columns
 
@@ -81,6 +82,7 @@ def probe_separability(
     Number(above=0).check("C", C)
     Whole(least=2).check("cv", cv)
     SEED.check("random_state", random_state)
+    check_order(embeddings=embeddings, target=target, groups=groups)
     X = as_numbers(embeddings, "embeddings")
     (target,) = as_columns(target=target)
     cells = np.zeros(len(target), dtype=int) if groups is None else groups

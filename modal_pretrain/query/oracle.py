@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     check_groups,
@@ -79,6 +80,7 @@ def group_balanced_sampling(
     [4]
     """
     n, k, rng = check_request(classifier, X, n_instances, random_state)
+    check_order(X=X, groups=groups)
     known = check_groups(groups, "groups", n)
     names, codes = np.unique(known, return_inverse=True)
     count = np.zeros(len(names))

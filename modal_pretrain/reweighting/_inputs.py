@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, ParameterError, Whole
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain._inputs.weights import check_sample_weight
@@ -55,6 +56,7 @@ def check_rows(
     """
     PENALTY.check("C", C)
     Whole(least=2).check("n_folds", n_folds)
+    check_order(X=X, y=y, sample_weight=sample_weight, offset=offset)
     X, labels = as_numbers(X, "X"), as_labels(y, "y")
     if X.ndim != 2 or labels.shape != X.shape[:1] or not X.size:
         raise ValueError(

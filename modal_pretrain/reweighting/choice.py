@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain._checks import OneOf
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.reweighting._inputs import BALANCE, STRENGTH, check_rows, spread
 from modal_pretrain.reweighting.errors import equal_mass
 from modal_pretrain.reweighting.guess import with_guesses
@@ -125,6 +126,7 @@ def tag_weights(
     STRENGTH.check("strength", strength)
     BALANCE.check("balance", balance)
     OneOf(("nothing", "errors")).check("otherwise", otherwise)
+    check_order(X=X, ignore=ignore)
     X, y, given, offset, kept = check_rows(
         X, y, sample_weight, offset, C=C, n_folds=n_folds
     )

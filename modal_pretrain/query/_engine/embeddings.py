@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from modal_pretrain._checks import take_rows
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import check_groups, is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
@@ -271,11 +272,13 @@ def labelled_set(
     Raises
     ------
     ValueError
-        If `X_labelled` and `y_labelled` differ in length, or a label is missing.
+        If `X_labelled` and `y_labelled` differ in length or order, or a label is
+        missing.
     TypeError, ValueError
         As in `embeddings`.
     """
     if y_labelled is not None:
+        check_order(X_labelled=X_labelled, y_labelled=y_labelled)
         y_labelled = check_groups(y_labelled, "y_labelled", noun="label")
     vectors: list[NDArray[np.floating]] = []
     labels: list[NDArray[Any]] = []

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from modal_pretrain._blas import one_thread
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.query._engine.arguments import n_rows
 from modal_pretrain.query._engine.classifier import base_estimator, is_committee
 from modal_pretrain.query._engine.embeddings import labelled_parts
@@ -45,10 +46,11 @@ def labelled_tags(
     Raises
     ------
     ValueError
-        If `tags_labelled` has another length, or tags are of several kinds or of
-        different numbers of attributes.
+        If `tags_labelled` has another length or order, or tags are of several kinds or
+        of different numbers of attributes.
     """
     if tags_labelled is not None:
+        check_order(X_labelled=X_labelled, tags_labelled=tags_labelled)
         table = tag_table(tags_labelled, m, name="tags_labelled")
         return tag_codes(table, name="tags_labelled")
     parts = [

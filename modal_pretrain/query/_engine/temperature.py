@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.metrics import calibration_error
 from modal_pretrain.query._engine.arguments import check_groups, n_rows
 from modal_pretrain.query._engine.classifier import (
@@ -72,6 +73,7 @@ def fit_temperature(classifier: Any, X: Any, y: Any) -> float:
     n = n_rows(X, "X_calibration")
     if n == 0:
         raise ValueError("X_calibration is empty; pass at least one row, or None.")
+    check_order(X_calibration=X, y_calibration=y)
     labels = check_groups(y, "y_calibration", noun="label")
     if len(labels) != n:
         raise ValueError(

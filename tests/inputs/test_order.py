@@ -1,0 +1,110 @@
+"""Values from pandas that are, by their index, of the same rows in another order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from modal_pretrain import TimmEncoder
+from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.metrics import paired_bootstrap, probe_separability
+from modal_pretrain.query import (
+    disambiguation_sampling,
+    group_balanced_sampling,
+    tag_exception_sampling,
+    uncertainty_herding_sampling,
+)
+from modal_pretrain.reweighting import error_weights, tag_weights
+
+N = 24
+INDEX = [f"id{i}" for i in range(N)]
+POOL = np.random.default_rng(1).normal(size=(40, 3))
+
+
+def series(values):
+    return pd.Series(values, INDEX)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Rows, their labels, and what else there may be of each, in one order."""
+    rng = np.random.default_rng(0)
+    y = np.arange(N) % 2
+    X = rng.normal(size=(N, 3)) + y[:, None]
+    return {
+        "X": pd.DataFrame(X, INDEX),
+        "y": series(y),
+        "tags": series(rng.permutation(N) % 3),
+        "weight": series(rng.random(N) + 0.1),
+    }
+
+
+@pytest.fixture(scope="module")
+def head(rows):
+    return LogisticRegression().fit(rows["X"].to_numpy(), rows["y"])
+
+
+def dataset(X, y, tags):
+    split = series(["train", "test"] * (N // 2))
+    return GroupedDataset(X, y, tags, split, extra={"place": tags})
+
+
+CALLS = {
+    "error_weights": (lambda head, X, y, weight: error_weights(X, y), "y"),
+    "error_weights, weights": (
+        lambda head, X, y, weight: error_weights(X, y, sample_weight=weight),
+        "weight",
+    ),
+    "tag_weights": (lambda head, X, y, tags: tag_weights(X, y, tags), "tags"),
+    "data set, labels": (lambda head, X, y, tags: dataset(X, y, tags), "y"),
+    "data set, attribute": (lambda head, X, y, tags: dataset(X, y, tags), "tags"),
+    "probe": (lambda head, X, y: probe_separability(X, y, cv=2), "y"),
+    "bootstrap": (lambda head, y, weight: paired_bootstrap(y, weight), "weight"),
+    "strategy, labels": (
+        lambda head, X, y: disambiguation_sampling(
+            head, POOL, X_labelled=X, y_labelled=y, random_state=0
+        ),
+        "y",
+    ),
+    "strategy, tags": (
+        lambda head, X, y, tags: tag_exception_sampling(
+            head, POOL, X_labelled=X, y_labelled=y, tags_labelled=tags, random_state=0
+        ),
+        "tags",
+    ),
+    "strategy, calibration": (
+        lambda head, X, y: uncertainty_herding_sampling(
+            head, POOL, X_calibration=X, y_calibration=y, random_state=0
+        ),
+        "y",
+    ),
+    "strategy, groups": (
+        lambda head, X, tags: group_balanced_sampling(None, X, groups=tags),
+        "tags",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.parametrize("name", CALLS)
+def test_another_order_is_refused(rows, head, name):
+    call, late = CALLS[name]
+    names = call.__code__.co_varnames[1 : call.__code__.co_argcount]
+    given = {key: rows[key] for key in names}
+    call(head, **given)
+    given[late] = given[late].iloc[::-1]
+    with pytest.raises(ValueError, match=r"has, by its index, the rows of .* in anoth"):
+        call(head, **given)
+    call(head, **given | {late: given[late].to_numpy()})
+
+
+def test_a_pipeline_refuses_labels_in_another_order():
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    encoder = TimmEncoder(pretrained=False, image_size=32, cache=None)
+    pipeline = make_pipeline(encoder, LogisticRegression())
+    X = pd.Series(list(pictures), list("abcd"))
+    y = pd.Series([0, 0, 1, 1], X.index)
+    assert pipeline.fit(X, y).predict(X).shape == (4,)
+    with pytest.raises(ValueError, match=r"y\.loc\[X\.index\]"):
+        pipeline.fit(X, y.iloc[::-1])

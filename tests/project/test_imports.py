@@ -38,7 +38,7 @@ BELOW = {
     # Composites are made of pictures as the package decodes them.
     "datasets": ["_functions", "_identity", "_modalities", "images", "query"],
     "training": ["reweighting", "modality"],
-    "transformer": ["modality"],
+    "transformer": ["_inputs", "modality"],
     # Pictures and texts stand beside each other; what is below knows neither.
     "images.modality": ["images", "training"],
     "classifier": ["images.modality"],

@@ -113,7 +113,7 @@ class PretrainedClassifier(BaseClassifier):
         skorch's table of epochs.
     module, criterion, iterator_train, iterator_valid, dataset, train_split, \
 callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kwargs
-        As in skorch (a warm start is a `partial_fit`), but with defaults for few labels:
+        As in skorch (a warm start is a `partial_fit`) but with defaults for few labels:
         no validation split, cross-entropy on logits, softmax for any criterion's.
     **kwargs
         skorch's double-underscore parameters: ``module__dropout``,

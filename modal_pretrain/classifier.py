@@ -113,8 +113,8 @@ class PretrainedClassifier(BaseClassifier):
         skorch's table of epochs.
     module, criterion, iterator_train, iterator_valid, dataset, train_split, \
 callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kwargs
-        As in skorch, with other defaults where skorch's do not fit few labels: no
-        validation split, cross-entropy on logits, softmax for any criterion's.
+        As in skorch (a warm start is a `partial_fit`) but with defaults for few labels:
+        no validation split, cross-entropy on logits, softmax for any criterion's.
     **kwargs
         skorch's double-underscore parameters: ``module__dropout``,
         ``optimizer__momentum``, ``callbacks__print_log``, ...

@@ -65,6 +65,7 @@ def difference(
         df += len(part) - 1
     value = float(np.clip(value, 0, 1))
     ends = normal(value, variance, df, confidence)
+    ends = _widened(ends, values, 1 / chances, confidence)
     return Estimate(value, *ends, len(rows), "stratified difference")
 
 
@@ -73,7 +74,24 @@ def lure(values: Floats, weights: Floats, confidence: float) -> Estimate:
     n, each = len(values), values * weights
     variance = each.var(ddof=1) / n if n > 1 else 0.25
     value = float(np.clip(each.mean(), 0, 1))
-    return Estimate(value, *normal(value, variance, n - 1, confidence), n, "LURE")
+    ends = normal(value, variance, n - 1, confidence)
+    ends = _widened(ends, values, weights, confidence)
+    return Estimate(value, *ends, n, "LURE")
+
+
+def _widened(
+    ends: tuple[float, float], values: Floats, weights: Floats, confidence: float
+) -> tuple[float, float]:
+    """Widen an interval to Wilson's, with the effective number, if all values are one.
+
+    No error among 60 labels does not mean that there is none, but the values do not
+    vary, and from nothing else does Student's interval know how wide it is.
+    """
+    if np.ptp(values) > 0:
+        return ends
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    low, high = wilson(values[0] * effective, effective, confidence)
+    return min(low, ends[0]), max(high, ends[1])
 
 
 def share_of(

@@ -265,6 +265,18 @@ def test_fewer_labels_than_strata(design, budget):
     assert 0 <= found.low <= found.high <= 1
 
 
+@pytest.mark.parametrize("wrong", [0, 1])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_labels_that_all_agree_are_no_certainty(design, wrong):
+    # Of a pool like this, 40 labels hardly ever hold one of the errors there are.
+    rare = np.random.default_rng(0).beta(0.3, 1500, 5000)
+    proba = np.stack([1 - rare, rare], axis=1)
+    audit = draw_audit(proba, 40, design=design, random_state=0)
+    found = audit.estimate(np.full(40, wrong)).accuracy
+    assert found.high - found.low > 0.03
+    assert found.high == 1 if wrong == 0 else found.low == 0
+
+
 def test_one_class_only():
     # Everything is the same class to the model: its accuracy is the class's share.
     audit = draw_audit(np.ones((100, 1)), 20, random_state=0)

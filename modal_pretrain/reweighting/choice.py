@@ -52,9 +52,10 @@ def tag_weights(
     where there are several). Then classes weigh alike, and in each the tags that it
     has (DFR's group balance [1]_ if all have the same), and within a cell of class x
     tag rows weigh by errors (as in `error_weights`), so that its own exceptions count,
-    and rows with a wrong tag, which the others explain well, count little. The sum of these weights is smaller than that of the
-    rows, the more so the better a head knows them: a head that leans on the few rows of
-    small cells needs a stronger penalty [2]_, and gets it.
+    and rows with a wrong tag, which the others explain well, count little. The sum of
+    these weights is smaller than that of the rows, the more so the better a head knows
+    them: a head that leans on the few rows of small cells needs a stronger penalty
+    [2]_, and gets it.
 
     Parameters
     ----------

@@ -379,7 +379,7 @@ def _check_no_texts(pool: Sequence[Any]) -> None:
             return
     raise ValueError(
         f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts "
-        "pass an estimator of texts, too: estimator=PretrainedTextClassifier()."
+        "pass estimator=PretrainedTextClassifier(), or a CSV file and its column=."
     )
 
 

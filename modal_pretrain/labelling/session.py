@@ -67,7 +67,8 @@ class LabelSession:
         More may be added.
     audit_share : float, default=0.1
         In [0, 1): share of the questions that are drawn at random and measure the
-        model. It does not learn from them before `export`.
+        model: one in ``round(1 / audit_share)``, so that 0.4 is a half and 0.7 all of
+        them. It does not learn from them before `export`.
     target : float, default=0.95
         Accuracy that is good enough, in (0, 1]; see `advice`.
     first : int, default=10

@@ -50,12 +50,13 @@ def tag_weights(
 
     An attribute misleads if it is crossed with the class, but not evenly: the two go
     together more than chance has it (chi-squared test at 5 %, shared by all attributes
-    where there are several). Then all cells of class x tag weigh alike (DFR's group
-    balance [1]_), and within a cell rows weigh by errors (as in `error_weights`), so
-    that a cell's own exceptions count, and rows with a wrong tag, which the others
-    explain well, count little. The sum of these weights is smaller than that of the
-    rows, the more so the better a head knows them: a head that leans on the few rows of
-    small cells needs a stronger penalty [2]_, and gets it.
+    where there are several). Then classes weigh alike, and in each the tags that it
+    has (DFR's group balance [1]_ if all have the same), and within a cell of class x
+    tag rows weigh by errors (as in `error_weights`), so that its own exceptions count,
+    and rows with a wrong tag, which the others explain well, count little. The sum of
+    these weights is smaller than that of the rows, the more so the better a head knows
+    them: a head that leans on the few rows of small cells needs a stronger penalty
+    [2]_, and gets it.
 
     Parameters
     ----------

@@ -233,7 +233,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             Tags: the value of an attribute that has nothing to do with the class (the
             place, the hospital), or of several, for each row. Strings, whole numbers
             or truth values; None or NaN where nobody said. Where they mislead about
-            the class, all pairs of class and tag weigh alike, rows in a pair by errors
+            the class, classes weigh alike, in each its tags, rows of a tag by errors
             (by 2 if `error_weighting` is 0), and the head of a frozen backbone, no
             other, has a stronger penalty. See `modal_pretrain.reweighting.tag_weights`.
         **fit_params

@@ -196,3 +196,12 @@ def test_names_that_somebody_else_wrote_are_found(tmp_path):
         assert pool.names[pool.find(name)] == meant
     for name in ("", "1.png", "../a.png", "/a.png", "A.png"):
         assert pool.find(name) is None
+
+
+def test_texts_without_an_estimator_of_texts_say_where_they_may_be_instead(tmp_path):
+    texts = ["schön und gut", "öde", "na ja"]
+    with pytest.raises(ValueError, match="or a CSV file and its column="):
+        as_pool(texts)
+    file = tmp_path / "reviews.csv"
+    pd.DataFrame({"review": texts}).to_csv(file, index=False)
+    assert list(as_pool(file, column="review").X) == texts

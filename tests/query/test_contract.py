@@ -407,3 +407,19 @@ def test_no_quadratic_memory(name):
         tracemalloc.stop()
     # A float32 matrix of n x n has 36 MB, one of n x C x d 15 MB.
     assert peak < 14e6, f"{peak / 1e6:.0f} MB"
+
+
+@every_strategy
+def test_copies_come_last_where_rows_stand_for_others(name):
+    """What docs/query-strategies.md says of duplicates, strategy by strategy."""
+    spread = {"badge", "clue", "core_set", "max_herding", "uncertainty_herding"}
+    one_by_one = {"entropy", "least_confidence", "margin"}
+    rows = pool(30)
+    X = np.vstack([rows, rows[::-1]])
+    for k in (10, 30):
+        idx, _ = call(name, make("learner"), X, k, random_state=0)
+        different = len(np.unique(X[idx], axis=0))
+        if name.removesuffix("_sampling") in spread:
+            assert different == k
+        elif name.removesuffix("_sampling") in one_by_one:
+            assert different == k // 2

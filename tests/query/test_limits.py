@@ -147,3 +147,10 @@ def test_rows_with_a_large_common_part(dtype):
         wide, X, 5, X_labelled=X[:2], sigma=float(distances(two, two)[0, 1])
     )[1]
     np.testing.assert_allclose(scores, same, rtol=1e-3)
+
+
+def test_a_value_whose_distances_overflow_is_named_by_its_row():
+    X = np.ones((9, 3)) * np.arange(9)[:, None]
+    X[[5, 7], 1] = -2e15
+    with pytest.raises(ValueError, match="beyond 1e15, first in row 5"):
+        query.core_set_sampling(None, X, 2)

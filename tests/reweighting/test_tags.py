@@ -138,3 +138,12 @@ def test_the_tag_that_is_none_is_named(odd):
 def test_sparse_tags():
     with pytest.raises(ValueError, match="ignore must be a list or an array"):
         tag_table(csr_matrix([[1], [0]]), 2)
+
+
+def test_a_class_with_more_tags_has_no_more_mass():
+    """What docs/exceptions.md says: classes weigh alike, and in each its tags."""
+    y = np.repeat(["a", "b", "c"], 20)
+    codes = np.where((y == "a") & (np.arange(60) < 3), 0, 1)  # only "a" has both
+    weight = balanced(codes, y, np.ones(60))
+    for cell, mass in (((y == "a") & (codes == 0), 10), ((y == "b"), 20)):
+        np.testing.assert_allclose(weight[cell].sum(), mass)

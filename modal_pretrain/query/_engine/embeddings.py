@@ -200,12 +200,14 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
                 "rows before querying."
             )
         largest = max(largest, float(block.max()), -float(block.min()))
+        if largest > 1e15:
+            row = start + int(np.argmax(np.abs(block).max(axis=1) > 1e15))
+            raise ValueError(
+                f"{name} has values beyond 1e15, first in row {row}, whose distances "
+                "overflow in float32. Standardise the features, for example with "
+                "StandardScaler."
+            )
         pages.read(block.nbytes)
-    if largest > 1e15:
-        raise ValueError(
-            f"{name} has values beyond 1e15, whose distances overflow in float32. "
-            "Standardise the features, for example with StandardScaler."
-        )
     # Labelled rows may all be near the origin, as equal ones are that were centred.
     if 0 < largest < 1e-15 and "X_labelled" not in name:
         raise ValueError(

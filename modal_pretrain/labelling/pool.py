@@ -378,8 +378,10 @@ def _check_no_texts(pool: Sequence[Any]) -> None:
         if named or os.path.exists(path):
             return
     raise ValueError(
-        f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts "
-        "pass an estimator of texts, too: estimator=PretrainedTextClassifier()."
+        "pool has no path of a picture: there is no such file as "
+        f"{next(iter(pool))[:60]!r}, nor any other, and none ends as pictures do. "
+        "Correct the paths; for texts pass an estimator of texts, too: "
+        "estimator=PretrainedTextClassifier()."
     )
 
 

@@ -196,3 +196,8 @@ def test_names_that_somebody_else_wrote_are_found(tmp_path):
         assert pool.names[pool.find(name)] == meant
     for name in ("", "1.png", "../a.png", "/a.png", "A.png"):
         assert pool.find(name) is None
+
+
+def test_paths_that_are_away_are_not_only_taken_for_texts():
+    with pytest.raises(ValueError, match=r"no such file as '/away/1\.dcm'.*for texts"):
+        as_pool(["/away/1.dcm", "/away/2.dcm"])

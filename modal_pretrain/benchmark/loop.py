@@ -46,7 +46,8 @@ def run_unit(
     data : GroupedDataset
         Its train split is the pool, its test split measures.
     estimator : scikit-learn classifier
-        Its fit must depend on the labelled rows alone, not on earlier fits.
+        Its fit must depend on the labelled rows alone, and on earlier fits only where
+        it has ``warm_start``.
     strategy : callable
         A modAL query strategy. It is given ``random_state`` if it takes one, and the
         groups of pool and labelled rows if it is an oracle, which takes ``groups``.
@@ -63,8 +64,8 @@ def run_unit(
         `modal_pretrain.benchmark.heads`.
     done : sequence of dict
         Records of the first rounds, from an earlier call with the same arguments. They
-        are taken as they are: the rows they acquired are fitted once, and the run goes
-        on from there.
+        are taken as they are: the rows they acquired are fitted once, or round by
+        round with ``warm_start``, and the run goes on from there.
     auditor : Auditor or None, default=None
         Looks at each round's model and adds what it found to the record.
 
@@ -108,9 +109,15 @@ def run_unit(
     learner = ActiveLearner(estimator=estimator, query_strategy=_checked(strategy))
     acquired = np.asarray(seed_set)
     if start:
-        heads.tag(learner.estimator, head, data, labelled, 0)
-        with _Timer(seconds, "fit"):
-            learner.fit(take_rows(data.X, labelled), data.y[labelled])
+        # A warm start goes on from the weights of each fit before.
+        warm = getattr(estimator, "warm_start", False)
+        parts, before = (replayed if warm else [labelled]), 0
+        for rows in parts:
+            heads.tag(learner.estimator, head, data, rows, before)
+            with _Timer(seconds, "fit"):
+                fit = learner.teach if before else learner.fit
+                fit(take_rows(data.X, rows), data.y[rows])
+            before += len(rows)
         if auditor is not None:
             pool = np.setdiff1d(pool, auditor.resume(learner, done, head))
     for round_ in range(start, rounds + 1):

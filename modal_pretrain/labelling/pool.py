@@ -364,10 +364,9 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
         )
     if hasattr(pool, "__len__"):
         _check_some(pool, "rows")
-    first = next(iter(pool)) if hasattr(pool, "__len__") else None
-    if isinstance(first, str | os.PathLike):
-        _check_no_texts(pool)
-        return FilePool(pool)
+        if isinstance(next(iter(pool)), str | os.PathLike):
+            _check_no_texts(pool)
+            return FilePool(pool)
     return ArrayPool(pool)
 
 
@@ -378,8 +377,9 @@ def _check_no_texts(pool: Sequence[Any]) -> None:
         if named or os.path.exists(path):
             return
     raise ValueError(
-        f"pool has no path of a picture, first {next(iter(pool))[:60]!r}. For texts "
-        "pass estimator=PretrainedTextClassifier(), or a CSV file and its column=."
+        f"pool: no such file as {next(iter(pool))[:60]!r}, nor any other. Correct the "
+        "paths; for texts pass estimator=PretrainedTextClassifier(), or a CSV file "
+        "and its column=."
     )
 
 

@@ -123,9 +123,9 @@ def test_a_run_is_taken_up_where_it_stopped(tabular, n_done):
     assert Counting.fits == (0 if n_done == 4 else 1 + 4 - n_done)
 
 
-@pytest.mark.parametrize("tune", ["head", "all"])
+@pytest.mark.parametrize("tune, warm_start", [("head", 0), ("all", 0), ("all", 1)])
 @pytest.mark.parametrize("pretrained", [True, False])
-def test_networks_are_taken_up_exactly(tune, pretrained):
+def test_networks_are_taken_up_exactly(tune, warm_start, pretrained):
     data = make_shapes(40, 20, image_size=32)
     settings = {"seed_set": data.seed_set(6, random_state=0), "batch": 3, "rounds": 2}
 
@@ -134,6 +134,7 @@ def test_networks_are_taken_up_exactly(tune, pretrained):
             image_size=32,
             device="cpu",
             tune=tune,
+            warm_start=bool(warm_start),
             pretrained=pretrained,
             random_state=0,
             max_steps=2,

@@ -205,3 +205,8 @@ def test_texts_without_an_estimator_of_texts_say_where_they_may_be_instead(tmp_p
     file = tmp_path / "reviews.csv"
     pd.DataFrame({"review": texts}).to_csv(file, index=False)
     assert list(as_pool(file, column="review").X) == texts
+
+
+def test_paths_that_are_away_are_not_only_taken_for_texts():
+    with pytest.raises(ValueError, match=r"no such file as '/away/1\.dcm'.*for texts"):
+        as_pool(["/away/1.dcm", "/away/2.dcm"])

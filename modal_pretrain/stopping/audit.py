@@ -243,8 +243,7 @@ class Audit:
             What the model expects of each row; the closer, the narrower the interval.
         bounds : tuple of float, default=(0.0, 1.0)
             Least and largest value possible; the interval is as wide as if no other is,
-            but of "stratified" and "active" audits as wide as the values seen vary, or
-            Wilson's where they do not.
+            of "stratified" and "active" audits as the values seen vary, if they do.
         taught, confidence
             As in `estimate`.
 

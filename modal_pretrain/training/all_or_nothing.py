@@ -56,14 +56,25 @@ class _Learnt:
             if isinstance(part, nn.Module)
             for module in part.modules()
         ]
+        optimizers = [getattr(net, f"{name}_") for name in net._optimizers]
+        # A callback may freeze some for a time.
+        held = {
+            id(parameter)
+            for optimizer in optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
         self.tensors = [
-            (tensor, tensor.detach().clone())
+            (tensor, tensor.detach().clone(), tensor.requires_grad)
             for _, _, parameters, buffers, _ in self.modules
             for tensor in (*parameters.values(), *buffers.values())
             if tensor is not None
-            and (tensor.requires_grad or not isinstance(tensor, nn.Parameter))
+            and (
+                tensor.requires_grad
+                or id(tensor) in held
+                or not isinstance(tensor, nn.Parameter)
+            )
         ]
-        optimizers = (getattr(net, f"{name}_") for name in net._optimizers)
         self.optimizers = [(o, deepcopy(o.state_dict())) for o in optimizers]
 
     def restore(self) -> None:
@@ -74,8 +85,8 @@ class _Learnt:
                 held.clear()
                 held.update(before)
         with torch.no_grad():
-            for tensor, before in self.tensors:
-                tensor.copy_(before)
+            for tensor, before, trains in self.tensors:
+                tensor.copy_(before).requires_grad_(trains)
         for optimizer, state in self.optimizers:
             optimizer.load_state_dict(state)
 

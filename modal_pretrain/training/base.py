@@ -168,8 +168,10 @@ class BaseClassifier(LoadedNet):
         if self.module_.frozen:
             return EmbeddedSet(encoder.encode(source), y)
         examples = self.modality.examples(source, encoder, y)
-        if self._augments and y is not None:
-            return examples  # what the frozen stages see changes from step to step
+        thaws = any(not parameter.requires_grad for parameter in self._in_optimizer())
+        if y is not None and (self._augments or thaws):
+            # What frozen stages see changes from step to step, or they may train soon.
+            return examples
         dtype = self._dtype(y is not None)
         return staged(examples, self.module_, dtype)
 

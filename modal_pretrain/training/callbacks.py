@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 from skorch.callbacks import Callback, LRScheduler, PrintLog
@@ -12,6 +13,13 @@ from modal_pretrain.training.examples import targets_of
 # Where a group of the optimizer has its rate before the schedule, and the one by it: a
 # state that was saved amid a training, as by Checkpoint, starts the next one right.
 _SCHEDULED = "warmup_decay"
+
+_OTHER_RATE = (
+    "A callback set the learning rate to {:g}, but the schedule of optimizer='auto' "
+    "sets it anew in every step. Give the optimizer, optimizer=torch.optim.SGD and "
+    "optimizer__momentum=0.9, say, which has no schedule, or take "
+    "skorch.callbacks.LRScheduler."
+)
 
 _NO_LOSS = (
     "stop_loss needs the loss of every epoch, but there is none: iterator_train gave "
@@ -31,7 +39,8 @@ class WarmupDecay(Callback):
 
     Warm-up lasts a fifth of `max_steps`; the divisions come after two, three and
     four fifths (100, 200, 300 and 400 of the paper's 500 steps). Where another schedule
-    comes after it among the callbacks, as the user's do, that one sets the rates.
+    comes after it among the callbacks, as the user's do, that one sets the rates. What
+    any other callback sets them to does not count, with a warning.
 
     Parameters
     ----------
@@ -44,7 +53,7 @@ class WarmupDecay(Callback):
 
     def on_train_begin(self, net, **kwargs) -> None:
         """Start the schedule from the optimizer's rates."""
-        self.step_ = 0
+        self.step_, self.told_ = 0, False
         self.steps_: int = self.max_steps or 0
         for group in net.optimizer_.param_groups:
             base, rate = group.pop(_SCHEDULED, (None, None))
@@ -70,6 +79,9 @@ class WarmupDecay(Callback):
         self.step_ += 1
         factor = warmup_decay_factor(self.step_, self.steps_)
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
+            if group["lr"] != group.get(_SCHEDULED, (base, base))[1] and not self.told_:
+                self.told_ = True
+                warnings.warn(_OTHER_RATE.format(group["lr"]), stacklevel=2)
             group["lr"] = base * factor
             group[_SCHEDULED] = base, group["lr"]
 

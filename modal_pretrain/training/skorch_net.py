@@ -29,6 +29,7 @@ from modal_pretrain.training.callbacks import (
     encoded_accuracy,
 )
 from modal_pretrain.training.checked_net import CheckedNet
+from modal_pretrain.training.diverged import check_finite
 from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.files import loading, saving
 from modal_pretrain.training.parameters import check_keywords
@@ -142,23 +143,9 @@ iterator_valid, train_split, **kwargs
         self.notify("on_train_begin", X=X, y=y)
         with contextlib.suppress(_EndTraining):
             self.fit_loop(X, y, **fit_params)
-        self._check_finite()
+        check_finite(self, self._in_optimizer())
         self.notify("on_train_end", X=X, y=y)
         return self
-
-    def _check_finite(self) -> None:
-        """Raise ValueError if training went astray: such a net predicts nothing."""
-        groups = self.optimizer_.param_groups
-        if all(torch.isfinite(p).all() for group in groups for p in group["params"]):
-            return
-        for name, parameter in self.get_all_learnable_params():
-            if not torch.isfinite(parameter).all():
-                lr = self.optimizer_.param_groups[0]["lr"]
-                raise ValueError(
-                    f"Training diverged: {name} is NaN or infinite after epoch "
-                    f"{len(self.history_)}, with {type(self.optimizer_).__name__} at "
-                    f"lr={lr:g}. Give a smaller lr."
-                )
 
     def _seed(self) -> int:
         # One seed for the life of the estimator: every fit starts from the same
@@ -190,8 +177,14 @@ iterator_valid, train_split, **kwargs
         """Run skorch's loop for the epochs that "auto" stands for."""
         if epochs is None and self._is("max_epochs", "auto"):
             epochs = EpochsLater(self._auto_epochs)
-        self._set_training(False)  # for all modules to be set before the first step
         return super().fit_loop(X, y, epochs=epochs, **kwargs)
+
+    def run_single_epoch(self, iterator, training, **kwargs):
+        """Go through the batches of an epoch, see skorch."""
+        if training:
+            # All modules are set before the first step: what was frozen may train now.
+            self._set_training(False)
+        super().run_single_epoch(iterator, training=training, **kwargs)
 
     def _set_training(self, training=True):
         """Set the mode where it changes: to walk all modules is a tenth of a step."""
@@ -256,7 +249,7 @@ iterator_valid, train_split, **kwargs
         if not parameters:
             # Nothing to optimise yet. With this stand-in skorch learns the name, and
             # with it that parameters may start with "optimizer__".
-            stand_in = torch.optim.SGD([torch.zeros(1)], lr=0.01)
+            stand_in = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.01)
             self.optimizer_: torch.optim.Optimizer = stand_in
             return self
         args, kwargs = self.get_params_for_optimizer("optimizer", parameters)
@@ -286,10 +279,18 @@ iterator_valid, train_split, **kwargs
         self.initialized_ = True
 
     def get_all_learnable_params(self):
-        """Yield names and parameters that train; what is frozen is left out."""
+        """Yield names and parameters that train, or that a callback froze for a time.
+
+        What is frozen from the start, which the optimizer does not hold, is left out.
+        """
+        held = {id(parameter) for parameter in self._in_optimizer()}
         for name, parameter in super().get_all_learnable_params():
-            if parameter.requires_grad:
+            if parameter.requires_grad or id(parameter) in held:
                 yield name, parameter
+
+    def _in_optimizer(self) -> list[torch.Tensor]:
+        groups = self.optimizer_.param_groups if hasattr(self, "optimizer_") else []
+        return [parameter for group in groups for parameter in group["params"]]
 
     def infer(self, x, **fit_params) -> torch.Tensor:
         """Return the network's output for one batch, see skorch."""

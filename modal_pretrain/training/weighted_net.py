@@ -75,9 +75,18 @@ def _losses(
     reduction = criterion.reduction
     criterion.reduction = "none"  # type: ignore[assignment]
     try:
-        return criterion(y_pred, y_true)
+        losses = criterion(y_pred, y_true)
     finally:
         criterion.reduction = reduction
+    # A mean of its own, say, with which weights would cancel out.
+    if losses.shape != y_true.shape:
+        raise ValueError(
+            f"Weights of rows or classes need a loss for each of {len(y_true)} rows, "
+            f"but {type(criterion).__name__} with reduction='none' gave one of shape "
+            f"{tuple(losses.shape)}. Let its forward return the losses of the rows "
+            "where self.reduction is 'none', and their mean where it is 'mean'."
+        )
+    return losses
 
 
 def _total_weight(dataset: Any, targets: np.ndarray | None, criterion: Any) -> float:

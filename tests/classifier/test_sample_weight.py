@@ -160,3 +160,24 @@ def test_rows_that_weigh_next_to_nothing_leave_a_head_of_zeros(
     classifier.fit(pictures, labels, sample_weight=weight, ignore=tags)
     assert classifier.weighting_ == "tags and errors"
     np.testing.assert_allclose(classifier.predict_proba(pictures), 0.5, atol=1e-5)
+
+
+class OwnMean(nn.CrossEntropyLoss):
+    """A loss as many write it: with its mean, whatever `reduction` says."""
+
+    def forward(self, logits, targets):
+        losses = nn.functional.cross_entropy(logits, targets, reduction="none")
+        return ((1 - (-losses).exp()) * losses).mean()
+
+
+@pytest.mark.parametrize("kind", ["head", "all", "last"])
+@pytest.mark.parametrize("given", ["rows", "classes"])
+def test_a_criterion_in_which_weights_would_cancel_out(
+    make, pictures, labels, kind, given
+):
+    rows = {"sample_weight": REPEATS} if given == "rows" else {}
+    params = {**KINDS[kind], "criterion": OwnMean}
+    classifier = make(class_weight=None if rows else {0: 3.0}, **params)
+    with pytest.raises(ValueError, match="OwnMean with reduction='none' gave one of"):
+        classifier.fit(pictures, labels, **rows)
+    make(**params).fit(pictures, labels)  # without weights it will do

@@ -4,7 +4,7 @@ import types
 
 import pytest
 import torch
-from skorch.callbacks import PrintLog
+from skorch.callbacks import Callback, PrintLog
 from torch import nn
 
 from modal_pretrain.training.callbacks import (
@@ -127,3 +127,18 @@ def test_log_from_verbose_2(monkeypatch, verbose):
     )
     EpochLog().on_epoch_end(types.SimpleNamespace(verbose=verbose))
     assert bool(rows) == (verbose >= 2)
+
+
+class OwnRate(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        for group in net.optimizer_.param_groups:
+            group["lr"] = 0.5
+
+
+def test_a_rate_that_the_schedule_overrides(make, pictures, labels):
+    params = {"tune": 1, "max_epochs": 2, "callbacks": [OwnRate()]}
+    with pytest.warns(UserWarning, match="set the learning rate to 0.5, but the") as w:
+        make(**params).fit(pictures, labels)
+    assert len(w) == 1
+    given = make(**params, optimizer=torch.optim.SGD).fit(pictures, labels)
+    assert given.optimizer_.param_groups[0]["lr"] == 0.5

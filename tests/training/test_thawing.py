@@ -1,0 +1,95 @@
+"""Stages that a callback freezes and thaws while the net trains."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, Freezer, Unfreezer
+from torch import nn
+
+from modal_pretrain.training.network import PretrainedNetwork
+
+
+def tiny(pretrained=False):
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.ReLU(), nn.Dropout(0.1)),
+        nn.Sequential(nn.Conv2d(4, 8, 2, stride=2), nn.ReLU(), nn.Dropout(0.1)),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 8)),
+    )
+
+
+class Watch(Callback):
+    """Notes the weights after each epoch, and which modules are in training mode."""
+
+    def initialize(self):
+        self.weights, self.modes = [], []
+
+    def on_epoch_end(self, net, **kwargs):
+        weights = net.module_.named_parameters()
+        self.weights.append({n: w.detach().clone() for n, w in weights})
+        stages = net.module_.backbone
+        self.modes.append([stage.training for stage in stages])
+
+    def moved(self):
+        """Name the stages that moved from each epoch to the next."""
+        pairs = zip(self.weights, self.weights[1:], strict=False)
+        return [
+            {
+                n.removeprefix("backbone.")[0]
+                for n in a
+                if n.startswith("backbone") and not torch.equal(a[n], b[n])
+            }
+            for a, b in pairs
+        ]
+
+
+def thawing(make, tune, at, **params):
+    stages = ("thaw", Unfreezer("backbone.1*", at=at))
+    callbacks = [("freeze", Freezer("backbone*", at=1)), stages, ("watch", Watch())]
+    params = {"max_epochs": 4, "lr": 0.1, "stop_loss": None, **params}
+    return make(
+        backbone=tiny, pretrained=False, tune=tune, callbacks=callbacks, **params
+    )
+
+
+def watch(classifier):
+    return dict(classifier.callbacks_)["watch"]
+
+
+@pytest.mark.parametrize("tune", [2, "all"])
+def test_what_is_thawed_trains(make, pictures, labels, tune):
+    classifier = thawing(make, tune, at=3).fit(pictures, labels)
+    assert watch(classifier).moved() == [set(), {"1"}, {"1"}]
+    assert [modes[1] for modes in watch(classifier).modes] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("tune", [2, "all"])
+def test_in_a_later_call_too(make, pictures, labels, tune):
+    classifier = thawing(make, tune, at=6).fit(pictures, labels)
+    before = classifier.predict_proba(pictures)
+    classifier.partial_fit(pictures, labels)
+    assert watch(classifier).moved() == [set()] * 4 + [{"1"}] * 3
+    assert not np.array_equal(classifier.predict_proba(pictures), before)
+
+
+class Fails(PretrainedNetwork):
+    """As if memory ran out once something has thawed."""
+
+    def forward(self, *args, **kwargs):
+        thawed = next(self.backbone[1].parameters()).requires_grad
+        if thawed and self.training and getattr(self, "armed", False):
+            if self.steps == 1:
+                raise MemoryError
+            self.steps += 1
+        return super().forward(*args, **kwargs)
+
+
+def test_a_failure_after_a_thaw_leaves_the_net_as_it_was(make, pictures, labels):
+    classifier = thawing(make, "all", at=6, module=Fails).fit(pictures, labels)
+    before = {n: p.detach().clone() for n, p in classifier.module_.named_parameters()}
+    trains = {n: p.requires_grad for n, p in classifier.module_.named_parameters()}
+    classifier.module_.armed, classifier.module_.steps = True, 0
+    with pytest.raises(MemoryError):
+        classifier.partial_fit(pictures, labels)
+    for name, parameter in classifier.module_.named_parameters():
+        assert torch.equal(parameter, before[name])
+        assert parameter.requires_grad == trains[name]

@@ -264,9 +264,10 @@ iterator_valid, train_split, **kwargs
         try:
             self.optimizer_ = chosen.optimizer(*args, **options)
         except (TypeError, ValueError) as error:
+            called = getattr(chosen.optimizer, "__name__", chosen.optimizer)
             raise ParameterError(
-                f"optimizer: {chosen.optimizer.__name__} cannot be made with {options}"
-                f": {error}. Check the parameters that begin with optimizer__."
+                f"optimizer: {called} cannot be made with {options}: {error}. Check "
+                "the parameters that begin with optimizer__."
             ) from error
         return self
 
@@ -279,10 +280,7 @@ iterator_valid, train_split, **kwargs
         self.initialized_ = True
 
     def get_all_learnable_params(self):
-        """Yield names and parameters that train, or that a callback froze for a time.
-
-        What is frozen from the start, which the optimizer does not hold, is left out.
-        """
+        """Yield names and parameters that train, frozen by a callback or not."""
         held = {id(parameter) for parameter in self._in_optimizer()}
         for name, parameter in super().get_all_learnable_params():
             if parameter.requires_grad or id(parameter) in held:

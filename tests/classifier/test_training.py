@@ -1,5 +1,7 @@
 """Training: optimizers, splits, callbacks, interruption."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -308,3 +310,9 @@ def test_fit_inside_a_mode_without_gradients(make, pictures, labels, kind, mode)
     np.testing.assert_allclose(
         classifier.predict_proba(pictures), expected.predict_proba(pictures), atol=1e-6
     )
+
+
+def test_an_optimizer_that_cannot_be_made_and_has_no_name(make, pictures, labels):
+    optimizer = partial(torch.optim.SGD, nestrov=True)
+    with pytest.raises(ValueError, match="SGD.* cannot be made with"):
+        make(tune=1, max_steps=1, optimizer=optimizer).fit(pictures, labels)

@@ -314,5 +314,5 @@ def test_fit_inside_a_mode_without_gradients(make, pictures, labels, kind, mode)
 
 def test_an_optimizer_that_cannot_be_made_and_has_no_name(make, pictures, labels):
     optimizer = partial(torch.optim.SGD, nestrov=True)
-    with pytest.raises(ValueError, match="SGD.* cannot be made with"):
+    with pytest.raises(ValueError, match=r"SGD.* cannot be made with"):
         make(tune=1, max_steps=1, optimizer=optimizer).fit(pictures, labels)

@@ -41,7 +41,12 @@ class Create(Protocol):
     """A function that builds a backbone with its initial weights, on the CPU."""
 
     def __call__(
-        self, name: Any, pretrained: Any, *, random_state: int | None = None, **given: Any
+        self,
+        name: Any,
+        pretrained: Any,
+        *,
+        random_state: int | None = None,
+        **given: Any,
     ) -> nn.Module:
         """Build it."""
 

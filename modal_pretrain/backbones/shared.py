@@ -37,18 +37,9 @@ Recipe = tuple[Callable[..., nn.Module], tuple]
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class Create(Protocol):
-    """A function that builds a backbone with its initial weights, on the CPU."""
-
-    def __call__(
-        self,
-        name: Any,
-        pretrained: Any,
-        *,
-        random_state: int | None = None,
-        **given: Any,
-    ) -> nn.Module:
-        """Build it."""
+# Builds a backbone with its initial weights, on the CPU: of name and pretrained, and
+# random_state by name.
+Create = Callable[..., nn.Module]
 
 
 class Adapt(Protocol):

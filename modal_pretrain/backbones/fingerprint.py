@@ -47,8 +47,9 @@ def fingerprint(backbone: nn.Module) -> str:
     modules = list(backbone.named_modules())
     first = {id(module): name for name, module in modules}
     opaque: dict[str, Any] = {}
+    classes = {kind: _identity(kind) for kind in {type(m) for _, m in modules}}
     for name, module in modules:
-        text = [f"{name}:{_identity(type(module))}"]
+        text = [f"{name}:{classes[type(module)]}"]
         for key, part in module._modules.items():
             where = f"{name}.{key}" if name else key
             if part is not None and first[id(part)] != where:  # it computes again

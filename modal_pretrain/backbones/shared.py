@@ -37,13 +37,9 @@ Recipe = tuple[Callable[..., nn.Module], tuple]
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class Create(Protocol):
-    """A function that builds a backbone with its initial weights, on the CPU."""
-
-    def __call__(
-        self, name: Any, pretrained: Any, *, random_state: int | None = None
-    ) -> nn.Module:
-        """Build it."""
+# Builds a backbone with its initial weights, on the CPU: of name and pretrained, and
+# random_state by name.
+Create = Callable[..., nn.Module]
 
 
 class Adapt(Protocol):
@@ -61,6 +57,7 @@ def shared(
     device: torch.device | str = "cpu",
     adapt: Adapt | None = None,
     settings: tuple = (),
+    given: tuple = (),
 ) -> nn.Module:
     """Return the one frozen copy of a backbone that this process keeps on a device.
 
@@ -80,13 +77,16 @@ def shared(
         A function of a module that gets the backbone, its key and the settings.
     settings : tuple, default=()
         Small and picklable.
+    given : tuple of (str, object), default=()
+        Further arguments of `create`, hashable, where another network is loaded by
+        them.
 
     Returns
     -------
     torch.nn.Module
         In evaluation mode, without gradients.
     """
-    key = (create, *weights_key(name, pretrained, seed), str(device))
+    key = (create, *weights_key(name, pretrained, seed), str(device), *given)
 
     with _LOCK:
         found = _SHARED.get(key)
@@ -94,7 +94,7 @@ def shared(
     def load() -> nn.Module:
         if found is not None:
             return found
-        backbone = create(name, pretrained, random_state=seed)
+        backbone = create(name, pretrained, random_state=seed, **dict(given))
         return backbone.to(device).requires_grad_(False)
 
     # Generators first: a net that trains holds them, and may come here.
@@ -102,7 +102,8 @@ def shared(
         backbone = share(key, load)
         if adapt is not None:
             backbone = adapt(backbone, key, *settings)
-        recipe = (create, *_anywhere(name, pretrained), seed, device, adapt, settings)
+        place = _anywhere(name, pretrained)
+        recipe = (create, *place, seed, device, adapt, settings, given)
         _RECIPES[backbone] = shared, recipe
         return backbone
 
@@ -218,7 +219,20 @@ def shared_backbone(
     -------
     torch.nn.Module
     """
-    return shared(_channels_last, name, pretrained, seed, device, _sized, (image_size,))
+    what = _channels_last, name, pretrained, seed, device
+    if image_size is not None and _from_files(name, pretrained):
+        size = height_and_width("image_size", image_size)
+        if size[0] != size[1]:
+            # Of a checkpoint that was trained at a rectangle, timm makes no square.
+            return shared(*what, given=(("image_size", size),))
+    return shared(*what, _sized, (image_size,))
+
+
+def _from_files(name: Backbone, pretrained: bool | str | Path) -> bool:
+    """Say whether weights are a user's, which may be of any size."""
+    return not callable(name) and not (
+        isinstance(pretrained, bool) and not local_folder(str(name))
+    )
 
 
 def _channels_last(
@@ -237,7 +251,7 @@ def _sized(backbone: nn.Module, key: tuple, image_size) -> nn.Module:
 
     def adapted() -> nn.Module:
         create, name, _, pretrained, seed, device = key
-        if callable(name) or (isinstance(pretrained, bool) and not local_folder(name)):
+        if not _from_files(name, pretrained):
             return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
         # A file may be of a network of just this size.
         sized = create(name, pretrained, random_state=seed, image_size=image_size)

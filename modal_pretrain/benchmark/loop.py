@@ -47,7 +47,7 @@ def run_unit(
         Its train split is the pool, its test split measures.
     estimator : scikit-learn classifier
         Its fit must depend on the labelled rows alone, and on earlier fits only where
-        it has ``warm_start``.
+        it has ``warm_start``, or a part of it.
     strategy : callable
         A modAL query strategy. It is given ``random_state`` if it takes one, and the
         groups of pool and labelled rows if it is an oracle, which takes ``groups``.
@@ -110,8 +110,7 @@ def run_unit(
     acquired = np.asarray(seed_set)
     if start:
         # A warm start goes on from the weights of each fit before.
-        warm = getattr(estimator, "warm_start", False)
-        parts, before = (replayed if warm else [labelled]), 0
+        parts, before = (replayed if _warm(estimator) else [labelled]), 0
         for rows in parts:
             heads.tag(learner.estimator, head, data, rows, before)
             with _Timer(seconds, "fit"):
@@ -159,6 +158,14 @@ def run_unit(
             "seconds": {phase: round(spent, 4) for phase, spent in seconds.items()},
         }
         seconds = dict.fromkeys(PHASES, 0.0)
+
+
+def _warm(estimator: Any) -> bool:
+    """Say whether an estimator has ``warm_start``, or one within, as of a pipeline."""
+    return any(
+        value and name.split("__")[-1] == "warm_start"
+        for name, value in estimator.get_params().items()
+    )
 
 
 def _checked(strategy: Callable) -> Callable:

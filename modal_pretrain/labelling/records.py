@@ -21,8 +21,8 @@ TIME = "%Y-%m-%dT%H:%M:%S%z"
 _MOST_DIGITS = 15
 _ENCODING = 'Save the file as UTF-8, which spreadsheets call "CSV UTF-8".'
 # A spreadsheet rounds what looks like a number, as some hashes do: they end in a letter
-# that no hash has.
-_LIKE_A_NUMBER, _NO_NUMBER = re.compile(r"\d+(e\d+)?"), "h"
+# that no hash has. What else ends so, in a pool of the user's own, has another one.
+_LIKE_A_NUMBER, _NO_NUMBER = re.compile(r"\d+(e\d+)?h*"), "h"
 MARK = "\ufeff"  # spreadsheets take a file without it for another encoding
 
 
@@ -75,6 +75,12 @@ def cells_of(record: Record) -> Record:
     if not _LIKE_A_NUMBER.fullmatch(record.content):
         return record
     return record._replace(content=record.content + _NO_NUMBER)
+
+
+def _content_of(cell: str) -> str:
+    """Return the content that `cells_of` wrote as a cell."""
+    content = cell.removesuffix(_NO_NUMBER)
+    return content if _LIKE_A_NUMBER.fullmatch(content) else cell
 
 
 def parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
@@ -182,6 +188,6 @@ def _record(cells: dict[str, str], where: str, number: str) -> Record:
         status,
         cells.get("asked", ""),
         int(undoes),
-        cells.get("content", "").removesuffix(_NO_NUMBER),
+        _content_of(cells.get("content", "")),
         cells.get("time", ""),
     )

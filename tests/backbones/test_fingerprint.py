@@ -510,3 +510,17 @@ def test_compiling_changes_nothing():
     before = fingerprint(backbone)
     torch.compile(backbone)
     assert fingerprint(backbone) == before
+
+
+def test_the_code_of_a_class_is_read_once_for_all_its_modules(monkeypatch):
+    class Block(nn.Module):
+        def forward(self, x):
+            return x
+
+    read = []
+    code_of = implementation.code_of
+    monkeypatch.setattr(
+        implementation, "code_of", lambda *args: read.append(args) or code_of(*args)
+    )
+    fingerprint(nn.Sequential(*(Block() for _ in range(5))))
+    assert len(read) == 1

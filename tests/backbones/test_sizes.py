@@ -11,7 +11,7 @@ from modal_pretrain import (
     create_backbone,
 )
 from modal_pretrain.backbones.create import data_config
-from modal_pretrain.backbones.shared import shared_backbone
+from modal_pretrain.backbones.shared import recipe, shared_backbone
 from tests.backbones.cases import SMALL_VIT, embed, save, small, states_equal
 
 
@@ -94,6 +94,21 @@ def test_rectangle_that_a_checkpoint_was_trained_at(tmp_path, size):
     assert states_equal(loaded.state_dict(), original.state_dict())
     with pytest.raises(BackboneWeightsError, match="cannot be loaded"):
         create_backbone(SMALL_VIT, tmp_path / "w.pth", image_size=(80, 112))
+
+
+def test_rectangle_that_a_checkpoint_was_trained_at_in_estimators(tmp_path):
+    path, size = tmp_path / "w.pth", (48, 80)
+    original = trained_at(size, path, num_classes=3)
+    X = np.zeros((2, 48, 80, 3), np.uint8)
+    settings = {"pretrained": path, "image_size": size, "device": "cpu"}
+    assert TimmEncoder(SMALL_VIT, **settings).fit_transform(X).shape == (2, 64)
+    classifier = PretrainedClassifier(SMALL_VIT, tune="all", max_steps=1, **settings)
+    assert classifier.fit(X, [0, 1]).predict(X).shape == (2,)
+    one = shared_backbone(SMALL_VIT, path, 0, image_size=size)
+    assert states_equal(one.state_dict(), original.state_dict())
+    assert shared_backbone(SMALL_VIT, path, 0, image_size=size) is one
+    function, arguments = recipe(one)
+    assert function(*arguments) is not None
 
 
 def test_keys_with_a_prefix_that_timm_takes_off(tmp_path):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.benchmark import run_unit
@@ -121,6 +123,20 @@ def test_a_run_is_taken_up_where_it_stopped(tabular, n_done):
     assert without_seconds(rest) == without_seconds(whole[n_done:])
     # One fit on what was labelled, then one a round; none if nothing is left to do.
     assert Counting.fits == (0 if n_done == 4 else 1 + 4 - n_done)
+
+
+def test_a_warm_start_within_a_pipeline_is_taken_up(tabular):
+    def warm():
+        last = SGDClassifier(
+            loss="log_loss", warm_start=True, max_iter=2, tol=None, random_state=0
+        )
+        return make_pipeline(StandardScaler(), last)
+
+    query = strategy("uncertainty")
+    whole = unit(tabular, query, warm())
+    for n_done in (1, 2, 3):
+        rest = unit(tabular, query, warm(), done=whole[:n_done])
+        assert without_seconds(rest) == without_seconds(whole[n_done:])
 
 
 @pytest.mark.parametrize("tune, warm_start", [("head", 0), ("all", 0), ("all", 1)])

@@ -3,6 +3,7 @@
 import itertools
 import re
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from modal_pretrain.labelling import LabelSession
 from modal_pretrain.labelling.moved import rows_of
 from modal_pretrain.labelling.pool import TextPool
-from modal_pretrain.labelling.records import Record
+from modal_pretrain.labelling.records import FIELDS, Record, cells_of, parse
 
 
 def test_what_was_corrected_comes_back_on_no_copy(start, tmp_path):
@@ -234,3 +235,12 @@ def test_a_hash_that_looks_like_a_number_survives_a_spreadsheet(
     path.write_text(path.read_text().replace(f"{told}h", told))
     with start(TextPool([text]), ["a", "b"], labels=path) as session:
         assert session.labels()["row"].tolist() == [0]
+
+
+@pytest.mark.parametrize("content", ["12", "1e5", "12h", "1e5hh", "earth", "h", ""])
+def test_any_content_comes_back(content):
+    """A pool of the user's own says what its rows hold in any words."""
+    record = Record(1, "a", "x", content=content)
+    rows = [FIELDS, map(str, cells_of(record))]
+    _, (read,) = parse("\n".join(map(",".join, rows)).encode(), Path("l.csv"))
+    assert read == record

@@ -29,14 +29,21 @@ def to_the_end(function: Call) -> Call:
         outcome: Future[Any] = Future()
 
         def run() -> None:
+            if not outcome.set_running_or_notify_cancel():
+                return
             try:
                 outcome.set_result(locked())
             except BaseException as error:
                 outcome.set_exception(error)
 
         thread = threading.Thread(target=run, name="modal_pretrain answer", daemon=True)
-        interrupt = None
-        thread.start()
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            thread.start()
+        except KeyboardInterrupt as error:
+            if outcome.cancel():  # it has not begun
+                raise
+            interrupt = error
         while not outcome.done():
             try:
                 outcome.exception()

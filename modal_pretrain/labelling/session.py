@@ -24,6 +24,7 @@ from modal_pretrain.labelling.moved import Lost
 from modal_pretrain.labelling.pool import Pool, as_pool
 from modal_pretrain.labelling.progress import Progress
 from modal_pretrain.labelling.questions import Question, Questions
+from modal_pretrain.labelling.to_the_end import to_the_end
 from modal_pretrain.labelling.why import AUDIT, CHOSEN, Why
 from modal_pretrain.labelling.words import Words
 from modal_pretrain.modality import lookup
@@ -63,8 +64,7 @@ class LabelSession:
     strategy : callable, default=disambiguation_sampling
         A query strategy.
     tags : sequence of str, default=()
-        What else may be said of a row, such as its background: what should not decide.
-        More may be added.
+        What should not decide, such as the background of a row. More may be added.
     audit_share : float, default=0.1
         In [0, 1): share of the questions that are drawn at random and measure the
         model: one in ``round(1 / audit_share)``, so that 0.4 is a half and 0.7 all of
@@ -206,6 +206,7 @@ class LabelSession:
                 return None
         return self._background.guess(row)
 
+    @to_the_end
     def answer(self, rows: int | Sequence[int], labels: Any, tags: Any = None) -> None:
         """Label rows that were asked about: one answer, which one `undo` takes back.
 
@@ -223,10 +224,10 @@ class LabelSession:
             If a row was not asked about or was answered meanwhile, or rows or labels
             do not fit; then nothing is taken.
         """
-        with self._lock:
-            self._answers.label(rows, labels, tags)
-            self._changed()
+        self._answers.label(rows, labels, tags)
+        self._changed()
 
+    @to_the_end
     def skip(self, rows: int | Sequence[int]) -> None:
         """Ask about rows when nothing else is left; a label that one has, it keeps.
 
@@ -234,10 +235,10 @@ class LabelSession:
         ----------
         rows : int or sequence of int
         """
-        with self._lock:
-            self._answers.take(self._asked.open(rows), records.SKIPPED)
-            self._changed()
+        self._answers.take(self._asked.open(rows), records.SKIPPED)
+        self._changed()
 
+    @to_the_end
     def cannot_tell(self, rows: int | Sequence[int]) -> None:
         """Say that nobody can tell: the rows are not asked about again.
 
@@ -245,10 +246,10 @@ class LabelSession:
         ----------
         rows : int or sequence of int
         """
-        with self._lock:
-            self._answers.take(self._asked.open(rows), records.CANNOT_TELL)
-            self._changed()
+        self._answers.take(self._asked.open(rows), records.CANNOT_TELL)
+        self._changed()
 
+    @to_the_end
     def undo(self) -> list[int]:
         """Take back the last answer, also one of an earlier session.
 
@@ -257,10 +258,9 @@ class LabelSession:
         list of int
             Its rows, which are asked about again; empty if there is none.
         """
-        with self._lock:
-            rows = self._answers.undo()
-            self._changed()
-            return rows
+        rows = self._answers.undo()
+        self._changed()
+        return rows
 
     def add_class(self, name: str) -> None:
         """Add a class.

@@ -1,0 +1,59 @@
+"""Ctrl-C while an answer is on its way."""
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from modal_pretrain.labelling import LabelSession
+
+PICTURES = np.random.default_rng(0).integers(0, 255, (12, 8, 8, 3), np.uint8)
+
+
+class Flat(LogisticRegression):
+    """Learns from pixels."""
+
+    def fit(self, X, y):
+        return super().fit(np.asarray(X).reshape(len(X), -1), y)
+
+    def predict_proba(self, X):
+        return super().predict_proba(np.asarray(X).reshape(len(X), -1))
+
+
+@pytest.mark.parametrize("step", ["add", "wake"])
+def test_an_interrupted_answer_is_in_the_file_and_in_memory(
+    tmp_path, monkeypatch, step
+):
+    path = tmp_path / "labels.csv"
+    with LabelSession(PICTURES, ["a", "b"], labels=path, estimator=Flat()) as session:
+        where = session._ledger if step == "add" else session._background
+        whole = getattr(where, step)
+
+        def interrupted(*args):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            for _ in range(1000):  # where it would be raised
+                pass
+            return whole(*args)
+
+        row = session.ask()[0].row
+        with monkeypatch.context() as patch:
+            patch.setattr(where, step, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                session.answer(row, "a")
+        assert list(session.labels()["row"]) == [row]
+        assert session._version == 1
+        assert session.wait(10)
+    with LabelSession(PICTURES, ["a", "b"], labels=path, estimator=Flat()) as session:
+        assert list(session.labels()["row"]) == [row]
+
+
+def test_errors_and_results_come_through(tmp_path):
+    path = tmp_path / "labels.csv"
+    with LabelSession(PICTURES, ["a", "b"], labels=path, estimator=Flat()) as session:
+        row = session.ask()[0].row
+        with pytest.raises(ValueError, match="labels"):
+            session.answer(row, "c")
+        session.answer(row, "a")
+        assert session.undo() == [row]

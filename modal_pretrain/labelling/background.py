@@ -293,8 +293,14 @@ class Background:
             if len(rows) == 1:
                 self.set_unreadable(int(rows[0]), error)
                 return
-            for part in np.array_split(rows, 2):
-                yield from self._readable_parts(part)
+            missing = [int(row) for row in rows if not self.pool.there(row)]
+            for row in missing:  # a folder that is away has thousands
+                name = self.pool.names[row]
+                self.set_unreadable(row, FileNotFoundError(f"{name}: no such file"))
+            rest = rows[~np.isin(rows, missing)]
+            for part in [rest] if missing else np.array_split(rest, 2):
+                if len(part):
+                    yield from self._readable_parts(part)
 
     def _fit_if_due(self, known: Known) -> bool:
         n_embedded = int(self.embedded.sum())

@@ -12,6 +12,7 @@ from modAL.uncertainty import uncertainty_sampling
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.labelling import AnsweredError, LabelSession, NotAskedError
+from modal_pretrain.labelling.pool import Pool
 from modal_pretrain.query import least_confidence_sampling
 from tests.labelling.conftest import label
 
@@ -322,6 +323,20 @@ def test_a_file_that_came_back_before_it_was_looked_for(folder, start):
     while session.unreadable() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not session.unreadable()
+
+
+def test_a_folder_that_is_away_is_not_tried_file_by_file(
+    folder, start, tmp_path, monkeypatch
+):
+    tried = []
+    take = Pool.take
+    monkeypatch.setattr(Pool, "take", lambda *given: tried.append(1) or take(*given))
+    paths = [*sorted(folder.iterdir()), *(tmp_path / f"{i}.png" for i in range(500))]
+    n_there = len(paths) - 500
+    session = start(paths, ["circle", "square"], labels=tmp_path / "l.csv")
+    assert session.wait(60)
+    assert session.unreadable() == set(range(n_there, len(paths)))
+    assert len(tried) < 60
 
 
 def test_files_that_were_away_for_a_while_are_read_after_all(folder, start, truth):

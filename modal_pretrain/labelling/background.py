@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import threading
 import time
@@ -163,6 +164,8 @@ class Background:
 
     def start(self) -> None:
         """Begin to embed."""
+        # Python ends such threads where they are, amid C++ that aborts the process.
+        atexit.register(self.close)
         self._thread.start()
 
     def wake(self) -> None:
@@ -191,6 +194,7 @@ class Background:
 
     def close(self) -> None:
         """End the thread after the block it is at."""
+        atexit.unregister(self.close)
         with self._change:
             self._closed = True
             self._change.notify_all()

@@ -224,10 +224,9 @@ def small_network(pretrained=False):
 
 def test_a_head_of_many_classes_comes_back(make, pictures, tmp_path):
     """Where it began are zeros, a good part of such a network."""
-    given = {"backbone": small_network, "pretrained": False, "max_epochs": 2}
+    given = {"backbone": small_network, "pretrained": False, "tune": "all"}
     labels = np.arange(len(pictures)) // 2
-    nets = [make(tune="all", **given).fit(pictures, labels) for _ in range(2)]
-    nets[0].partial_fit(pictures, labels)
+    nets = [make(max_epochs=n, **given).fit(pictures, labels) for n in (2, 1)]
     nets[0].save_params(tmp_path / "net.pt")
     nets[1].load_params(tmp_path / "net.pt")
     probabilities = [classifier.predict_proba(pictures) for classifier in nets]

@@ -232,12 +232,15 @@ def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:
         numbers without a word.
     """
     n_weights, empty = 0, {}
+    # Buffers may well be zeros, as where a head began, which a net keeps.
+    weights = {key for key, _ in module.named_parameters(remove_duplicate=False)}
     for key, here in module.state_dict().items():
         tensor = state.get(key)
         if tensor is None or not here.is_floating_point():
             continue
-        n_weights += here.numel()
-        if here.ndim > 1 and not here.any():
+        if key in weights:
+            n_weights += here.numel()
+        if key in weights and here.ndim > 1 and not here.any():
             empty[key] = here.numel()
         if not tensor.is_floating_point():
             raise BackboneWeightsError(

@@ -15,7 +15,8 @@ def to_the_end(function: Call) -> Call:
     """Let a method end before the KeyboardInterrupt that came meanwhile is raised.
 
     Python interrupts the main thread alone, so it runs in another, which holds the
-    object's ``_lock``. Whoever holds that must not call it.
+    object's ``_lock``, a reentrant one. A main thread that has it, as a signal handler
+    may that came while it asked, goes on in itself: another would wait for ever.
     """
 
     @functools.wraps(function)
@@ -24,7 +25,8 @@ def to_the_end(function: Call) -> Call:
             with self._lock:
                 return function(self, *args, **kwargs)
 
-        if threading.current_thread() is not threading.main_thread():
+        main = threading.current_thread() is threading.main_thread()
+        if not main or self._lock._is_owned():
             return locked()
         outcome: Future[Any] = Future()
 

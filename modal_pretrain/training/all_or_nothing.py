@@ -65,7 +65,7 @@ class _Learnt:
             for parameter in group["params"]
         }
         self.tensors = [
-            (tensor, tensor.detach().clone(), tensor.requires_grad)
+            (tensor, tensor.detach().clone())
             for _, _, parameters, buffers, _ in self.modules
             for tensor in (*parameters.values(), *buffers.values())
             if tensor is not None
@@ -74,6 +74,12 @@ class _Learnt:
                 or id(tensor) in held
                 or not isinstance(tensor, nn.Parameter)
             )
+        ]
+        self.flags = [
+            (parameter, parameter.requires_grad)
+            for _, _, parameters, *_ in self.modules
+            for parameter in parameters.values()
+            if parameter is not None
         ]
         self.optimizers = [(o, deepcopy(o.state_dict())) for o in optimizers]
 
@@ -85,9 +91,12 @@ class _Learnt:
                 held.clear()
                 held.update(before)
         with torch.no_grad():
-            for tensor, before, trains in self.tensors:
-                tensor.copy_(before).requires_grad_(trains)
+            for tensor, before in self.tensors:
+                tensor.copy_(before)
+        for parameter, trains in self.flags:
+            parameter.requires_grad_(trains)
         for optimizer, state in self.optimizers:
+            del optimizer.param_groups[len(state["param_groups"]) :]  # those added
             optimizer.load_state_dict(state)
 
 

@@ -78,6 +78,7 @@ class WarmupDecay(Callback):
             return
         self.step_ += 1
         factor = warmup_decay_factor(self.step_, self.steps_)
+        self._take_new_groups(net)
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             if group["lr"] != group.get(_SCHEDULED, (base, base))[1] and not self.told_:
                 self.told_ = True
@@ -89,9 +90,15 @@ class WarmupDecay(Callback):
         """Restore the optimizer's rates, for a later partial_fit."""
         if self.stands_back_:
             return
+        self._take_new_groups(net)
         for group, base in zip(net.optimizer_.param_groups, self.base_, strict=True):
             group["lr"] = base
             group.pop(_SCHEDULED, None)
+
+    def _take_new_groups(self, net) -> None:
+        """Follow the schedule with what a callback adds to the optimizer, too."""
+        groups = net.optimizer_.param_groups[len(self.base_) :]
+        self.base_ += [group["lr"] for group in groups]
 
 
 def warmup_decay_factor(step: int, max_steps: int) -> float:

@@ -29,11 +29,11 @@ from modal_pretrain.training.callbacks import (
     encoded_accuracy,
 )
 from modal_pretrain.training.checked_net import CheckedNet
-from modal_pretrain.training.diverged import check_finite
 from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.files import loading, saving
 from modal_pretrain.training.parameters import check_keywords
 from modal_pretrain.training.steps import EpochsLater, n_batches
+from modal_pretrain.training.trained import check_trained
 
 
 class FewLabelsNet(CheckedNet):
@@ -140,10 +140,11 @@ iterator_valid, train_split, **kwargs
         return seeded((self._seed() + len(self.history_)) % 2**63)
 
     def _run(self, X, y, **fit_params):
+        began = self._in_optimizer()
         self.notify("on_train_begin", X=X, y=y)
         with contextlib.suppress(_EndTraining):
             self.fit_loop(X, y, **fit_params)
-        check_finite(self, self._in_optimizer())
+        check_trained(self, began, self._in_optimizer())
         self.notify("on_train_end", X=X, y=y)
         return self
 

@@ -13,6 +13,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, Checkpoint
+from torch import nn
 
 from modal_pretrain import BackboneWeightsError, EmbeddingCache, PretrainedClassifier
 from tests.classifier.cases import (
@@ -213,3 +214,20 @@ def test_files_that_are_none(data, tmp_path):
         classifier.load_params(f_history=tmp_path / "history.json")
     with pytest.raises(BackboneWeightsError, match=r"f_params=.*can't be saved"):
         classifier.save_params(f_params=tmp_path)
+
+
+def small_network(pretrained=False):
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 4, stride=4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+
+
+def test_a_head_of_many_classes_comes_back(make, pictures, tmp_path):
+    """Where it began are zeros, a good part of such a network."""
+    given = {"backbone": small_network, "pretrained": False, "tune": "all"}
+    labels = np.arange(len(pictures)) // 2
+    nets = [make(max_epochs=n, **given).fit(pictures, labels) for n in (2, 1)]
+    nets[0].save_params(tmp_path / "net.pt")
+    nets[1].load_params(tmp_path / "net.pt")
+    probabilities = [classifier.predict_proba(pictures) for classifier in nets]
+    np.testing.assert_array_equal(*probabilities)

@@ -57,3 +57,31 @@ def test_errors_and_results_come_through(tmp_path):
             session.answer(row, "c")
         session.answer(row, "a")
         assert session.undo() == [row]
+
+
+def test_a_signal_handler_may_answer_while_a_question_is_chosen(tmp_path, monkeypatch):
+    path = tmp_path / "labels.csv"
+    with LabelSession(PICTURES, ["a", "b"], labels=path, estimator=Flat()) as session:
+        choose = session._questions.next
+
+        def signalled(*args):
+            signal.raise_signal(signal.SIGUSR1)
+            return choose(*args)
+
+        def skip(*_):
+            session.skip(session.ask(rows=[3])[0].row)
+
+        def stuck(*_):
+            raise TimeoutError
+
+        handlers = [(signal.SIGUSR1, skip), (signal.SIGALRM, stuck)]
+        before = [signal.signal(number, handler) for number, handler in handlers]
+        monkeypatch.setattr(session._questions, "next", signalled)
+        signal.alarm(20)
+        try:
+            session.ask()
+        finally:
+            signal.alarm(0)
+            for (number, _), handler in zip(handlers, before, strict=True):
+                signal.signal(number, handler)
+        assert session.progress().skipped == 1

@@ -93,3 +93,59 @@ def test_a_failure_after_a_thaw_leaves_the_net_as_it_was(make, pictures, labels)
     for name, parameter in classifier.module_.named_parameters():
         assert torch.equal(parameter, before[name])
         assert parameter.requires_grad == trains[name]
+
+
+def steady(pretrained=False):
+    """Without dropout, so that what stages that do not train give is kept."""
+    stages = tiny()
+    return nn.Sequential(stages[0][:2], stages[1][:2], stages[2])
+
+
+class Adds(Callback):
+    """Thaws a stage that `tune` leaves out, and gives it to the optimizer."""
+
+    def __init__(self, at, fails=None):
+        self.at, self.fails = at, fails
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == self.at:
+            stage = net.module_.backbone[1].requires_grad_(True)
+            net.optimizer_.add_param_group({"params": stage.parameters(), "lr": 0.1})
+        if len(net.history) == self.fails:
+            raise MemoryError
+
+
+def adding(make, tune, at, fails=None, **params):
+    callbacks = [("add", Adds(at, fails)), ("watch", Watch())]
+    params = {"max_epochs": 4, "lr": 0.1, "stop_loss": None, **params}
+    return make(
+        backbone=steady, pretrained=False, tune=tune, callbacks=callbacks, **params
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["auto", torch.optim.SGD])
+def test_what_thaws_in_vain_is_said(make, pictures, labels, optimizer):
+    classifier = adding(make, 1, at=3, optimizer=optimizer)
+    with pytest.warns(UserWarning, match=r"such as backbone\.1\.0\.weight.*Freezer"):
+        classifier.fit(pictures, labels)
+    assert "1" not in set().union(*watch(classifier).moved())
+
+
+def test_what_a_callback_adds_trains_where_all_stages_are_computed(
+    make, pictures, labels
+):
+    classifier = adding(make, 1, at=3, augment=True)
+    classifier.fit(pictures, labels)  # without a warning
+    assert ["1" in moved for moved in watch(classifier).moved()] == [False, True, True]
+    rates = [group["lr"] for group in classifier.optimizer_.param_groups]
+    assert rates == [0.1] * len(rates)
+
+
+def test_a_failure_after_a_group_was_added_is_told_as_it_is(make, pictures, labels):
+    classifier = adding(make, 1, at=5, fails=6).fit(pictures, labels)
+    groups = len(classifier.optimizer_.param_groups)
+    trains = [parameter.requires_grad for parameter in classifier.module_.parameters()]
+    with pytest.raises(MemoryError):
+        classifier.partial_fit(pictures, labels)
+    assert len(classifier.optimizer_.param_groups) == groups
+    assert [p.requires_grad for p in classifier.module_.parameters()] == trains

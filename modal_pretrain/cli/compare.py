@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -133,10 +132,8 @@ def _labelled(
     table = table.dropna(subset=[item])
     # A label file grows: the last line of an item counts, however it spells the path,
     # and what it says is of what the file held.
-    table.index = (
-        places(table, file, folder)
-        if own
-        else [os.path.normpath(folder / p) for p in table[item]]
+    table.index = places(
+        table if own else table[[item]].set_axis(["item"], axis=1), file, folder
     )
     table = table[table.index.notna()]
     table = table[~table.index.duplicated(keep="last")].dropna(subset=[label])

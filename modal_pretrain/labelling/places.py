@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -21,12 +22,14 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
     """Return the path of the picture that each line is about.
 
     A session's label file says what the pictures held, by which those that moved are
-    found, as the session itself does. Of other tables the names are all that is known.
+    found, as the session itself does. Of other tables the names are all that is known,
+    however they spell accents and separators.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Lines of the file, numbered from 0, with the columns ``item`` and ``label``.
+        Lines of the file, numbered from 0, with the column ``item`` and, of a session's
+        file, those that it wrote.
     file : Path
         For messages.
     folder : Path
@@ -50,7 +53,7 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
     """
     named = [os.path.normpath(folder / item) for item in table["item"]]
     if not set(table) >= _OWN:
-        return list(named)
+        return _spelt_as_there(table["item"], named, folder)
     fields = [name for name in FIELDS if name in table]
     cells = table[fields].fillna("").to_dict("records")
     lines = [
@@ -78,3 +81,25 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
                 f"{items[0]}{hint}"
             )
     return [None if row is None else str(pool.X[row]) for row in rows]
+
+
+def _spelt_as_there(
+    items: Iterable[str], named: list[str], folder: Path
+) -> list[str | None]:
+    """Return the paths, those that are no file in the spelling of the one they mean.
+
+    Spreadsheets hold "ä" as one letter and macOS's file names as two, which look alike.
+    """
+    there = [os.path.isfile(path) for path in named]
+    listed = [] if all(there) else list(map(str, pictures_below(folder)))
+    if not listed:
+        return list(named)
+    pool = FilePool(listed, folder)
+    rows = [
+        None if is_file else pool.find(item)
+        for item, is_file in zip(items, there, strict=True)
+    ]
+    return [
+        path if row is None else os.path.normpath(pool.X[row])
+        for path, row in zip(named, rows, strict=True)
+    ]

@@ -98,6 +98,21 @@ def test_a_column_may_be_called_path(folder, names, capsys):
     assert capsys.readouterr().out.startswith("11 labels of 2 classes")
 
 
+@pytest.mark.parametrize("header", ["item,label", "file,kind"])
+def test_a_table_by_hand_may_spell_paths_its_own_way(folder, header, capsys):
+    """A spreadsheet has one letter where macOS has two, or Windows' separators."""
+    lines = [header]
+    for i in range(12):
+        label = "ab"[i % 2]
+        here = folder / label / f"{i}.png"
+        here.rename(here.with_name(f"a\u0308{i}.png"))
+        lines.append(f"{label}{'/' if i < 6 else chr(92)}\u00e4{i}.png,{label}")
+    (folder / "hand.csv").write_text("\n".join(lines), "utf-8")
+    arguments = ["compare", str(folder), "--labels", str(folder / "hand.csv")]
+    assert main([*arguments, "--columns", *header.split(","), *SMALL]) == 0
+    assert capsys.readouterr().out.startswith("12 labels of 2 classes")
+
+
 @pytest.mark.parametrize("names", [("train", "test"), ("train", "tets"), ("train",)])
 def test_folders_of_splits_are_no_classes(folder, names, capsys):
     for name in names:

@@ -159,5 +159,7 @@ def held(file: Any) -> Iterator[Any]:
     try:
         yield file
     finally:
-        # Also for processes that were forked meanwhile and have it open.
-        fcntl.flock(file, fcntl.LOCK_UN)
+        # Also for processes that were forked meanwhile and have it open. What nobody
+        # closed is closed by Python as it ends, and with that let go.
+        if not file.closed:
+            fcntl.flock(file, fcntl.LOCK_UN)

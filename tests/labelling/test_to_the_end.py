@@ -1,6 +1,8 @@
 """Ctrl-C while an answer is on its way."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -85,3 +87,27 @@ def test_a_signal_handler_may_answer_while_a_question_is_chosen(tmp_path, monkey
             for (number, _), handler in zip(handlers, before, strict=True):
                 signal.signal(number, handler)
         assert session.progress().skipped == 1
+
+
+OPEN = """
+import sys, time
+import numpy as np
+from modal_pretrain.labelling import LabelSession
+
+rng = np.random.default_rng(0)
+pictures = rng.integers(0, 255, (400, 300, 300, 3), np.uint8)
+session = LabelSession(pictures, ["a", "b"], labels=sys.argv[1])
+session.answer(session.ask()[0].row, "a")
+time.sleep(1)
+print("said")
+raise SystemExit(3)
+"""
+
+
+def test_a_script_that_ends_with_an_open_session(tmp_path):
+    path = tmp_path / "labels.csv"
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, str(path)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
+    assert path.read_text("utf-8-sig").count(",a,") == 1

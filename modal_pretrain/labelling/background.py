@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import os
 import threading
 import time
 from collections import deque
@@ -165,8 +166,13 @@ class Background:
     def start(self) -> None:
         """Begin to embed."""
         # Python ends such threads where they are, amid C++ that aborts the process.
-        atexit.register(self.close)
+        atexit.register(self._end, os.getpid())
         self._thread.start()
+
+    def _end(self, process: int) -> None:
+        """End with Python; in a process that was forked there is no such thread."""
+        if os.getpid() == process:
+            self.close()
 
     def wake(self) -> None:
         """Say that there are new answers."""
@@ -194,7 +200,7 @@ class Background:
 
     def close(self) -> None:
         """End the thread after the block it is at."""
-        atexit.unregister(self.close)
+        atexit.unregister(self._end)
         with self._change:
             self._closed = True
             self._change.notify_all()

@@ -12,7 +12,6 @@ from modAL.uncertainty import uncertainty_sampling
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.labelling import AnsweredError, LabelSession, NotAskedError
-from modal_pretrain.labelling.pool import Pool
 from modal_pretrain.query import least_confidence_sampling
 from tests.labelling.conftest import label
 
@@ -233,55 +232,6 @@ def test_rows_that_are_none(folder, start, rows):
     assert session.progress().labelled == 0
 
 
-@pytest.mark.parametrize(
-    "word", ["", " ", "a\nb", "x" * 101, "=1+1", "@sum", "\x00", None], ids=repr
-)
-def test_words_that_are_none(folder, start, word):
-    session = start(folder, classes=None)
-    row = session.ask()[0].row
-    with pytest.raises((ValueError, TypeError)):
-        session.answer(row, word)
-    with pytest.raises((ValueError, TypeError)):
-        session.add_class(word)
-    with pytest.raises((ValueError, TypeError)):
-        session.answer(row, "circle", tags=[word or "=0"])
-    assert session.classes == session.tags == []
-
-
-def test_classes_are_given_or_grow(folder, start, tmp_path):
-    session = start(folder)
-    row, other = (question.row for question in session.ask(2))
-    with pytest.raises(ValueError, match="Did you mean 'circle'"):
-        session.answer(row, "circel")
-    session.add_class("star")
-    with pytest.raises(ValueError, match="there is 'star' already"):
-        session.add_class("star")
-    session.answer(row, "star", tags="red")
-    session.close()
-    again = start(folder)
-    assert again.classes == ["circle", "square", "star"] and again.tags == ["red"]
-    again.close()
-    free = start(folder, classes=None, labels=tmp_path / "free.csv")
-    free.ask(2)
-    free.answer([row, other], ["cat", "dog"])
-    assert free.classes == ["cat", "dog"]
-
-
-def test_keys_keep_their_classes_and_tags_where_answers_are_corrected(folder, start):
-    session = start(folder, classes=None)
-    session.ask(4)
-    for row, name in enumerate(("slip", "one", "two", "three")):
-        session.ask(rows=[row])
-        session.answer(row, name, f"tag of {name}")
-    for row, name in ((1, "one"), (0, "two")):
-        session.ask(rows=[row])
-        session.answer(row, name, f"tag of {name}")
-    session.close()
-    again = start(folder, classes=None)
-    assert again.classes == ["one", "two", "three"]
-    assert again.tags == ["tag of one", "tag of two", "tag of three"]
-
-
 def test_random_questions_measure_the_model_and_do_not_teach_it(folder, start, truth):
     session = label(start(folder, audit_share=0.25), truth, 30)
     asked = Counter(session.labels()["asked"])
@@ -302,85 +252,6 @@ def test_random_questions_measure_the_model_and_do_not_teach_it(folder, start, t
     assert session.progress().learnt == (labels["asked"] != "audit").sum()
     guess, probability = session.guess(session.ask()[0].row)
     assert guess in ("circle", "square") and 0.5 <= probability <= 1
-
-
-def test_pictures_that_cannot_be_read_are_left_out(folder, start, truth):
-    (folder / "007.png").write_bytes(b"no picture")
-    (folder / "070.png").write_bytes((folder / "070.png").read_bytes()[:100])
-    session = label(start(folder), truth, 12)
-    assert session.unreadable() == {7, 70}
-    assert session.progress().unreadable == 2
-    assert session.progress().embedded == 78
-    assert session.predictions()["look"].tolist()[7] == "unreadable"
-    assert {7, 70}.isdisjoint(question.row for question in session.ask(80))
-
-
-def test_a_file_that_came_back_before_it_was_looked_for(folder, start):
-    session = start(folder, ["circle", "square"])
-    assert session.wait(60)
-    session.set_unreadable(3, FileNotFoundError("no such file"))  # and is there again
-    deadline = time.monotonic() + 20
-    while session.unreadable() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not session.unreadable()
-
-
-def test_a_folder_that_is_away_is_not_tried_file_by_file(
-    folder, start, tmp_path, monkeypatch
-):
-    tried = []
-    take = Pool.take
-    monkeypatch.setattr(Pool, "take", lambda *given: tried.append(1) or take(*given))
-    paths = [*sorted(folder.iterdir()), *(tmp_path / f"{i}.png" for i in range(500))]
-    n_there = len(paths) - 500
-    session = start(paths, ["circle", "square"], labels=tmp_path / "l.csv")
-    assert session.wait(60)
-    assert session.unreadable() == set(range(n_there, len(paths)))
-    assert len(tried) < 60
-
-
-def test_files_that_were_away_for_a_while_are_read_after_all(folder, start, truth):
-    paths = sorted(folder.iterdir())
-    away = folder.rename(folder.with_name("away"))  # as a network drive may be
-    session = start(paths, labels=folder.with_name("labels.csv"))
-    session.wait(60)
-    assert session.progress().unreadable == 80
-    away.rename(folder)
-    end = time.monotonic() + 30
-    while session.unreadable() and time.monotonic() < end:
-        time.sleep(0.05)
-    label(session, truth, 12)
-    assert session.progress().embedded == 80 and session.progress().learnt == 12
-    assert set(session.predictions()["predicted"]) == {"circle", "square"}
-
-
-def test_one_number_in_two_spellings_is_no_two_classes(folder, start):
-    session = start(folder, ["1", "2"])
-    rows = [question.row for question in session.ask(3)]
-    session.answer(rows[:2], ["1", "2"])
-    session.cannot_tell(rows[2])
-    with pytest.raises(ValueError, match=r"'1' and '1.0' are two spellings"):
-        session.add_class("1.0")
-    session.close()
-    # Without dtype=str, pandas writes 1.0 where some have no label.
-    pd.read_csv(session.path).to_csv(session.path, index=False)
-    with pytest.raises(ValueError, match=r"labels.csv, classes: '1' and '1.0'"):
-        start(folder, ["1", "2"])
-    free = start(folder, None)
-    assert set(free.classes) == {"1.0", "2.0"}
-    free.ask(rows=rows[2:])
-    with pytest.raises(ValueError, match="dtype=str"):
-        free.answer(rows[2], "2")
-    free.answer(rows[2], "2.0")
-
-
-def test_kinds_of_spaces_are_one(folder, start):
-    session = start(folder, ["polar bear", "seal"])
-    rows = [question.row for question in session.ask(3)]
-    session.answer(rows, ["polar\u00a0bear", "polar  bear", "polar bear"])
-    assert session.progress().by_class == {"polar bear": 3, "seal": 0}
-    with pytest.raises(ValueError, match="there is 'polar bear' already"):
-        session.add_class("polar\u202fbear")
 
 
 def test_answers_are_taken_while_the_model_is_busy(folder, start):

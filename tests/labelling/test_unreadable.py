@@ -1,0 +1,56 @@
+"""Pictures that cannot be read, for good or for a while."""
+
+import time
+
+from modal_pretrain.labelling.pool import Pool
+from tests.labelling.conftest import label
+
+
+def test_pictures_that_cannot_be_read_are_left_out(folder, start, truth):
+    (folder / "007.png").write_bytes(b"no picture")
+    (folder / "070.png").write_bytes((folder / "070.png").read_bytes()[:100])
+    session = label(start(folder), truth, 12)
+    assert session.unreadable() == {7, 70}
+    assert session.progress().unreadable == 2
+    assert session.progress().embedded == 78
+    assert session.predictions()["look"].tolist()[7] == "unreadable"
+    assert {7, 70}.isdisjoint(question.row for question in session.ask(80))
+
+
+def test_a_file_that_came_back_before_it_was_looked_for(folder, start):
+    session = start(folder, ["circle", "square"])
+    assert session.wait(60)
+    session.set_unreadable(3, FileNotFoundError("no such file"))  # and is there again
+    deadline = time.monotonic() + 20
+    while session.unreadable() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not session.unreadable()
+
+
+def test_a_folder_that_is_away_is_not_tried_file_by_file(
+    folder, start, tmp_path, monkeypatch
+):
+    tried = []
+    take = Pool.take
+    monkeypatch.setattr(Pool, "take", lambda *given: tried.append(1) or take(*given))
+    paths = [*sorted(folder.iterdir()), *(tmp_path / f"{i}.png" for i in range(500))]
+    n_there = len(paths) - 500
+    session = start(paths, ["circle", "square"], labels=tmp_path / "l.csv")
+    assert session.wait(60)
+    assert session.unreadable() == set(range(n_there, len(paths)))
+    assert len(tried) < 60
+
+
+def test_files_that_were_away_for_a_while_are_read_after_all(folder, start, truth):
+    paths = sorted(folder.iterdir())
+    away = folder.rename(folder.with_name("away"))  # as a network drive may be
+    session = start(paths, labels=folder.with_name("labels.csv"))
+    session.wait(60)
+    assert session.progress().unreadable == 80
+    away.rename(folder)
+    end = time.monotonic() + 30
+    while session.unreadable() and time.monotonic() < end:
+        time.sleep(0.05)
+    label(session, truth, 12)
+    assert session.progress().embedded == 80 and session.progress().learnt == 12
+    assert set(session.predictions()["predicted"]) == {"circle", "square"}

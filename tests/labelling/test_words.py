@@ -1,0 +1,82 @@
+"""Classes and tags, given or grown, and their keys."""
+
+import pandas as pd
+import pytest
+
+
+@pytest.mark.parametrize(
+    "word", ["", " ", "a\nb", "x" * 101, "=1+1", "@sum", "\x00", None], ids=repr
+)
+def test_words_that_are_none(folder, start, word):
+    session = start(folder, classes=None)
+    row = session.ask()[0].row
+    with pytest.raises((ValueError, TypeError)):
+        session.answer(row, word)
+    with pytest.raises((ValueError, TypeError)):
+        session.add_class(word)
+    with pytest.raises((ValueError, TypeError)):
+        session.answer(row, "circle", tags=[word or "=0"])
+    assert session.classes == session.tags == []
+
+
+def test_classes_are_given_or_grow(folder, start, tmp_path):
+    session = start(folder)
+    row, other = (question.row for question in session.ask(2))
+    with pytest.raises(ValueError, match="Did you mean 'circle'"):
+        session.answer(row, "circel")
+    session.add_class("star")
+    with pytest.raises(ValueError, match="there is 'star' already"):
+        session.add_class("star")
+    session.answer(row, "star", tags="red")
+    session.close()
+    again = start(folder)
+    assert again.classes == ["circle", "square", "star"] and again.tags == ["red"]
+    again.close()
+    free = start(folder, classes=None, labels=tmp_path / "free.csv")
+    free.ask(2)
+    free.answer([row, other], ["cat", "dog"])
+    assert free.classes == ["cat", "dog"]
+
+
+def test_keys_keep_their_classes_and_tags_where_answers_are_corrected(folder, start):
+    session = start(folder, classes=None)
+    session.ask(4)
+    for row, name in enumerate(("slip", "one", "two", "three")):
+        session.ask(rows=[row])
+        session.answer(row, name, f"tag of {name}")
+    for row, name in ((1, "one"), (0, "two")):
+        session.ask(rows=[row])
+        session.answer(row, name, f"tag of {name}")
+    session.close()
+    again = start(folder, classes=None)
+    assert again.classes == ["one", "two", "three"]
+    assert again.tags == ["tag of one", "tag of two", "tag of three"]
+
+
+def test_one_number_in_two_spellings_is_no_two_classes(folder, start):
+    session = start(folder, ["1", "2"])
+    rows = [question.row for question in session.ask(3)]
+    session.answer(rows[:2], ["1", "2"])
+    session.cannot_tell(rows[2])
+    with pytest.raises(ValueError, match=r"'1' and '1.0' are two spellings"):
+        session.add_class("1.0")
+    session.close()
+    # Without dtype=str, pandas writes 1.0 where some have no label.
+    pd.read_csv(session.path).to_csv(session.path, index=False)
+    with pytest.raises(ValueError, match=r"labels.csv, classes: '1' and '1.0'"):
+        start(folder, ["1", "2"])
+    free = start(folder, None)
+    assert set(free.classes) == {"1.0", "2.0"}
+    free.ask(rows=rows[2:])
+    with pytest.raises(ValueError, match="dtype=str"):
+        free.answer(rows[2], "2")
+    free.answer(rows[2], "2.0")
+
+
+def test_kinds_of_spaces_are_one(folder, start):
+    session = start(folder, ["polar bear", "seal"])
+    rows = [question.row for question in session.ask(3)]
+    session.answer(rows, ["polar\u00a0bear", "polar  bear", "polar bear"])
+    assert session.progress().by_class == {"polar bear": 3, "seal": 0}
+    with pytest.raises(ValueError, match="there is 'polar bear' already"):
+        session.add_class("polar\u202fbear")

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ _BLOCK = 64
 _CANDIDATES = 10_000
 # Questions thought out in advance.
 _AHEAD = 24
-# Missing files that are looked for at a time, and seconds between.
+# Unreadable files that are looked at again at a time, and seconds between.
 _LOOKED_FOR, _PAUSE = 50, 2.0
 
 
@@ -149,8 +149,9 @@ class Background:
         self.features: NDArray[np.float32] | None = None
         self.embedded = np.full(len(pool), self._embed is None)
         self.unreadable: dict[int, str] = {}
-        self._away: deque[int] = deque()  # those whose files are missing
-        self._look_at = 0.0  # when they are looked for again
+        # How they were then: they may come back, or be copied in full.
+        self._failed: deque[tuple[int, Hashable]] = deque()
+        self._look_at = 0.0  # when they are looked at again
         self.belief: Belief | None = None
         self.problem = ""
         self._next = 0  # place in the order
@@ -181,14 +182,21 @@ class Background:
             self._idle = False
             self._change.notify_all()
 
-    def set_unreadable(self, row: int, reason: str | Exception) -> None:
-        """Take note that a row can't be read; a missing file is looked for later."""
-        # It may have come back since somebody found that it was missing.
-        gone = isinstance(reason, FileNotFoundError) or not self.pool.there(row)
-        away = gone and row not in self.unreadable
+    def set_unreadable(
+        self, row: int, reason: str | Exception, state: Hashable = ()
+    ) -> None:
+        """Take note that a row can't be read; it is tried anew when its file changes.
+
+        `state` is how it was before it was read, None where it was missing.
+        """
+        if isinstance(reason, FileNotFoundError):
+            state = None  # it may have come back since
+        elif state == ():
+            state = self.pool.state(row)
+        new = row not in self.unreadable
         self.unreadable[row] = str(reason)
-        if away:
-            self._away.append(row)
+        if new:
+            self._failed.append((row, state))
             self.wake()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -230,7 +238,7 @@ class Background:
         try:
             while not self._closed:
                 calls, known = self._calls, self.known()
-                worked = self._look_for_missing()
+                worked = self._look_again()
                 worked |= self._fit_if_due(known)
                 worked |= self._embed_some(known)
                 with self._change:
@@ -240,7 +248,7 @@ class Background:
                         self._change.notify_all()
                         self._change.wait_for(
                             lambda: not self._idle or self._closed,
-                            _PAUSE if self._away else None,
+                            _PAUSE if self._failed else None,
                         )
         except BaseException as error:  # the person goes on answering, at random
             self.problem = f"{type(error).__name__}: {error}"
@@ -248,21 +256,22 @@ class Background:
                 self._idle = True
                 self._change.notify_all()
 
-    def _look_for_missing(self) -> bool:
-        """Read files after all that came back, as those of a network drive do."""
-        if not self._away or time.monotonic() < self._look_at:
+    def _look_again(self) -> bool:
+        """Read files after all that came back, or changed, as half a copy does."""
+        if not self._failed or time.monotonic() < self._look_at:
             return False
         self._look_at = time.monotonic() + _PAUSE
-        count, found = min(_LOOKED_FOR, len(self._away)), 0
+        count, found = min(_LOOKED_FOR, len(self._failed)), 0
         while count:
             count -= 1
-            row = self._away.popleft()
-            if not self.pool.there(row):
-                self._away.append(row)
+            row, state = self._failed.popleft()
+            now = self.pool.state(row)
+            if now is None or now == state:
+                self._failed.append((row, now))
                 continue
             self.unreadable.pop(row, None)
             if not found:  # the others may be back, too
-                count, self._next = len(self._away), 0
+                count, self._next = len(self._failed), 0
             found += 1
         if found:
             self._seen = (-1, 0)  # some may be labelled and not learnt
@@ -297,11 +306,12 @@ class Background:
     def _readable_parts(self, rows: NDArray[np.intp]):
         """Yield rows with their embeddings; find those that can't be read."""
         assert self._embed is not None
+        state = self.pool.state(int(rows[0]))
         try:
             yield rows, self._embed(self.pool.take(rows))
         except ImageLoadError as error:
             if len(rows) == 1:
-                self.set_unreadable(int(rows[0]), error)
+                self.set_unreadable(int(rows[0]), error, state)
                 return
             missing = [int(row) for row in rows if not self.pool.there(row)]
             for row in missing:  # a folder that is away has thousands

@@ -6,7 +6,7 @@ import os
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Hashable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,9 +70,13 @@ class Pool(ABC):
         """Return the row that a label file calls so, None if there is none."""
         return self._rows.get(name)
 
+    def state(self, row: int) -> Hashable:
+        """Return what changes with what a row holds, None while it is missing."""
+        return ()
+
     def there(self, row: int) -> bool:
         """Say whether a row is still there."""
-        return True
+        return self.state(row) is not None
 
     @abstractmethod
     def show(self, row: int) -> Image.Image | str | Path:
@@ -182,9 +186,12 @@ class FilePool(Pool):
         """Return the picture's file, which may be gone or damaged."""
         return Path(self.X[row])
 
-    def there(self, row: int) -> bool:
-        """Say whether the file is still there."""
-        return self._status(row) is not None
+    def state(self, row: int) -> Hashable:
+        """Return size, times and inode of the file, None while it is missing."""
+        status = self._status(row)
+        if status is None:
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
     def content(self, row: int) -> str:
         """Return size and hash of the file; empty where it can't be read."""

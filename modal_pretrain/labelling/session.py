@@ -290,7 +290,7 @@ class LabelSession:
         ----------
         row : int
         reason : str or Exception
-            For a person. After a FileNotFoundError the file is looked for later.
+            For a person. The row is tried again when its file is back or has changed.
         """
         (row,) = self._asked.rows([row])
         self._background.set_unreadable(row, reason)

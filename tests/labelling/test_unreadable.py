@@ -54,3 +54,19 @@ def test_files_that_were_away_for_a_while_are_read_after_all(folder, start, trut
     label(session, truth, 12)
     assert session.progress().embedded == 80 and session.progress().learnt == 12
     assert set(session.predictions()["predicted"]) == {"circle", "square"}
+
+
+def test_a_file_that_was_half_copied_is_read_when_it_is_whole(folder, start, truth):
+    whole = (folder / "070.png").read_bytes()
+    (folder / "070.png").write_bytes(whole[:100])
+    (folder / "007.png").write_bytes(b"no picture")  # for good
+    session = start(folder)
+    assert session.wait(60)
+    assert session.unreadable() == {7, 70}
+    (folder / "070.png").write_bytes(whole)
+    end = time.monotonic() + 30
+    while 70 in session.unreadable() and time.monotonic() < end:
+        time.sleep(0.05)
+    label(session, truth, 12)
+    assert session.unreadable() == {7}
+    assert session.progress().embedded == 79

@@ -149,6 +149,18 @@ def test_rows_with_a_large_common_part(dtype):
     np.testing.assert_allclose(scores, same, rtol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("huge", [1e5, 1e6])
+def test_one_huge_value_leaves_the_distances_of_other_rows(dtype, huge):
+    X = pool(300, 8).astype(dtype)
+    X[17, 3] = huge  # drags the mean, which rows are centred on
+    chosen, scores = query.max_herding_sampling(None, X, 20, sigma=1, normalize=False)
+    for i, score in enumerate(scores):
+        gain = herding_gains(X, [], 1, np.ones(300), chosen[:i].tolist())
+        assert gain[chosen[i]] == pytest.approx(gain.max(), rel=1e-4)
+        assert score == pytest.approx(gain.max(), rel=1e-4)
+
+
 def test_a_value_whose_distances_overflow_is_named_by_its_row():
     X = np.ones((9, 3)) * np.arange(9)[:, None]
     X[[5, 7], 1] = -2e15

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 _KEPT = 64 * 1024**2  # bytes that may be read before pages are given back
 _BLOCK = 32 * 1024**2
-_FAULT = 65536  # what the system maps at least when a row is read
+_FAULT = 2 * 1024**2  # what the system may map when one row is read
 
 
 def is_mapped(X: Any) -> bool:

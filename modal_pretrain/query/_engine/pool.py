@@ -25,6 +25,10 @@ from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import each_chunk, in_threads
 
 _CHUNK = 512
+# Rows that tell whether the mean is far from most, and how many times their spread.
+_SAMPLE, _FAR = 512, 10
+# Rows of a mapped source that are read before its pages may be given back.
+_SCATTERED = 64
 Form = Literal["raw", "centred", "unit"]
 
 
@@ -39,8 +43,9 @@ class Rows:
     order : numpy.ndarray of shape (n,)
         Row i here is row ``order[i]`` of the source.
     form : {"raw", "centred", "unit"}
-        "centred" takes the mean away, which leaves distances as they are and makes
-        them accurate in float32; "unit" scales every row to length 1 (rows of zeros
+        "centred" takes the mean away (the median where a few huge values drag that
+        far from most rows), which leaves distances as they are and makes them accurate
+        in float32; "unit" scales every row to length 1 (rows of zeros
         stay) and centres then, as rows of a large common part are close to each other.
     """
 
@@ -159,11 +164,35 @@ class Rows:
 
             for part in in_threads(work, range(0, n, _CHUNK)):
                 total += part
-        mean = total / n
+        mean = self._amid_most(total / n)
         # A shift that float32 holds exactly moves all float32 rows alike.
         if self.source.dtype == np.float32:
             mean = mean.astype(np.float32).astype(np.float64)
         return mean
+
+    def _amid_most(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean, or the median of some rows if it is far from most of them.
+
+        The distances among most rows would be lost in float32, beside their lengths.
+        """
+        n = len(self)
+        some = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE), dtype=np.intp))
+        rows = self._scaled(self._stored(self.order[some]).astype(np.float64))
+        median = np.median(rows, axis=0)
+        spread = np.median(np.square(rows - median).sum(axis=1))
+        far = np.square(mean - median).sum() > _FAR**2 * spread
+        return median if far and spread else mean
+
+    def _stored(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+        """Copy scattered rows of the source, as it has them."""
+        if not self._mapped:
+            return self.source[rows]
+        out = np.empty((len(rows), self.source.shape[1]), dtype=self.source.dtype)
+        for start in range(0, len(rows), _SCATTERED):
+            part = rows[start : start + _SCATTERED]
+            out[start : start + _SCATTERED] = self.source[part]
+            self._pages.read(0, len(part))
+        return out
 
     def _form(self, block: NDArray[np.floating]) -> NDArray[np.float64]:
         exact: NDArray[np.float64] = self._scaled(block.astype(np.float64))
@@ -179,9 +208,7 @@ class Rows:
 
     def exact(self, index: NDArray[np.intp]) -> NDArray[np.float64]:
         """Give some rows in float64, from the source."""
-        few = self.source[self.order[index]]
-        self._pages.read(few.nbytes, len(few))
-        return self._form(few)
+        return self._form(self._stored(self.order[index]))
 
     def few(self, index: NDArray[np.intp]) -> NDArray[np.float32]:
         """Give some rows in float32, contiguous."""
@@ -189,8 +216,7 @@ class Rows:
             return self._fast[index]
         few = np.empty((len(index), self.source.shape[1]), dtype=np.float32)
         for start in range(0, len(index), _CHUNK):
-            block = self.source[self.order[index[start : start + _CHUNK]]]
-            self._pages.read(block.nbytes, len(block))
+            block = self._stored(self.order[index[start : start + _CHUNK]])
             if block.dtype != np.float32:
                 block = self._form(block)
             else:
@@ -200,9 +226,7 @@ class Rows:
 
     def as_stored(self, part: slice) -> NDArray[np.floating]:
         """Give consecutive rows as the source has them."""
-        some = self.source[self.order[part]]
-        self._pages.read(some.nbytes, len(some))
-        return some
+        return self._stored(self.order[part])
 
     def place(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
         """Bring other vectors, such as the labelled ones, into the same form.

@@ -64,6 +64,14 @@ def is_number(value: Any) -> bool:
         return False
 
 
+def plain_whole(value: Any) -> Any:
+    """Return an integer of NumPy as Python's, and anything else as it is.
+
+    PyTorch takes no others in places, and narrow ones wrap round.
+    """
+    return int(value) if is_whole(value) else value
+
+
 class ParameterError(ValueError, TypeError):
     """A parameter is not what it may be, in value or in type."""
 
@@ -358,6 +366,8 @@ def _same(value: Any, other: Any) -> bool:
         return value is other
     if is_whole(other):
         return is_whole(value) and value == other
+    if isinstance(value, np.str_):
+        value = str(value)
     return type(value) is type(other) and value == other
 
 

@@ -42,6 +42,7 @@ RULES = {
         ("share", 0),
         ("share", 1.0),
         ("tune", "all"),
+        ("tune", np.str_("all")),
         ("optimizer", dict),
     ],
 )

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.utils import is_dataset, to_numpy, to_tensor
 from torch import nn
 
-from modal_pretrain._checks import Rule
+from modal_pretrain._checks import Rule, plain_whole
 from modal_pretrain._decisive import DECISIVE
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.weights import check_sample_weight
@@ -318,7 +318,7 @@ class BaseClassifier(LoadedNet):
         return -1 if full else self.batch_size
 
     def _rows_without_gradients(self) -> int:
-        return 64 if self.batch_size == -1 else 2 * self.batch_size
+        return 64 if self.batch_size == -1 else 2 * plain_whole(self.batch_size)
 
     def initialize_module(self):
         """Build the network; its head waits for the first labels."""

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from skorch.callbacks import Callback, LRScheduler, PrintLog
 
+from modal_pretrain._checks import plain_whole
 from modal_pretrain.training.examples import targets_of
 
 # Where a group of the optimizer has its rate before the schedule, and the one by it: a
@@ -70,7 +71,8 @@ class WarmupDecay(Callback):
         """Lay the schedule over the fit, now that its loader is known."""
         if not self.steps_:
             auto = net._is("max_epochs", "auto")
-            self.steps_ = net.max_steps if auto else net.max_epochs * net.n_batches_
+            given = plain_whole(net.max_steps if auto else net.max_epochs)
+            self.steps_ = given if auto else given * net.n_batches_
 
     def on_batch_begin(self, net, training=False, **kwargs) -> None:
         """Set the rates of the coming step."""

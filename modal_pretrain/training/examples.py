@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from modal_pretrain._checks import Whole
+from modal_pretrain._checks import Whole, plain_whole
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.embedding.source import Source
 
@@ -172,7 +172,7 @@ class BatchLoader:
         self, dataset, batch_size: int = 64, shuffle: bool = False, **kwargs: Any
     ) -> None:
         Whole().check("batch_size", batch_size)
-        self.batch_size = batch_size
+        self.batch_size = batch_size = plain_whole(batch_size)
         self.shuffle = shuffle
         self.dataset = dataset
         self.indices = np.arange(len(dataset))

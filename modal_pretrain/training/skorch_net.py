@@ -16,7 +16,7 @@ from skorch.history import History
 from skorch.utils import to_tensor
 from torch import nn
 
-from modal_pretrain._checks import ParameterError
+from modal_pretrain._checks import ParameterError, plain_whole
 from modal_pretrain._decisive import snapshots
 from modal_pretrain.backbones.device import resolve_device, seeded
 from modal_pretrain.modality import FineTuning
@@ -193,7 +193,7 @@ iterator_valid, train_split, **kwargs
             super()._set_training(training)
 
     def _auto_epochs(self) -> int:
-        return -(-self.max_steps // self.n_batches_)  # rounded up
+        return -(-plain_whole(self.max_steps) // self.n_batches_)  # rounded up
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch; it shuffles."""
@@ -201,7 +201,7 @@ iterator_valid, train_split, **kwargs
         kwargs = self.get_params_for(name)
         if training:
             kwargs.setdefault("shuffle", True)
-        size = kwargs.get("batch_size", self._rows_a_batch(training))
+        size = plain_whole(kwargs.get("batch_size", self._rows_a_batch(training)))
         kwargs["batch_size"] = len(dataset) if size == -1 else size
         made = self._rules()[name].check(name, getattr(self, name))(dataset, **kwargs)
         if training:

@@ -114,6 +114,30 @@ def test_wrong_values(make, pictures, labels, name, value, message, trains):
         assert name.split("__")[-1] in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", np.int64(8)),
+        ("batch_size", np.int8(100)),
+        ("max_steps", np.int64(6)),
+        ("max_steps", np.uint8(6)),
+        ("max_epochs", np.uint8(130)),
+        ("iterator_valid__batch_size", np.int64(7)),
+        ("precision", np.str_("float32")),
+    ],
+    ids=repr,
+)
+def test_numbers_of_numpy(make, pictures, labels, name, value):
+    """A search over arrays, or a table of settings, brings them."""
+    probabilities = [
+        make(**{**TRAINS, name: given})
+        .fit(pictures, labels, sample_weight=np.arange(1.0, len(labels) + 1))
+        .predict_proba(pictures)
+        for given in (value, value.item())
+    ]
+    np.testing.assert_array_equal(*probabilities)
+
+
 @pytest.mark.parametrize("name", ["optimizer", "callbacks"])
 def test_wrong_values_for_a_fitted_one(make, pictures, labels, name):
     classifier = make().fit(pictures, labels)

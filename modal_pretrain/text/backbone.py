@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable
 from numbers import Integral
@@ -201,8 +202,20 @@ def create_text_backbone(
             f"{type(name).__name__}."
         )
     backbone = _with(backbone, pooling, max_length).eval()
+    _take_into_memory(backbone)
     _check_padding(backbone)
     return backbone
+
+
+def _take_into_memory(backbone: nn.Module) -> None:
+    """Copy weights that safetensors maps: they would change with their file.
+
+    And where a file is cut, as by whoever copies another over it, to read them would
+    end the process.
+    """
+    for tensor in itertools.chain(backbone.parameters(), backbone.buffers()):
+        if tensor.is_cpu and not tensor.is_quantized:
+            tensor.data = tensor.data.clone()
 
 
 def _check_padding(backbone: TextBackbone) -> None:

@@ -59,6 +59,23 @@ def test_sources(folder, texts):
     assert not torch.equal(state[key], again[key])
 
 
+def test_weights_in_memory_do_not_change_with_their_file(folder, tmp_path):
+    copied, file = shutil.copytree(folder, tmp_path / "copied"), "model.safetensors"
+    factory = partial(transformers.AutoModel.from_pretrained, copied)
+    models = [
+        create_text_backbone(copied),
+        create_text_backbone(copied, copied / file),
+        create_text_backbone(lambda: (factory(), tiny_tokenizer()), False),
+    ]
+    before = [{k: v.clone() for k, v in m.state_dict().items()} for m in models]
+    size = (copied / file).stat().st_size
+    with open(copied / file, "r+b") as opened:  # as `cp` writes over it
+        opened.write(b"\0" * size)
+    for model, state in zip(models, before, strict=True):
+        for key, tensor in model.state_dict().items():
+            assert torch.equal(tensor, state[key])
+
+
 @pytest.mark.parametrize("as_file", [False, True])
 def test_a_configuration_that_names_a_half_rounds_no_weights(folder, tmp_path, as_file):
     path = shutil.copytree(folder, tmp_path / "model")

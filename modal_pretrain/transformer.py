@@ -52,7 +52,7 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             rng = check_random_state(self.random_state)
             self.seed_ = int(rng.randint(np.iinfo(np.int32).max))
             encoder = self._encoder()
-            weights = RememberedWeights(encoder.backbone)
+            weights = RememberedWeights(encoder.backbone, encoder.preprocessing)
             probe = encoder.compute(source.take(np.arange(1)))
             weights.leave_out_changed(encoder.backbone)
         except BaseException:
@@ -80,7 +80,8 @@ class BaseTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         encoder = self._encoder()
         # Not where no fit is needed, nor in pickles that are older than this.
         before: RememberedWeights | None = getattr(self, "weights_", None)
-        differs = "" if before is None else before.what_differs(encoder.backbone)
+        now = encoder.backbone, encoder.preprocessing
+        differs = "" if before is None else before.what_differs(*now)
         if differs:
             raise ValueError(
                 f"backbone={self.backbone!r:.80} has {differs} than when this "

@@ -25,14 +25,16 @@ class RememberedWeights:
     Parameters
     ----------
     backbone : torch.nn.Module
+    preparation : object, default=None
+        How rows become its input; its ``stated_parameters`` count, if it has some.
     """
 
     # Also in pickles that are older than these.
     _changing: frozenset[str] = frozenset()
     _stated: Any = None
 
-    def __init__(self, backbone: nn.Module) -> None:
-        self._stated = _stated(backbone)
+    def __init__(self, backbone: nn.Module, preparation: Any = None) -> None:
+        self._stated = _stated(backbone, preparation)
         self._fingerprint = fingerprint(backbone)
         self._names, self._norms = _norms(backbone)
 
@@ -55,9 +57,9 @@ class RememberedWeights:
         fixed = np.array([name not in self._changing for name in self._names], bool)
         self._norms = self._norms[fixed]
 
-    def what_differs(self, backbone: nn.Module) -> str:
+    def what_differs(self, backbone: nn.Module, preparation: Any = None) -> str:
         """Say what is different in a backbone that was loaded again, "" if nothing."""
-        now = _stated(backbone)
+        now = _stated(backbone, preparation)
         for name, value in (self._stated or {}).items():
             if now.get(name) != value:
                 return f"another {name} now ({now.get(name)!r}, no longer {value!r})"
@@ -76,9 +78,11 @@ class RememberedWeights:
         return bool(same)
 
 
-def _stated(backbone: nn.Module) -> dict[str, Any]:
-    """Return what a backbone takes from files beside its weights."""
-    found: dict[str, Any] = getattr(backbone, "stated_parameters", dict)()
+def _stated(backbone: nn.Module, preparation: Any) -> dict[str, Any]:
+    """Return what a backbone takes from files, or from timm, beside its weights."""
+    found: dict[str, Any] = {}
+    for part in (preparation, backbone):
+        found |= getattr(part, "stated_parameters", dict)()
     return found
 
 

@@ -115,6 +115,10 @@ class Preprocessing:
         """Text of all fields, equal for equal results; part of the cache key."""
         return ";".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
 
+    def stated_parameters(self) -> dict[str, Any]:
+        """Return the parameters that the files of a backbone, or timm, may state."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def keeps(self, height: int, width: int) -> bool:
         """Whether pictures of this size are used as they are."""
         return (height, width) == self.size == self._resized(height, width)

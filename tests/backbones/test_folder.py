@@ -3,12 +3,13 @@
 import json
 import os
 
+import numpy as np
 import pytest
 import safetensors.torch
 import timm
 import torch
 
-from modal_pretrain import BackboneWeightsError, create_backbone
+from modal_pretrain import BackboneWeightsError, TimmEncoder, create_backbone
 from modal_pretrain.backbones.folder import read_weights
 from modal_pretrain.backbones.shared import shared_backbone
 from tests.backbones.cases import SMALL, save, small, states_equal
@@ -135,6 +136,18 @@ def test_lists_that_are_none(tmp_path, content):
     (tmp_path / INDEX).write_text(content)
     with pytest.raises(BackboneWeightsError, match=r"index\.json (is no list|holds a)"):
         create_backbone(SMALL, tmp_path / INDEX)
+
+
+def test_another_mean_in_the_configuration_since_the_fit(folder, model):
+    save(model.state_dict(), folder / "model.safetensors")
+    pictures = np.zeros((2, 32, 32, 3), np.uint8)
+    encoder = TimmEncoder(f"local-dir:{folder}", image_size=32).fit(pictures)
+    config = json.loads((folder / "config.json").read_text())
+    config["pretrained_cfg"]["mean"] = [0.1, 0.2, 0.3]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"another mean now \(\(0.1, 0.2, 0.3\), no"):
+        encoder.transform(pictures)
+    encoder.fit(pictures).transform(pictures)
 
 
 def test_several_files(folder, model):

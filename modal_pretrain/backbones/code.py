@@ -38,6 +38,35 @@ def code_of(thing: Any, is_own: Callable[[Any], bool]) -> str:
         an attribute, such as ``helpers.pool``.
     """
     digest = xxhash.xxh3_128()
+    for part in own_parts(thing, is_own):
+        if isinstance(part, FunctionType):
+            for line in _lines(part.__code__):
+                digest.update(line)
+            defaults = [part.__defaults__ or (), part.__kwdefaults__ or {}]
+            digest.update(repr([*map(_plain, defaults)]).encode())
+            continue
+        for name, value in vars(part).items():
+            if isinstance(_behind(value), FunctionType):
+                digest.update(name.encode())
+            elif type(value) in _SETTINGS and not name.startswith("__"):
+                digest.update(repr((name, _plain(value))).encode())
+    return digest.hexdigest()
+
+
+def own_parts(thing: Any, is_own: Callable[[Any], bool]) -> Iterator[Any]:
+    """List the user's functions and classes that something consists of and calls.
+
+    Parameters
+    ----------
+    thing : type, function or other callable
+    is_own : callable
+        See `code_of`.
+
+    Yields
+    ------
+    function or type
+        Each once.
+    """
     seen: set[int] = set()
     waiting = [_behind(thing) or type(thing)]
     while waiting:
@@ -45,22 +74,13 @@ def code_of(thing: Any, is_own: Callable[[Any], bool]) -> str:
         if id(part) in seen or not is_own(part):
             continue
         seen.add(id(part))
+        yield part
         if isinstance(part, FunctionType):
-            for line in _lines(part.__code__):
-                digest.update(line)
-            defaults = [part.__defaults__ or (), part.__kwdefaults__ or {}]
-            digest.update(repr([*map(_plain, defaults)]).encode())
             waiting += _called(part)
-        else:
-            for name, value in vars(part).items():
-                function = _behind(value)
-                if isinstance(function, FunctionType):
-                    digest.update(name.encode())
-                    waiting.append(function)
-                elif type(value) in _SETTINGS and not name.startswith("__"):
-                    digest.update(repr((name, _plain(value))).encode())
-            waiting += part.__bases__
-    return digest.hexdigest()
+            continue
+        methods = map(_behind, vars(part).values())
+        waiting += [found for found in methods if isinstance(found, FunctionType)]
+        waiting += part.__bases__
 
 
 def _behind(value: Any) -> Any:

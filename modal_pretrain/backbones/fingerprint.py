@@ -40,10 +40,7 @@ def fingerprint(backbone: nn.Module) -> str:
     """
     digest = xxhash.xxh3_128()
 
-    def add(name: str, tensor: torch.Tensor) -> None:
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(_content(tensor))
-
+    add = partial(add_tensor, digest)
     modules = list(backbone.named_modules())
     first = {id(module): name for name, module in modules}
     opaque: dict[str, Any] = {}
@@ -86,6 +83,12 @@ def fingerprint(backbone: nn.Module) -> str:
                 else:
                     digest.update(f"{where} is {seen[id(tensor)]}".encode())
     return digest.hexdigest()
+
+
+def add_tensor(digest: Any, name: str, tensor: torch.Tensor) -> None:
+    """Add a tensor's name, type, shape and content to a digest."""
+    digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+    digest.update(_content(tensor))
 
 
 def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:

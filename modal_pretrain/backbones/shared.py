@@ -25,10 +25,11 @@ from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.code import code_of
 from modal_pretrain.backbones.create import Backbone, create_backbone
 from modal_pretrain.backbones.device import GENERATORS
-from modal_pretrain.backbones.fingerprint import is_own
+from modal_pretrain.backbones.fingerprint import add_tensor, is_own
 from modal_pretrain.backbones.folder import is_list_of_parts
 from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.backbones.sizes import ImageSize, adapt_size, takes_one_size
+from modal_pretrain.backbones.values import values_of
 
 _MAX_SHARED = 4
 _LOCK = Lock()
@@ -120,7 +121,7 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
     ----------
     name : str, Path or callable
         A name, a folder (with "~", or timm's prefix "local-dir:"), or a factory, whose
-        code counts: it may change in place, see `code_of`.
+        code and values count: they may change in place, see `code_of`, `values_of`.
     pretrained : bool, str or Path
         A checkpoint file's path counts with its `file_identity`.
     seed : int
@@ -139,7 +140,7 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
             "network is here already. Pass a function, or give its class __hash__."
         )
     if callable(name):
-        state: tuple = (code_of(name, is_own),)
+        state: tuple = (code_of(name, is_own), values_of(name, is_own, add_tensor))
     else:
         state = _files(local_folder(str(name)) or str(name))
     if not isinstance(pretrained, bool):

@@ -2,7 +2,9 @@
 
 import os
 import time
+from copy import deepcopy
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,3 +80,104 @@ def test_code_of_a_factory_that_changes_in_place():  # as IPython's %autoreload 
     factory.__code__ = edited.__code__
     for made_by in (factory, part):
         assert shared_backbone(made_by, pretrained=False, seed=0).out_channels == 5
+
+
+CHECKPOINT = "first.pth"
+
+
+def reads_a_global():
+    layer = nn.Linear(3, 2)
+    layer.load_state_dict(torch.load(CHECKPOINT))
+    return layer
+
+
+class Maker:
+    def __init__(self, layer):
+        self.layer = layer
+
+    def make(self):
+        return deepcopy(self.layer)
+
+    def __call__(self):
+        return self.make()
+
+
+def makers(layer, path):
+    """Factories that copy a network, or read it from a file."""
+
+    def copies():
+        return deepcopy(layer)
+
+    def calls():
+        return copies()
+
+    def reads(path):
+        made = nn.Linear(3, 2)
+        made.load_state_dict(torch.load(path))
+        return made
+
+    def names():
+        return reads("layer.pth")
+
+    options = SimpleNamespace(checkpoint=path)
+    state = {"layer": layer.state_dict()}
+
+    def loads():
+        made = nn.Linear(3, 2)
+        made.load_state_dict(state["layer"])
+        return made
+
+    return {
+        "closure": copies,
+        "called": calls,
+        "lambda": lambda: (lambda: deepcopy(layer))(),
+        "partial": partial(deepcopy, layer),
+        "keyword": partial(reads, path=path),
+        "constant": names,
+        "options": lambda: reads(options.checkpoint),
+        "state": loads,
+        "method": Maker(layer).make,
+        "object": Maker(layer),
+    }
+
+
+@pytest.mark.parametrize("kind", makers(nn.Linear(3, 2), ""))
+def test_values_of_a_factory_that_change(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a training goes on, and writes its checkpoint anew
+    layer, path = nn.Linear(3, 2), tmp_path / "layer.pth"
+    torch.save(layer.state_dict(), path)
+    factory = makers(layer, str(path))[kind]
+    before = shared_backbone(factory, pretrained=False, seed=0)
+    assert shared_backbone(factory, pretrained=False, seed=0) is before
+    time.sleep(0.05)  # more than a tick of the file system's clock
+    with torch.no_grad():
+        layer.weight.add_(1)
+    torch.save(layer.state_dict(), path)
+    after = shared_backbone(factory, pretrained=False, seed=0)
+    assert torch.equal(after.weight, layer.weight)
+    assert not torch.equal(after.weight, before.weight)
+
+
+def test_a_global_name_of_a_checkpoint_that_a_factory_reads(tmp_path, monkeypatch):
+    for name in ("first.pth", "second.pth"):
+        torch.save(nn.Linear(3, 2).state_dict(), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    one = shared_backbone(reads_a_global, pretrained=False, seed=0)
+    monkeypatch.setitem(globals(), "CHECKPOINT", "second.pth")
+    two = shared_backbone(reads_a_global, pretrained=False, seed=0)
+    assert torch.equal(two.weight, torch.load("second.pth")["weight"])
+    assert not torch.equal(one.weight, two.weight)
+
+
+def test_what_a_factory_notes_itself_changes_nothing():
+    n, log = 0, []
+
+    def factory():
+        nonlocal n
+        n += 1
+        log.append("called")
+        return nn.Linear(3, 2)
+
+    one = shared_backbone(factory, pretrained=False, seed=0)
+    assert shared_backbone(factory, pretrained=False, seed=0) is one
+    assert (n, log) == (1, ["called"])

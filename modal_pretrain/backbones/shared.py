@@ -25,7 +25,7 @@ from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.code import code_of
 from modal_pretrain.backbones.create import Backbone, create_backbone
 from modal_pretrain.backbones.device import GENERATORS
-from modal_pretrain.backbones.fingerprint import add_tensor, is_own
+from modal_pretrain.backbones.fingerprint import is_own
 from modal_pretrain.backbones.folder import is_list_of_parts
 from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.backbones.sizes import ImageSize, adapt_size, takes_one_size
@@ -140,7 +140,7 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
             "network is here already. Pass a function, or give its class __hash__."
         )
     if callable(name):
-        state: tuple = (code_of(name, is_own), values_of(name, is_own, add_tensor))
+        state: tuple = (code_of(name, is_own), values_of(name))
     else:
         state = _files(local_folder(str(name)) or str(name))
     if not isinstance(pretrained, bool):

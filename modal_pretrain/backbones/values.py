@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dis
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
@@ -23,32 +23,25 @@ from torch import nn
 
 from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.code import own_parts
+from modal_pretrain.backbones.fingerprint import add_tensor, fingerprint, is_own
 
 _DEPTH = 4  # of containers in each other
 _SETTERS = {"STORE_GLOBAL", "STORE_DEREF"}
 _GETTERS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"}
 
 
-def values_of(
-    factory: Any,
-    is_own: Callable[[Any], bool],
-    add_tensor: Callable[[Any, str, torch.Tensor], None],
-) -> str:
+def values_of(factory: Any) -> str:
     """Return a hash of the values that a factory's code finds by name.
 
     Parameters
     ----------
     factory : callable
-    is_own : callable
-        See `modal_pretrain.backbones.code.code_of`.
-    add_tensor : callable
-        Adds name and content of a tensor to a digest.
 
     Returns
     -------
     str
         Global variables, closures, defaults, arguments of partials and attributes
-        count: numbers, texts, tensors, the states of networks, and the
+        count: numbers, texts, tensors, the fingerprints of networks, and the
         `file_identity` of files that a text names. Other objects do not, nor what the
         factory assigns itself.
     """
@@ -56,7 +49,7 @@ def values_of(
 
     def add(name: str, value: Any, depth: int = 0) -> None:
         if isinstance(value, nn.Module):
-            value = value.state_dict(keep_vars=True)
+            value = fingerprint(value)
         elif isinstance(value, Namespace | SimpleNamespace) or (
             is_dataclass(value) and not isinstance(value, type)
         ):

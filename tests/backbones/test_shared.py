@@ -158,6 +158,14 @@ def test_values_of_a_factory_that_change(kind, tmp_path, monkeypatch):
     assert not torch.equal(after.weight, before.weight)
 
 
+def test_a_setting_of_a_network_that_a_factory_copies():
+    network = nn.Sequential(nn.Linear(3, 2), nn.LeakyReLU(0.1))
+    factory = partial(deepcopy, network)
+    assert shared_backbone(factory, pretrained=False, seed=0)[1].negative_slope == 0.1
+    network[1].negative_slope = 0.2
+    assert shared_backbone(factory, pretrained=False, seed=0)[1].negative_slope == 0.2
+
+
 def test_a_global_name_of_a_checkpoint_that_a_factory_reads(tmp_path, monkeypatch):
     for name in ("first.pth", "second.pth"):
         torch.save(nn.Linear(3, 2).state_dict(), tmp_path / name)

@@ -12,17 +12,27 @@ ENDINGS = (
     *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
-_OF_THE_SYSTEM = ("thumbs.db", "desktop.ini")  # Windows keeps them beside pictures
-Inode = tuple[int, int]
+# What Windows keeps beside pictures, and what macOS puts into archives. Network drives
+# keep thumbnails and what was deleted in folders, Windows and Linux what they found.
+_OF_THE_SYSTEM = (
+    *("thumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "@recycle"),
+    *("$recycle.bin", "system volume information", "lost+found"),
+)
+Inode = tuple[int, int | str]
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, sorted; hidden ones do not count."""
+    """Folders in a folder, sorted; hidden ones and the system's do not count."""
     return sorted(
         entry
         for entry in folder.iterdir()
-        if not entry.name.startswith(".") and is_folder(entry)
+        if not left_out(entry.name) and is_folder(entry)
     )
+
+
+def left_out(name: str) -> bool:
+    """Say whether a name is hidden, or of what a system keeps among pictures."""
+    return name.startswith(".") or name.lower() in _OF_THE_SYSTEM
 
 
 def is_folder(path: Path) -> bool:
@@ -44,8 +54,12 @@ def is_folder(path: Path) -> bool:
 
 def inode(path: Path) -> Inode:
     """Name a file or folder by device and inode: the same through all links to it."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    return _node(path, path.stat())
+
+
+def _node(path: Path, status: os.stat_result) -> Inode:
+    # Some network drives have no inodes: all are 0.
+    return status.st_dev, status.st_ino or os.path.realpath(path)
 
 
 def pictures_below(folder: Path, *, dangling: bool = False) -> list[Path]:
@@ -82,16 +96,16 @@ def pictures_and_inodes(
     others : list of Path, optional
         Gets the files that are no pictures, by their names, and what is no file: links
         that lead nowhere, FIFOs and the like. Also further names of a picture, and
-        links to folders that are not walked. Hidden files, and those that Windows keeps
-        in folders of pictures, are left out here and there.
-    outside : collection of (int, int), default=()
+        links to folders that are not walked. What is hidden, and what systems keep
+        among pictures (thumbnails, recycle bins), is left out here and there.
+    outside : collection of (int, int or str), default=()
         Folders, as `inode` names them, that are not walked where a link leads to them.
     dangling : bool, default=False
         Whether links that lead nowhere are listed as pictures, for their names.
 
     Returns
     -------
-    list of (Path, (int, int))
+    list of (Path, (int, int or str))
         The pictures, and how `inode` names each.
 
     Raises
@@ -117,7 +131,7 @@ def _walk(folder: Path, walked: set[Inode]) -> Iterator[tuple[Path, int, Inode]]
     """Yield what is not walked on, with its mode (0: it leads nowhere) and inode."""
     deeper: list[Path] = []
     with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        visible = [entry for entry in entries if not left_out(entry.name)]
     for entry in sorted(visible, key=lambda entry: entry.name):
         path = folder / entry.name
         try:
@@ -125,11 +139,8 @@ def _walk(folder: Path, walked: set[Inode]) -> Iterator[tuple[Path, int, Inode]]
         except OSError:  # a link that leads nowhere, or to itself
             yield path, 0, (0, 0)
             continue
-        node = status.st_dev, status.st_ino
-        if not stat.S_ISDIR(status.st_mode):
-            if entry.name.lower() not in _OF_THE_SYSTEM:
-                yield path, status.st_mode, node
-        elif node in walked:
+        node = _node(path, status)
+        if not stat.S_ISDIR(status.st_mode) or node in walked:
             yield path, status.st_mode, node
         else:
             walked.add(node)

@@ -15,6 +15,7 @@ from modal_pretrain.datasets._folders import (
     Inode,
     inode,
     is_folder,
+    left_out,
     pictures_and_inodes,
     subfolders,
 )
@@ -96,7 +97,9 @@ def load_folder(
     -----
     Links are followed, but nothing is listed twice. Files that are not pictures, by
     their names, pictures outside class folders, links to what is listed already or to
-    nothing, FIFOs and the like are left out with a warning that counts them.
+    nothing, FIFOs and the like are left out with a warning that counts them. What is
+    hidden, and what systems keep among pictures (Thumbs.db, __MACOSX, thumbnails in
+    @eaDir, recycle bins), is left out without.
     """
     if root == "":
         raise ValueError("root is empty; write '.' for the present folder")
@@ -198,7 +201,7 @@ def _stray(folder: Path) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if not entry.name.startswith(".") and not is_folder(entry)
+        if not left_out(entry.name) and not is_folder(entry)
     )
 
 

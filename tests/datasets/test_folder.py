@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.datasets import load_folder, make_reviews, make_shapes
+from modal_pretrain.labelling.pool import FilePool
 
 
 def fill(root, *names):
@@ -31,6 +32,32 @@ def test_folder_with_drawn_splits(tmp_path):
         assert (data.split[data.y == label] == "test").sum() == 2
     np.testing.assert_array_equal(load_folder(tmp_path).split, data.split)
     assert len(load_folder(tmp_path, test_size=0).subset("train")) == 20
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "#recycle"])
+def test_what_systems_keep_among_pictures_is_no_picture(tmp_path, name):
+    fill(tmp_path, "cat/1.png", "cat/2.png", "dog/3.png")
+    fill(tmp_path, f"cat/{name}/1.png/SYNOPHOTO_THUMB_M.jpg", f"{name}/cat/4.png")
+    data = load_folder(tmp_path, test_size=0)
+    assert [Path(path).name for path in data.X] == ["1.png", "2.png", "3.png"]
+    assert set(data.y) == {"cat", "dog"}
+    assert len(FilePool.below(tmp_path)) == 3
+
+
+def test_drives_without_inodes_have_pictures(tmp_path, monkeypatch):
+    fill(tmp_path, "cat/in/1.png", "cat/2.png", "dog/3.png")
+    (tmp_path / "dog" / "again").symlink_to(tmp_path / "dog")
+    stat = os.stat
+
+    def without(path, **kwargs):
+        found = stat(path, **kwargs)
+        return os.stat_result([*found[:1], 0, *found[2:]])
+
+    monkeypatch.setattr(os, "stat", without)
+    with pytest.warns(UserWarning, match="1 files or links"):
+        data = load_folder(tmp_path, test_size=0)
+    assert [Path(path).name for path in data.X] == ["2.png", "1.png", "3.png"]
+    assert len(FilePool.below(tmp_path)) == 3
 
 
 def test_folder_with_splits_and_attributes(tmp_path):

@@ -6,6 +6,8 @@ The package is not imported: its objects bring all that is needed.
 from __future__ import annotations
 
 import io
+import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +40,8 @@ def from_huggingface(
 
     Input: the column `image` or `text`. Class and attribute: columns. Images are
     decoded when they are needed and do not stay so: files where the data set has files,
-    else Pillow images over the bytes it has in memory. Where it wants another mode than
-    RGB, such as "L", they are converted at once.
+    else Pillow images over the bytes that it has in memory or in a local zip file.
+    Where it wants another mode than RGB, such as "L", they are converted at once.
 
     Parameters
     ----------
@@ -191,18 +193,54 @@ def _images(dataset: Any, column: str) -> Any:
     # Other colours than RGB are what the data set says, not what the files hold.
     mode = getattr(feature, "mode", None)
     mode = None if mode == "RGB" else mode
-    if mode is None and all(cell["bytes"] is None for cell in cells):
+    if mode is None and not any(map(_is_within, cells)):
         return np.array([cell["path"] for cell in cells])
-    return [_opened(cell, row, column, mode) for row, cell in enumerate(cells)]
+    archives: dict[str, zipfile.ZipFile] = {}
+    try:
+        return [
+            _opened(cell, archives, row, column, mode) for row, cell in enumerate(cells)
+        ]
+    finally:
+        for archive in archives.values():
+            archive.close()
 
 
-def _opened(cell: Any, row: int, column: str, mode: str | None) -> Image.Image:
+def _is_within(cell: Any) -> bool:
+    """Say whether a picture has no file of its own: it is in memory or a zip file."""
+    return cell["bytes"] is not None or _in_zip(cell["path"]) is not None
+
+
+def _in_zip(path: str | None) -> tuple[str, str] | None:
+    """Split zip://cat/1.jpg::pictures.zip into archive and name in it."""
+    name, _, archive = (path or "").rpartition("::")
+    if not name.startswith("zip://") or not os.path.isfile(archive):
+        return None
+    return archive, name.removeprefix("zip://")
+
+
+def _picture(cell: Any, archives: dict[str, zipfile.ZipFile]) -> bytes:
     data, path = cell["bytes"], cell["path"]
+    place = _in_zip(path) if data is None else None
+    if place is None:
+        return read_whole(path) if data is None else data
+    archive, name = place
+    if archive not in archives:  # to list what is in it takes long
+        archives[archive] = zipfile.ZipFile(archive)
+    return archives[archive].read(name)
+
+
+def _opened(
+    cell: Any,
+    archives: dict[str, zipfile.ZipFile],
+    row: int,
+    column: str,
+    mode: str | None,
+) -> Image.Image:
     try:
         # Not a file that stays open: of these there may be a thousand.
-        image = Image.open(io.BytesIO(read_whole(path) if data is None else data))
+        image = Image.open(io.BytesIO(_picture(cell, archives)))
         return image if mode in (None, image.mode) else image.convert(mode)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"row {row} has no picture in {column!r} that Pillow can read "
             f"({type(error).__name__}); leave it out with dataset.filter"

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +85,48 @@ def test_hugging_face_images(datasets, tmp_path):
         ValueError, match="1 rows have no image in 'image', first row 0"
     ):
         from_huggingface(gaps, image="image", target="label")
+
+
+class Cell:
+    """A feature of pictures."""
+
+    def __init__(self, decode=True):
+        self.decode = decode
+
+
+class Pictures:
+    """A data set of cells with path and bytes, as datasets stores them."""
+
+    column_names = ("image", "label")
+
+    def __init__(self, paths):
+        self.features = {"image": Cell(), "label": None}
+        self.paths = paths
+
+    def __len__(self):
+        return len(self.paths)
+
+    def cast_column(self, column, feature):
+        return self
+
+    def __getitem__(self, column):
+        cells = [{"path": path, "bytes": None} for path in self.paths]
+        return cells if column == "image" else ["a"] * len(cells)
+
+
+def test_pictures_in_a_zip_file_are_read_there(tmp_path):
+    archive = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for i in range(2):
+            buffer = io.BytesIO()
+            Image.new("RGB", (8, 8), (100 * i, 0, 0)).save(buffer, "png")
+            file.writestr(f"cat/{i}.png", buffer.getvalue())
+    paths = [f"zip://cat/{i}.png::{archive}" for i in (1, 0)]
+    data = from_huggingface(Pictures(paths), image="image", target="label")
+    assert [as_images(data.X).load(i)[0, 0, 0] for i in range(2)] == [100, 0]
+    paths = [f"zip://cat/7.png::{archive}"]
+    with pytest.raises(ValueError, match="row 0 has no picture in 'image'"):
+        from_huggingface(Pictures(paths), image="image", target="label")
 
 
 class Rows:

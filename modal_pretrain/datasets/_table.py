@@ -147,7 +147,8 @@ def read_table(
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Save it as "
-            "UTF-8, or give load_csv, say, read_options={'encoding': 'latin-1'}"
+            "UTF-8, or give load_csv, say, read_options={'encoding': 'cp1252'}, which "
+            "Windows writes in the West, or 'utf-16' for its \"Unicode text\""
         ) from error
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.filename is not None:
@@ -189,7 +190,7 @@ def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]
 
     pandas gives the second of two equal names another.
     """
-    if {"header", "names", "usecols", "skiprows"} & settings.keys():
+    if {"header", "names", "usecols"} & settings.keys():
         header = pd.read_csv(path, **{**settings, "nrows": 0})
         return [str(column) for column in header.columns]
     whole = {key: settings[key] for key in settings if key != "skipfooter"}

@@ -118,7 +118,7 @@ def load_csv(
         Name of the data set. By default that of the file, or of its folder if the file
         is called "metadata.csv".
     read_options : mapping, optional
-        For ``pandas.read_csv``, such as ``{"sep": ";", "encoding": "latin-1"}``. What
+        For ``pandas.read_csv``, such as ``{"sep": ";", "encoding": "cp1252"}``. What
         types columns or iterates is not allowed.
 
     Returns

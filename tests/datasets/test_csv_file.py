@@ -105,7 +105,7 @@ def test_csv_of_texts_with_other_separator_and_encoding(tmp_path):
         ValueError, match=r"columns are 'text;stars'\. .* load_csv .*'sep': ';'\}"
     ):
         load_csv(path, **kwargs, read_options={"encoding": "latin-1"})
-    with pytest.raises(ValueError, match=r"not in utf-8-sig: .* load_csv.*latin-1"):
+    with pytest.raises(ValueError, match=r"not in utf-8-sig: .* load_csv.*cp1252"):
         load_csv(path, **kwargs, read_options={"sep": ";"})
     options = {"sep": ";", "encoding": "latin-1"}
     data = load_csv(path, **kwargs, read_options=options)
@@ -228,6 +228,10 @@ def test_csv_two_columns_of_one_name(table):
     assert len(load_csv(table, **COLUMNS)) == 5
     with pytest.raises(ValueError, match=r"has no column 'user\.1'"):
         load_csv(table, **COLUMNS, extra=["user.1"])
+    # Nor below the title that a spreadsheet puts above.
+    table.write_text("A title\n" + CSV.replace("file,kind", "kind,kind"))
+    with pytest.raises(ValueError, match="has 2 columns 'kind'"):
+        load_csv(table, **{**COLUMNS, "image": "kind"}, read_options={"skiprows": 1})
 
 
 def test_csv_one_picture_under_two_spellings(table):

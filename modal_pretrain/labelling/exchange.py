@@ -368,6 +368,8 @@ def _free_names(folders: Sequence[str], items: Iterable[str]) -> list[str]:
         joined = "__".join(parts)
         while len(os.fsencode(joined)) > _LONGEST:
             joined = joined[1:]
+        if joined.startswith("."):  # of a hidden folder; what is hidden nobody reads
+            joined = f"_{joined}"
         name = PurePosixPath(folder, joined)
         stem, number = name, 1
         # Some file systems do not tell A from a.

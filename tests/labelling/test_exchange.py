@@ -383,3 +383,19 @@ def test_two_pictures_never_become_one_copy(start, tmp_path):
         target = to_folders(session, tmp_path / name, metadata=metadata)
         copies = [path.read_bytes() for path in target.rglob("*.png")]
         assert len(copies) == len(set(copies)) == 3
+
+
+def test_pictures_of_hidden_folders_have_copies_that_can_be_seen(
+    start, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in (".data/cat/1.png", "2.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    pool = [".data/cat/1.png", "2.png"]
+    session = start(pool, classes=None, labels=tmp_path / "labels.csv")
+    session.ask(2)
+    session.answer([0, 1], ["cat", "dog"])
+    data = load_folder(to_folders(session, tmp_path / "out"), test_size=0)
+    assert data.y.tolist() == ["cat", "dog"]

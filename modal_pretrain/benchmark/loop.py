@@ -163,8 +163,9 @@ def run_unit(
 def _warm(estimator: Any) -> bool:
     """Say whether an estimator has ``warm_start``, or one within, as of a pipeline."""
     return any(
-        value and name.split("__")[-1] == "warm_start"
+        bool(value)
         for name, value in estimator.get_params().items()
+        if name.split("__")[-1] == "warm_start"  # others may be arrays, of no truth
     )
 
 

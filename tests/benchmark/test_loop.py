@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -137,6 +138,16 @@ def test_a_warm_start_within_a_pipeline_is_taken_up(tabular):
     for n_done in (1, 2, 3):
         rest = unit(tabular, query, warm(), done=whole[:n_done])
         assert without_seconds(rest) == without_seconds(whole[n_done:])
+
+
+def test_a_run_with_an_array_as_parameter_is_taken_up(tabular):
+    def priors():
+        return GaussianNB(priors=np.array([0.5, 0.5]))
+
+    query = strategy("uncertainty")
+    whole = unit(tabular, query, priors())
+    rest = unit(tabular, query, priors(), done=whole[:2])
+    assert without_seconds(rest) == without_seconds(whole[2:])
 
 
 @pytest.mark.parametrize("tune, warm_start", [("head", 0), ("all", 0), ("all", 1)])

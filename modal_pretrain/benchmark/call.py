@@ -50,6 +50,20 @@ class Call(NamedTuple):
             _AWAY.come_back()
 
 
+@contextlib.contextmanager
+def staying_here() -> Iterator[None]:
+    """Come back to the working directory that code of the user's leaves.
+
+    Relative paths of results would mean another place after it.
+    """
+    here = Call.now().folder
+    try:
+        yield
+    finally:
+        if here not in (None, Call.now().folder):
+            os.chdir(str(here))
+
+
 class _Away:
     """How many threads are in the folder of a call, and where they came from."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
-from modal_pretrain.benchmark.call import Call
+from modal_pretrain.benchmark.call import Call, staying_here
 from modal_pretrain.benchmark.config import FULL, ORACLE, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.description import check_loaded
 from modal_pretrain.benchmark.loop import embed, run_unit
@@ -35,7 +35,8 @@ def load_data(config: BenchmarkConfig, call: Call) -> GroupedDataset:
 def _load_once(name: str, params: str, call: Call) -> GroupedDataset:
     given = json.loads(params)
     try:
-        data = loader(name)(**given)
+        with staying_here():
+            data = loader(name)(**given)
     except TypeError as error:  # what loaders raise for values of a wrong type
         raise ValueError(
             f"The data set {name!r} cannot be had with {given}: {error}."

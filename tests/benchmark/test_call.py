@@ -137,3 +137,21 @@ def test_a_loader_that_gives_other_data_each_time(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="gave one process other data than"):
         # Two sets stay in memory, the third is loaded anew.
         run({**SETTINGS, "dataset": grid}, "out", verbose=0, examples=0)
+
+
+def test_a_loader_that_goes_to_another_folder(data, tmp_path, monkeypatch):
+    data(20)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "goes_away.py").write_text(
+        "import os\n"
+        "from modal_pretrain.datasets import load_csv\n"
+        "def read():\n"
+        "    found = load_csv('data.csv', image='file', target='label',\n"
+        "                     attribute='place')\n"
+        "    os.chdir('elsewhere')\n"
+        "    return found\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {**SETTINGS, "dataset": "goes_away:read"}
+    records = run(settings, "out", verbose=0, examples=0)
+    assert len(records) == 2 and len(load(tmp_path / "out")) == 2

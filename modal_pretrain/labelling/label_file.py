@@ -242,11 +242,14 @@ def _torn(data: bytes) -> int:
     Its time comes last, so that one with all cells is as good as whole. Files without
     all columns are written by hand or a spreadsheet and never torn.
     """
-    if not data.removeprefix(MARK.encode()).startswith(",".join(FIELDS).encode()):
-        return 0
     last = data[_end_of_lines(data) :]
+    first = [*data.removeprefix(MARK.encode()).splitlines(), b""][0]
     try:
-        cells = next(csv.reader([last.decode("utf-8", "replace")]), [])
+        # Some programs put quotes around all cells.
+        header, cells = (
+            next(csv.reader([line.decode("utf-8", "replace")]), [])
+            for line in (first, last)
+        )
     except csv.Error:  # which reading it tells of
         return 0
-    return len(last) if len(cells) < len(FIELDS) else 0
+    return len(last) if tuple(header) == FIELDS and len(cells) < len(FIELDS) else 0

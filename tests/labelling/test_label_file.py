@@ -1,6 +1,7 @@
 """The label file: nothing lost, torn lines, other people's files, one process."""
 
 import contextlib
+import csv
 import os
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_a_torn_line_is_dropped_and_the_next_starts_a_line(path, lost):
     file.append([RECORDS[-1]])
     file.close()
     assert read(path) == RECORDS
+
+
+def test_a_torn_line_is_dropped_where_a_program_has_put_quotes_around_cells(path):
+    write(path)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.to_csv(path, index=False, quoting=csv.QUOTE_ALL, encoding="utf-8-sig")
+    with path.open("ab") as file:
+        file.write(b"5,c.png,do")
+    assert len(read(path)) == len(RECORDS)
 
 
 @pytest.mark.parametrize("lost", [1, 5])

@@ -114,6 +114,7 @@ def _labelled(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
     from modal_pretrain.datasets._table import read_table
+    from modal_pretrain.labelling.label_file import torn
     from modal_pretrain.labelling.places import places
     from modal_pretrain.labelling.records import FIELDS
 
@@ -129,6 +130,8 @@ def _labelled(
         raise ValueError(
             f"{error}. --columns FILE LABEL names the columns of --labels."
         ) from error
+    if own and torn(file.read_bytes()):
+        table = table.iloc[:-1]  # as a session does: its label may be cut off, too
     table = table.dropna(subset=[item])
     # A label file grows: the last line of an item counts, however it spells the path,
     # and what it says is of what the file held.

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -213,7 +214,8 @@ def _of_address(
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    parts = PurePosixPath(path).parts
+    # macOS names files with accents in another spelling.
+    parts = PurePosixPath(unicodedata.normalize("NFC", path)).parts
     return parts[1:] if parts[:1] == ("/",) else parts
 
 

@@ -99,7 +99,7 @@ class LabelFile:
             write_whole(self.path, _encoded(MARK + _lines([FIELDS])))
         self._hold()
         data = read_whole(self.path)
-        header, records = parse(data[: len(data) - _torn(data)], self.path)
+        header, records = parse(data[: len(data) - torn(data)], self.path)
         if header != FIELDS:
             # From now on with all columns.
             write_whole(
@@ -108,7 +108,7 @@ class LabelFile:
             self._hold()
             return records
         with self.path.open("r+b") as file:
-            file.truncate(len(data) - _torn(data))
+            file.truncate(len(data) - torn(data))
             file.seek(0, os.SEEK_END)
             if _end_of_lines(data) < file.tell():  # as many editors leave it
                 file.write(b"\n")
@@ -236,7 +236,7 @@ def _end_of_lines(data: bytes) -> int:
     return max(data.rfind(end) for end in (b"\n", b"\r")) + 1
 
 
-def _torn(data: bytes) -> int:
+def torn(data: bytes) -> int:
     """Count the bytes of a line that was being written when the machine went down.
 
     Its time comes last, so that one with all cells is as good as whole. Files without

@@ -212,6 +212,22 @@ def test_labels_of_a_session_go_with_what_the_pictures_hold(folder, capsys):
     assert "as if the lines had been sorted" in capsys.readouterr().err
 
 
+def test_a_line_that_was_cut_off_does_not_count(folder):
+    """A crash, or a folder that is synced, leaves half a line: 1 may have been 10."""
+    from modal_pretrain.cli.compare import _labelled
+    from modal_pretrain.labelling.label_file import LabelFile
+    from modal_pretrain.labelling.records import Record
+
+    path = folder / "session.csv"
+    file = LabelFile(path)
+    file.append([Record(1, "a/0.png", "1"), Record(2, "a/2.png", "10")])
+    file.close()
+    with path.open("a") as cut:
+        cut.write("3,b/1.png,1")
+    X, y, _ = _labelled(folder, path, ("item", "label"), None)
+    assert y.tolist() == ["1", "10"]
+
+
 def test_pictures_that_all_changed_have_no_label_of_a_session(folder, capsys):
     """Such as other frames of a camera that numbers them from 0 each day."""
     from modal_pretrain.labelling.label_file import LabelFile

@@ -42,6 +42,15 @@ def test_label_studio_there_and_back(labelled, folder, start, tmp_path):
     assert other.progress().labelled == 0
 
 
+def test_label_studio_of_another_spelling_of_accents(folder, start, tmp_path):
+    (folder / "000.png").rename(folder / "été.png")
+    tasks = [{"image": "s3://bucket/e\u0301te\u0301.png", "choice": "circle"}]
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    session = start(folder)
+    assert from_label_studio(session, tmp_path / "export.json") == []
+    assert session.labels()["item"].tolist() == ["été.png"]
+
+
 def test_label_studio_from_elsewhere(folder, start, tmp_path):
     """As its own exports look: uploaded files, remote storage, JSON-MIN, skips."""
 

@@ -224,7 +224,7 @@ def test_a_line_that_was_cut_off_does_not_count(folder):
     file.close()
     with path.open("a") as cut:
         cut.write("3,b/1.png,1")
-    X, y, _ = _labelled(folder, path, ("item", "label"), None)
+    _, y, _ = _labelled(folder, path, ("item", "label"), None)
     assert y.tolist() == ["1", "10"]
 
 

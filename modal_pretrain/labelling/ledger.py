@@ -84,15 +84,14 @@ class Ledger:
         for row in reversed(self._answers[number]):
             now = self.state.get(row)
             before = [r for r in self._history[row] if r.answer != number]
-            opened = Record(
-                number,
-                pool.names[row],
-                status=OPEN,
-                # Where the row moves, this line goes with those that it takes back.
-                content=now.content if now else "",
+            back = _known(before) or Record(number, "", status=OPEN)
+            back = back._replace(
+                item=pool.names[row],
+                undoes=number,
+                # Where the row moves, or another program turns the picture, this line
+                # goes with those that it takes back.
+                content=(now.content if now else "") or back.content,
             )
-            back = _known(before) or opened
-            back = back._replace(item=pool.names[row], undoes=number)
             found.append((row, back._replace(answer=self.last + 1)))
         return found
 
@@ -137,8 +136,8 @@ def _known(history: Sequence[Record]) -> Record | None:
 
 
 def _said(record: Record) -> dict[str, Any]:
-    """Return what a record says, leaving out which line it stands in."""
-    own = ("answer", "item", "undoes")
+    """Return what a record says, leaving out which line it stands in, and of what."""
+    own = ("answer", "item", "undoes", "content")
     return {k: v for k, v in record._asdict().items() if k not in own}
 
 

@@ -362,3 +362,21 @@ def test_an_answer_about_a_copy_that_was_taken_back_is_not_of_a_new_copy(folder,
     with start(folder) as session:
         found = session.labels().set_index("item")["label"].to_dict()
         assert found == {"b.png": "circle"}
+
+
+@pytest.mark.parametrize("undone", [1, 2])
+def test_what_is_taken_back_is_of_a_picture_that_was_turned(folder, start, undone):
+    """Seen upside down, turned in another program, answered anew, and taken back."""
+    with start(folder) as session:
+        session.ask(rows=[0])
+        session.answer(0, "circle")
+        picture = folder / session.pool.names[0]
+        Image.open(picture).rotate(90).save(picture)
+        session.ask(rows=[0])
+        session.answer(0, "square")
+        for _ in range(undone):
+            session.undo()
+        known = session.labels()[["item", "label"]]
+    with start(folder) as session:
+        assert session.labels()[["item", "label"]].equals(known)
+        assert session.lost == ([], [], [])

@@ -48,20 +48,22 @@ def difference(
     values : numpy.ndarray of shape (k,), float64
         Of the rows drawn.
     guess, inclusion : numpy.ndarray of shape (n,), float64
-        What the model expects of every row, and the row's chance of being drawn.
+        What the model expects of every row that is left, and the chance that the row
+        had of being drawn.
     rows : numpy.ndarray of shape (k,), int
     confidence : float
     """
     n, chances = len(guess), inclusion[rows]
     off = values - guess[rows]
-    value = guess.mean() + (off / chances).sum() / n
-    variance, df = 0.0, 0
+    value, variance, df = float(guess.mean()), 0.0, 0
     # Strata that are drawn from at the same rate are alike enough to be one.
     for chance in np.unique(chances):
         part = off[chances == chance]
-        share = len(part) / chance / n
+        # Of the rows that are left: some may have been taught since the draw.
+        size = int((inclusion == chance).sum())
+        value += size / n * float(part.mean())
         within = part.var(ddof=1) if len(part) > 1 else 0.25
-        variance += share**2 * (1 - chance) * within / len(part)
+        variance += (size / n) ** 2 * (1 - len(part) / size) * within / len(part)
         df += len(part) - 1
     value = float(np.clip(value, 0, 1))
     ends = normal(value, variance, df, confidence)

@@ -53,6 +53,22 @@ def test_estimates_have_no_bias(design):
     assert abs(np.mean(found) - truth) < 4 * error + 0.004
 
 
+@pytest.mark.parametrize("design", ["weighted", "random", "stratified"])
+def test_estimates_have_no_bias_once_random_rows_are_taught(design):
+    proba, y = pool(500, seed=3)
+    shown = proba**3 / (proba**3).sum(axis=1, keepdims=True)
+    off = []
+    for seed in range(150):
+        audit = draw_audit(shown, 40, design=design, random_state=seed)
+        others = np.setdiff1d(np.arange(500), audit.rows)
+        taught = np.random.default_rng(seed).choice(others, 350, replace=False)
+        left = audit.left(taught)
+        truth = np.mean(shown[left].argmax(axis=1) == y[left])
+        found = audit.estimate(y[audit.rows], taught=taught).accuracy.value
+        off.append(found - truth)
+    assert abs(np.mean(off)) < 0.015
+
+
 @pytest.mark.parametrize("distort", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("budget", [20, 100])
 def test_intervals_hold_the_truth(distort, budget):

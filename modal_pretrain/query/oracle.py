@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,8 @@ def group_balanced_sampling(
                 "text and the other is not, so no labelled row would count. Use the "
                 "same names in both."
             )
-        count += np.array([np.count_nonzero(before == name) for name in names])
+        seen = Counter(before.tolist())  # NumPy would compare tuples by their parts
+        count += np.array([seen[name] for name in names.tolist()])
     order = canonical_order(X)
     shuffled = order[rng.permutation(n)]
     stacks: list[list[int]] = [[] for _ in names]

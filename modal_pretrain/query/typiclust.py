@@ -118,7 +118,8 @@ def typiclust_sampling(
     )
     labelled = pool.labelled_rows().astype(np.float32)
     n_clusters = min(len(labelled) + pool.k, max_clusters)
-    rows = np.concatenate([pool.rows.fast, labelled])
+    # Of one row and a frame NumPy makes columns, but rows are hashed.
+    rows = np.ascontiguousarray(np.concatenate([pool.rows.fast, labelled]))
     rows -= rows.mean(axis=0)  # for accuracy in float32
     labels = kmeans(rows, n_clusters, pool.rng).labels
     size = np.bincount(labels, minlength=n_clusters)

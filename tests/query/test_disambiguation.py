@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import pandas as pd
 import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
@@ -338,6 +339,15 @@ def test_oracle_balances():
         None, X, 2, groups=groups, groups_labelled=["a", "a", "b", "b"], random_state=0
     )
     assert set(groups[idx]) == {"c"}
+
+
+@pytest.mark.parametrize("known", [2, 3])
+def test_oracle_counts_groups_that_are_tuples(known):
+    groups = pd.Series([("dog", "sand")] * 3 + [("dog", "snow")] * 2)
+    idx, scores = group_balanced_sampling(
+        None, np.eye(5), 2, groups=groups, groups_labelled=groups[:known]
+    )
+    assert (sorted(idx), scores.tolist()) == ([3, 4], [0.0, -1.0])
 
 
 def test_oracle_wants_one_group_a_row():

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from modAL.models import ActiveLearner
 from sklearn.linear_model import LogisticRegression
@@ -11,6 +12,18 @@ from modal_pretrain import query
 from tests.query.naive import cover_degrees, distances, herding_gains, unit
 from tests.query.query_cases import call, pool, seed_set
 
+STRATEGIES_ON_EMBEDDINGS = [
+    query.badge_sampling,
+    query.clue_sampling,
+    query.core_set_sampling,
+    query.disambiguation_sampling,
+    query.drop_query_sampling,
+    query.max_herding_sampling,
+    query.prob_cover_sampling,
+    query.ranked_batch_sampling,
+    query.typiclust_sampling,
+    query.uncertainty_herding_sampling,
+]
 X, y = seed_set(3)
 MODEL = LogisticRegression().fit(X, y)
 
@@ -166,3 +179,13 @@ def test_a_value_whose_distances_overflow_is_named_by_its_row():
     X[[5, 7], 1] = -2e15
     with pytest.raises(ValueError, match="beyond 1e15, first in row 5"):
         query.core_set_sampling(None, X, 2)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES_ON_EMBEDDINGS)
+@pytest.mark.parametrize("n", [1, 2])
+def test_last_rows_of_a_pool_that_is_a_frame(strategy, n):
+    left, known = pd.DataFrame(pool()[:n]), pd.DataFrame(X)
+    model = LogisticRegression().fit(known, y)
+    learner = ActiveLearner(model, strategy, known, y)
+    idx, _ = strategy(learner, left, n, random_state=0)
+    assert sorted(idx.tolist()) == list(range(n))

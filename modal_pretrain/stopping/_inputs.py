@@ -14,6 +14,7 @@ from modal_pretrain._inputs.frames import (
     classes_of_columns,
     named_columns,
 )
+from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -100,7 +101,7 @@ def predict_pool(classifier: Any, X: Any) -> Predictions:
 def as_array(values: Any, name: str, dtype: Any = None) -> NDArray[Any]:
     """Return values as an array; raise ValueError, with the name, if that can't be."""
     try:
-        return np.asarray(values, dtype=dtype)
+        return np.asarray(of_tensor(values, name), dtype=dtype)
     except (TypeError, ValueError) as error:
         kind = "numbers" if dtype is np.float64 else "values of one kind"
         raise ValueError(f"{name} must hold {kind}: {error}.") from error

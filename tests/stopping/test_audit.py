@@ -409,3 +409,16 @@ def test_predictions_may_come_with_their_classes():
     assert (given.rows == draw_audit(now, 5, random_state=0).rows).all()
     with pytest.raises(ValueError, match="as predict_pool found them"):
         draw_audit(now, 5, classes=["dog", "cat"])
+
+
+def test_tensors_that_need_a_gradient_are_read():
+    proba, y = pool(200)
+    wants = torch.tensor(proba, requires_grad=True)
+    audit = draw_audit(wants, 20, random_state=0)
+    np.testing.assert_array_equal(
+        audit.rows, draw_audit(proba, 20, random_state=0).rows
+    )
+    labels = torch.tensor(y[audit.rows])
+    assert audit.estimate(labels, wants) == audit.estimate(labels, proba)
+    cost = torch.full((20,), 0.25, requires_grad=True)
+    assert audit.mean(cost, wants[:, 0]) == audit.mean(np.full(20, 0.25), proba[:, 0])

@@ -15,7 +15,7 @@ from modal_pretrain.benchmark.registry import make_estimator
 from modal_pretrain.benchmark.settings import expand
 from modal_pretrain.cli.flags import settings_of
 from modal_pretrain.cli.stop import STOP
-from modal_pretrain.datasets._folders import ENDINGS, pictures_below
+from modal_pretrain.datasets._folders import ENDINGS, pictures_and_inodes, unread
 
 
 def add(commands: Any) -> None:
@@ -105,7 +105,10 @@ def _pictures_in(folder: Path) -> np.ndarray:
     """Return the paths of all pictures under a folder, sorted."""
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}.")
-    paths = pictures_below(folder)
+    others: list[Path] = []
+    paths = [str(path) for path, _ in pictures_and_inodes(folder, others)]
     if not paths:
         raise ValueError(f"there are no pictures in {folder} ({', '.join(ENDINGS)}).")
-    return np.array([str(path) for path in paths])
+    if more := unread(others):
+        sys.stdout.write(f"left out: {more}\n")
+    return np.array(paths)

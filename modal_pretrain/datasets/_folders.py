@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 # What Pillow opens everywhere.
 ENDINGS = (
     *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
+)
+# Pictures as phones and cameras save them, which Pillow does not read as it comes.
+_OTHER_PICTURES = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef"),
+    *(".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"),
 )
 # What Windows keeps beside pictures, and what macOS puts into archives. Network drives
 # keep thumbnails and what was deleted in folders, Windows and Linux what they found.
@@ -75,6 +80,17 @@ def pictures_below(folder: Path, *, dangling: bool = False) -> list[Path]:
     list of Path
     """
     return [path for path, _ in pictures_and_inodes(folder, dangling=dangling)]
+
+
+def unread(others: Sequence[Path]) -> str:
+    """Say how many of the files that are left out are pictures, "" if none is."""
+    found = [path.suffix.lower() for path in others]
+    kinds = [ending for ending in _OTHER_PICTURES if ending in found]
+    count = sum(found.count(ending) for ending in kinds)
+    if not count:
+        return ""
+    some = "1 picture" if count == 1 else f"{count:,} pictures"
+    return f"{some} of kinds that are not read ({', '.join(kinds)})"
 
 
 def pictures_and_inodes(

@@ -10,8 +10,8 @@ import pandas as pd
 
 from modal_pretrain.datasets._folders import pictures_below
 from modal_pretrain.datasets._table import row_name, warn
+from modal_pretrain.labelling.file_pool import FilePool
 from modal_pretrain.labelling.moved import rows_of
-from modal_pretrain.labelling.pool import FilePool
 from modal_pretrain.labelling.records import FIELDS, records_of
 
 # What a session writes and a table made by hand lacks.

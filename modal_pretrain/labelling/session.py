@@ -21,7 +21,8 @@ from modal_pretrain.labelling.export import Exported, export, predictions
 from modal_pretrain.labelling.halves import check_estimator, is_of_texts
 from modal_pretrain.labelling.label_file import LabelFile, label_path
 from modal_pretrain.labelling.moved import Lost
-from modal_pretrain.labelling.pool import Pool, as_pool
+from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.pools import as_pool
 from modal_pretrain.labelling.progress import Progress
 from modal_pretrain.labelling.questions import Question, Questions
 from modal_pretrain.labelling.to_the_end import to_the_end

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modal_pretrain.labelling.label_file import LabelFile
-from modal_pretrain.labelling.pool import TextPool
+from modal_pretrain.labelling.pools import TextPool
 from modal_pretrain.labelling.records import FIELDS
 from modal_pretrain.labelling.words import check_word
 from tests.attack.cases import check_error

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from modal_pretrain.labelling import LabelSession
-from modal_pretrain.labelling.pool import TextPool
+from modal_pretrain.labelling.pools import TextPool
 
 TEXTS = [f"text {number}" for number in range(9)]
 WORDS = ["a", "b", "c"]

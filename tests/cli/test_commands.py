@@ -86,8 +86,11 @@ def test_command_line_names_what_is_wrong(
 def test_embed_a_folder(paths, tmp_path, capsys):
     arguments = ["embed", str(tmp_path), "--cache", str(tmp_path / "cache")]
     arguments += ["--image-size", "32"]
+    (tmp_path / "of_a_phone.heic").touch()
     assert main(arguments) == 0
-    assert f"{len(paths)} x 1280 embeddings" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"{len(paths)} x 1280 embeddings" in out
+    assert "left out: 1 picture of kinds that are not read (.heic)" in out
 
     from modal_pretrain import PretrainedClassifier
     from modal_pretrain.cache.disk import DiskCache

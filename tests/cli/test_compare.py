@@ -172,8 +172,8 @@ def test_a_path_may_have_an_at_sign(folder, size, capsys):
 def test_labels_of_a_session_go_with_what_the_pictures_hold(folder, capsys):
     """Somebody renames files after labelling: names then stand for others."""
     from modal_pretrain.cli.compare import _labelled
+    from modal_pretrain.labelling.file_pool import FilePool
     from modal_pretrain.labelling.label_file import LabelFile
-    from modal_pretrain.labelling.pool import FilePool
     from modal_pretrain.labelling.records import Record
 
     pool, path = FilePool.below(folder), folder / "session.csv"
@@ -230,8 +230,8 @@ def test_a_line_that_was_cut_off_does_not_count(folder):
 
 def test_pictures_that_all_changed_have_no_label_of_a_session(folder, capsys):
     """Such as other frames of a camera that numbers them from 0 each day."""
+    from modal_pretrain.labelling.file_pool import FilePool
     from modal_pretrain.labelling.label_file import LabelFile
-    from modal_pretrain.labelling.pool import FilePool
     from modal_pretrain.labelling.records import Record
 
     pool, path = FilePool.below(folder), folder / "session.csv"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from modal_pretrain.datasets import load_folder, make_reviews, make_shapes
-from modal_pretrain.labelling.pool import FilePool
+from modal_pretrain.labelling.file_pool import FilePool
 
 
 def fill(root, *names):

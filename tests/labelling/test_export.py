@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.labelling.exchange import to_folders, to_label_studio
-from modal_pretrain.labelling.pool import TextPool
+from modal_pretrain.labelling.pools import TextPool
 from modal_pretrain.query import margin_sampling
 from tests import processes
 from tests.labelling.conftest import accuracy, label

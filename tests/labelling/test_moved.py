@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modal_pretrain.labelling.file_pool import FilePool
 from modal_pretrain.labelling.ledger import Ledger
-from modal_pretrain.labelling.pool import FilePool
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 
 

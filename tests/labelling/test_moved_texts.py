@@ -10,7 +10,7 @@ import pytest
 
 from modal_pretrain.labelling import LabelSession
 from modal_pretrain.labelling.moved import rows_of
-from modal_pretrain.labelling.pool import TextPool
+from modal_pretrain.labelling.pools import TextPool
 from modal_pretrain.labelling.records import FIELDS, Record, cells_of, parse
 
 

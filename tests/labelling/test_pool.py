@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from modal_pretrain.labelling.file_pool import FilePool
 from modal_pretrain.labelling.ledger import Ledger
-from modal_pretrain.labelling.pool import FilePool, as_pool
+from modal_pretrain.labelling.pools import as_pool
 from modal_pretrain.labelling.records import Record
 
 
@@ -84,6 +85,18 @@ def test_texts_are_not_taken_for_pictures(kind, tmp_path):
     assert away.kind == "image" and len(away) == 2
     (tmp_path / "scan").touch()
     assert as_pool(kind([str(tmp_path / "scan")])).kind == "image"
+
+
+def test_pictures_of_phones_that_are_not_read_are_counted(tmp_path):
+    for name in ("1.HEIC", "a/2.heic", "3.cr2", "notes.txt", ".hidden.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r"but 3 pictures .* \(.heic, .cr2\): convert"):
+        as_pool(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "4.png")
+    pool = as_pool(tmp_path)
+    assert pool.names == ["4.png"]
+    assert pool.left_out == ["3 pictures of kinds that are not read (.heic, .cr2)"]
 
 
 def test_what_is_no_pool(tmp_path):

@@ -7,7 +7,6 @@ import inspect
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from modal_pretrain.images.decode import ImageLoadError
 from modal_pretrain.labelling.halves import halves, ignored
 from modal_pretrain.labelling.ledger import Ledger
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.unreadable import Unreadable
 from modal_pretrain.labelling.why import AUDIT, UNSURE, reasons
 
 # Rows embedded at a time: between two of these the model is fitted, if it has to be.
@@ -28,8 +28,8 @@ _BLOCK = 64
 _CANDIDATES = 10_000
 # Questions thought out in advance.
 _AHEAD = 24
-# Unreadable files that are looked at again at a time, and seconds between.
-_LOOKED_FOR, _PAUSE = 50, 2.0
+# Seconds between looks at files that can't be read.
+_PAUSE = 2.0
 
 
 class Known(NamedTuple):
@@ -120,8 +120,8 @@ class Background:
     ----------
     embedded : numpy.ndarray of shape (n,), bool
         Which rows are embedded.
-    unreadable : dict of int to str
-        Rows that can't be read, and why.
+    unreadable : Unreadable
+        Rows that can't be read.
     belief : Belief or None
         The present one.
     problem : str
@@ -148,9 +148,7 @@ class Background:
         self._embed, self._head = halves(estimator)
         self.features: NDArray[np.float32] | None = None
         self.embedded = np.full(len(pool), self._embed is None)
-        self.unreadable: dict[int, str] = {}
-        # How they were then: they may come back, or be copied in full.
-        self._failed: deque[tuple[int, Hashable]] = deque()
+        self.unreadable = Unreadable(pool)
         self._look_at = 0.0  # when they are looked at again
         self.belief: Belief | None = None
         self.problem = ""
@@ -185,18 +183,8 @@ class Background:
     def set_unreadable(
         self, row: int, reason: str | Exception, state: Hashable = ()
     ) -> None:
-        """Take note that a row can't be read; it is tried anew when its file changes.
-
-        `state` is how it was before it was read, None where it was missing.
-        """
-        if isinstance(reason, FileNotFoundError):
-            state = None  # it may have come back since
-        elif state == ():
-            state = self.pool.state(row)
-        new = row not in self.unreadable
-        self.unreadable[row] = str(reason)
-        if new:
-            self._failed.append((row, state))
+        """Take note that a row can't be read, see `Unreadable.add`."""
+        if self.unreadable.add(row, reason, state):
             self.wake()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -248,7 +236,7 @@ class Background:
                         self._change.notify_all()
                         self._change.wait_for(
                             lambda: not self._idle or self._closed,
-                            _PAUSE if self._failed else None,
+                            _PAUSE if len(self.unreadable) else None,
                         )
         except BaseException as error:  # the person goes on answering, at random
             self.problem = f"{type(error).__name__}: {error}"
@@ -258,26 +246,16 @@ class Background:
 
     def _look_again(self) -> bool:
         """Read files after all that came back, or changed, as half a copy does."""
-        if not self._failed or time.monotonic() < self._look_at:
+        if not len(self.unreadable) or time.monotonic() < self._look_at:
             return False
         self._look_at = time.monotonic() + _PAUSE
-        count, found = min(_LOOKED_FOR, len(self._failed)), 0
-        while count:
-            count -= 1
-            row, state = self._failed.popleft()
-            now = self.pool.state(row)
-            if now is None or now == state:
-                self._failed.append((row, now))
-                continue
-            self.unreadable.pop(row, None)
-            if not found:  # the others may be back, too
-                count, self._next = len(self._failed), 0
-            found += 1
-        if found:
-            self._seen = (-1, 0)  # some may be labelled and not learnt
-            with self._change:
-                self._idle = False
-        return bool(found)
+        if not self.unreadable.changed():
+            return False
+        self._next = 0
+        self._seen = (-1, 0)  # some may be labelled and not learnt
+        with self._change:
+            self._idle = False
+        return True
 
     def _embed_some(self, known: Known) -> bool:
         """Embed a block: rows that were answered first, then in order."""

@@ -285,13 +285,12 @@ class LabelSession:
             self._tags.add(name)
 
     def set_unreadable(self, row: int, reason: str | Exception) -> None:
-        """Say that a row can't be shown: it is not asked about again.
+        """Say that a row can't be shown: it is not asked about until its file changes.
 
         Parameters
         ----------
         row : int
         reason : str or Exception
-            For a person. The row is tried again when its file is back or has changed.
         """
         (row,) = self._asked.rows([row])
         self._background.set_unreadable(row, reason)

@@ -20,6 +20,9 @@ from modal_pretrain.images.decode import (
 )
 from modal_pretrain.images.quiet import quiet_pillow
 
+# Of 255, the least opacity that is of the thing: JPEG and networks leave less around.
+_SEEN = 8
+
 
 def background(picture: Any, what: str) -> Image.Image:
     """Return a background as upright RGB, as the package decodes pictures."""
@@ -48,12 +51,12 @@ def cut_out(picture: Any, what: str) -> Image.Image:
             )
         # The conversion may forget how the picture is turned.
         image = turned(image.convert("RGBA"), orientation(image))
-    opaque = image.getchannel("A")
-    if np.asarray(opaque).max() <= 1:  # zeros and ones: nothing shows
+    box = image.getchannel("A").point(lambda a: 255 * (a >= _SEEN)).getbbox()
+    if box is None:
         raise ValueError(
             f"{what} is wholly transparent; where the thing is, alpha is up to 255"
         )
-    return image.crop(opaque.getbbox())
+    return image.crop(box)
 
 
 def _image(picture: Any, what: str) -> Image.Image:
@@ -88,15 +91,23 @@ def _mask(mask: Any, what: str) -> np.ndarray:
 
 
 def _as_seen(mask: Image.Image, what: str) -> Image.Image:
-    """Return the greys that the numbers of a palette stand for, as they are seen.
+    """Return a mask in grey, as it is seen: some programs save it in colours.
 
-    Where it has colours they number things, and 0 and 1 are as good as black and white.
+    Where a palette has colours its numbers stand for things, and 0 and 1 are as good as
+    black and white.
     """
-    if mask.mode != "P":
+    if mask.mode not in ("P", "RGB", "RGBA", "LA"):
         return mask
+    if mask.mode in ("RGBA", "LA") and mask.getchannel("A").getextrema()[0] < 255:
+        raise ValueError(
+            f"{what} is transparent in places, so that it may be either its greys or "
+            "its opacity; give mask.convert('L') or mask.getchannel('A')"
+        )
     seen = np.asarray(mask.convert("RGB"))
     if (seen == seen[..., :1]).all():
         return mask.convert("L")
+    if mask.mode != "P":
+        raise ValueError(f"{what} has colours; give one that is grey, mode 'L'")
     if np.asarray(mask).max() > 1:
         raise ValueError(
             f"{what} has a palette with colours, whose numbers stand for several "

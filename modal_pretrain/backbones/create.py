@@ -28,7 +28,7 @@ from modal_pretrain.backbones.folder import (
     read_weights,
 )
 from modal_pretrain.backbones.names import check_name, local_folder
-from modal_pretrain.backbones.output import check_weights
+from modal_pretrain.backbones.output import check_weights, warn_of_batches
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.backbones.sizes import (
     ImageSize,
@@ -174,6 +174,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
             "expected a torch.nn.Module."
         )
     check_weights(backbone, f"The factory {describe(factory)}")
+    warn_of_batches(backbone, f"The factory {describe(factory)}")
     source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)

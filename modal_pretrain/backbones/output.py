@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 
@@ -71,6 +73,21 @@ def check_weights(backbone: nn.Module, maker: str) -> None:
     else:
         return
     raise ValueError(f"{maker} returned a network {problem}.")
+
+
+def warn_of_batches(backbone: nn.Module, maker: str) -> None:
+    """Warn where a picture's embedding depends on the others of its batch."""
+    for name, module in backbone.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            warnings.warn(
+                f"{maker} returned a network whose {name or type(module).__name__} "
+                "keeps no statistics (track_running_stats=False), so that an embedding "
+                "depends on what else is in the batch. Let it keep them, or take "
+                "nn.GroupNorm.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
 
 
 def check_width(got: int, width: int, backbone: nn.Module) -> None:

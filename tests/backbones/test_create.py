@@ -1,5 +1,6 @@
 """Names, factories, random initialisation, sizes and stages."""
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -300,6 +301,22 @@ def test_factories_of_what_cannot_be_frozen():
     traced = torch.jit.trace(nn.Flatten(), torch.zeros(1, 3, 4, 4))
     with pytest.raises(ValueError, match="a network of TorchScript"):
         create_backbone(lambda: traced, False)
+
+
+def test_factory_of_a_network_that_goes_by_the_batch():
+    def network(keeps):
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4, track_running_stats=keeps),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+
+    with pytest.warns(UserWarning, match="whose 1 keeps no statistics"):
+        create_backbone(lambda: network(False), pretrained=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        create_backbone(lambda: network(True), pretrained=False)
 
 
 def test_factory_without_a_hash():

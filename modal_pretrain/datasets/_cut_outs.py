@@ -98,7 +98,7 @@ def _as_seen(mask: Image.Image, what: str) -> Image.Image:
     """
     if mask.mode not in ("P", "RGB", "RGBA", "LA"):
         return mask
-    if mask.mode in ("RGBA", "LA") and mask.getchannel("A").getextrema()[0] < 255:
+    if "A" in mask.mode and (np.asarray(mask.getchannel("A")) < 255).any():
         raise ValueError(
             f"{what} is transparent in places, so that it may be either its greys or "
             "its opacity; give mask.convert('L') or mask.getchannel('A')"

@@ -56,10 +56,10 @@ def fingerprint(backbone: nn.Module) -> str:
             opaque[name] = more
         for key, value in settings.items():
             where = f"{name}.{key}"
-            if _is_plain(value):
+            if is_plain(value):
                 text.append(f"{where}={value!r}")
                 continue
-            tensor = _as_tensor(value)
+            tensor = as_tensor(value)
             if tensor is not None:
                 digest.update("".join(text).encode())
                 text = []
@@ -143,7 +143,7 @@ class _Pickler(pickle.Pickler):
             return self._numbers.get(id(value))
         if isinstance(value, type | FunctionType | ModuleType):
             return _identity(value)
-        tensor = _as_tensor(value)
+        tensor = as_tensor(value)
         if tensor is None:
             return None
         about = f"{tensor.dtype}:{tuple(tensor.shape)}"
@@ -162,7 +162,8 @@ class _Pickler(pickle.Pickler):
         return reduced
 
 
-def _as_tensor(value: Any) -> torch.Tensor | None:
+def as_tensor(value: Any) -> torch.Tensor | None:
+    """Return a tensor or an array of numbers as a tensor, None for anything else."""
     if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
         # PyTorch has no numbers of 16 bytes.
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
@@ -206,19 +207,19 @@ _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 _KEPT: dict[int, tuple[Any, str]] = {}
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Say whether `repr` tells all of a value."""
     if type(value) in _PLAIN:
         return True
     if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     if isinstance(value, dict):
-        return _is_plain([*value, *value.values()])
+        return is_plain([*value, *value.values()])
     return isinstance(value, bool | int | float | str | Enum | torch.dtype)
 
 
 def _package(thing: Any) -> str:
-    if isinstance(thing, partial) and _is_plain((thing.args, thing.keywords)):
+    if isinstance(thing, partial) and is_plain((thing.args, thing.keywords)):
         return _package(thing.func)
     place = getattr(thing, "__module__", None)
     return place.split(".")[0] if isinstance(place, str) else ""

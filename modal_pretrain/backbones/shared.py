@@ -29,7 +29,7 @@ from modal_pretrain.backbones.fingerprint import is_own
 from modal_pretrain.backbones.folder import is_list_of_parts
 from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.backbones.sizes import ImageSize, adapt_size, takes_one_size
-from modal_pretrain.backbones.values import values_of
+from modal_pretrain.backbones.values import Values, hash_of, note_changes, values_of
 
 _MAX_SHARED = 4
 _LOCK = Lock()
@@ -98,15 +98,27 @@ def shared(
         backbone = create(name, pretrained, random_state=seed, **dict(given))
         return backbone.to(device).requires_grad_(False)
 
+    before = values_of(name) if found is None and callable(name) else None
     # Generators first: a net that trains holds them, and may come here.
     with nullcontext() if found is not None else GENERATORS, _LOCK:
         backbone = share(key, load)
+        if before is not None:
+            key = _noted(key, before)
         if adapt is not None:
             backbone = adapt(backbone, key, *settings)
         place = _anywhere(name, pretrained)
         recipe = (create, *place, seed, device, adapt, settings, given)
         _RECIPES[backbone] = shared, recipe
         return backbone
+
+
+def _noted(key: tuple, before: Values) -> tuple:
+    """Move a factory's network to the key without what the factory changes itself."""
+    create, factory, (code, _, *files), *more = key
+    note_changes(factory, before, [other[1] for other in _SHARED])
+    now = create, factory, (code, hash_of(factory, before), *files), *more
+    _SHARED[now] = _SHARED.pop(key)
+    return now
 
 
 def own(backbone: Module) -> Module:
@@ -140,7 +152,7 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
             "network is here already. Pass a function, or give its class __hash__."
         )
     if callable(name):
-        state: tuple = (code_of(name, is_own), values_of(name))
+        state: tuple = (code_of(name, is_own), hash_of(name, values_of(name)))
     else:
         state = _files(local_folder(str(name)) or str(name))
     if not isinstance(pretrained, bool):

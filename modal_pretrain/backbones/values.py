@@ -8,30 +8,45 @@ from __future__ import annotations
 
 import dis
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, SimpleNamespace
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
-import torch
 import xxhash
 from torch import nn
 
 from modal_pretrain._identity import expanded, file_identity
 from modal_pretrain.backbones.code import own_parts
-from modal_pretrain.backbones.fingerprint import add_tensor, fingerprint, is_own
+from modal_pretrain.backbones.fingerprint import (
+    add_tensor,
+    as_tensor,
+    describe,
+    fingerprint,
+    is_own,
+    is_plain,
+)
 
 _DEPTH = 4  # of containers in each other
-_SETTERS = {"STORE_GLOBAL", "STORE_DEREF"}
+_LARGE = 100  # plain values, that are hashed as one: a vocabulary, not names of files
 _GETTERS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"}
+Values = dict[str, tuple[bool, str]]
+# What each factory has changed while it was called, such as a counter of its calls.
+_NOTED: dict[Any, set[str]] = {}
 
 
-def values_of(factory: Any) -> str:
-    """Return a hash of the values that a factory's code finds by name.
+def values_of(factory: Any) -> Values:
+    """Return the values that a factory's code finds by name.
 
     Parameters
     ----------
@@ -39,53 +54,99 @@ def values_of(factory: Any) -> str:
 
     Returns
     -------
-    str
-        Global variables, closures, defaults, arguments of partials and attributes
-        count: numbers, texts, tensors, the fingerprints of networks, and the
-        `file_identity` of files that a text names. Other objects do not, nor what the
-        factory assigns itself.
+    dict of str to (bool, str)
+        Global variables, closures, defaults, arguments of partials, attributes of the
+        factory and of the user's classes: numbers, texts, and other things that `repr`
+        tells all of; hashes of tensors and networks; classes and functions of
+        libraries by their names; the `file_identity` of files that a text names. Other
+        objects are left out. The first says whether it is a plain value.
     """
-    digest = xxhash.xxh3_128()
+    found: Values = {}
 
     def add(name: str, value: Any, depth: int = 0) -> None:
         if isinstance(value, nn.Module):
-            value = fingerprint(value)
-        elif isinstance(value, Namespace | SimpleNamespace) or (
+            found[name] = False, fingerprint(value)
+            return
+        if isinstance(value, Namespace | SimpleNamespace) or (
             is_dataclass(value) and not isinstance(value, type)
         ):
             value = vars(value) if hasattr(value, "__dict__") else {}
-        if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-            value = torch.from_numpy(np.array(value, value.dtype.newbyteorder("=")))
-        if isinstance(value, torch.Tensor):
-            add_tensor(digest, name, value)
+        elif isinstance(value, partial):
+            value = value.func, value.args, value.keywords
+        tensor = as_tensor(value)
+        if tensor is not None:
+            digest = xxhash.xxh3_128()
+            add_tensor(digest, name, tensor)
+            found[name] = False, digest.hexdigest()
         elif isinstance(value, str | Path):
-            digest.update(f"{name}={str(value)!r}{_file(value)}".encode(*_TEXT))
-        elif value is None or isinstance(value, bool | int | float):
-            digest.update(f"{name}={value!r}".encode())
-        elif isinstance(value, Mapping | list | tuple) and depth < _DEPTH:
-            items = value.items() if isinstance(value, Mapping) else enumerate(value)
-            for key, part in items:
-                # To a list of plain values a factory may append what it did.
-                if not isinstance(value, list) or not isinstance(part, _PLAIN):
+            found[name] = True, repr(str(value))
+            found[f"{name}@"] = False, _file(value)
+        elif isinstance(value, Mapping | list | tuple):
+            items: Iterable[tuple[Any, Any]] = enumerate(value)
+            if isinstance(value, Mapping):
+                value = dict(value)  # another thread may add some
+                items = value.items()
+            if len(value) > _LARGE and is_plain(value):
+                found[name] = True, _hash(repr(value))
+            elif depth < _DEPTH:
+                found[f"{name}."] = True, str(len(value))
+                for key, part in items:
                     add(f"{name}.{key}", part, depth + 1)
+        elif isinstance(value, type | FunctionType | BuiltinFunctionType):
+            if not is_own(value):  # the code of those counts
+                found[name] = True, f"{value.__module__}.{describe(value)}"
+        elif is_plain(value) or isinstance(value, np.generic):
+            found[name] = True, repr(value)
 
     for name, value in _held(factory):
         add(name, value)
-    for part in own_parts(factory, is_own):
-        if isinstance(part, FunctionType):
-            for name, value in _found(part):
-                add(name, value)
-    return digest.hexdigest()
+    for number, part in enumerate(own_parts(factory, is_own)):
+        where = f"{number}.{describe(part)}"  # lambdas have one name
+        for name, value in _found(part):
+            add(f"{where}:{name}", value)
+    return found
 
 
-_PLAIN = (str, bool, int, float, type(None))
-_TEXT = ("utf-8", "surrogatepass")
+def hash_of(factory: Any, values: Values) -> str:
+    """Return a hash of a factory's values, but for what it changes itself."""
+    noted = _NOTED.get(factory, ())
+    return _hash(repr([item for item in values.items() if item[0] not in noted]))
 
 
-def _file(name: str | Path) -> tuple:
+def note_changes(factory: Any, before: Values, kept: Collection[Any]) -> None:
+    """Take note of what a factory has changed or added when it was called.
+
+    Not of tensors, networks and files that were there: those may have changed
+    meanwhile, as where a training goes on, and are other ones now.
+
+    Parameters
+    ----------
+    factory : callable
+    before : dict
+        Its `values_of` before the call.
+    kept : collection of callable
+        Of other factories, what was noted is forgotten.
+    """
+    for other in _NOTED.keys() - set(kept):
+        _NOTED.pop(other, None)
+    after = values_of(factory)
+    changed = {
+        name
+        for name, value in after.items()
+        if before.get(name, (True,)) != value and before.get(name, (True,))[0]
+    }
+    if changed:
+        _NOTED.setdefault(factory, set()).update(changed)
+
+
+def _hash(text: str) -> str:
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def _file(name: str | Path) -> str:
     with suppress(OSError, ValueError):
-        return file_identity(expanded(name))
-    return ()
+        return str(file_identity(expanded(name)))
+    return ""
 
 
 def _held(factory: Any) -> Iterator[tuple[str, Any]]:
@@ -96,21 +157,28 @@ def _held(factory: Any) -> Iterator[tuple[str, Any]]:
         factory = factory.func
     if isinstance(factory, MethodType):
         factory = factory.__self__
+        if isinstance(factory, type) and is_own(factory):
+            yield from _found(factory)
     if isinstance(factory, nn.Module):
         yield "self", factory
     elif not isinstance(factory, FunctionType | type):
         yield "self", getattr(factory, "__dict__", None)
 
 
-def _found(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    code = function.__code__
-    yield "defaults", function.__defaults__
-    yield "defaults", function.__kwdefaults__
-    yield "constants", tuple(_constants(code))
+def _found(part: FunctionType | type) -> Iterator[tuple[str, Any]]:
+    if isinstance(part, type):
+        for name, value in [*vars(part).items()]:
+            if not name.startswith("__"):
+                yield name, value
+        return
+    code = part.__code__
+    yield "defaults", part.__defaults__
+    yield "keywords", part.__kwdefaults__
+    yield "constants", tuple(_constants(code.co_consts))
     names = _names(code)
-    for name in sorted(names & function.__globals__.keys()):
-        yield name, function.__globals__[name]
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+    for name in sorted(names & part.__globals__.keys()):
+        yield name, part.__globals__[name]
+    for name, cell in zip(code.co_freevars, part.__closure__ or (), strict=True):
         if name in names:
             with suppress(ValueError):  # not filled yet
                 yield name, cell.cell_contents
@@ -118,23 +186,21 @@ def _found(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 @lru_cache(maxsize=256)
 def _names(code: CodeType) -> frozenset[str]:
-    """Return the variables that code reads and does not assign."""
-    got: set[str] = set()
-    assigned: set[str] = set()
-    for line in dis.get_instructions(code):
-        if line.opname in _SETTERS:
-            assigned.add(line.argval)
-        elif line.opname in _GETTERS:
-            got.add(line.argval)
+    """Return the variables that code reads."""
+    got = {
+        line.argval for line in dis.get_instructions(code) if line.opname in _GETTERS
+    }
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             got |= _names(constant)
-    return frozenset(got - assigned)
+    return frozenset(got)
 
 
-def _constants(code: CodeType) -> Iterator[str]:
-    for constant in code.co_consts:
+def _constants(constants: Iterable[Any]) -> Iterator[str]:
+    for constant in constants:
         if isinstance(constant, CodeType):
-            yield from _constants(constant)
+            yield from _constants(constant.co_consts)
+        elif isinstance(constant, tuple | frozenset):  # of a list or a loop
+            yield from _constants(sorted(constant, key=repr))
         elif isinstance(constant, str):
             yield constant

@@ -214,7 +214,8 @@ def _take_into_memory(backbone: nn.Module) -> None:
     end the process.
     """
     for tensor in itertools.chain(backbone.parameters(), backbone.buffers()):
-        if tensor.is_cpu and not tensor.is_quantized:
+        # Of those that were made in inference mode PyTorch changes none outside.
+        if tensor.is_cpu and not (tensor.is_quantized or tensor.is_inference()):
             tensor.data = tensor.data.clone()
 
 

@@ -391,7 +391,7 @@ def test_fingerprints_are_those_that_caches_on_disk_hold(module):
                 add(f"{name}.{key}", value)
             elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 add(f"{name}.{key}", torch.tensor(value))
-            elif implementation._is_plain(value):
+            elif implementation.is_plain(value):
                 digest.update(f"{name}.{key}={value!r}".encode())
             elif callable(value):
                 named = implementation._identity(value)

@@ -5,7 +5,9 @@ import time
 from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -189,3 +191,117 @@ def test_what_a_factory_notes_itself_changes_nothing():
     one = shared_backbone(factory, pretrained=False, seed=0)
     assert shared_backbone(factory, pretrained=False, seed=0) is one
     assert (n, log) == (1, ["called"])
+
+
+class Counting:
+    """A factory with notes of its own: an attribute, a dictionary, a list, a cache."""
+
+    def __init__(self):
+        self.calls, self.times, self.log, self.cache = 0, {}, [], {}
+
+    def __call__(self):
+        self.calls += 1
+        self.times["last"] = time.perf_counter()
+        self.log.append("called")
+        layer = self.cache.setdefault("layer", nn.Linear(3, 2))
+        return deepcopy(layer)
+
+
+def test_a_factory_that_counts_its_calls_is_called_once_for_each_seed():
+    factory = Counting()
+    for _ in range(3):
+        for seed in (0, 1):
+            shared_backbone(factory, pretrained=False, seed=seed)
+    assert factory.calls == 2
+    factory.cache["layer"] = nn.Linear(3, 4)  # its own, but another one's now
+    factory.width = 4
+    assert shared_backbone(factory, pretrained=False, seed=0).out_features == 4
+
+
+def test_notes_of_a_factory_hide_no_file_that_changes_while_it_is_read(tmp_path):
+    path = str(tmp_path / "layer.pth")
+    torch.save(nn.Linear(3, 2).state_dict(), path)
+    notes = {"calls": 0}
+
+    def reads():
+        notes["calls"] += 1
+        layer = nn.Linear(3, 2)
+        layer.load_state_dict(torch.load(path))
+        if notes["calls"] == 1:  # a training goes on
+            time.sleep(0.05)
+            torch.save(nn.Linear(3, 2).state_dict(), path)
+        return layer
+
+    shared_backbone(reads, pretrained=False, seed=0)
+    for _ in range(2):
+        found = shared_backbone(reads, pretrained=False, seed=0)
+        assert torch.equal(found.weight, torch.load(path)["weight"])
+    assert notes["calls"] == 2
+
+
+class Settings:
+    width = np.int64(2)
+    widths = (3, 2)
+    options: ClassVar = {"bias": True}
+
+    @classmethod
+    def make(cls):
+        return nn.Linear(cls.widths[0], int(cls.width), bias=cls.options["bias"])
+
+
+@pytest.mark.parametrize(
+    "kind", ["numpy", "list", "class", "dtype", "partial", "of class"]
+)
+def test_settings_of_a_factory_that_change(kind, monkeypatch):
+    sizes, width, act, dtype = [3, 2], np.int64(2), nn.ReLU, torch.float32
+    by = partial(nn.LeakyReLU, 0.1)
+
+    def factory():
+        layers = nn.Linear(sizes[0], sizes[1]), nn.Linear(2, int(width)), act(), by()
+        return nn.Sequential(*layers).to(dtype)
+
+    factory = Settings.make if kind == "of class" else factory
+    before = shared_backbone(factory, pretrained=False, seed=0)
+    assert shared_backbone(factory, pretrained=False, seed=0) is before
+    if kind == "numpy":
+        width = np.int64(4)
+    elif kind == "list":
+        sizes[0] = 4
+    elif kind == "class":
+        act = nn.GELU
+    elif kind == "dtype":
+        dtype = torch.float64
+    elif kind == "partial":
+        by = partial(nn.LeakyReLU, 0.2)
+    else:
+        monkeypatch.setitem(Settings.options, "bias", False)
+    after = shared_backbone(factory, pretrained=False, seed=0)
+    assert str(after) != str(before) or after[0].weight.dtype == torch.float64
+
+
+def test_files_in_a_list_that_a_factory_reads(tmp_path):
+    paths = [str(tmp_path / name) for name in ("a.pth", "b.pth")]
+
+    def save():
+        for path in paths:
+            torch.save(nn.Linear(3, 2).state_dict(), path)
+
+    def mean():
+        layer = nn.Linear(3, 2)
+        parts = [torch.load(path) for path in paths]
+        layer.load_state_dict({k: (parts[0][k] + parts[1][k]) / 2 for k in parts[0]})
+        return layer
+
+    save()
+    before = shared_backbone(mean, pretrained=False, seed=0)
+    assert shared_backbone(mean, pretrained=False, seed=0) is before
+    time.sleep(0.05)
+    save()
+    after = shared_backbone(mean, pretrained=False, seed=0)
+    assert torch.equal(after.weight, mean().weight)
+
+
+def test_numbers_that_pytorch_does_not_have_do_not_stop_a_factory():
+    ends = np.zeros(2, np.longdouble)
+    made = shared_backbone(lambda: nn.Linear(3, len(ends)), pretrained=False, seed=0)
+    assert made.out_features == 2

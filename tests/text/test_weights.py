@@ -76,6 +76,20 @@ def test_weights_in_memory_do_not_change_with_their_file(folder, tmp_path):
             assert torch.equal(tensor, state[key])
 
 
+def test_a_factory_may_make_its_model_in_inference_mode():
+    def made():
+        with torch.inference_mode():
+            return tiny_model(), tiny_tokenizer()
+
+    found, usual = (
+        create_text_backbone(factory, False, random_state=0)
+        for factory in (made, lambda: (tiny_model(), tiny_tokenizer()))
+    )
+    tokens = found.tokenization.pad([np.array([1, 2, 3])])
+    with torch.inference_mode():
+        assert torch.equal(found(tokens), usual(tokens))
+
+
 @pytest.mark.parametrize("as_file", [False, True])
 def test_a_configuration_that_names_a_half_rounds_no_weights(folder, tmp_path, as_file):
     path = shutil.copytree(folder, tmp_path / "model")

@@ -211,12 +211,17 @@ def _remedy(missing: list[str], unexpected: list[str], head: Container[str]) -> 
         return "The head would stay random: leave num_classes out."
     first = missing[:1]
     ends = {key.removesuffix(f".{first[0]}") for key in unexpected if first}
-    for name in sorted(ends, key=len):
-        if all(f"{name}.{key}" in unexpected for key in missing):
-            return (
-                f"They are there under names that begin with '{name}.': save {{key."
-                f"removeprefix('{name}.'): value}} for those of the state dict."
-            )
+    whole = [
+        name
+        for name in sorted(ends, key=lambda end: (len(end), end))
+        if all(f"{name}.{key}" in unexpected for key in missing)
+    ]
+    if whole:  # several where a student and its average are in one file
+        shown = " or ".join(f"'{name}.'" for name in whole)
+        return (
+            f"They are there under names that begin with {shown}: save {{key."
+            f"removeprefix('{whole[0]}.'): value}} for those of the state dict."
+        )
     return "Is the checkpoint of this architecture?"
 
 

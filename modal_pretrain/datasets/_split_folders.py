@@ -36,8 +36,8 @@ def are_splits(
     ------
     ValueError
         If `names` and folders do not agree, or, with "auto", folders with and without
-        names of splits stand beside each other, a name is misspelt, or a folder of
-        training or of other data is missing.
+        names of splits stand beside each other, a name is misspelt, a folder of
+        training or of other data is missing, or each folder holds splits.
     """
     found = ", ".join(repr(folder.name) for folder in folders)
     if names is not None:
@@ -51,6 +51,7 @@ def are_splits(
     if not odd and "train" in splits and len(splits) > 1:
         return True
     if odd and not _look_like_splits(folders):
+        _refuse_splits_below(root, folders, found)
         return False
     if odd:
         near = _near(odd[0].name)
@@ -77,6 +78,23 @@ def _look_like_splits(folders: Sequence[Path]) -> bool:
     exact = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
     return any(map(subfolders, exact)) or all(
         _near(folder.name) and subfolders(folder) for folder in folders
+    )
+
+
+def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> None:
+    """Raise where each class has splits of its own, which would be mixed in silence."""
+    below = [{folder.name for folder in subfolders(each)} for each in folders]
+    splits = [{SPLIT_NAMES.get(name.lower()) for name in names} for names in below]
+    if not all("train" in names and len(names - {None}) > 1 for names in splits):
+        return
+    named = sorted(name for name in below[0] if name.lower() in SPLIT_NAMES)
+    train = next(name for name in named if SPLIT_NAMES[name.lower()] == "train")
+    raise ValueError(
+        f"{root} holds the folders {found}, with the splits "
+        f"{', '.join(map(repr, named))} in each. Splits are expected above classes: "
+        f"move pictures to {train}/{folders[0].name} and so on, or, where no "
+        f"classes are meant, give {folders[0]} as root. split='random' mixes them and "
+        "draws splits"
     )
 
 

@@ -356,12 +356,19 @@ def _other_spelling(path: str) -> str:
         return unicodedata.normalize("NFC", name).casefold().strip()
 
     folder, name = os.path.split(path.replace("\\", "/"))
-    for other in sorted(_files(folder)):
+    files = sorted(_files(folder))
+    for other in files:
         if spelt(other) == spelt(name):
             found = os.path.join(folder, other)
             return (
                 f" There is {found!a}, which differs from {path!a} in case, accents, "
                 "spaces or slashes: correct the list."
+            )
+    for other in files:
+        if os.path.splitext(other)[0] == name:
+            return (
+                f" There is {other!a} in that folder: the list lacks the endings. Add "
+                "them to its names."
             )
     return ""
 

@@ -63,7 +63,8 @@ def load_folder(
         "folder": the first level of folders are the splits. "random": they are drawn,
         with the same shares in every class. "auto": "folder" if the first folders have
         names of splits (train, and val or test, such as), "random" if none has; what
-        lies between, such as a misspelt one, is an error.
+        lies between, such as a misspelt one, is an error, and so are splits below
+        each class (``root/cat/train/1.jpg``).
     split_names : mapping of str to str, optional
         Split ("train", "validation", "test", ...) for each split folder, if they are
         called otherwise. Then the first level of folders are the splits.

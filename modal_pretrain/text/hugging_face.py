@@ -33,6 +33,7 @@ from modal_pretrain.text.stated import stated_length, stated_pooling
 
 try:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import is_peft_available
     from transformers.utils import logging as transformers_logging
 except ImportError as error:
     raise ImportError(
@@ -119,6 +120,8 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
     try:
         # A download may take minutes and keeps its bar.
         with seeded(random_state), _quiet(bars=not isinstance(where, Path)):
+            if pretrained is True and isinstance(where, Path):
+                _check_adapter(where)
             config = AutoConfig.from_pretrained(where, trust_remote_code=False)
             if hasattr(config, "dtype"):  # older transformers do not go by it
                 # It would round weights that are finer, and constants.
@@ -157,6 +160,19 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
         # What it gives is not used, and its weights are not in all checkpoints.
         model.pooler = nn.Identity()
     return model.float().eval(), tokenizer, length, pooling, source
+
+
+def _check_adapter(folder: Path) -> None:
+    """Raise where an adapter would be left out, as transformers does without peft."""
+    if not (folder / "adapter_config.json").exists():
+        return
+    if not is_peft_available() or not (folder / "config.json").exists():
+        raise BackboneWeightsError(
+            "it holds an adapter (adapter_config.json), which is no network of its own "
+            "and would be left out without the package peft. Where it was trained, put "
+            "it into the weights: model.merge_and_unload().save_pretrained(FOLDER), "
+            "and the tokenizer with them. To do without the adapter, remove its files."
+        )
 
 
 def _from_state(config, state: dict[str, torch.Tensor]):

@@ -287,6 +287,14 @@ def test_a_name_before_all_keys_is_found(tmp_path, wrapper):
         create_backbone(SMALL, path)
 
 
+def test_of_two_networks_in_a_file_both_are_named(tmp_path):
+    whole = small().state_dict().items()
+    state = {f"{of}.{k}": v for of in ("teacher", "student") for k, v in whole}
+    path = save(state, tmp_path / "weights.pth")
+    with pytest.raises(BackboneWeightsError, match=r"'student\.' or 'teacher\.': save"):
+        create_backbone(SMALL, path)
+
+
 def test_no_head_is_left_random(tmp_path):
     path = save(small(num_classes=7).state_dict(), tmp_path / "weights.pth")
     assert create_backbone(SMALL, path).weights_source == f"file {path}"

@@ -133,6 +133,7 @@ def test_csv_with_byte_order_mark(table):
             {},
             r"1 of 5 rows .* repeat the 'file'.*'a.png'; in 0",
         ),
+        ("b.png", "b", {}, r"There is 'b\.png' in that folder.* lacks the endings"),
         ("b.png", "gone.png", {}, r"1 of 5 images .* missing, first .*gone\.png"),
         ("a.png,cat,in", "a.png,cat,in,x", {}, "Expected 6 fields|more cells than"),
         ("e.png,dog,in", "e.png,dog,in,x", {}, "can't be read as a table"),

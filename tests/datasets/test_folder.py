@@ -159,6 +159,19 @@ def test_folders_that_say_what_they_are(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("names", ["cat dog", "images"])
+def test_splits_below_classes_are_not_mixed_in_silence(tmp_path, names):
+    parts = ("Train", "test", "masks")
+    fill(
+        tmp_path, *(f"{name}/{part}/1.png" for name in names.split() for part in parts)
+    )
+    with pytest.raises(ValueError, match=r"splits 'Train', 'test' in each.*'random'"):
+        load_folder(tmp_path)
+    assert set(load_folder(tmp_path, split="random").y) == set(names.split())
+    fill(tmp_path, "other/1.png")  # parts of two classes among others are no splits
+    assert "other" in load_folder(tmp_path).y
+
+
 def test_a_link_where_one_may_not_look(tmp_path, monkeypatch):
     fill(tmp_path, "a/1.png")
     (tmp_path / "b").symlink_to("a")

@@ -39,6 +39,20 @@ def tiny(pretrained=False):
     return tiny_model(), tiny_tokenizer()
 
 
+def test_an_adapter_is_not_left_out(folder, tmp_path, monkeypatch):
+    folder = shutil.copytree(folder, tmp_path / "model")
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    monkeypatch.setattr(text_models, "is_peft_available", lambda: False)
+    with pytest.raises(BackboneWeightsError, match=r"an adapter .*merge_and_unload"):
+        create_text_backbone(folder)
+    # Who names the weights means these.
+    create_text_backbone(folder, str(folder / "model.safetensors"))
+    monkeypatch.setattr(text_models, "is_peft_available", lambda: True)
+    (folder / "config.json").unlink()
+    with pytest.raises(BackboneWeightsError, match=r"an adapter .* no network"):
+        create_text_backbone(folder)
+
+
 def test_sources(folder, texts):
     backbone = create_text_backbone(folder)
     assert backbone.weights_source == f"folder {folder}"

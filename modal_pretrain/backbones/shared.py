@@ -87,8 +87,11 @@ def shared(
     torch.nn.Module
         In evaluation mode, without gradients.
     """
-    key = (create, *weights_key(name, pretrained, seed), str(device), *given)
 
+    def now() -> tuple:
+        return create, *weights_key(name, pretrained, seed), str(device), *given
+
+    key = now()
     with _LOCK:
         found = _SHARED.get(key)
 
@@ -101,6 +104,11 @@ def shared(
     # Generators first: a net that trains holds them, and may come here.
     with nullcontext() if found is not None else GENERATORS, _LOCK:
         backbone = share(key, load)
+        if found is None and callable(name):
+            # Of what it finds a factory may change something, such as a log: what it
+            # leaves behind is no reason to call it again.
+            key = now()
+            share(key, lambda: backbone)
         if adapt is not None:
             backbone = adapt(backbone, key, *settings)
         place = _anywhere(name, pretrained)

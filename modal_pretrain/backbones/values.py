@@ -13,7 +13,13 @@ from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, SimpleNamespace
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
@@ -41,15 +47,20 @@ def values_of(factory: Any) -> str:
     -------
     str
         Global variables, closures, defaults, arguments of partials and attributes
-        count: numbers, texts, tensors, the fingerprints of networks, and the
-        `file_identity` of files that a text names. Other objects do not, nor what the
-        factory assigns itself.
+        count: numbers, texts, tensors, classes and functions, the fingerprints of
+        networks, the `file_identity` of files that a text names, and lists, tuples,
+        sets and mappings of these. Other objects do not, nor what the factory assigns
+        itself.
     """
     digest = xxhash.xxh3_128()
 
     def add(name: str, value: Any, depth: int = 0) -> None:
         if isinstance(value, nn.Module):
             value = fingerprint(value)
+        elif isinstance(value, partial):
+            value = [value.func, value.args, value.keywords]
+        elif isinstance(value, set | frozenset):
+            value = sorted(value, key=repr)
         elif isinstance(value, Namespace | SimpleNamespace) or (
             is_dataclass(value) and not isinstance(value, type)
         ):
@@ -60,14 +71,16 @@ def values_of(factory: Any) -> str:
             add_tensor(digest, name, value)
         elif isinstance(value, str | Path):
             digest.update(f"{name}={str(value)!r}{_file(value)}".encode(*_TEXT))
-        elif value is None or isinstance(value, bool | int | float):
+        elif value is None or isinstance(value, _PLAIN):
             digest.update(f"{name}={value!r}".encode())
+        elif isinstance(value, type | BuiltinFunctionType | FunctionType):
+            # One that is defined anew under its name counts, too: in a registry, say.
+            which = hash(value.__code__) if hasattr(value, "__code__") else id(value)
+            digest.update(f"{name}={value.__qualname__} {which}".encode(*_TEXT))
         elif isinstance(value, Mapping | list | tuple) and depth < _DEPTH:
             items = value.items() if isinstance(value, Mapping) else enumerate(value)
             for key, part in items:
-                # To a list of plain values a factory may append what it did.
-                if not isinstance(value, list) or not isinstance(part, _PLAIN):
-                    add(f"{name}.{key}", part, depth + 1)
+                add(f"{name}.{key}", part, depth + 1)
 
     for name, value in _held(factory):
         add(name, value)
@@ -78,7 +91,7 @@ def values_of(factory: Any) -> str:
     return digest.hexdigest()
 
 
-_PLAIN = (str, bool, int, float, type(None))
+_PLAIN = (int, float, complex, bytes, range, np.generic, torch.dtype)
 _TEXT = ("utf-8", "surrogatepass")
 
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -189,3 +190,30 @@ def test_what_a_factory_notes_itself_changes_nothing():
     one = shared_backbone(factory, pretrained=False, seed=0)
     assert shared_backbone(factory, pretrained=False, seed=0) is one
     assert (n, log) == (1, ["called"])
+
+
+WIDTHS, ACTIVATION, BLOCKS = [4, 2], nn.ReLU, {"first": partial(nn.Linear, 3)}
+
+
+def made_of_settings(more=[]):  # noqa: B006 - as notebooks have them
+    linear = BLOCKS["first"](WIDTHS[0])
+    return nn.Sequential(linear, ACTIVATION(), *(nn.Linear(4, n) for n in more))
+
+
+def test_lists_classes_and_partials_that_a_factory_finds(monkeypatch):
+    def now():
+        return shared_backbone(made_of_settings, pretrained=False, seed=0)
+
+    monkeypatch.setitem(globals(), "WIDTHS", [4, 2])
+    first = now()
+    assert now() is first
+    monkeypatch.setitem(globals(), "ACTIVATION", nn.GELU)
+    assert isinstance(now()[1], nn.GELU)
+    monkeypatch.setitem(BLOCKS, "first", partial(nn.Linear, 3, bias=False))
+    assert now()[0].bias is None
+    WIDTHS[0] = 5
+    assert now()[0].out_features == 5
+    monkeypatch.setitem(globals(), "WIDTHS", [np.int64(4), 2])
+    assert now()[0].out_features == 4
+    monkeypatch.setattr(made_of_settings, "__defaults__", ([7],))
+    assert now()[2].out_features == 7

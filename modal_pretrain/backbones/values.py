@@ -27,7 +27,7 @@ import xxhash
 from torch import nn
 
 from modal_pretrain._identity import expanded, file_identity
-from modal_pretrain.backbones.code import own_parts
+from modal_pretrain.backbones.code import code_of, own_parts
 from modal_pretrain.backbones.fingerprint import (
     add_tensor,
     as_tensor,
@@ -73,6 +73,8 @@ def values_of(factory: Any) -> Values:
             value = vars(value) if hasattr(value, "__dict__") else {}
         elif isinstance(value, partial):
             value = value.func, value.args, value.keywords
+        elif isinstance(value, set | frozenset):
+            value = sorted(value, key=repr)
         tensor = as_tensor(value)
         if tensor is not None:
             digest = xxhash.xxh3_128()
@@ -93,8 +95,9 @@ def values_of(factory: Any) -> Values:
                 for key, part in items:
                     add(f"{name}.{key}", part, depth + 1)
         elif isinstance(value, type | FunctionType | BuiltinFunctionType):
-            if not is_own(value):  # the code of those counts
-                found[name] = True, f"{value.__module__}.{describe(value)}"
+            # Of what is found by name the code counts already, not of a registry's.
+            code = code_of(value, is_own) if is_own(value) else ""
+            found[name] = True, f"{value.__module__}.{describe(value)} {code}"
         elif is_plain(value) or isinstance(value, np.generic):
             found[name] = True, repr(value)
 

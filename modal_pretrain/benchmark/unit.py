@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import json
 from collections.abc import Callable
@@ -139,7 +141,7 @@ class Work:
         return run_unit(
             data,
             self._estimator(data),
-            strategy("random" if full else unit.strategy),
+            _own("random" if full else unit.strategy),
             head=head,
             seed_set=train if full else seed_set(config, data, unit.seed),
             batch=config.batch,
@@ -166,6 +168,17 @@ class Work:
     def _estimator(self, data: GroupedDataset) -> Any:
         unit = self.unit
         return estimator(self.store.config, data, unit.model, unit.seed, self.cache)
+
+
+def _own(name: str) -> Callable:
+    """Return a strategy that knows of no other run, where it is an object with state.
+
+    Or what it remembers of one seed would decide what it asks for in the next.
+    """
+    found = strategy(name)
+    with contextlib.suppress(Exception):  # one that cannot be copied stays as it is
+        return copy.deepcopy(found)
+    return found
 
 
 def keep_probes(store: RecordStore, data: GroupedDataset, cache: Any) -> None:

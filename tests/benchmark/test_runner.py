@@ -382,6 +382,27 @@ def test_a_claim_of_a_clock_that_is_ahead_ends(tmp_path):
     assert is_abandoned(path)
 
 
+def test_no_run_sees_what_a_strategy_kept_of_another(small, tmp_path, monkeypatch):
+    """Seeds in one call, and in two, ask for the same rows."""
+    (tmp_path / "remembers.py").write_text(
+        "import numpy as np\n"
+        "class Strategy:\n"
+        "    calls = 0\n"
+        "    def __call__(self, classifier, X, n_instances=1):\n"
+        "        self.calls += 1\n"
+        "        rows = np.arange(n_instances) + self.calls\n"
+        "        return rows, np.zeros(n_instances)\n"
+        "strategy = Strategy()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"strategies": ("remembers:strategy",), "models": ("random-init",)}
+    both = run(small(**settings), tmp_path / "both", verbose=0, examples=0)
+    run(small(**settings, seeds=(1,)), tmp_path / "one", verbose=0, examples=0)
+    one = load(tmp_path / "one")
+    asked = both[both.seed == 1].acquired.tolist()
+    assert len(asked) == 3 and asked == one.acquired.tolist()
+
+
 def test_all_labels_of_a_later_call_with_other_seeds_first(small, tmp_path):
     """They are fitted for its first seed, which is not the first of the folder."""
     run(small(seeds=(2,)), tmp_path, verbose=0)

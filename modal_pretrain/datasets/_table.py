@@ -1,11 +1,10 @@
-"""Tables of metadata and the files they list: found, checked and counted."""
+"""Tables of metadata: found, read and checked."""
 
 from __future__ import annotations
 
 import codecs
 import lzma
 import os
-import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -18,8 +17,6 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain._identity import NotAFileError, expanded, file_identity
-
-MISSING = ("error", "drop", "ignore")
 
 
 @dataclass(frozen=True)
@@ -273,132 +270,6 @@ def choices(
     return np.array([known[value] for value in found.tolist()])[inverse]
 
 
-def check_missing(missing: str) -> None:
-    """Refuse an unknown choice of what to do about missing things."""
-    if missing not in MISSING:
-        raise ValueError(
-            f"missing must be one of {', '.join(MISSING)}, got {missing!r}"
-        )
-
-
 def warn(message: str, *, depth: int = 4) -> None:
     """Warn in the name of the loader's caller, `depth` frames above."""
     warnings.warn(message, UserWarning, stacklevel=depth)
-
-
-def image_paths(
-    root: str | os.PathLike[str], names: Any, missing: str, where: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Paths of listed images, and which of them are there.
-
-    Parameters
-    ----------
-    root : path-like
-        Folder that the names are relative to.
-    names : sequence of str
-        The images.
-    missing : {"error", "drop", "ignore"}
-        What a missing file is: an error, a row less and a warning with the count, or
-        nothing to look for.
-    where : object
-        The list, for messages.
-
-    Returns
-    -------
-    paths : ndarray of str
-        All of them.
-    keep : ndarray of bool
-        Rows to keep.
-
-    Raises
-    ------
-    FileNotFoundError
-        If files are missing and that is an error, or all of them are.
-    ValueError
-        If a row names none.
-    """
-    check_missing(missing)
-    empty = pd.isna(np.asarray(names, dtype=object))
-    if empty.any():
-        raise ValueError(
-            f"{empty.sum()} rows of {where} name no image, first "
-            f"{row_name(int(np.argmax(empty)))}"
-        )
-    base = os.fspath(root)
-    paths = [os.path.join(base, name) for name in names]
-    keep = np.ones(len(paths), dtype=bool)
-    if missing != "ignore":
-        keep = exist(paths)
-    absent = len(paths) - int(keep.sum())
-    if absent:
-        first = paths[int(np.argmin(keep))]
-        message = (
-            f"{absent} of {len(paths)} images listed in {where} are missing, first "
-            f"{first}"
-        )
-        if missing == "error" or absent == len(paths):
-            raise FileNotFoundError(
-                f"{message}.{_other_spelling(first)} Check the folder and whether "
-                "everything was unpacked; missing='drop' leaves these rows out and "
-                "missing='ignore' does not look."
-            )
-        warn(f"{message}; these rows are left out")
-    return np.array(paths), keep
-
-
-def _other_spelling(path: str) -> str:
-    """Say so, as a sentence, where a file differs from a missing one in spelling.
-
-    Windows does not tell cases apart and writes backslashes; macOS splits accents.
-    """
-
-    def spelt(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold().strip()
-
-    folder, name = os.path.split(path.replace("\\", "/"))
-    files = sorted(_files(folder))
-    for other in files:
-        if spelt(other) == spelt(name):
-            found = os.path.join(folder, other)
-            return (
-                f" There is {found!a}, which differs from {path!a} in case, accents, "
-                "spaces or slashes: correct the list."
-            )
-    for other in files:
-        if os.path.splitext(other)[0] == name:
-            return (
-                f" There is {other!a} in that folder: the list lacks the endings. Add "
-                "them to its names."
-            )
-    return ""
-
-
-def exist(paths: Sequence[str]) -> np.ndarray:
-    """Say of each path whether it is a file, listing each folder once."""
-    folders: dict[str, set[str]] = {}
-    found = np.empty(len(paths), dtype=bool)
-    for i, path in enumerate(paths):
-        folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _files(folder)
-        # The second look is for file systems that do not tell cases apart.
-        found[i] = name in folders[folder] or os.path.isfile(path)
-    return found
-
-
-def _files(folder: str) -> set[str]:
-    try:
-        with os.scandir(folder or ".") as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
-        return set()
-
-
-def warn_about_repeats(paths: np.ndarray, where: Any) -> None:
-    """Warn if a list names a file more than once; its rows stay."""
-    repeats = pd.Series([os.path.normpath(path) for path in paths]).duplicated()
-    if repeats.any():
-        warn(
-            f"{repeats.sum()} of {len(paths)} rows of {where} name a file that an "
-            f"earlier row names, first {paths[int(np.argmax(repeats))]}; they are kept"
-        )

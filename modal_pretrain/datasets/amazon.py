@@ -8,13 +8,7 @@ import os
 import numpy as np
 
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._table import (
-    Layout,
-    choices,
-    numbers,
-    read_table,
-    warn,
-)
+from modal_pretrain.datasets._table import Layout, choices, numbers, read_table, warn
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 _LAYOUT = Layout(

@@ -9,15 +9,9 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain._identity import NotAFileError, read_whole
+from modal_pretrain.datasets._listed import image_paths
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._table import (
-    Layout,
-    choices,
-    image_paths,
-    numbers,
-    read_table,
-    warn,
-)
+from modal_pretrain.datasets._table import Layout, choices, numbers, read_table, warn
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 _FOLDERS = ("celebA_v1.0", "celebA/data", "celebA", "celeba", "data")

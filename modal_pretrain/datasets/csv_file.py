@@ -13,6 +13,7 @@ import pandas as pd
 
 from modal_pretrain._checks import did_you_mean
 from modal_pretrain._identity import expanded
+from modal_pretrain.datasets._listed import check_missing, image_paths
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._spelling import (
     equal_numbers,
@@ -21,15 +22,7 @@ from modal_pretrain.datasets._spelling import (
 )
 from modal_pretrain.datasets._splits import draw_splits
 from modal_pretrain.datasets._splits import split_names as named_splits
-from modal_pretrain.datasets._table import (
-    check_missing,
-    choices,
-    image_paths,
-    numbers,
-    read_table,
-    row_name,
-    warn,
-)
+from modal_pretrain.datasets._table import choices, numbers, read_table, row_name, warn
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 # Of read_csv: what would return something else than a table of texts.

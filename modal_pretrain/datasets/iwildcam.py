@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from modal_pretrain.datasets._listed import image_paths, warn_about_repeats
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._table import (
     Layout,
     choices,
-    image_paths,
     numbers,
     read_table,
     row_name,
     warn,
-    warn_about_repeats,
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain.datasets._folders import pictures_below
+from modal_pretrain.datasets._listed import image_paths
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._table import Layout, image_paths
+from modal_pretrain.datasets._table import Layout
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 _LAYOUT = Layout(

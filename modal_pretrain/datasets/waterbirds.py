@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import os
 
+from modal_pretrain.datasets._listed import image_paths, warn_about_repeats
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._table import (
-    Layout,
-    choices,
-    image_paths,
-    numbers,
-    read_table,
-    warn_about_repeats,
-)
+from modal_pretrain.datasets._table import Layout, choices, numbers, read_table
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 _LAYOUT = Layout(

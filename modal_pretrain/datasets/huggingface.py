@@ -205,6 +205,10 @@ def _images(dataset: Any, column: str) -> Any:
             archive.close()
 
 
+# What reading of an archive raises, RuntimeError where it wants a password.
+_OF_ZIP = (KeyError, RuntimeError, zipfile.BadZipFile)
+
+
 def _is_within(cell: Any) -> bool:
     """Say whether a picture has no file of its own: it is in memory or a zip file."""
     return cell["bytes"] is not None or _in_zip(cell["path"]) is not None
@@ -240,7 +244,7 @@ def _opened(
         # Not a file that stays open: of these there may be a thousand.
         image = Image.open(io.BytesIO(_picture(cell, archives)))
         return image if mode in (None, image.mode) else image.convert(mode)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, *_OF_ZIP) as error:
         raise ValueError(
             f"row {row} has no picture in {column!r} that Pillow can read "
             f"({type(error).__name__}); leave it out with dataset.filter"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 
-from modal_pretrain._identity import read_whole
+from modal_pretrain._identity import expanded, file_identity, read_whole
 from modal_pretrain.backbones.weights import BackboneWeightsError, read_checkpoint
 
 # Five digits, as the hub writes parts: "fold-1-of-5.pth" is a checkpoint of its own.
@@ -36,6 +38,21 @@ _GIVE = "Name the architecture as backbone and the file as pretrained."
 def is_list_of_parts(path: Path) -> bool:
     """Say whether a file is called like the list of a checkpoint's parts."""
     return path.name.endswith(_INDEX)
+
+
+def files_of(path: str | Path) -> tuple:
+    """Return path and identity of a file, or of those in a folder; () for nothing."""
+    place = expanded(path)
+    if is_list_of_parts(place):
+        place = place.parent
+    with suppress(OSError, ValueError):  # which whoever reads them will explain
+        paths = [place]
+        if place.is_dir():
+            # sentence-transformers says in a folder of its own how tokens are pooled.
+            paths = sorted([*place.iterdir(), *place.glob("*/config.json")])
+        files = [p for p in paths if p.is_file()]
+        return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
+    return ()
 
 
 def check_folder(name: str, folder: Path) -> None:

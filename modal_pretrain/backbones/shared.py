@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,12 +21,12 @@ from torch import nn
 
 from modal_pretrain._checks import height_and_width
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import expanded, file_identity
+from modal_pretrain._identity import expanded
 from modal_pretrain.backbones.code import code_of
 from modal_pretrain.backbones.create import Backbone, create_backbone
 from modal_pretrain.backbones.device import GENERATORS
 from modal_pretrain.backbones.fingerprint import is_own
-from modal_pretrain.backbones.folder import is_list_of_parts
+from modal_pretrain.backbones.folder import files_of
 from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.backbones.sizes import ImageSize, adapt_size, takes_one_size
 from modal_pretrain.backbones.values import Values, hash_of, note_changes, values_of
@@ -154,26 +154,11 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
     if callable(name):
         state: tuple = (code_of(name, is_own), hash_of(name, values_of(name)))
     else:
-        state = _files(local_folder(str(name)) or str(name))
+        state = files_of(local_folder(str(name)) or str(name))
     if not isinstance(pretrained, bool):
-        state += _files(str(pretrained))
+        state += files_of(pretrained)
         pretrained = str(pretrained)
     return name, state, pretrained, seed if drawn else None
-
-
-def _files(path: str | Path) -> tuple:
-    """Return path and identity of a file, or of those in a folder."""
-    place = expanded(path)
-    if is_list_of_parts(place):
-        place = place.parent
-    with suppress(OSError):  # which whoever reads them will explain
-        paths = [place]
-        if place.is_dir():
-            # sentence-transformers says in a folder of its own how tokens are pooled.
-            paths = sorted([*place.iterdir(), *place.glob("*/config.json")])
-        files = [p for p in paths if p.is_file()]
-        return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
-    return ()
 
 
 def _anywhere(name: Any, pretrained: bool | str | Path) -> tuple[Any, Any]:

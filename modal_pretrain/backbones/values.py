@@ -36,9 +36,12 @@ from modal_pretrain.backbones.fingerprint import (
     is_own,
     is_plain,
 )
+from modal_pretrain.backbones.folder import files_of
 
 _DEPTH = 4  # of containers in each other
 _LARGE = 100  # plain values, that are hashed as one: a vocabulary, not names of files
+# By which a folder is one of a network, or of an adapter of one, and none of pictures.
+_CONFIGS = ("config.json", "adapter_config.json")
 _GETTERS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"}
 Values = dict[str, tuple[bool, str]]
 # What each factory has changed while it was called, such as a counter of its calls.
@@ -58,8 +61,9 @@ def values_of(factory: Any) -> Values:
         Global variables, closures, defaults, arguments of partials, attributes of the
         factory and of the user's classes: numbers, texts, and other things that `repr`
         tells all of; hashes of tensors and networks; classes and functions of
-        libraries by their names; the `file_identity` of files that a text names. Other
-        objects are left out. The first says whether it is a plain value.
+        libraries by their names; the `file_identity` of files that a text names, and
+        of those in a network's folder. Other objects are left out. The first says
+        whether it is a plain value.
     """
     found: Values = {}
 
@@ -147,8 +151,12 @@ def _hash(text: str) -> str:
 
 
 def _file(name: str | Path) -> str:
+    """Name the state of a file, or of the folder of a network, "" for all others."""
     with suppress(OSError, ValueError):
-        return str(file_identity(expanded(name)))
+        place = expanded(name)
+        if str(name) and any((place / config).is_file() for config in _CONFIGS):
+            return str(files_of(place))
+        return str(file_identity(place))
     return ""
 
 

@@ -230,6 +230,28 @@ def test_files_in_a_list_that_a_factory_reads(tmp_path):
     assert torch.equal(after.weight, mean().weight)
 
 
+@pytest.mark.parametrize("config", ["config.json", "adapter_config.json"])
+def test_a_folder_of_a_network_that_a_factory_reads(config, tmp_path):
+    folder = str(tmp_path)
+
+    def save():
+        torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "model.bin")
+
+    def reads(folder=folder):  # as AutoModel.from_pretrained(folder) does
+        layer = nn.Linear(3, 2)
+        layer.load_state_dict(torch.load(tmp_path.joinpath(folder, "model.bin")))
+        return layer
+
+    (tmp_path / config).write_text("{}")
+    save()
+    before = shared_backbone(reads, pretrained=False, seed=0)
+    assert shared_backbone(reads, pretrained=False, seed=0) is before
+    time.sleep(0.05)
+    save()
+    after = shared_backbone(reads, pretrained=False, seed=0)
+    assert torch.equal(after.weight, reads().weight)
+
+
 def test_numbers_that_pytorch_does_not_have_do_not_stop_a_factory():
     ends = np.zeros(2, np.longdouble)
     made = shared_backbone(lambda: nn.Linear(3, len(ends)), pretrained=False, seed=0)

@@ -101,12 +101,19 @@ def resolve_precision(
 def in_type(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Have networks compute in `dtype`, and say so where one cannot.
 
-    Some make numbers or tensors of float32 on their way, as DeBERTa does.
+    Some make numbers or tensors of float32 on their way, as DeBERTa does, and those of
+    tutorials flatten by `view`, which takes no pictures that are channels last.
     """
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         try:
             yield
         except RuntimeError as error:
+            if "view size is not compatible" in str(error):
+                raise ValueError(
+                    "The backbone calls view() on what is channels last in memory, as "
+                    "pictures are here. Write x.reshape(...) for x.view(...): it takes "
+                    "the same arguments and gives the same values."
+                ) from error
             if dtype == torch.float32 or not _ABOUT_TYPES.search(str(error)):
                 raise
             raise ValueError(

@@ -26,7 +26,7 @@ import numpy as np
 import xxhash
 from torch import nn
 
-from modal_pretrain._identity import expanded, file_identity
+from modal_pretrain._identity import NotAFileError, expanded, file_identity
 from modal_pretrain.backbones.code import code_of, own_parts
 from modal_pretrain.backbones.fingerprint import (
     add_tensor,
@@ -154,9 +154,11 @@ def _file(name: str | Path) -> str:
     """Name the state of a file, or of the folder of a network, "" for all others."""
     with suppress(OSError, ValueError):
         place = expanded(name)
-        if str(name) and any((place / config).is_file() for config in _CONFIGS):
-            return str(files_of(place))
-        return str(file_identity(place))
+        try:
+            return str(file_identity(place))
+        except NotAFileError:
+            if str(name) and any((place / config).is_file() for config in _CONFIGS):
+                return str(files_of(place))
     return ""
 
 

@@ -299,3 +299,29 @@ def test_backbone_that_returns_another_number_of_rows(pictures, rows, counts):
         )
         with pytest.raises(ValueError, match=f"backbone OtherRows returned {counts}"):
             encoder.fit(pictures).transform(pictures[:4])
+
+
+class Tutorial(nn.Module):
+    """As in PyTorch's first tutorials."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(4))
+
+    def forward(self, batch):
+        return self.layers(batch).view(-1, 6 * 7 * 7)
+
+
+def test_a_network_that_flattens_by_view_is_told_what_to_write():
+    rows = np.zeros((3, 32, 32, 3), np.uint8)
+    for precision in ("float32", "bfloat16"):
+        encoder = TimmEncoder(
+            Tutorial,
+            pretrained=False,
+            image_size=32,
+            precision=precision,
+            device="cpu",
+            cache=None,
+        )
+        with pytest.raises(ValueError, match=r"channels last.*Write x\.reshape"):
+            encoder.fit(rows)

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # Part of every fingerprint: others may compute something else from the same weights.
-# The number goes up when this package's own preprocessing changes its results.
-_VERSIONS = f"1 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
+# The number goes up when this package's own decoding or preprocessing changes its
+# results: tests/embedding/test_results.py keeps the two together.
+_VERSIONS = f"2 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
 
 
 class Encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -56,28 +57,34 @@ def are_splits(
     if odd:
         near = _near(odd[0].name)
         problem = f"{odd[0].name!r} is not the name of a split" + (
-            f"; is it {near!r} misspelt?" if near else "."
+            f"; is {near!r} meant?" if near else "."
         )
     elif "train" not in splits:
         problem = "there is no folder of training data ('train')."
     else:
         problem = "there is no folder of other data ('val' or 'test')."
+    first = folders[0].name
     raise ValueError(
         f"{root} holds the folders {found}. For splits, {problem} Rename, add or "
         "remove folders; or say what they are: split='random' if they are classes, "
         "split='folder' if these are all the splits that there are, or "
-        f"split_names={{{folders[0].name!r}: 'train', ...}}"
+        f"split_names={{{first!r}: {SPLIT_NAMES[_near(first) or 'train']!r}, ...}}"
     )
 
 
 def _look_like_splits(folders: Sequence[Path]) -> bool:
-    """Say whether some have names of splits, or all nearly have, and hold folders.
+    """Say whether folders hold folders, and some or all have the names for splits.
 
-    A class may be called "train" or "rest", but pictures lie in it, not classes.
+    Some a split's own, or one of training and one of other data with further words
+    (train_images, test_set), or all of them nearly. A class may be called "train" or
+    "rest", but pictures lie in it, not classes.
     """
-    exact = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
-    return any(map(subfolders, exact)) or all(
-        _near(folder.name) and subfolders(folder) for folder in folders
+    deep = [folder for folder in folders if subfolders(folder)]
+    meant = {SPLIT_NAMES[word] for each in deep for word in _words(each.name)[:1]}
+    return (
+        any(folder.name.lower() in SPLIT_NAMES for folder in deep)
+        or ("train" in meant and len(meant) > 1)
+        or (len(deep) == len(folders) and all(_near(folder.name) for folder in deep))
     )
 
 
@@ -98,9 +105,16 @@ def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> Non
     )
 
 
+def _words(name: str) -> list[str]:
+    """Return the words of a name that are names of splits."""
+    words = re.split(r"[\W\d_]+|set(?![a-z])", name.lower())
+    return [word for word in words if word in SPLIT_NAMES]
+
+
 def _near(name: str) -> str | None:
-    """Return the name of a split that a name is or is close to."""
-    near = difflib.get_close_matches(name.lower(), SPLIT_NAMES, n=1, cutoff=0.74)
+    """Return the name of a split that a name is, has as a word, or is close to."""
+    close = difflib.get_close_matches(name.lower(), SPLIT_NAMES, n=1, cutoff=0.74)
+    near = [each for each in close if each == name.lower()] or _words(name) or close
     return near[0] if near else None
 
 

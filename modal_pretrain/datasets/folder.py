@@ -17,6 +17,7 @@ from modal_pretrain.datasets._folders import (
     is_folder,
     left_out,
     pictures_and_inodes,
+    pictures_below,
     subfolders,
 )
 from modal_pretrain.datasets._modality import holds
@@ -63,8 +64,9 @@ def load_folder(
         "folder": the first level of folders are the splits. "random": they are drawn,
         with the same shares in every class. "auto": "folder" if the first folders have
         names of splits (train, and val or test, such as), "random" if none has; what
-        lies between, such as a misspelt one, is an error, and so are splits below
-        each class (``root/cat/train/1.jpg``).
+        lies between is an error, such as one that is misspelt or has further words
+        (train_images and test_images), and so are splits below each class
+        (``root/cat/train/1.jpg``).
     split_names : mapping of str to str, optional
         Split ("train", "validation", "test", ...) for each split folder, if they are
         called otherwise. Then the first level of folders are the splits.
@@ -126,8 +128,14 @@ def load_folder(
     for (part, label), folder in zip(classes, places, strict=True):
         pictures = pictures_and_inodes(folder, others, outside=outside)
         if not pictures:
+            gone = len(pictures_below(folder, dangling=True))
+            problem = (
+                f", but {gone} links that lead nowhere: fetch what they stand for, say "
+                "with dvc pull or git annex get"
+            )
             raise FileNotFoundError(
-                f"the class folder {folder} has no pictures; fill or remove it"
+                f"the class folder {folder} has no pictures{problem if gone else ''}; "
+                "fill or remove it"
             )
         for picture, node in pictures:
             if node in first:

@@ -123,8 +123,13 @@ def test_folder_split_names(tmp_path):
 @pytest.mark.parametrize(
     ("names", "kwargs", "match"),
     [
-        ("train tets", {}, "'tets', 'train'.*'tets' is not .* 'test' misspelt.*random"),
+        ("train tets", {}, "'tets', 'train'.*'tets' is not .* 'test' meant.*random"),
         ("trian tets", {}, "'tets', 'trian'.*'tets' is not the name of a split"),
+        ("train_images test_images", {}, r"'test' meant.*_images': 'test', \.\.\."),
+        ("training_set test_set", {}, "'test_set' is not the name"),
+        ("seg_pred seg_train seg_test", {}, "'seg_pred' is not the name of a split"),
+        ("trainset testset", {}, "'testset' is not the name of a split"),
+        ("train2017 val2017", {}, "'train2017' is not the name of a split"),
         ("train test notes", {}, "'notes', 'test', 'train'.*'notes' is not the name"),
         ("test val", {}, r"'test', 'val'.*no folder of training data \('train'\)"),
         ("val", {}, "'val'.*no folder of training data"),
@@ -155,6 +160,11 @@ def test_folders_that_say_what_they_are(tmp_path):
     for names in ("train bus", "valid invalid", "rest text best", "dev ops"):
         root = tmp_path / names
         fill(root, *(f"{name}/{i}.png" for name in names.split() for i in range(2)))
+        assert set(load_folder(root).y) == set(names.split())
+    # So are these, though folders lie in them.
+    for names in ("train_station bus", "brain valve lung", "test_tube flask"):
+        root = tmp_path / names
+        fill(root, *(f"{name}/{i}/1.png" for name in names.split() for i in range(2)))
         assert set(load_folder(root).y) == set(names.split())
 
 
@@ -238,6 +248,10 @@ def test_what_is_no_file_is_not_listed(tmp_path):
         data = load_folder(tmp_path)
     names = [Path(path).relative_to(tmp_path).as_posix() for path in data.X]
     assert names == ["cat/1.png", "dog/2.png", "dog/folder.png/3.png"]
+    (tmp_path / "cat" / "1.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"cat has no .* nowhere: .*annex get"):
+        load_folder(tmp_path)
+    fill(tmp_path, "cat/1.png")
     (tmp_path / "dog" / "2.png").unlink()
     (tmp_path / "dog" / "folder.png" / "3.png").unlink()
     os.mkfifo(tmp_path / "dog" / "fifo.png")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import joblib
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from modal_pretrain._disk import write_whole
 from modal_pretrain._identity import expanded
+from modal_pretrain.images.decode import ImageLoadError, decode_file
 from modal_pretrain.labelling.background import Background
 from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool
@@ -94,17 +96,17 @@ def predictions(
 def fitted(session: LabelSession) -> Any | None:
     """Return the estimator, fitted on every label, the random ones too.
 
-    None where fewer than two classes have labels. Files that are gone are unreadable
-    from now on, unless next to nothing is left without them.
+    None where fewer than two classes have labels. Files that are gone or damaged are
+    unreadable from now on, unless next to nothing is left without them.
     """
     labels = session.labels()
     labels = labels[~labels["row"].isin(session.unreadable())]
-    gone = labels[[not session.pool.there(row) for row in labels["row"]]]
-    if labels.drop(gone.index)["label"].nunique() > 1:
-        for row in gone["row"]:
-            error = FileNotFoundError("the file is not there any more")
-            session.set_unreadable(row, error)
-        labels = labels.drop(gone.index)
+    gone: dict[int, str | Exception] = {
+        row: FileNotFoundError("the file is not there any more")
+        for row in labels["row"]
+        if not session.pool.there(row)
+    }
+    labels, _ = _without(session, labels, gone)
     if labels["label"].nunique() < 2:
         return None
     estimator = clone(session.estimator)
@@ -115,6 +117,10 @@ def fitted(session: LabelSession) -> Any | None:
     X, y = session.pool.take(rows), labels["label"].to_numpy(str)
     try:
         return estimator.fit(X, y, **tags)
+    except ImageLoadError:  # of files that could be read when they were embedded
+        if not _without(session, labels, _damaged(session.pool, rows))[1]:
+            raise
+        return fitted(session)
     except (ValueError, OSError):
         raise
     except Exception as error:  # the page and the command tell of the others
@@ -122,6 +128,31 @@ def fitted(session: LabelSession) -> Any | None:
             f"the estimator can't be fitted on the {len(y)} labels: "
             f"{type(error).__name__}: {error}. The labels are in {session.path}."
         ) from error
+
+
+def _without(
+    session: LabelSession, labels: pd.DataFrame, away: dict[int, str | Exception]
+) -> tuple[pd.DataFrame, bool]:
+    """Leave out rows that can't be read, and say whether any were left out."""
+    rest = labels[~labels["row"].isin(away)]
+    if not away or rest["label"].nunique() < 2:
+        return labels, False
+    for row, error in away.items():
+        session.set_unreadable(row, error)
+    return rest, True
+
+
+def _damaged(pool: Pool, rows: NDArray[np.intp]) -> dict[int, str | Exception]:
+    """Return which files can't be read, and why."""
+    found: dict[int, str | Exception] = {}
+    for row in rows.tolist():
+        shown = pool.show(row)
+        try:
+            if isinstance(shown, Path):
+                decode_file(shown, pool.title(row))
+        except ImageLoadError as error:
+            found[row] = error
+    return found
 
 
 def check_folder(session: LabelSession, folder: str | os.PathLike[str]) -> None:

@@ -127,6 +127,27 @@ def test_a_labelled_picture_that_is_gone(folder, start, truth, tmp_path):
     assert done.model.exists()
 
 
+def test_a_labelled_picture_that_is_damaged(folder, start, truth, tmp_path):
+    session = label(start(folder), truth, 12)
+    assert session.wait(60)
+    first, *others = session.labels()["row"]
+    path = folder / f"{first:03}.png"
+    path.write_bytes(path.read_bytes()[:100])  # as while it is copied anew
+    done = session.export(tmp_path / "out")
+    assert len(pd.read_csv(done.labels)) == 12
+    assert pd.read_csv(done.predictions)["look"][first] == "unreadable"
+    paths = [folder / f"{row:03}.png" for row in others]
+    known = session.estimator.fit(paths, [truth(row) for row in others])
+    model = joblib.load(done.model)
+    answers = (one.predict_proba(paths) for one in (model, known))
+    assert np.allclose(*answers, atol=1e-3)
+    for path in folder.glob("*.png"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="can't be decoded"):
+        session.export(tmp_path / "out")
+    assert done.model.exists()
+
+
 class Failing(LogisticRegression):
     def fit(self, X, y):
         raise RuntimeError("out of memory")

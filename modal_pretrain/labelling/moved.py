@@ -140,7 +140,8 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
             alike.add(run)
     names = [(run.name, pool.names[run.row]) for run in away if run.row is not None]
     lost = Lost([], list(dict.fromkeys(names)), [])
-    own = {run.row for run in runs if run.row == run.key}
+    # What it holds now has a label, too; to have been skipped with that is none.
+    own = {run.row for run in runs if run.row == run.key and run.word[1]}
     for key, run in present.items():
         if run.row is None and key not in own and records[run.places[-1]].label:
             (lost.changed if isinstance(key, int) else lost.vanished).append(run.name)

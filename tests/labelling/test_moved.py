@@ -146,6 +146,16 @@ def test_what_has_no_label_has_lost_none(load):
     assert lost == ([], [], [])
 
 
+def test_a_label_is_lost_where_a_file_is_again_what_was_only_skipped(load):
+    # Skipped, edited, labelled, and the original put back.
+    lost, labels = load([("a", "A", ""), ("a", "B", "dog")], {"a": "A", "b": "C"})
+    assert not labels
+    assert lost.changed == ["a"]
+    lost, labels = load([("a", "A", "cat"), ("a", "B", "dog")], {"a": "A", "b": "C"})
+    assert labels == {"a": "cat"}
+    assert lost.changed == []
+
+
 def test_moved_vanished_and_changed_files_are_reported(folder, start, truth):
     session = start(folder)
     rows = [question.row for question in session.ask(4)]

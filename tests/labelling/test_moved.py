@@ -146,14 +146,16 @@ def test_what_has_no_label_has_lost_none(load):
     assert lost == ([], [], [])
 
 
-def test_a_label_is_lost_where_a_file_is_again_what_was_only_skipped(load):
+@pytest.mark.parametrize("status", [SKIPPED, CANNOT_TELL])
+def test_a_label_is_lost_where_a_file_is_again_what_had_none(tmp_path, status):
     # Skipped, edited, labelled, and the original put back.
-    lost, labels = load([("a", "A", ""), ("a", "B", "dog")], {"a": "A", "b": "C"})
-    assert not labels
+    pool = FilePool(_write(tmp_path / "pool", {"a": "A"}), tmp_path / "pool")
+    before, edited = (_content(tmp_path, text) for text in "AB")
+    ledger = Ledger()
+    first = Record(1, "a", status=status, content=before)
+    lost = ledger.load([first, Record(2, "a", "dog", content=edited)], pool)
+    assert not ledger.labelled()
     assert lost.changed == ["a"]
-    lost, labels = load([("a", "A", "cat"), ("a", "B", "dog")], {"a": "A", "b": "C"})
-    assert labels == {"a": "cat"}
-    assert lost.changed == []
 
 
 def test_moved_vanished_and_changed_files_are_reported(folder, start, truth):

@@ -149,6 +149,8 @@ class Background:
         self.features: NDArray[np.float32] | None = None
         self.embedded = np.full(len(pool), self._embed is None)
         self.unreadable = Unreadable(pool)
+        self._states: dict[int, Hashable] = {}  # of files, when they were embedded
+        self._answered: set[int] = set()  # rows that were looked at again since
         self._look_at = 0.0  # when they are looked at again
         self.belief: Belief | None = None
         self.problem = ""
@@ -270,13 +272,26 @@ class Background:
                 block.append(row)
         if not block:
             return False
+        states = {row: self.pool.state(row) for row in block}
         for part, vectors in self._readable_parts(np.array(block)):
             if self.features is None:
                 shape = (len(self.pool), vectors.shape[1])
                 self.features = np.zeros(shape, np.float32)
             self.features[part] = vectors
             done[part] = True
+            self._states |= {row: states[row] for row in part.tolist()}
         return True
+
+    def _embed_again(self, closed: Sequence[int]) -> None:
+        """Forget embeddings of files that changed until they were answered.
+
+        A person has answered what a file holds now: it was turned, say, or was half a
+        copy that could be read.
+        """
+        for row in self._states.keys() & (set(closed) - self._answered):
+            if self.pool.state(row) not in (self._states[row], None):
+                self.embedded[row] = False
+        self._answered = set(closed)
 
     def _wanted(self, row: int) -> bool:
         return not self.embedded[row] and row not in self.unreadable
@@ -307,6 +322,7 @@ class Background:
         grown = n_embedded >= 1.5 * before or n_embedded == len(self.pool) > before
         if version == known.version and not grown:
             return False
+        self._embed_again(known.closed.tolist())
         if any(self._wanted(row) for row in known.closed):
             return False  # these, which teach or measure, are embedded next
         all_there = n_embedded + len(self.unreadable) >= len(self.pool)

@@ -2,6 +2,9 @@
 
 import time
 
+import numpy as np
+from PIL import Image
+
 from modal_pretrain.labelling.pool import Pool
 from tests.labelling.conftest import label
 
@@ -70,3 +73,17 @@ def test_a_file_that_was_half_copied_is_read_when_it_is_whole(folder, start, tru
     label(session, truth, 12)
     assert session.unreadable() == {7}
     assert session.progress().embedded == 79
+
+
+def test_a_picture_is_learnt_as_it_was_when_it_was_answered(folder, start, truth):
+    session = label(start(folder), truth, 12)
+    (question,) = session.ask(1)
+    path = folder / session.pool.names[question.row]
+    Image.open(path).rotate(90).save(path)  # by another program, before the answer
+    session.answer(question.row, truth[question.row])
+    assert session.wait(60)
+    background = session._background
+    known = background.features[question.row]
+    fresh = background._embed(session.pool.take(np.array([question.row])))[0]
+    np.testing.assert_allclose(known, fresh, atol=1e-4)
+    assert session.progress().learnt == 13

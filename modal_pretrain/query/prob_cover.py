@@ -140,7 +140,7 @@ def _pure_radius(
     rows: NDArray[np.float32], k: int, alpha: float, rng: np.random.Generator
 ) -> float:
     """Find the largest radius at which a share alpha of the balls is pure."""
-    labels = kmeans(rows - rows.mean(axis=0), k, rng).labels
+    labels = kmeans(rows, k, rng).labels
     gap = nearest_other(rows, labels, min(len(rows), _BALLS))
     gap = np.sort(gap[np.isfinite(gap)])
     if len(gap) == 0 or gap[-1] == 0:

@@ -120,7 +120,6 @@ def typiclust_sampling(
     n_clusters = min(len(labelled) + pool.k, max_clusters)
     # Of one row and a frame NumPy makes columns, but rows are hashed.
     rows = np.ascontiguousarray(np.concatenate([pool.rows.fast, labelled]))
-    rows -= rows.mean(axis=0)  # for accuracy in float32
     labels = kmeans(rows, n_clusters, pool.rng).labels
     size = np.bincount(labels, minlength=n_clusters)
     covered = np.bincount(labels[pool.n :], minlength=n_clusters)

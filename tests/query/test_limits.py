@@ -174,6 +174,21 @@ def test_one_huge_value_leaves_the_distances_of_other_rows(dtype, huge):
         assert score == pytest.approx(gain.max(), rel=1e-4)
 
 
+def test_one_huge_row_leaves_the_clusters_of_other_rows():
+    rng = np.random.default_rng(0)
+    of = np.repeat(np.arange(4), [100, 80, 60, 50])
+    X = np.vstack([rng.normal(size=(4, 5))[of] * 20 + rng.normal(size=(290, 5))])
+    without, before = query.typiclust_sampling(
+        None, X, 4, random_state=1, normalize=False
+    )
+    X = np.vstack([X, np.full((1, 5), 1e8)])
+    chosen, scores = query.typiclust_sampling(
+        None, X, 5, random_state=1, normalize=False
+    )
+    np.testing.assert_array_equal(chosen[:4], without)
+    np.testing.assert_allclose(scores[:4], before, rtol=1e-3)
+
+
 def test_a_value_whose_distances_overflow_is_named_by_its_row():
     X = np.ones((9, 3)) * np.arange(9)[:, None]
     X[[5, 7], 1] = -2e15

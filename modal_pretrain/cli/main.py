@@ -188,6 +188,13 @@ def _message(error: Exception) -> str | None:
         )
     if isinstance(error, ValueError | ImportError | OSError):
         return str(error)
+    from concurrent.futures.process import BrokenProcessPool
+
+    if isinstance(error, BrokenProcessPool):
+        return (
+            "a worker process was killed, most likely as memory ran out. Give fewer "
+            "--jobs or smaller pictures; the same command goes on from here."
+        )
     from modal_pretrain.backbones.weights import BackboneWeightsError
 
     return str(error) if isinstance(error, BackboneWeightsError) else None

@@ -165,6 +165,17 @@ def test_jobs_give_the_same_records(start, alone, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_worker_that_is_killed_is_an_error_in_a_line(start, alone, tmp_path):
+    process = start(tmp_path / "cut", "--jobs", "2", KILL_AT="2")
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "error: a worker process was killed" in errors
+    assert "Traceback" not in errors
+    finish(start(tmp_path / "cut", "--jobs", "2"))
+    assert contents(tmp_path / "cut") == alone
+
+
+@pytest.mark.slow
 def test_on_dask(small, tmp_path):
     pytest.importorskip("distributed")
     config = small(models=("pretrained",), rounds=1)

@@ -80,7 +80,8 @@ def tag_weights(
     C : float, default=0.005
         Of the heads.
     sample_weight : array-like of shape (n,), number or None, default=None
-        What rows weigh anyway. Those of weight 0 say nothing.
+        What rows weigh anyway. Those of weight 0 say nothing. Tags are counted by rows:
+        whether they mislead, how many rows have none, and whether these can be guessed.
     offset : array-like of shape (n, n_classes) or None, default=None
         Logits that training starts from; y are column numbers then.
     otherwise : {"nothing", "errors"}, default="nothing"

@@ -228,9 +228,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
             Labels in the order of X: integers, strings or booleans.
         sample_weight : array-like of shape (n,), number or None
             What each row weighs in the loss, finite and at least 0, as in scikit-learn.
-            With a frozen backbone a row of weight k is the same as k copies of it; but
-            tags are counted by rows: whether they mislead, how many rows have none, and
-            whether these can be guessed.
+            With a frozen backbone a row of weight k is k copies (tags count by rows).
         ignore : array-like of shape (n,) or (n, k), or None
             Tags: the value of an attribute that has nothing to do with the class (the
             place, the hospital), or of several, for each row. Strings, whole numbers

@@ -149,8 +149,8 @@ class Background:
         self.features: NDArray[np.float32] | None = None
         self.embedded = np.full(len(pool), self._embed is None)
         self.unreadable = Unreadable(pool)
-        self._states: dict[int, Hashable] = {}  # of files, when they were embedded
-        self._answered: set[int] = set()  # rows that were looked at again since
+        self._states: dict[int, Hashable] = {}  # when they were embedded
+        self._answered: set[int] = set()  # looked at again since
         self._look_at = 0.0  # when they are looked at again
         self.belief: Belief | None = None
         self.problem = ""
@@ -283,11 +283,7 @@ class Background:
         return True
 
     def _embed_again(self, closed: Sequence[int]) -> None:
-        """Forget embeddings of files that changed until they were answered.
-
-        A person has answered what a file holds now: it was turned, say, or was half a
-        copy that could be read.
-        """
+        """Forget embeddings of files that changed before they were answered."""
         for row in self._states.keys() & (set(closed) - self._answered):
             if self.pool.state(row) not in (self._states[row], None):
                 self.embedded[row] = False

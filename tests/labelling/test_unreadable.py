@@ -80,7 +80,7 @@ def test_a_picture_is_learnt_as_it_was_when_it_was_answered(folder, start, truth
     (question,) = session.ask(1)
     path = folder / session.pool.names[question.row]
     Image.open(path).rotate(90).save(path)  # by another program, before the answer
-    session.answer(question.row, truth[question.row])
+    session.answer(question.row, truth(question.row))
     assert session.wait(60)
     background = session._background
     known = background.features[question.row]

@@ -71,7 +71,7 @@ def to_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> Path
                 "annotations": [{"result": result}],
             }
         )
-    path = Path(path)
+    path = expanded(path)
     check_apart(session, path)
     write_whole(path, json.dumps(tasks, indent=1, ensure_ascii=False))
     return path

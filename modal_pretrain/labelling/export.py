@@ -160,6 +160,8 @@ def check_folder(session: LabelSession, folder: str | os.PathLike[str]) -> None:
 
     Because it is a file, or because that would replace the label file.
     """
+    if not os.fspath(folder):
+        raise ValueError("folder is empty; write '.' for the present one.")
     place = expanded(folder)
     if place.exists() and not place.is_dir():
         raise ValueError(f"out must be a folder, and {place} is a file. Name another.")
@@ -203,8 +205,8 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     ValueError
         If a file of the export is the label file, or the estimator can't be fitted.
     """
-    folder = expanded(folder)
     check_folder(session, folder)
+    folder = expanded(folder)
     folder.mkdir(parents=True, exist_ok=True)
     labels = session.labels()[["item", "label", "tag"]]
     model = folder / MODEL

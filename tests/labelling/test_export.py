@@ -105,6 +105,15 @@ def test_an_export_never_replaces_the_label_file(folder, start, tmp_path):
     assert not (tmp_path / "model.joblib").exists()
 
 
+def test_where_an_export_goes(folder, start, truth, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    session = label(start(folder), truth, 2)
+    assert to_label_studio(session, "~/tasks.json") == tmp_path / "home/tasks.json"
+    with pytest.raises(ValueError, match=r"folder is empty; write '.'"):
+        session.export("")
+
+
 def test_a_labelled_picture_that_is_gone(folder, start, truth, tmp_path):
     session = label(start(folder), truth, 12)
     first, *others = session.labels()["row"]

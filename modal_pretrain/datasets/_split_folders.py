@@ -107,7 +107,9 @@ def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> Non
 
 def _words(name: str) -> list[str]:
     """Return the words of a name that are names of splits."""
-    words = re.split(r"[\W\d_]+|set(?![a-z])", name.lower())
+    apart = re.sub("(?<=[a-z])(?=[A-Z])", "_", name)  # TrainData
+    between = r"[\W\d_]+|(?:set|data|images?|imgs?)(?![a-z])"
+    words = re.split(between, apart.lower())
     return [word for word in words if word in SPLIT_NAMES]
 
 

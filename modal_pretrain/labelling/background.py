@@ -7,7 +7,7 @@ import inspect
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +17,10 @@ from sklearn.base import clone
 from modal_pretrain._checks import chosen_rows
 from modal_pretrain.images.decode import ImageLoadError
 from modal_pretrain.labelling.halves import halves, ignored
-from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.known import Known
 from modal_pretrain.labelling.pool import Pool
 from modal_pretrain.labelling.unreadable import Unreadable
-from modal_pretrain.labelling.why import AUDIT, UNSURE, reasons
+from modal_pretrain.labelling.why import UNSURE, reasons
 
 # Rows embedded at a time: between two of these the model is fitted, if it has to be.
 _BLOCK = 64
@@ -30,49 +30,6 @@ _CANDIDATES = 10_000
 _AHEAD = 24
 # Seconds between looks at files that can't be read.
 _PAUSE = 2.0
-
-
-class Known(NamedTuple):
-    """What has been answered, as the thread needs it.
-
-    Attributes
-    ----------
-    version : int
-        Goes up with every answer.
-    rows : numpy.ndarray of shape (m,)
-        Rows to learn from.
-    labels : numpy.ndarray of shape (m,), str
-    tags : numpy.ndarray of shape (m,), str
-        Empty where nobody gave one.
-    closed : numpy.ndarray of shape (k,)
-        Rows that must not be asked about.
-    classes : tuple of str
-        All classes, in the order of the keys.
-    """
-
-    version: int
-    rows: NDArray[np.intp]
-    labels: NDArray[np.str_]
-    tags: NDArray[np.str_]
-    closed: NDArray[np.intp]
-    classes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, version: int, classes: Sequence[str], ledger: Ledger) -> Known:
-        """Take it from a ledger; what measures the model is not to be learnt."""
-        learnt = {
-            row: record
-            for row, record in ledger.labelled().items()
-            if record.asked != AUDIT
-        }
-        return cls(
-            version,
-            np.array(list(learnt), dtype=np.intp),
-            np.array([record.label for record in learnt.values()], dtype=str),
-            np.array([record.tag for record in learnt.values()], dtype=str),
-            np.array(list(ledger.state), dtype=np.intp),
-            tuple(classes),
-        )
 
 
 class Belief(NamedTuple):
@@ -150,7 +107,7 @@ class Background:
         self.embedded = np.full(len(pool), self._embed is None)
         self.unreadable = Unreadable(pool)
         self._states: dict[int, Hashable] = {}  # when they were embedded
-        self._answered: set[int] = set()  # looked at again since
+        self._answered: set[tuple[int, str]] = set()  # looked at again since
         self._look_at = 0.0  # when they are looked at again
         self.belief: Belief | None = None
         self.problem = ""
@@ -282,12 +239,16 @@ class Background:
             self._states |= {row: states[row] for row in part.tolist()}
         return True
 
-    def _embed_again(self, closed: Sequence[int]) -> None:
-        """Forget embeddings of files that changed before they were answered."""
-        for row in self._states.keys() & (set(closed) - self._answered):
+    def _embed_again(self, known: Known) -> None:
+        """Forget embeddings of files that changed before they were answered.
+
+        Also where they had been answered before that, and skipped or labelled.
+        """
+        now = set(zip(known.closed.tolist(), known.contents, strict=True))
+        for row in {row for row, _ in now - self._answered} & self._states.keys():
             if self.pool.state(row) not in (self._states[row], None):
                 self.embedded[row] = False
-        self._answered = set(closed)
+        self._answered = now
 
     def _wanted(self, row: int) -> bool:
         return not self.embedded[row] and row not in self.unreadable
@@ -318,7 +279,7 @@ class Background:
         grown = n_embedded >= 1.5 * before or n_embedded == len(self.pool) > before
         if version == known.version and not grown:
             return False
-        self._embed_again(known.closed.tolist())
+        self._embed_again(known)
         if any(self._wanted(row) for row in known.closed):
             return False  # these, which teach or measure, are embedded next
         all_there = n_embedded + len(self.unreadable) >= len(self.pool)

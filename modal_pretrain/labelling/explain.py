@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from modal_pretrain.labelling.background import Background, Known
+from modal_pretrain.labelling.background import Background
+from modal_pretrain.labelling.known import Known
 from modal_pretrain.labelling.why import Why, nearest_labelled, words
 
 

@@ -15,10 +15,11 @@ from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain.labelling import records
 from modal_pretrain.labelling.advice import Advice, Adviser
 from modal_pretrain.labelling.answers import Answers
-from modal_pretrain.labelling.background import Background, Known
+from modal_pretrain.labelling.background import Background
 from modal_pretrain.labelling.explain import explain
 from modal_pretrain.labelling.export import Exported, export, predictions
 from modal_pretrain.labelling.halves import check_estimator, is_of_texts
+from modal_pretrain.labelling.known import Known
 from modal_pretrain.labelling.label_file import LabelFile, label_path
 from modal_pretrain.labelling.moved import Lost
 from modal_pretrain.labelling.pool import Pool
@@ -292,8 +293,7 @@ class LabelSession:
         row : int
         reason : str or Exception
         """
-        (row,) = self._asked.rows([row])
-        self._background.set_unreadable(row, reason)
+        self._background.set_unreadable(self._asked.rows([row])[0], reason)
 
     def progress(self) -> Progress:
         """Return the figures of now; never waits."""

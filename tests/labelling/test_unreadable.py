@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from modal_pretrain.labelling.pool import Pool
@@ -87,3 +88,22 @@ def test_a_picture_is_learnt_as_it_was_when_it_was_answered(folder, start, truth
     fresh = background._embed(session.pool.take(np.array([question.row])))[0]
     np.testing.assert_allclose(known, fresh, atol=1e-4)
     assert session.progress().learnt == 13
+
+
+@pytest.mark.parametrize("before", ["skip", "label"])
+def test_a_picture_that_changed_between_two_answers_is_learnt_anew(
+    folder, start, truth, before
+):
+    session = label(start(folder), truth, 12)
+    (question,) = session.ask(1)
+    row = question.row
+    session.skip(row) if before == "skip" else session.answer(row, truth(row))
+    assert session.wait(60)
+    path = folder / session.pool.names[row]
+    Image.open(path).rotate(90).save(path)
+    session.ask(rows=[row])
+    session.answer(row, "square" if truth(row) == "circle" else "circle")
+    assert session.wait(60)
+    background = session._background
+    fresh = background._embed(session.pool.take(np.array([row])))[0]
+    np.testing.assert_allclose(background.features[row], fresh, atol=1e-4)

@@ -304,12 +304,13 @@ def _apart(estimator: Any) -> Any:
 
 
 def _seconds_per_thousand(estimator: Any, X: Any, labels: np.ndarray) -> float:
-    """Time the embedding of all rows but two, with which everything is loaded."""
-    two = np.array([0, int(np.flatnonzero(labels != labels[0])[0])])
-    estimator = clone(estimator).fit(take_rows(X, two), labels[two])
+    """Time the embedding of all rows but a few, with which everything is loaded."""
+    # One of each class, as `class_weight` may name them all.
+    few = np.unique(labels, return_index=True)[1]
+    estimator = clone(estimator).fit(take_rows(X, few), labels[few])
     start = time.perf_counter()
     estimator.embed(X)
-    return (time.perf_counter() - start) / (len(labels) - len(two)) * 1000
+    return (time.perf_counter() - start) / (len(labels) - len(few)) * 1000
 
 
 def _wilson(hits: np.ndarray) -> tuple[float, float]:

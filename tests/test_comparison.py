@@ -109,6 +109,16 @@ def test_folds_are_the_same_without_a_seed(shapes):
     assert {candidate.behind for candidate in found.candidates} == {(0, 0)}
 
 
+def test_class_weights_may_name_all_classes(shapes):
+    X, y, _ = shapes
+    y = y.astype(object)
+    y[::3] = "other"
+    weight = dict.fromkeys(np.unique(y.astype(str)).tolist(), 2.0)
+    candidates = {"a": PretrainedClassifier(image_size=32, class_weight=weight)}
+    found = compare(X, y.astype(str), candidates, cv=2)
+    assert found.candidates[0].seconds > 0
+
+
 def test_estimators_are_left_as_they_are(shapes):
     X, y, _ = shapes
     mine = PretrainedClassifier(image_size=32, cache=None)

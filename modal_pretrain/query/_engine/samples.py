@@ -209,16 +209,19 @@ def _fixed_masks(layers: list[Any]) -> Iterator[None]:
 
 
 def _masked(layer: Any) -> Callable[[Any], Any]:
+    torch = sys.modules["torch"]
     plain = layer.forward
-    mask = None
+    mask = offset = None
 
     def forward(x: Any) -> Any:
-        nonlocal mask
+        nonlocal mask, offset
         if mask is None or mask.shape[1:] != x.shape[1:]:
-            ones = x[:1].detach().clone()
-            ones[...] = 1
-            mask = plain(ones)
-        return x * mask
+            ones, zeros = (x[:1].detach().clone() for _ in range(2))
+            ones[...], zeros[...] = 1, 0
+            with torch.random.fork_rng():  # both drop the same units
+                offset = plain(zeros)  # AlphaDropout sets them to something else than 0
+            mask = plain(ones) - offset
+        return x * mask + offset
 
     return forward
 

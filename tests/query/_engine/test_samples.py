@@ -163,6 +163,28 @@ def test_dropout_of_a_network():
         query.bald_sampling(still, X, 3)
 
 
+def test_alpha_dropout_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+    # A dropped unit is not 0 after it, as it would be after other dropout layers.
+    head = torch.nn.Linear(2, 2, bias=False)
+    torch.nn.init.eye_(head.weight)
+    layers = torch.nn.Sequential(torch.nn.SELU(), torch.nn.AlphaDropout(0.4), head)
+    net = skorch.NeuralNetClassifier(
+        layers, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
+    ).initialize()
+    X = pool()[:, :2].astype(np.float32)
+    samples, _ = probability_samples(
+        net, X, len(X), np.random.default_rng(0), n_samples=2000
+    )
+    layers.train()
+    with torch.no_grad():
+        passes = [layers(torch.from_numpy(X)).softmax(dim=1) for _ in range(2000)]
+    passes = torch.stack(passes).numpy()
+    np.testing.assert_allclose(samples.mean(axis=0), passes.mean(axis=0), atol=0.04)
+    np.testing.assert_allclose(samples.std(axis=0), passes.std(axis=0), atol=0.04)
+
+
 @pytest.mark.parametrize(
     ("ensemble", "message"),
     [

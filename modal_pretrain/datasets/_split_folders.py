@@ -107,6 +107,7 @@ def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> Non
 
 def _words(name: str) -> list[str]:
     """Return the words of a name that are names of splits."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)  # TrainImages
     words = re.split(r"[\W\d_]+|set(?![a-z])", name.lower())
     return [word for word in words if word in SPLIT_NAMES]
 

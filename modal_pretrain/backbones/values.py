@@ -37,6 +37,7 @@ from modal_pretrain.backbones.fingerprint import (
     is_plain,
 )
 from modal_pretrain.backbones.folder import files_of
+from modal_pretrain.backbones.names import local_folder
 
 _DEPTH = 4  # of containers in each other
 _LARGE = 100  # plain values, that are hashed as one: a vocabulary, not names of files
@@ -153,7 +154,7 @@ def _hash(text: str) -> str:
 def _file(name: str | Path) -> str:
     """Name the state of a file, or of the folder of a network, "" for all others."""
     with suppress(OSError, ValueError):
-        place = expanded(name)
+        place = local_folder(str(name)) or expanded(name)
         try:
             return str(file_identity(place))
         except NotAFileError:

@@ -3,6 +3,7 @@
 import time
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -231,15 +232,17 @@ def test_files_in_a_list_that_a_factory_reads(tmp_path):
 
 
 @pytest.mark.parametrize("config", ["config.json", "adapter_config.json"])
-def test_a_folder_of_a_network_that_a_factory_reads(config, tmp_path):
-    folder = str(tmp_path)
+@pytest.mark.parametrize("prefix", ["", "local-dir:"])
+def test_a_folder_of_a_network_that_a_factory_reads(config, prefix, tmp_path):
+    folder = f"{prefix}{tmp_path}"
 
     def save():
         torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "model.bin")
 
     def reads(folder=folder):  # as AutoModel.from_pretrained(folder) does
         layer = nn.Linear(3, 2)
-        layer.load_state_dict(torch.load(tmp_path.joinpath(folder, "model.bin")))
+        place = Path(folder.removeprefix(prefix))
+        layer.load_state_dict(torch.load(place / "model.bin"))
         return layer
 
     (tmp_path / config).write_text("{}")

@@ -59,7 +59,7 @@ def is_folder(path: Path) -> bool:
 
 def inode(path: Path) -> Inode:
     """Name a file or folder by device and inode: the same through all links to it."""
-    return _node(path, path.stat())
+    return _node(path, os.stat(path))
 
 
 def _node(path: Path, status: os.stat_result) -> Inode:

@@ -22,7 +22,9 @@ columns = st.lists(st.sampled_from([*FIELDS, "review", ""]), max_size=9)
 
 def table(header, rows):
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    # Before Python 3.11 a zero has to be escaped.
+    writer = csv.writer(text, lineterminator="\n", escapechar="\\")
+    writer.writerows([header, *rows])
     return text.getvalue().encode("utf-8", "replace")
 
 

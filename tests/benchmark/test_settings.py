@@ -264,7 +264,11 @@ def test_files(tmp_path):
     [
         ("a.toml", "stratgies = []", "setting in a.toml 'stratgies'. Did you mean"),
         ("a.toml", "x = ", "not valid TOML"),
-        ("a.toml", "x = " + "[" * 5000, r"a\.toml is not valid TOML: .*recursion"),
+        (
+            "a.toml",
+            "x = " + "[" * 5000,
+            r"a\.toml is not valid TOML: .*(recurs|nested)",
+        ),
         ("a.toml", "x = " + "1" * 5000, r"a\.toml is not valid TOML: .*limit"),
         ("a.json", "{}", r"ends in .toml, .yaml or .yml"),
         ("a.yaml", "- 1\n- 2\n", "must hold keys and values"),

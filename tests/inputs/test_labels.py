@@ -38,12 +38,12 @@ class Loud(str):
         ([Loud("apple"), Loud("pear")], "U"),
         (deque([Fruit.APPLE, Fruit.PEAR]), "U"),
         (np.array(["apple", "pear"], dtype=np.dtypes.StringDType()), "O"),
-        (pd.Categorical(["apple", "pear"]), "O"),
+        (pd.Categorical(["apple", "pear"]), "OU"),  # of pandas 3, and before
     ],
 )
 def test_strings(values, kind):
     found = as_labels(values, "y")
-    assert found.dtype.kind == kind
+    assert found.dtype.kind in kind
     assert found.tolist() == ["apple", "pear"]
     assert all(type(label) is str for label in found.tolist())
 

@@ -197,6 +197,10 @@ def _fixed_masks(network: Any, layers: list[Any]) -> Iterator[None]:
     """
     modes = [layer.training for layer in layers]
     calls = _Calls()
+    # PyTorch's short way through a transformer in evaluation mode leaves dropout out.
+    transformers = sys.modules["torch"].backends.mha
+    shortened = transformers.get_fastpath_enabled()
+    transformers.set_fastpath_enabled(False)
     hooks = [
         network.register_forward_pre_hook(calls.begin),
         network.register_forward_hook(calls.end),
@@ -209,6 +213,7 @@ def _fixed_masks(network: Any, layers: list[Any]) -> Iterator[None]:
     try:
         yield
     finally:
+        transformers.set_fastpath_enabled(shortened)
         for hook in hooks:
             hook.remove()
         for layer, mode in zip(layers, modes, strict=True):

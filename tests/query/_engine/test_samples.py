@@ -223,6 +223,23 @@ def test_a_dropout_layer_in_two_places(width):
     np.testing.assert_allclose(many.std(axis=0), passes.std(axis=0), rtol=0.1)
 
 
+def test_dropout_within_a_transformer():
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+    # In evaluation mode PyTorch takes a short way through it, without dropout.
+    block = torch.nn.TransformerEncoderLayer(6, 2, 8, dropout=0.5, batch_first=True)
+    layers = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, 6)), block, torch.nn.Flatten(), torch.nn.Linear(6, 2)
+    )
+    net = skorch.NeuralNetClassifier(
+        layers, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
+    ).initialize()
+    X = pool().astype(np.float32)
+    samples, _ = probability_samples(net, X, 40, np.random.default_rng(0))
+    assert samples.std(axis=0).max() > 0.01
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 @pytest.mark.parametrize(
     ("ensemble", "message"),
     [

@@ -7,6 +7,7 @@ known by its `module_`, and only its dropout layers are switched on, for a while
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -177,7 +178,7 @@ def _with_dropout(
     out = np.empty((n_samples, n, 0))
     with _torch_seed(int(rng.integers(2**31 - 1))):
         for i in range(n_samples):
-            with _fixed_masks(layers):
+            with _fixed_masks(net.module_, layers):
                 proba = check_probabilities(
                     by_blocks(net.predict_proba, X), n, "classifier.predict_proba"
                 )
@@ -188,39 +189,72 @@ def _with_dropout(
 
 
 @contextmanager
-def _fixed_masks(layers: list[Any]) -> Iterator[None]:
+def _fixed_masks(network: Any, layers: list[Any]) -> Iterator[None]:
     """Let dropout layers drop the same units of every row, and nothing else change.
 
     A pass is then one model, as a committee's member is: its predictions for different
     rows belong together, and do not depend on the order of the rows.
     """
     modes = [layer.training for layer in layers]
+    calls = _Calls()
+    # PyTorch's short way through a transformer in evaluation mode leaves dropout out.
+    transformers = sys.modules["torch"].backends.mha
+    shortened = transformers.get_fastpath_enabled()
+    transformers.set_fastpath_enabled(False)
+    hooks = [
+        network.register_forward_pre_hook(calls.begin),
+        network.register_forward_hook(calls.end),
+    ]
     for layer in layers:
         layer.training = True
         # predict_proba puts the network in evaluation mode; these layers don't follow.
         layer.train = lambda mode=True, layer=layer: layer
-        layer.forward = _masked(layer)
+        layer.forward = _masked(layer, calls)
     try:
         yield
     finally:
+        transformers.set_fastpath_enabled(shortened)
+        for hook in hooks:
+            hook.remove()
         for layer, mode in zip(layers, modes, strict=True):
             del layer.train, layer.forward
             layer.training = mode
 
 
-def _masked(layer: Any) -> Callable[[Any], Any]:
+class _Calls:
+    """Numbers the calls of a layer within a batch: networks use one in many places."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Any] | None = None
+
+    def begin(self, *_: Any) -> None:
+        self._counts = Counter()
+
+    def end(self, *_: Any) -> None:
+        self._counts = None
+
+    def number(self, layer: Any) -> int:
+        """Give the number of this call; 0 where parts of a network run on their own."""
+        if self._counts is None:
+            return 0
+        self._counts[layer] += 1
+        return self._counts[layer]
+
+
+def _masked(layer: Any, calls: _Calls) -> Callable[[Any], Any]:
     torch = sys.modules["torch"]
     plain = layer.forward
-    mask = offset = None
+    masks: dict[Any, tuple[Any, Any]] = {}
 
     def forward(x: Any) -> Any:
-        nonlocal mask, offset
-        if mask is None or mask.shape[1:] != x.shape[1:]:
+        place = calls.number(layer), x.shape[1:]
+        if place not in masks:
             ones, zeros = (x[:1].detach().clone() for _ in range(2))
             ones[...], zeros[...] = 1, 0
             with torch.random.fork_rng():  # both drop the same units
                 offset = plain(zeros)  # AlphaDropout sets them to something else than 0
-            mask = plain(ones) - offset
+            masks[place] = plain(ones) - offset, offset
+        mask, offset = masks[place]
         return x * mask + offset
 
     return forward

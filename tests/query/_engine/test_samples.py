@@ -185,6 +185,61 @@ def test_alpha_dropout_is_that_of_torch():
     np.testing.assert_allclose(samples.std(axis=0), passes.std(axis=0), atol=0.04)
 
 
+@pytest.mark.parametrize("width", [5, 8])
+def test_a_dropout_layer_in_two_places(width):
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+
+    class Residual(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = torch.nn.Dropout(0.5)
+            self.first = torch.nn.Linear(6, 8)
+            self.second = torch.nn.Linear(8, width)
+            self.head = torch.nn.Linear(width, 2)
+
+        def forward(self, x):
+            first = self.drop(self.first(x).relu())
+            second = self.drop(self.second(first).relu())
+            return self.head(second + first if width == 8 else second)
+
+    torch.manual_seed(0)
+    net = skorch.NeuralNetClassifier(
+        Residual, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
+    ).initialize()
+    net.set_params(batch_size=16)
+    X = 3 * pool().astype(np.float32)
+    samples, _ = probability_samples(net, X, 40, np.random.default_rng(0))
+    order = np.random.default_rng(1).permutation(40)
+    moved, _ = probability_samples(net, X[order], 40, np.random.default_rng(0))
+    np.testing.assert_allclose(moved, samples[:, order], atol=1e-6)
+    assert not net.module_._forward_pre_hooks and not net.module_._forward_hooks
+    # Each place drops units of its own, as it does in training.
+    many, _ = probability_samples(net, X, 40, np.random.default_rng(0), n_samples=3000)
+    network = net.module_.train()
+    with torch.no_grad():
+        passes = [network(torch.from_numpy(X)).softmax(dim=1) for _ in range(3000)]
+    passes = torch.stack(passes).numpy()
+    np.testing.assert_allclose(many.std(axis=0), passes.std(axis=0), rtol=0.1)
+
+
+def test_dropout_within_a_transformer():
+    torch = pytest.importorskip("torch")
+    skorch = pytest.importorskip("skorch")
+    # In evaluation mode PyTorch takes a short way through it, without dropout.
+    block = torch.nn.TransformerEncoderLayer(6, 2, 8, dropout=0.5, batch_first=True)
+    layers = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, 6)), block, torch.nn.Flatten(), torch.nn.Linear(6, 2)
+    )
+    net = skorch.NeuralNetClassifier(
+        layers, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
+    ).initialize()
+    X = pool().astype(np.float32)
+    samples, _ = probability_samples(net, X, 40, np.random.default_rng(0))
+    assert samples.std(axis=0).max() > 0.01
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 @pytest.mark.parametrize(
     ("ensemble", "message"),
     [

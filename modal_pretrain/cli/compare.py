@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from modal_pretrain._checks import Whole
 from modal_pretrain.cli.flags import as_number
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets._folders import subfolders
-from modal_pretrain.datasets._table import warn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add(commands: Any) -> None:
@@ -172,6 +173,8 @@ def _warn_of_contradictions(labels: pd.Series, file: Path) -> None:
 
     It may have a line for each of several people, of whom one alone would be heard.
     """
+    from modal_pretrain.datasets._table import warn
+
     counts = labels.groupby(level=0).nunique()
     several = counts.index[counts > 1]
     if len(several):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from modal_pretrain._checks import Whole
 from modal_pretrain.cli.flags import as_number
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets._folders import subfolders
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add(commands: Any) -> None:
@@ -139,6 +142,8 @@ def _labelled(
         table if own else table[[item]].set_axis(["item"], axis=1), file, folder
     )
     table = table[table.index.notna()]
+    if not own:  # a table for a session, too, may hold corrections
+        _warn_of_contradictions(table[label].dropna(), file)
     table = table[~table.index.duplicated(keep="last")].dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")
@@ -161,3 +166,21 @@ def _labelled(
     if group is not None:
         groups = (table[label] + " / " + table[group].fillna("unknown")).to_numpy(str)
     return np.array(list(map(str, paths))), table[label].to_numpy(str), groups
+
+
+def _warn_of_contradictions(labels: pd.Series, file: Path) -> None:
+    """Warn where a table gives a picture several labels, of which the last counts.
+
+    It may have a line for each of several people, of whom one alone would be heard.
+    """
+    from modal_pretrain.datasets._table import warn
+
+    counts = labels.groupby(level=0).nunique()
+    several = counts.index[counts > 1]
+    if len(several):
+        said = ", ".join(repr(word) for word in labels.loc[several[0]].unique())
+        warn(
+            f"{len(several)} files have several labels in {file}, first {several[0]} "
+            f"({said}); the last line of each counts. If these are words of several "
+            "people, settle on one for each file"
+        )

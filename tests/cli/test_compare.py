@@ -86,7 +86,7 @@ def test_class_folders_that_would_be_one_or_none(folder, capsys):
 
 @pytest.mark.parametrize("names", ["item path", "path item"])
 def test_a_column_may_be_called_path(folder, names, capsys):
-    lines = (folder / "labels.csv").read_text("utf-8-sig").split("\n")[1:]
+    lines = (folder / "labels.csv").read_text("utf-8-sig").split("\n")[2:]
     if names == "path item":
         lines = [",".join(line.split(",")[1::-1]) for line in lines]
     else:
@@ -245,3 +245,17 @@ def test_pictures_that_all_changed_have_no_label_of_a_session(folder, capsys):
     with pytest.warns(UserWarning, match="12 labels .* something else now"):
         assert main(["compare", str(folder), "--labels", str(path), *SMALL]) == 2
     assert "holds no label" in capsys.readouterr().err
+
+
+def test_a_table_of_several_people_is_warned_of(folder, capsys):
+    lines = (folder / "labels.csv").read_text().lstrip("\ufeff").splitlines()
+    lines = [line.rpartition(",")[0] for line in lines[2:-1]]
+    (folder / "people.csv").write_text("\n".join(["who said,what", *lines, *lines]))
+    arguments = ["compare", str(folder), "--labels", str(folder / "people.csv")]
+    arguments += ["--columns", "who said", "what", *SMALL]
+    assert main(arguments) == 0  # they agree
+    with open(folder / "people.csv", "a") as file:
+        file.write("\nb/1.png,a\n./a/2.png,b\n")
+    with pytest.warns(UserWarning, match=r"2 files have several labels .* the last"):
+        assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("12 labels of 2 classes")

@@ -53,7 +53,14 @@ class WeightedNet(FewLabelsNet):
         train, valid = super().get_split_datasets(X, y, **fit_params)
         # The criterion averages over this total weight.
         self.trained_weight_ = _total_weight(train, y, self.criterion_)
+        if len(train) and not self.trained_weight_ > 0:
+            raise ValueError(
+                "All rows that train_split leaves for training have sample_weight 0."
+            )
         self.mean_weight_ = self.trained_weight_ / max(len(train), 1)
+        # The loss in validation is a mean, too, of rows that may be lighter.
+        total = _total_weight(valid, y, self.criterion_) if valid else 0.0
+        self.valid_weight_ = total / len(valid) if total else self.mean_weight_
         return train, valid
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -65,7 +72,8 @@ class WeightedNet(FewLabelsNet):
         # holding light rows.
         targets = to_tensor(y_true, device=y_pred.device)
         losses = _losses(self.criterion_, y_pred, targets)
-        return (weight.to(losses) * losses).mean() / self.mean_weight_
+        mean_weight = self.mean_weight_ if training else self.valid_weight_
+        return (weight.to(losses) * losses).mean() / mean_weight
 
 
 def _losses(
@@ -90,7 +98,7 @@ def _losses(
 
 
 def _total_weight(dataset: Any, targets: np.ndarray | None, criterion: Any) -> float:
-    """Return what all rows of a training split weigh together in a criterion's mean.
+    """Return what all rows of a split weigh together in a criterion's mean.
 
     Parameters
     ----------
@@ -110,9 +118,4 @@ def _total_weight(dataset: Any, targets: np.ndarray | None, criterion: Any) -> f
     of_class = getattr(criterion, "weight", None)
     if of_class is not None and targets is not None:
         weight = weight * of_class.detach().cpu().numpy()[targets[rows]]
-    total = float(weight.sum())
-    if len(rows) and not total > 0:
-        raise ValueError(
-            "All rows that train_split leaves for training have sample_weight 0."
-        )
-    return total
+    return float(weight.sum())

@@ -92,6 +92,19 @@ def test_validation_split(make, pictures, labels):
         make(**params).fit(pictures, labels, sample_weight=np.arange(24) >= 12)
 
 
+@pytest.mark.parametrize("heavier", [0.1, 1, 10])
+def test_validation_loss_is_a_mean(make, pictures, labels, heavier):
+    rows = np.arange(12, 24)
+    split = ValidSplit(((np.arange(12), rows),))
+    weight = 1.0 + np.arange(24) % 3
+    weight[rows] *= heavier
+    fitted = make(train_split=split).fit(pictures, labels, sample_weight=weight)
+    columns = np.searchsorted(fitted.classes_, labels)[rows]
+    losses = -np.log(fitted.predict_proba(pictures[rows])[np.arange(12), columns])
+    expected = np.average(losses, weights=weight[rows])
+    assert fitted.history[-1, "valid_loss"] == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("wrap", [list, tuple, pd.Series, torch.tensor, np.float32])
 def test_containers(make, pictures, labels, wrap):
     weight = REPEATS.astype(float)

@@ -33,15 +33,16 @@ def composites(**kwargs):
     return make_composites(**{**defaults, **kwargs})
 
 
+def made(mask):
+    """Cut blue out by a mask of 16 x 16."""
+    blue = np.full((16, 16, 3), BLUE, np.uint8)
+    kinds = {"red": [thing(RED)] * 2, "blue": [(blue, mask)] * 2}
+    return composites(foregrounds=kinds, n_train=8, n_test=4).X
+
+
 def test_composites_take_masks_with_a_palette_as_they_look(tmp_path):
     mask = np.zeros((16, 16), np.uint8)
     mask[4:12, 4:12] = 255
-    blue = np.full((16, 16, 3), BLUE, np.uint8)
-
-    def made(some):
-        kinds = {"red": [thing(RED)] * 2, "blue": [(blue, some)] * 2}
-        return composites(foregrounds=kinds, n_train=8, n_test=4).X
-
     expected = made(mask)
     turned_round = Image.fromarray((mask == 0).astype(np.uint8))
     turned_round.putpalette([255, 255, 255, 0, 0, 0])  # 0 is white
@@ -64,12 +65,6 @@ def test_composites_take_masks_with_a_palette_as_they_look(tmp_path):
 def test_composites_take_grey_masks_that_are_saved_in_colours(mode, tmp_path):
     mask = np.zeros((16, 16), np.uint8)
     mask[4:12, 4:12] = 255
-    blue = np.full((16, 16, 3), BLUE, np.uint8)
-
-    def made(some):
-        kinds = {"red": [thing(RED)] * 2, "blue": [(blue, some)] * 2}
-        return composites(foregrounds=kinds, n_train=8, n_test=4).X
-
     saved = Image.fromarray(mask).convert(mode)
     saved.save(tmp_path / "mask.png")
     for some in (saved, tmp_path / "mask.png"):
@@ -86,18 +81,9 @@ def test_composites_take_grey_masks_that_are_saved_in_colours(mode, tmp_path):
 def test_composites_are_cropped_to_what_can_be_seen():
     # JPEG, and networks that cut things out, leave a haze around them.
     rng = np.random.default_rng(0)
-    clean = np.zeros((64, 64), np.uint8)
-    clean[20:44, 20:44] = 255
+    clean = np.zeros((16, 16), np.uint8)
+    clean[4:12, 4:12] = 255
     haze = np.maximum(clean, rng.integers(0, 4, clean.shape, np.uint8))
-    blue = np.full((64, 64, 3), BLUE, np.uint8)
-
-    def made(mask):
-        return composites(
-            foregrounds={"red": [thing(RED)] * 2, "blue": [(blue, mask)] * 2},
-            n_train=8,
-            n_test=4,
-        ).X
-
     np.testing.assert_array_equal(made(haze), made(clean))
 
 

@@ -353,7 +353,8 @@ class LabelSession:
         Parameters
         ----------
         folder : path-like
-            It is made where it is not there; files of an earlier export are replaced.
+            It is made where it is not there. Files of an earlier export are replaced;
+            tables that were edited since are kept beside them.
 
         Returns
         -------

@@ -241,9 +241,10 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     )
     if edited:
         warn(
-            f"{' and '.join(path.name for path in edited)} in {folder} hold what was "
-            "there and not written by the last export. Labels that were corrected "
-            f"there do not count: correct them in {session.path}"
+            f"tables in {folder} were edited since they were exported, or are of an "
+            f"earlier version, and are now {' and '.join(path.name for path in edited)}"
+            ". Labels that were corrected there do not count: correct them in "
+            f"{session.path}"
         )
     code = f"import joblib\nmodel = joblib.load({_quoted(model)})\nmodel.predict(paths)"
     if session.pool.kind == "text":

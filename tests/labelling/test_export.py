@@ -92,7 +92,7 @@ def test_tables_that_somebody_edited_are_kept(folder, start, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "labels.csv").write_text("mine")  # of somebody who exports to it first
-    with pytest.warns(UserWarning, match="labels-edited-1.csv in .* do not count"):
+    with pytest.warns(UserWarning, match="now labels-edited-1.csv.* do not count"):
         session.export(out)
     session.answer([2], "circle")
     done = session.export(out)  # what an export wrote is replaced without a word

@@ -353,8 +353,7 @@ class LabelSession:
         Parameters
         ----------
         folder : path-like
-            It is made where it is not there. Files of an earlier export are replaced;
-            tables that were edited since are kept beside them.
+            It is made where it is not there. See `labelling.export` for what is.
 
         Returns
         -------

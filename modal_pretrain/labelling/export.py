@@ -15,8 +15,10 @@ from sklearn.base import clone
 
 from modal_pretrain._disk import write_whole
 from modal_pretrain._identity import expanded
+from modal_pretrain.datasets._table import warn
 from modal_pretrain.images.decode import ImageLoadError, decode_file
 from modal_pretrain.labelling.background import Background
+from modal_pretrain.labelling.edited import write_beside_edited
 from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool
 
@@ -192,11 +194,17 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     ----------
     session : LabelSession
     folder : path-like
-        It is made where it is not there; files of an earlier export are replaced.
+        It is made where it is not there. Files of an earlier export are replaced;
+        tables that were edited since are kept beside them, as ``labels-edited-1.csv``.
 
     Returns
     -------
     Exported
+
+    Warns
+    -----
+    UserWarning
+        If a table was edited.
 
     Raises
     ------
@@ -217,13 +225,27 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
         write_whole(model, data.getvalue())
     else:  # one of an earlier export knows other labels
         model.unlink(missing_ok=True)
-    for name, table in (
-        (LABELS, labels),
-        (PREDICTIONS, session.predictions().round({"probability": 4})),
-    ):
-        # With the mark that spreadsheets want; names of files as they are.
-        text = "\ufeff" + table.to_csv(index=False, lineterminator="\n")
-        write_whole(folder / name, text.encode("utf-8", "surrogateescape"))
+    tables = {
+        LABELS: labels,
+        PREDICTIONS: session.predictions().round({"probability": 4}),
+    }
+    # With the mark that spreadsheets want; names of files as they are.
+    edited = write_beside_edited(
+        {
+            name: ("\ufeff" + table.to_csv(index=False, lineterminator="\n")).encode(
+                "utf-8", "surrogateescape"
+            )
+            for name, table in tables.items()
+        },
+        folder,
+    )
+    if edited:
+        warn(
+            f"tables in {folder} were edited since they were exported, or are of an "
+            f"earlier version, and are now {' and '.join(path.name for path in edited)}"
+            ". Labels that were corrected there do not count: correct them in "
+            f"{session.path}"
+        )
     code = f"import joblib\nmodel = joblib.load({_quoted(model)})\nmodel.predict(paths)"
     if session.pool.kind == "text":
         code = code.replace("paths", "texts")

@@ -353,7 +353,7 @@ class LabelSession:
         Parameters
         ----------
         folder : path-like
-            It is made where it is not there; files of an earlier export are replaced.
+            It is made where it is not there. See `labelling.export` for what is.
 
         Returns
         -------

@@ -85,6 +85,33 @@ def test_a_model_of_an_earlier_export_does_not_stay(folder, start, truth, tmp_pa
     assert not (tmp_path / "out" / "model.joblib").exists()
 
 
+def test_tables_that_somebody_edited_are_kept(folder, start, tmp_path):
+    session = start(folder)
+    session.ask(rows=[0, 1, 2, 3])
+    session.answer([0, 1], ["circle", "square"])
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "labels.csv").write_text("mine")  # of somebody who exports to it first
+    with pytest.warns(UserWarning, match="now labels-edited-1.csv.* do not count"):
+        session.export(out)
+    session.answer([2], "circle")
+    done = session.export(out)  # what an export wrote is replaced without a word
+    assert len(pd.read_csv(done.labels)) == 3
+    for path in done.labels, done.predictions:
+        edited = path.read_text(encoding="utf-8").replace("circle", "square")
+        path.write_text(edited, encoding="utf-8")
+    session.answer([3], "circle")
+    with pytest.warns(UserWarning, match="labels-edited-2.csv and predictions-edited"):
+        session.export(out)
+    assert (out / "labels-edited-1.csv").read_text() == "mine"
+    assert pd.read_csv(out / "labels-edited-2.csv")["label"].eq("square").all()
+    assert len(pd.read_csv(done.labels)) == 4
+    (out / ".written.json").write_text("{")
+    with pytest.warns(UserWarning, match="edited-3"):
+        session.undo()
+        session.export(out)
+
+
 def test_the_code_loads_from_any_folder(folder, start, tmp_path):
     session = start(folder)
     session.ask(rows=[0, 1])

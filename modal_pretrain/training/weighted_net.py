@@ -11,7 +11,7 @@ from skorch.utils import to_tensor
 from torch import nn
 from torch.utils.data import Subset
 
-from modal_pretrain.training.examples import WeightedSet
+from modal_pretrain.training.examples import WeightedSet, targets_of
 from modal_pretrain.training.skorch_net import FewLabelsNet
 from modal_pretrain.training.weights import check_weightable, class_weights
 
@@ -52,14 +52,14 @@ class WeightedNet(FewLabelsNet):
         """Split off validation data, see skorch; note what the rest weighs."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
         # The criterion averages over this total weight.
-        self.trained_weight_ = _total_weight(train, y, self.criterion_)
+        self.trained_weight_ = _total_weight(train, self.criterion_)
         if len(train) and not self.trained_weight_ > 0:
             raise ValueError(
                 "All rows that train_split leaves for training have sample_weight 0."
             )
         self.mean_weight_ = self.trained_weight_ / max(len(train), 1)
         # The loss in validation is a mean, too, of rows that may be lighter.
-        total = _total_weight(valid, y, self.criterion_) if valid else 0.0
+        total = _total_weight(valid, self.criterion_) if valid else 0.0
         self.valid_weight_ = total / len(valid) if total else self.mean_weight_
         return train, valid
 
@@ -97,18 +97,16 @@ def _losses(
     return losses
 
 
-def _total_weight(dataset: Any, targets: np.ndarray | None, criterion: Any) -> float:
+def _total_weight(dataset: Any, criterion: Any) -> float:
     """Return what all rows of a split weigh together in a criterion's mean.
 
     Parameters
     ----------
     dataset : ExampleSet, Subset of one, or any sized data set
-    targets : numpy.ndarray of int or None
-        Column numbers of the whole set.
     criterion : torch.nn.Module
         Its ``weight`` counts, if it has one.
     """
-    rows = np.arange(len(dataset))
+    rows, targets = np.arange(len(dataset)), targets_of(dataset)
     while isinstance(dataset, Subset):
         rows = np.asarray(dataset.indices, dtype=np.int64)[rows]
         dataset = dataset.dataset
@@ -117,5 +115,5 @@ def _total_weight(dataset: Any, targets: np.ndarray | None, criterion: Any) -> f
         weight = dataset.weight[rows]
     of_class = getattr(criterion, "weight", None)
     if of_class is not None and targets is not None:
-        weight = weight * of_class.detach().cpu().numpy()[targets[rows]]
+        weight = weight * of_class.detach().cpu().numpy()[targets]
     return float(weight.sum())

@@ -132,6 +132,19 @@ def test_predefined_split_of_a_part(make, pictures, labels, kind):
     assert results[0] == pytest.approx(results[1], rel=1e-6)
 
 
+@kinds
+def test_predefined_split_with_weights_of_a_criterion(make, pictures, labels, kind):
+    """More rows than those that train, whose labels are others."""
+    weight = torch.tensor([1.0, 3.0])
+    valid = Dataset(pictures[8:], labels[8:])
+    params = {**KINDS[kind], "criterion__weight": weight}
+    classifier = make(**params, train_split=predefined_split(valid))
+    classifier.fit(pictures[:8], labels[:8])
+    own = classifier.predict_proba(pictures[8:])[np.arange(16), labels[8:]]
+    expected = np.average(-np.log(own), weights=weight.numpy()[labels[8:]])
+    assert classifier.history[-1, "valid_loss"] == pytest.approx(expected, rel=0.02)
+
+
 class Pairs(torch.utils.data.Dataset):
     def __init__(self, X, y):
         self.X, self.y = torch.tensor(X), y

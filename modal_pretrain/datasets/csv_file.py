@@ -15,6 +15,7 @@ from modal_pretrain._checks import did_you_mean
 from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._listed import check_missing, image_paths
 from modal_pretrain.datasets._modality import column, holds
+from modal_pretrain.datasets._quotes import warn_of_quotes
 from modal_pretrain.datasets._spelling import (
     equal_numbers,
     look_alikes,
@@ -126,6 +127,11 @@ def load_csv(
     ValueError
         If the table is not as expected.
 
+    Warns
+    -----
+    UserWarning
+        Of what is left out, and where quotation marks may have been misread.
+
     Notes
     -----
     Only empty cells count as missing: "NA" and "None" are labels and texts.
@@ -174,6 +180,7 @@ def load_csv(
     column: str = image if image is not None else str(text)
     used = [column, target, *(c for c in (attribute, split, flags) if c), *extra]
     table = read_table(path, used, options=_read_options(read_options))
+    warn_of_quotes(path, read_options)
     table = _without_gaps(table, missing, path)
     X: Any
     if image is None:

@@ -11,7 +11,9 @@ import pandas as pd
 from PIL import Image
 from xxhash import xxh3_64_hexdigest
 
+from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._folders import ENDINGS
+from modal_pretrain.datasets._quotes import warn_of_quotes
 from modal_pretrain.datasets._table import read_table
 from modal_pretrain.images.accept import as_images
 from modal_pretrain.labelling.file_pool import FilePool
@@ -64,10 +66,12 @@ class TextPool(Pool):
         ValueError
             If it can't be read, or has no such column or no texts.
         """
+        path = expanded(path)
         try:
             table = read_table(path, [column])
         except ValueError as error:
             raise ValueError(f"pool, column={column!r}: {error}.") from None
+        warn_of_quotes(path)
         texts = table[column].fillna("").tolist()
         full = [row for row, text in enumerate(texts) if not is_blank(text)]
         pool = cls([texts[row] for row in full], [row + 1 for row in full])

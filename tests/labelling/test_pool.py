@@ -67,6 +67,16 @@ def test_texts(tmp_path):
     assert as_pool(["a.png", "b"]).kind == "image"
 
 
+def test_texts_in_the_home_folder_and_marks_that_are_misread(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    path = tmp_path / "texts.csv"
+    path.write_text('review,id\n"Best film,1\nPoor,2\n"Worst film,3\nFine,4\n')
+    with pytest.warns(UserWarning, match=r"line 4 of .*rows joined"):
+        pool = as_pool("~/texts.csv", column="review")
+    assert len(pool) == 2  # of 4
+
+
 def test_a_cell_with_nothing_to_see_is_no_text(tmp_path):
     # Forms and chats leave such; one refused the whole file.
     path = tmp_path / "texts.csv"

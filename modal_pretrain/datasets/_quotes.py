@@ -9,6 +9,8 @@ from typing import Any
 
 from modal_pretrain.datasets._table import warn
 
+_COMPRESSED = (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar")
+
 
 def warn_of_quotes(
     path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
@@ -27,15 +29,14 @@ def warn_of_quotes(
         nothing is looked at: they may say what marks mean.
     """
     options = {"sep": ",", "encoding": "utf-8-sig", **(options or {})}
-    if len(options) > 2 or len(str(options["sep"])) != 1:
+    plain = not os.fspath(path).lower().endswith(_COMPRESSED)
+    if not plain or len(options) > 2 or len(str(options["sep"])) != 1:
         return
     with open(path, encoding=options["encoding"], newline="") as file:
         rows = csv.reader(file, delimiter=options["sep"], strict=True)
         try:
             for _ in rows:
                 pass
-        except UnicodeDecodeError:  # it is compressed
-            return
         except csv.Error as error:
             if "expected after" not in str(error):
                 return

@@ -64,10 +64,10 @@ class PretrainedClassifier(BaseClassifier):
         tensor (3, h, w), and returns one like it, as torchvision's v2 transforms do;
         what it draws from PyTorch's generator depends on `random_state` alone.
     image_size : int, (int, int) or None, default=None
-        Pixels (or height and width) that pictures are resized and cropped to. None
-        takes what the backbone was trained with (224 for the default). Small sizes
-        are much faster and see less: `modal_pretrain.comparison.compare` measures both
-        on your labels. Vision transformers are adapted.
+        Pixels (or height and width) that pictures are resized to cover and cropped to,
+        without a margin. None is the backbone's own way: the size it was trained with
+        (224 for the default) and its crop. Small sizes are much faster and see less:
+        `modal_pretrain.comparison.compare` measures both. Transformers are adapted.
     scaled_decoding : bool, default=True
         Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
         eighth of their size, down to three times what they are resized to. Large

@@ -26,8 +26,9 @@ class TimmEncoder(BaseTransformer):
     pretrained : bool, str or Path, default=True
         See `create_backbone`.
     image_size : int, (int, int) or None, default=None
-        Pixels (or height and width) that pictures are resized and cropped to. None
-        takes what the backbone was trained with. Vision transformers are adapted.
+        Pixels (or height and width) that pictures are resized to cover and cropped to,
+        without a margin. None is the backbone's own way: the size it was trained with
+        and its crop. Vision transformers are adapted.
     scaled_decoding : bool, default=True
         Whether JPEG files of 256 KiB or more are decoded at a half, a quarter or an
         eighth of their size, down to three times what they are resized to. Large

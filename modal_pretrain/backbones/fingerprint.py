@@ -9,6 +9,7 @@ import uuid
 from enum import Enum
 from functools import cache, partial
 from pathlib import Path
+from textwrap import shorten
 from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -291,5 +292,6 @@ def is_portable(backbone: nn.Module) -> bool:
 
 
 def describe(factory: Any) -> str:
-    """Name a class or function for people."""
-    return getattr(factory, "__qualname__", None) or repr(factory)
+    """Name a class or function for people; a partial may hold a whole network."""
+    name = getattr(factory, "__qualname__", None) or repr(factory)
+    return shorten(name, 200, placeholder=" ...")

@@ -143,7 +143,7 @@ def _labelled(
     )
     table = table[table.index.notna()]
     if not own:  # a table for a session, too, may hold corrections
-        _warn_of_contradictions(table[label].dropna(), file)
+        _warn_of_contradictions(table[label].fillna(""), file)
     table = table[~table.index.duplicated(keep="last")].dropna(subset=[label])
     if table.empty:
         raise ValueError(f"{file} holds no label.")

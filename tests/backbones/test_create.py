@@ -118,6 +118,17 @@ def test_factory_that_makes_no_module(result):
         create_backbone(lambda: result, pretrained=False)
 
 
+def test_errors_do_not_print_the_network_that_a_partial_holds():
+    network = nn.Sequential(*[nn.Linear(3, 3) for _ in range(50)])
+    with pytest.raises(ValueError, match="takes no argument 'pretrained'") as error:
+        create_backbone(partial(own_copy, network), pretrained=True)
+    assert len(str(error.value)) < 600
+
+
+def own_copy(network):
+    return network
+
+
 def test_partial_as_factory():
     backbone = create_backbone(partial(nn.Linear, 4, 2), pretrained=False)
     assert backbone.weight.shape == (2, 4)

@@ -24,7 +24,9 @@ PACKAGES = (
     "pandas",
     "pillow",
     "transformers",
+    "tokenizers",
     "sentence-transformers",
+    "openvino",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class Candidate:
         The lowest accuracy of a group, where groups were given.
     behind : (float, float)
         95 % interval of what the most accurate candidate gains over this one, from
-        the paired differences of rows; zeros for that one itself.
+        the paired differences of rows; zeros for that one itself. All pairs hold it
+        together (Bonferroni), as the same labels say which one is the most accurate.
     seconds : float
         To embed 1,000 rows on this machine now, loading not counted, nor the first
         reading of files that the system keeps in memory.
@@ -237,7 +239,7 @@ def compare(
             interval=_wilson(hits),
             worst_class=_lowest(hits, labels),
             worst_group=None if kinds is None else _lowest(hits, kinds),
-            behind=_gain(right[best], hits),
+            behind=_gain(right[best], hits, math.comb(len(right), 2)),
             seconds=seconds[name],
         )
         for name, hits in right.items()
@@ -323,11 +325,13 @@ def _lowest(hits: np.ndarray, kinds: np.ndarray) -> float:
     return float(min(hits[kinds == kind].mean() for kind in np.unique(kinds)))
 
 
-def _gain(best: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
+def _gain(best: np.ndarray, hits: np.ndarray, pairs: int) -> tuple[float, float]:
     difference = best.astype(float) - hits
     if not difference.any():
         return 0.0, 0.0
     n = len(difference)
-    wide = stats.t.ppf((1 + _LEVEL) / 2, n - 1) * difference.std(ddof=1) / np.sqrt(n)
+    # Which one is best, the same labels say: Bonferroni over all pairs.
+    tail = (1 - _LEVEL) / 2 / pairs
+    wide = stats.t.isf(tail, n - 1) * difference.std(ddof=1) / np.sqrt(n)
     mean = difference.mean()
     return float(mean - wide), float(mean + wide)

@@ -59,7 +59,7 @@ class BaseClassifier(LoadedNet):
     """
 
     modality: ClassVar[Modality]
-    _inputs = frozenset({"inputs", "embedding", "features"})
+    _inputs = frozenset({"inputs", "embedding", "features", "cut"})
 
     def __init__(
         self,

@@ -62,7 +62,8 @@ class PretrainedNetwork(nn.Module):
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(name in trained)
         self.frozen = not trained
-        # By the form of the input, see `modal_pretrain.training.staged`.
+        # By the form of the input and what trains, see
+        # `modal_pretrain.training.staged`. None is ever taken out.
         self.cuts: dict[Any, Split | None] = {}
 
     def build_head(
@@ -128,6 +129,7 @@ class PretrainedNetwork(nn.Module):
         inputs: torch.Tensor | None = None,
         embedding: torch.Tensor | None = None,
         features: torch.Tensor | None = None,
+        cut: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return logits (n, classes).
 
@@ -138,16 +140,18 @@ class PretrainedNetwork(nn.Module):
         embedding : torch.Tensor of shape (n, d)
             The backbone's output; or
         features : torch.Tensor of shape (n, ...)
-            What its frozen stages return, at one of the `cuts`.
+            What its frozen stages return, at one of the `cuts`: that
+        cut : torch.Tensor of shape (n,)
+            has this number, in all rows.
 
         Returns
         -------
         torch.Tensor
         """
         if features is not None:
-            embedding = check_embedding(
-                self._rest_for(features)(features), self, len(features)
-            )
+            assert cut is not None
+            output = self._rest_behind(int(cut[0]))(features)
+            embedding = check_embedding(output, self, len(features))
         elif embedding is None:
             assert inputs is not None
             output = self.backbone(inputs)
@@ -156,10 +160,12 @@ class PretrainedNetwork(nn.Module):
         embedding = (embedding.float() - self.mean) * self.scale
         return self.head(self.dropout(embedding))
 
-    def _rest_for(self, features: torch.Tensor) -> nn.Module:
-        shape = tuple(features.shape[1:])
-        cuts = [cut for cut in self.cuts.values() if cut and cut.shape == shape]
-        return cuts[-1].rest
+    def _rest_behind(self, number: int) -> nn.Module:
+        # Not by the shape: what a callback freezes and thaws moves the cut, and blocks
+        # of one width return what looks the same.
+        cut = [*self.cuts.values()][number]
+        assert cut is not None
+        return cut.rest
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "cuts": {}}  # traced again where they are needed

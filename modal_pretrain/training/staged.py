@@ -88,13 +88,17 @@ class StagedSet(ExampleSet):
     raw : RawSet
         The same examples as the backbone takes them; it has a `StagedEncoder`.
     cut : Split
+    number : int
+        Of the cut among the network's.
     dtype : torch.dtype
         What the network is going to compute in.
     """
 
-    def __init__(self, raw: RawSet, cut: Split, dtype: torch.dtype) -> None:
+    def __init__(
+        self, raw: RawSet, cut: Split, number: int, dtype: torch.dtype
+    ) -> None:
         super().__init__(len(raw), raw.y)
-        self.raw, self.cut, self.dtype = raw, cut, dtype
+        self.raw, self.cut, self.number, self.dtype = raw, cut, number, dtype
         assert isinstance(raw.encoder, StagedEncoder)
         self._front = _FrontEncoder(raw.encoder, cut, dtype)
         self._loaded: torch.Tensor | None = None
@@ -102,12 +106,12 @@ class StagedSet(ExampleSet):
         self._n_kept = min(self._n_kept, int(_OF_POOL * MAX_BYTES) // cut.row_bytes)
 
     def inputs(self, indices: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return ``{"features": tensor (m, ...)}``, or the raw inputs of too many."""
+        """Return ``features`` and their ``cut``, or the raw inputs of too many."""
         if len(self) * self.cut.row_bytes > (1 - _OF_POOL) * MAX_BYTES:
             return self.raw.inputs(indices)
         if self._loaded is None:
             self._loaded = self._features(self.raw.source)
-        return {"features": self._loaded[torch.from_numpy(indices)]}
+        return self._batch(self._loaded[torch.from_numpy(indices)])
 
     def stream(self, batch_size: int) -> Iterator[dict[str, torch.Tensor]]:
         """Yield the inputs of all examples in order, features first."""
@@ -128,7 +132,10 @@ class StagedSet(ExampleSet):
             for start in range(0, len(source), block):
                 rows = source.take(np.arange(start, min(start + block, len(source))))
                 for features in self._features(rows).split(batch_size):
-                    yield {"features": features}
+                    yield self._batch(features)
+
+    def _batch(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"features": features, "cut": torch.full((len(features),), self.number)}
 
     def _features(self, source: Source) -> torch.Tensor:
         rows = torch.from_numpy(self._front.encode(source))
@@ -168,10 +175,10 @@ class StagedEncoder(Encoder):
         self.backbone.eval()
         with torch.inference_mode():
             for batch in examples.stream(self._rows_a_batch(examples.raw.source)):
-                for name, inputs in batch.items():
-                    encoder = late if name == "features" else self
-                    output = encoder._apply(inputs, self.dtype)
-                    yield encoder._fetch(inputs, output)
+                at_cut = "features" in batch
+                encoder = late if at_cut else self
+                inputs = batch["features" if at_cut else "inputs"]
+                yield encoder._fetch(inputs, encoder._apply(inputs, self.dtype))
 
 
 def staged(
@@ -198,7 +205,9 @@ def staged(
     if not examples.source.cacheable:
         return examples
     cut = _cut_of(network, examples)
-    return examples if cut is None else StagedSet(examples, cut, dtype)
+    if cut is None:
+        return examples
+    return StagedSet(examples, cut, [*network.cuts.values()].index(cut), dtype)
 
 
 def _cut_of(network: PretrainedNetwork, examples: RawSet) -> Split | None:
@@ -213,7 +222,7 @@ def _cut_of(network: PretrainedNetwork, examples: RawSet) -> Split | None:
         cut = split(network.backbone, sample)
         if cut is not None and not _steady(network, cut, sample):
             cut = None
-        network.cuts[form] = cut
+        network.cuts.setdefault(form, cut)  # another thread's that was sooner stays
     return network.cuts[form]
 
 

@@ -193,7 +193,7 @@ def test_frozen_stages_are_kept_for_the_pool_alone(pictures, labels):
         ).fit(pictures, labels)
         return dict(classifier.callbacks_)["batches"].names, classifier
 
-    assert fitted()[0] == {"features"}
+    assert fitted()[0] == {"features", "cut"}
     names, classifier = fitted(augment=True)
     assert names == {"inputs"}
     assert isinstance(classifier.get_dataset(pictures), StagedSet)

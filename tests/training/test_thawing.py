@@ -149,3 +149,53 @@ def test_a_failure_after_a_group_was_added_is_told_as_it_is(make, pictures, labe
         classifier.partial_fit(pictures, labels)
     assert len(classifier.optimizer_.param_groups) == groups
     assert [p.requires_grad for p in classifier.module_.parameters()] == trains
+
+
+def alike(pretrained=False):
+    """Blocks that return what looks the same, as those of a transformer do."""
+    blocks = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ELU()) for _ in range(3)]
+    stem = nn.Conv2d(3, 8, 4, stride=4)
+    end = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 8))
+    return nn.Sequential(stem, *blocks, end)
+
+
+class Predicts(Callback):
+    """As who follows a score on pictures of their own."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def on_epoch_end(self, net, **kwargs):
+        net.predict_proba(self.X)
+
+
+class Whole(PretrainedNetwork):
+    """With a forward of its own, so that nothing is computed once."""
+
+    def forward(self, inputs):
+        return super().forward(inputs)
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_the_cut_moves_with_what_is_frozen(make, pictures, labels, between):
+    def journey(**params):
+        callbacks = [
+            ("freeze", Freezer("backbone.[12]*", at=2)),
+            ("thaw", Unfreezer("backbone.[12]*", at=5)),
+        ]
+        if between:
+            callbacks.append(("predicts", Predicts(pictures[::2])))
+        params = {"max_epochs": 3, "lr": 0.1, "stop_loss": None, **params}
+        classifier = make(
+            backbone=alike,
+            pretrained=False,
+            tune=4,
+            callbacks=callbacks,
+            **params,
+        ).fit(pictures, labels)
+        yield classifier.predict_proba(pictures)
+        classifier.partial_fit(pictures, labels)
+        yield classifier.predict_proba(pictures)
+
+    for found, expected in zip(journey(), journey(module=Whole), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)

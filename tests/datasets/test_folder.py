@@ -155,6 +155,17 @@ def test_folders_that_are_no_complete_splits(tmp_path, names, kwargs, match):
         load_folder(tmp_path, **kwargs)
 
 
+@pytest.mark.parametrize(
+    "names", ["train test1", "trainA trainB testA testB", "Train Test sample"]
+)
+def test_splits_without_classes_are_not_taken_for_classes(tmp_path, names):
+    # As archives of competitions have them, with the classes in the files' names.
+    fill(tmp_path, *(f"{name}/cat.{i}.png" for name in names.split() for i in "12"))
+    with pytest.raises(ValueError, match="is not the name of a split"):
+        load_folder(tmp_path)
+    assert set(load_folder(tmp_path, split="random").y) == set(names.split())
+
+
 def test_folders_that_say_what_they_are(tmp_path):
     fill(tmp_path, "train/a/1.png", "train/b/2.png")
     assert set(load_folder(tmp_path, split="folder").split) == {"train"}

@@ -21,7 +21,7 @@ from modal_pretrain.datasets._spelling import (
     look_alikes,
     other_capitals,
 )
-from modal_pretrain.datasets._splits import draw_splits
+from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import choices, numbers, read_table, row_name, warn
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -105,8 +105,8 @@ def load_csv(
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
         spellings of one number, such as 1 and 1.0, and texts that differ in spaces
-        around them; words that differ in capitals are warned of. "text": they are texts
-        as they stand.
+        around them; words that differ in capitals and classes that train lacks are
+        warned of. "text": they are texts as they stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
@@ -131,8 +131,8 @@ def load_csv(
     Warns
     -----
     UserWarning
-        Of what is left out, where splits share inputs, and where quotation marks may
-        have been misread.
+        Of what is left out, where splits share inputs, where they have classes that
+        train lacks, and where quotation marks may have been misread.
 
     Notes
     -----
@@ -207,7 +207,7 @@ def load_csv(
         lower = table[flags].str.lower().to_numpy(dtype=str)
         rule = choices(lower, _FLAGS, flags, path, table.index)
     own_name = path.parent.resolve().name if path.stem == "metadata" else path.stem
-    return GroupedDataset(
+    data = GroupedDataset(
         X,
         y,
         np.full(len(y), "all")
@@ -221,6 +221,7 @@ def load_csv(
         modality="image" if text is None else "text",
         extra={key: _labels(table, key, labels, path) for key in extra},
     )
+    return data if labels == "text" else warn_of_new_classes(data, path)
 
 
 def _places(paths: Sequence[str]) -> list[str]:

@@ -207,6 +207,15 @@ def test_csv_says_where_splits_share_what_is_kept(table):
     )
 
 
+def test_csv_says_which_classes_train_lacks(table):
+    table.write_text(CSV.replace("f.png,cat", "f.png,house cat"))
+    with pytest.warns(UserWarning, match="1 of 2 rows .* 'house cat', ") as caught:
+        data = load_csv(table, **COLUMNS)
+    assert caught[0].filename == __file__
+    assert data.y.tolist() == ["cat", "cat", "dog", "dog", "house cat"]
+    assert len(load_csv(table, **COLUMNS, labels="text")) == 5
+
+
 def test_csv_labels_as_texts(table):
     table.write_text(CSV.replace(",cat", ",007"))
     with pytest.raises(ValueError, match="labels='text'"):

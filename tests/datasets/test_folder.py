@@ -306,6 +306,18 @@ def test_folders_that_look_alike(tmp_path, level, other):
         load_folder(tmp_path)
 
 
+def test_a_class_with_another_spelling_in_another_split(tmp_path):
+    fill(tmp_path, "train/red_fox/1.png", "train/dog/2.png", "test/red fox/3.png")
+    fill(tmp_path, "test/dog/4.png")
+    with pytest.warns(UserWarning, match="1 of 2 rows of .* 'red fox', ") as caught:
+        data = load_folder(tmp_path)
+    assert caught[0].filename == __file__
+    assert set(data.subset("test").y) == {"red fox", "dog"}
+    fill(tmp_path, "test/wolf/5.png", "train/red fox/6.png", "val/hyena/7.png")
+    with pytest.warns(UserWarning, match="2 of 4 .* 2 classes, such as 'hyena', of "):
+        load_folder(tmp_path)
+
+
 def test_a_class_with_other_capitals_in_another_split(tmp_path):
     # It would be two classes, one without a training picture and one without a test.
     fill(tmp_path / "a", "train/cat/1.png", "train/dog/2.png", "test/Cat/3.png")

@@ -101,7 +101,8 @@ def warn_of_new_classes(
     known = np.bincount(classes[train], minlength=len(data.classes)) > 0
     new = ~known[classes]
     if train.any() and new.any():
-        names = [data.class_names[i] for i in np.unique(classes[new])]
+        shown = data.class_names or ()
+        names = [shown[i] for i in np.unique(classes[new])]
         which = "the class" if len(names) == 1 else f"{len(names)} classes, such as"
         warn(
             f"{new.sum()} of {(~train).sum()} rows of {where} in other splits than "

@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from modal_pretrain.datasets._columns import encode, kind_of, label_column
-from modal_pretrain.datasets._splits import draw_splits, split_names
+from modal_pretrain.datasets._splits import (
+    draw_splits,
+    split_names,
+    warn_of_new_classes,
+)
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 
@@ -74,7 +78,7 @@ def join(
     elif kwargs.get("attribute") is None:
         kwargs["attribute"] = np.full(len(y), "all")
     extra = {key: _further(key, values) for key in values[0].extra or {}}
-    return GroupedDataset(
+    data = GroupedDataset(
         X=concatenated([part.X for part in values]),
         y=y,
         split=split,
@@ -82,6 +86,7 @@ def join(
         **_named("class", y, y_names),
         **kwargs,
     )
+    return warn_of_new_classes(data, data.name, depth=5)
 
 
 def _further(key: str, parts: list[Part]) -> np.ndarray:

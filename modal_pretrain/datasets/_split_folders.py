@@ -73,19 +73,27 @@ def are_splits(
 
 
 def _look_like_splits(folders: Sequence[Path]) -> bool:
-    """Say whether folders hold folders, and some or all have the names for splits.
+    """Say whether the names of folders are meant for splits.
 
-    Some a split's own, or one of training and one of other data with further words
-    (train_images, test_set), or all of them nearly. A class may be called "train" or
-    "rest", but pictures lie in it, not classes.
+    Of folders that hold folders, some have a split's own name, or one of training and
+    one of other data with further words (train_images, test_set), or all have them
+    nearly. Where pictures lie in them, a class may be called "train" or "rest"; but
+    train and test, or a split for each (train, test1), are no classes.
     """
     deep = [folder for folder in folders if subfolders(folder)]
-    meant = {SPLIT_NAMES[word] for each in deep for word in _words(each.name)[:1]}
+    named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    each = folders if all(_words(folder.name) for folder in folders) else []
     return (
-        any(folder.name.lower() in SPLIT_NAMES for folder in deep)
-        or ("train" in meant and len(meant) > 1)
+        any(folder in deep for folder in named)
+        or any(_train_and_other(some) for some in (deep, named, each))
         or (len(deep) == len(folders) and all(_near(folder.name) for folder in deep))
     )
+
+
+def _train_and_other(folders: Sequence[Path]) -> bool:
+    """Say whether words in names are of training data and of other data."""
+    meant = {SPLIT_NAMES[word] for each in folders for word in _words(each.name)[:1]}
+    return "train" in meant and len(meant) > 1
 
 
 def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from modal_pretrain._checks import Number
 from modal_pretrain.datasets._draws import check_random
-from modal_pretrain.datasets.grouped import SPLITS
+from modal_pretrain.datasets._table import warn
+from modal_pretrain.datasets.grouped import SPLITS, GroupedDataset
 
 # What is not a number has one meaning everywhere; 0, 1 and 2 have not.
 SPLIT_NAMES = {
@@ -74,6 +75,42 @@ def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.
             )
         result.append(known[key])
     return np.array(result)[inverse]
+
+
+def warn_of_new_classes(
+    data: GroupedDataset, where: Any, *, depth: int = 4
+) -> GroupedDataset:
+    """Warn if other splits have classes that the train split lacks.
+
+    That may be meant, or one class has two spellings.
+
+    Parameters
+    ----------
+    data : GroupedDataset
+    where : object
+        What it is from, for the message.
+    depth : int, default=4
+        See `warn`.
+
+    Returns
+    -------
+    GroupedDataset
+        `data`.
+    """
+    train, classes = data.split == "train", data.groups // len(data.attributes)
+    known = np.bincount(classes[train], minlength=len(data.classes)) > 0
+    new = ~known[classes]
+    if train.any() and new.any():
+        shown = data.class_names or ()
+        names = [shown[i] for i in np.unique(classes[new])]
+        which = "the class" if len(names) == 1 else f"{len(names)} classes, such as"
+        warn(
+            f"{new.sum()} of {(~train).sum()} rows of {where} in other splits than "
+            f"train are of {which} {names[0]!r}, of which train has no row, so that no "
+            "model can learn it. If a class is spelt in two ways, give it one name",
+            depth=depth,
+        )
+    return data
 
 
 def check_mapping(names: Any) -> None:

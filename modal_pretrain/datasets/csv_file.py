@@ -21,7 +21,7 @@ from modal_pretrain.datasets._spelling import (
     look_alikes,
     other_capitals,
 )
-from modal_pretrain.datasets._splits import draw_splits
+from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import choices, numbers, read_table, row_name, warn
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -99,13 +99,14 @@ def load_csv(
     duplicates : {"error", "drop", "keep"}, default="error"
         What to do about rows that repeat the input of an earlier row: fail, leave them
         out with a warning that counts them (where labels or splits differ it still
-        fails), or keep them.
+        fails), or keep them, with a warning where other splits share inputs with the
+        train split.
     labels : {"auto", "text"}, default="auto"
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
         spellings of one number, such as 1 and 1.0, and texts that differ in spaces
-        around them; words that differ in capitals are warned of. "text": they are texts
-        as they stand.
+        around them; words that differ in capitals and classes that train lacks are
+        warned of. "text": they are texts as they stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
@@ -130,7 +131,8 @@ def load_csv(
     Warns
     -----
     UserWarning
-        Of what is left out, and where quotation marks may have been misread.
+        Of what is left out, where splits share inputs, where they have classes that
+        train lacks, and where quotation marks may have been misread.
 
     Notes
     -----
@@ -198,12 +200,14 @@ def load_csv(
     else:
         where = f"column {split!r} of {path}"
         splits = named_splits(table[split], split_names, where)
+    if duplicates == "keep":
+        _warn_of_shared(np.array(inputs, dtype=object), splits, path)
     rule: Any = disambiguating
     if flags is not None:
         lower = table[flags].str.lower().to_numpy(dtype=str)
         rule = choices(lower, _FLAGS, flags, path, table.index)
     own_name = path.parent.resolve().name if path.stem == "metadata" else path.stem
-    return GroupedDataset(
+    data = GroupedDataset(
         X,
         y,
         np.full(len(y), "all")
@@ -217,6 +221,7 @@ def load_csv(
         modality="image" if text is None else "text",
         extra={key: _labels(table, key, labels, path) for key in extra},
     )
+    return data if labels == "text" else warn_of_new_classes(data, path)
 
 
 def _places(paths: Sequence[str]) -> list[str]:
@@ -293,6 +298,19 @@ def _first_of_each(
         + ("Correct these, " if differ else "Leave them out with duplicates='drop', ")
         + "or keep all with duplicates='keep'."
     )
+
+
+def _warn_of_shared(inputs: np.ndarray, splits: np.ndarray, path: Path) -> None:
+    """Warn if inputs of the training data are in another split, too."""
+    train = splits == "train"
+    shared = pd.Series(inputs[~train]).isin(inputs[train]).to_numpy()
+    if shared.any():
+        warn(
+            f"{shared.sum()} of {len(shared)} rows of {path} outside the train split "
+            f"repeat an input of that split, first {inputs[~train][shared][0]!r:.200}; "
+            "results on them are too good. Give, in the column split, all rows of one "
+            "input the same split"
+        )
 
 
 def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.ndarray:

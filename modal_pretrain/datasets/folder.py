@@ -23,7 +23,7 @@ from modal_pretrain.datasets._folders import (
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._spelling import look_alikes
 from modal_pretrain.datasets._split_folders import are_splits
-from modal_pretrain.datasets._splits import draw_splits
+from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import warn
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -96,6 +96,11 @@ def load_folder(
         has other capitals in another split, or a picture lies (through links) in two
         classes or splits.
 
+    Warns
+    -----
+    UserWarning
+        Of what is left out, and where other splits have classes that train lacks.
+
     Notes
     -----
     Links are followed, but nothing is listed twice. Files that are not pictures, by
@@ -166,7 +171,7 @@ def load_folder(
     ]
     texts = (value for value in values if isinstance(value, str))
     _refuse_look_alikes("attributes", texts, root)
-    return GroupedDataset(
+    data = GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
         y,
         values,
@@ -176,6 +181,7 @@ def load_folder(
         name=root.resolve().name if name is None else name,
         attribute_name=attribute_name,
     )
+    return warn_of_new_classes(data, root)
 
 
 def _refuse_look_alikes(what: str, names: Iterable[str], root: Path) -> None:

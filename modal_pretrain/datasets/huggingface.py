@@ -83,6 +83,11 @@ def from_huggingface(
         If a column is not there, or lacks values (-1 is none where labels have names),
         or the data set has a transform.
 
+    Warns
+    -----
+    UserWarning
+        If other splits have classes that train lacks.
+
     Examples
     --------
     With the package `datasets` and a download of your own choice::

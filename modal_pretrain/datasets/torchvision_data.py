@@ -69,6 +69,11 @@ def from_torchvision(
     ValueError
         If a data set has a transform: images are prepared by the classifier.
 
+    Warns
+    -----
+    UserWarning
+        If other splits have classes that train lacks.
+
     Examples
     --------
     >>> from torchvision.datasets import FakeData

@@ -191,6 +191,31 @@ def test_csv_contradictions_are_not_dropped(table):
     assert len(load_csv(table, **COLUMNS, duplicates="keep")) == 5
 
 
+def test_csv_says_where_splits_share_what_is_kept(table):
+    # One line for each animal on a picture, as exports of bounding boxes have it.
+    table.write_text(CSV + CSV.split("\n", 1)[1].replace("test", "train"))
+    with pytest.warns(UserWarning, match=r"1 of 3 rows.*f\.png.*split") as one:
+        data = load_csv(table, **COLUMNS, duplicates="keep")
+    assert one[0].filename == __file__
+    assert len(data) == 10
+    drawn = {key: value for key, value in COLUMNS.items() if key != "split"}
+    with pytest.warns(UserWarning, match="rows .* repeat an input") as one:
+        data = load_csv(table, **drawn, duplicates="keep")
+    train, test = data.subset("train").X, data.subset("test").X
+    assert str(one[0].message).startswith(
+        f"{np.isin(test, train).sum()} of {len(test)}"
+    )
+
+
+def test_csv_says_which_classes_train_lacks(table):
+    table.write_text(CSV.replace("f.png,cat", "f.png,house cat"))
+    with pytest.warns(UserWarning, match="1 of 2 rows .* 'house cat', ") as caught:
+        data = load_csv(table, **COLUMNS)
+    assert caught[0].filename == __file__
+    assert data.y.tolist() == ["cat", "cat", "dog", "dog", "house cat"]
+    assert len(load_csv(table, **COLUMNS, labels="text")) == 5
+
+
 def test_csv_labels_as_texts(table):
     table.write_text(CSV.replace(",cat", ",007"))
     with pytest.raises(ValueError, match="labels='text'"):

@@ -155,6 +155,17 @@ def test_folders_that_are_no_complete_splits(tmp_path, names, kwargs, match):
         load_folder(tmp_path, **kwargs)
 
 
+@pytest.mark.parametrize(
+    "names", ["train test1", "trainA trainB testA testB", "Train Test sample"]
+)
+def test_splits_without_classes_are_not_taken_for_classes(tmp_path, names):
+    # As archives of competitions have them, with the classes in the files' names.
+    fill(tmp_path, *(f"{name}/cat.{i}.png" for name in names.split() for i in "12"))
+    with pytest.raises(ValueError, match="is not the name of a split"):
+        load_folder(tmp_path)
+    assert set(load_folder(tmp_path, split="random").y) == set(names.split())
+
+
 def test_folders_that_say_what_they_are(tmp_path):
     fill(tmp_path, "train/a/1.png", "train/b/2.png")
     assert set(load_folder(tmp_path, split="folder").split) == {"train"}
@@ -292,6 +303,18 @@ def test_folders_that_look_alike(tmp_path, level, other):
         place.mkdir(parents=True)
         Image.new("RGB", (4, 4)).save(place / f"{place.parent.name}.png")
     with pytest.raises(ValueError, match=r"class folders 'caf.*kinds of accents"):
+        load_folder(tmp_path)
+
+
+def test_a_class_with_another_spelling_in_another_split(tmp_path):
+    fill(tmp_path, "train/red_fox/1.png", "train/dog/2.png", "test/red fox/3.png")
+    fill(tmp_path, "test/dog/4.png")
+    with pytest.warns(UserWarning, match="1 of 2 rows of .* 'red fox', ") as caught:
+        data = load_folder(tmp_path)
+    assert caught[0].filename == __file__
+    assert set(data.subset("test").y) == {"red fox", "dog"}
+    fill(tmp_path, "test/wolf/5.png", "train/red fox/6.png", "val/hyena/7.png")
+    with pytest.warns(UserWarning, match="2 of 4 .* 2 classes, such as 'hyena', of "):
         load_folder(tmp_path)
 
 

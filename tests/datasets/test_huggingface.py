@@ -150,7 +150,8 @@ def test_names_have_one_number_in_all_splits():
         "train": Rows([0, 1, 0, 1], ["cat", "dog"]),
         "test": Rows([0, 1, 1, 2], ["dog", "cow", "cat"]),
     }
-    data = from_huggingface(parts, text="text", target="label")
+    with pytest.warns(UserWarning, match="2 of 4 rows of .* the class 'cow', "):
+        data = from_huggingface(parts, text="text", target="label")
     assert data.class_names == ("cat", "dog", "cow")
     assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
 

@@ -81,7 +81,9 @@ def test_a_class_that_a_split_lacks_moves_no_names(tmp_path):
         part: folders.ImageFolder(tmp_path / part, allow_empty=True)
         for part in ("train", "test")
     }
-    data = from_torchvision(parts)
+    with pytest.warns(UserWarning, match="1 of 3 rows of .* the class 'd', ") as caught:
+        data = from_torchvision(parts)
+    assert caught[0].filename == __file__
     assert data.class_names == ("a", "b", "c", "d")
     assert [path.split("/")[-2] for path in data.X] == [
         data.class_names[label] for label in data.y

@@ -309,7 +309,7 @@ class Pool:
         self.rows = Rows(vectors, self.order, form)
         self.labelled = Labelled(None, None)
         if labelled:
-            self.labelled = labelled_set(classifier, X_labelled, y_labelled)
+            self.labelled = labelled_set(classifier, X_labelled, y_labelled, X)
 
     def labels(self) -> NDArray[Any] | None:
         """Give the label of each labelled row; None where they are unknown.

@@ -43,10 +43,11 @@ class Rows:
     order : numpy.ndarray of shape (n,)
         Row i here is row ``order[i]`` of the source.
     form : {"raw", "centred", "unit"}
-        "centred" takes the mean away (the median where a few huge values drag that
-        far from most rows), which leaves distances as they are and makes them accurate
-        in float32; "unit" scales every row to length 1 (rows of zeros
-        stay) and centres then, as rows of a large common part are close to each other.
+        "centred" takes the mean away (the median where a few huge values, or many rows
+        that are nearly the same, leave that far from most rows), which leaves distances
+        as they are and makes them accurate in float32; "unit" scales every row to
+        length 1 (rows of zeros stay) and centres then, as rows of a large common part
+        are close to each other.
     """
 
     def __init__(

@@ -246,12 +246,13 @@ class _Calls:
         return self._counts[layer]
 
 
-def _masked(layer: Any, calls: _Calls) -> Callable[[Any], Any]:
+def _masked(layer: Any, calls: _Calls) -> Callable[..., Any]:
     torch = sys.modules["torch"]
     plain = layer.forward
     masks: dict[Any, tuple[Any, Any]] = {}
 
-    def forward(x: Any) -> Any:
+    def forward(*args: Any, **named: Any) -> Any:
+        (x,) = (*args, *named.values())  # PyTorch's own call it `input`
         place = calls.number(layer), x.shape[1:]
         if place not in masks:
             ones, zeros = (x[:1].detach().clone() for _ in range(2))

@@ -222,7 +222,7 @@ def test_a_dropout_layer_in_two_places(width):
 
         def forward(self, x):
             first = self.drop(self.first(x).relu())
-            second = self.drop(self.second(first).relu())
+            second = self.drop(input=self.second(first).relu())
             return self.head(second + first if width == 8 else second)
 
     torch.manual_seed(0)

@@ -91,7 +91,8 @@ def check_order_of_columns(name: str, X: Any, like_name: str, like: Any) -> None
         raise ValueError(
             f"{name} has the columns of {like_name} in another order, such as "
             f"{columns[0]!r} before {columns[1]!r}. Pass {like_name}[list("
-            f"{name}.columns)], which puts them in the same order."
+            f"{name}.columns)], which puts them in the same order; what a learner "
+            "remembers is its X_training."
         )
 
 

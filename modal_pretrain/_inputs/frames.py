@@ -76,6 +76,26 @@ def check_order(**given: Any) -> None:
             )
 
 
+def check_order_of_columns(name: str, X: Any, like_name: str, like: Any) -> None:
+    """Check that the columns of two frames, taken by position, are in one order.
+
+    Raises
+    ------
+    ValueError
+        If they have the same names in another order.
+    """
+    columns, others = getattr(X, "columns", None), getattr(like, "columns", None)
+    if columns is None or others is None:
+        return
+    if _are_reordered(pd.Index(columns), pd.Index(others)):
+        raise ValueError(
+            f"{name} has the columns of {like_name} in another order, such as "
+            f"{columns[0]!r} before {columns[1]!r}. Pass {like_name}[list("
+            f"{name}.columns)], which puts them in the same order; what a learner "
+            "remembers is its X_training."
+        )
+
+
 def check_order_of_rows(name: str, values: Any, rows: Any, called: str) -> None:
     """Check that values from pandas are, by their index, in the order of row numbers.
 

@@ -39,7 +39,9 @@ def core_set_sampling(
         Not used; the answer does not depend on chance.
     X_labelled : array-like or list, optional
         Labelled rows, of the same kind as X. By default, what a modAL learner
-        remembers. Without any, the first row is the one nearest the pool's mean.
+        remembers. Without any, the first row is the one nearest the pool's mean; or its
+        median, where a few huge values, or many rows that are nearly the same, leave
+        the mean far from most rows.
 
     Returns
     -------
@@ -84,7 +86,7 @@ def core_set_sampling(
     chosen: list[int] = []
     scores: list[float] = []
     if len(labelled) == 0:
-        chosen.append(int(np.argmin(space.norm)))  # rows are centred
+        chosen.append(int(np.argmin(space.norm)))  # rows are centred, see Rows
         scores.append(np.inf)
         nearest.add(chosen[0])
     with one_thread():

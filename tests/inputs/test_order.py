@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from modAL.models import ActiveLearner
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
@@ -10,9 +12,12 @@ from modal_pretrain import TimmEncoder
 from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.metrics import paired_bootstrap, probe_separability
 from modal_pretrain.query import (
+    core_set_sampling,
     disambiguation_sampling,
     group_balanced_sampling,
+    max_herding_sampling,
     tag_exception_sampling,
+    typiclust_sampling,
     uncertainty_herding_sampling,
 )
 from modal_pretrain.reweighting import error_weights, tag_weights
@@ -108,3 +113,27 @@ def test_a_pipeline_refuses_labels_in_another_order():
     assert pipeline.fit(X, y).predict(X).shape == (4,)
     with pytest.raises(ValueError, match=r"y\.loc\[X\.index\]"):
         pipeline.fit(X, y.iloc[::-1])
+
+
+def test_columns_of_labelled_rows_in_another_order():
+    rng = np.random.default_rng(0)
+    seed, X = (
+        pd.DataFrame(rng.normal(size=(n, 3)), columns=list("abc")) for n in (4, 9)
+    )
+    turned = X[["c", "a", "b"]]
+    learner = ActiveLearner(
+        LogisticRegression(), X_training=seed, y_training=[0, 1] * 2
+    )
+    for strategy in (core_set_sampling, typiclust_sampling, max_herding_sampling):
+        rows = strategy(learner, X, 2, random_state=0)[0].tolist()
+        with pytest.raises(ValueError, match="columns of X in another order"):
+            strategy(learner, turned, 2, random_state=0)
+        given = strategy(None, turned[list("abc")], 2, random_state=0, X_labelled=seed)
+        assert given[0].tolist() == rows
+    # Where columns are told by their names, their order does not count.
+    names = ColumnTransformer([("all", "passthrough", list("abc"))])
+    pipe = make_pipeline(names, LogisticRegression()).fit(seed, [0, 1] * 2)
+    found = [
+        core_set_sampling(pipe, rows, 2, X_labelled=seed)[0] for rows in (X, turned)
+    ]
+    assert found[0].tolist() == found[1].tolist()

@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from modal_pretrain._checks import take_rows
-from modal_pretrain._inputs.frames import check_order
+from modal_pretrain._inputs.frames import check_order, check_order_of_columns
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import check_groups, is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
@@ -29,7 +29,7 @@ from modal_pretrain.query._engine.order import content_keys
 
 
 def embeddings(
-    classifier: Any, X: Any, n: int, *, name: str = "X"
+    classifier: Any, X: Any, n: int, *, name: str = "X", pool: Any = None
 ) -> NDArray[np.floating]:
     """Get one vector a row, from whatever the classifier offers.
 
@@ -44,6 +44,9 @@ def embeddings(
     X : the pool, n rows
     name : str
         What to call X in errors.
+    pool : array-like, optional
+        What the vectors will be compared with. Where X is taken as it is, the columns
+        of both must be in one order.
 
     Returns
     -------
@@ -62,29 +65,36 @@ def embeddings(
         blocks: list[NDArray[np.floating]] = []
         for learner in classifier.learner_list:
             flag = classifier.on_transformed or learner.on_transformed
-            block = _embed_one(learner.estimator, X, n, name, flag, learner)
+            block = _embed_one(learner.estimator, X, n, name, pool, flag, learner)
             if not any(np.array_equal(block, other) for other in blocks):
                 blocks.append(block)
         return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
     if is_learner(classifier):
         flag = bool(getattr(classifier, "on_transformed", False))
-        return _embed_one(classifier.estimator, X, n, name, flag, classifier)
-    return _embed_one(classifier, X, n, name, True, None)
+        return _embed_one(classifier.estimator, X, n, name, pool, flag, classifier)
+    return _embed_one(classifier, X, n, name, pool, True, None)
 
 
 def _embed_one(
-    estimator: Any, X: Any, n: int, name: str, transformed: bool, learner: Any
+    estimator: Any,
+    X: Any,
+    n: int,
+    name: str,
+    pool: Any,
+    transformed: bool,
+    learner: Any,
 ) -> NDArray[np.floating]:
     if hasattr(estimator, "embed"):
         return check_embeddings(estimator.embed(X), n, f"classifier.embed({name})")
     plain = _as_numeric_table(X, name)
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         if transformed or plain is None:
-            return _through_pipeline(estimator, X, n, name)
+            return _through_pipeline(estimator, X, n, name, pool)
     elif transformed and learner is not None and _holds_pipelines(estimator):
         joined = learner.transform_without_estimating(X)
         return check_embeddings(joined, n, f"the ensemble's transform of {name}")
     if plain is not None:
+        check_order_of_columns(name, X, "X", pool)
         return check_embeddings(plain, n, name)
     raise TypeError(
         f"{name}: no embeddings for a pool of type {type(X).__name__}"
@@ -100,7 +110,7 @@ def _holds_pipelines(estimator: Any) -> bool:
 
 
 def _through_pipeline(
-    pipeline: Pipeline, X: Any, n: int, name: str
+    pipeline: Pipeline, X: Any, n: int, name: str, pool: Any
 ) -> NDArray[np.floating]:
     head = pipeline.steps[-1][1]
     try:
@@ -110,6 +120,7 @@ def _through_pipeline(
             raise
         plain = _as_numeric_table(X, name)
         if plain is not None:
+            check_order_of_columns(name, X, "X", pool)
             return check_embeddings(plain, n, name)
         raise NotFittedError(
             "classifier: the pipeline has not been fitted, so it can't embed "
@@ -264,7 +275,7 @@ class Labelled(NamedTuple):
 
 
 def labelled_set(
-    classifier: Any, X_labelled: Any = None, y_labelled: Any = None
+    classifier: Any, X_labelled: Any = None, y_labelled: Any = None, pool: Any = None
 ) -> Labelled:
     """Get the embeddings and labels of the labelled set.
 
@@ -276,7 +287,7 @@ def labelled_set(
     ------
     ValueError
         If `X_labelled` and `y_labelled` differ in length or order, or a label is
-        missing.
+        missing, or the columns are those of the pool in another order.
     TypeError, ValueError
         As in `embeddings`.
     """
@@ -295,7 +306,7 @@ def labelled_set(
     for X_part, y_part in parts:
         n = n_rows(X_part, "X_labelled")
         turn = turn or n
-        vectors.append(embeddings(classifier, X_part, n, name="X_labelled"))
+        vectors.append(embeddings(classifier, X_part, n, name="X_labelled", pool=pool))
         if y_part is not None:
             y_array = np.asarray(of_tensor(y_part, "y_labelled"))
             if y_array.ndim == 2 and y_array.shape[1] == 1:

@@ -43,10 +43,11 @@ class Rows:
     order : numpy.ndarray of shape (n,)
         Row i here is row ``order[i]`` of the source.
     form : {"raw", "centred", "unit"}
-        "centred" takes the mean away (the median where a few huge values drag that
-        far from most rows), which leaves distances as they are and makes them accurate
-        in float32; "unit" scales every row to length 1 (rows of zeros
-        stay) and centres then, as rows of a large common part are close to each other.
+        "centred" takes the mean away (the median where a few huge values, or many rows
+        that are nearly the same, leave that far from most rows), which leaves distances
+        as they are and makes them accurate in float32; "unit" scales every row to
+        length 1 (rows of zeros stay) and centres then, as rows of a large common part
+        are close to each other.
     """
 
     def __init__(
@@ -309,7 +310,7 @@ class Pool:
         self.rows = Rows(vectors, self.order, form)
         self.labelled = Labelled(None, None)
         if labelled:
-            self.labelled = labelled_set(classifier, X_labelled, y_labelled)
+            self.labelled = labelled_set(classifier, X_labelled, y_labelled, X)
 
     def labels(self) -> NDArray[Any] | None:
         """Give the label of each labelled row; None where they are unknown.

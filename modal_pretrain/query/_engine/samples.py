@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from modal_pretrain._checks import ParameterError
+from modal_pretrain._checks import ParameterError, take_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     check_members,
@@ -108,9 +108,10 @@ def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
             "predict_proba, so they can't disagree about probabilities. Use "
             "RandomForestClassifier, BaggingClassifier or a modAL Committee."
         )
-    # Members were fitted on arrays, whatever the ensemble was given.
-    if hasattr(X, "__array__") and not hasattr(X, "toarray"):
-        X = np.asarray(X)
+    if hasattr(X, "columns"):  # members of most know no names, but the ensemble does
+        ensemble.predict(take_rows(X, np.arange(1)))
+    table = hasattr(X, "__array__") and not hasattr(X, "toarray")
+    array = np.asarray(X) if table else X
     columns = getattr(ensemble, "estimators_features_", None)
     classes = _classes_of_members(ensemble, members)
     out = np.zeros((len(members), n, len(ensemble.classes_)))
@@ -118,7 +119,9 @@ def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
         predict = member.predict_proba
         if columns is not None:
             predict = partial(_on_columns, predict, columns[i])
-        proba = check_probabilities(by_blocks(predict, X), n, f"ensemble member {i}")
+        # Most ensembles fit their members on arrays, whatever they were given.
+        rows = X if hasattr(member, "feature_names_in_") else array
+        proba = check_probabilities(by_blocks(predict, rows), n, f"ensemble member {i}")
         out[i][:, classes[i]] = proba
     return out
 
@@ -147,7 +150,9 @@ def _classes_of_members(ensemble: Any, members: list[Any]) -> list[NDArray[np.in
     number: dict[Any, int] = {i: i for i in range(len(labels))}
     if not seen <= number.keys():
         number = {label: i for i, label in enumerate(labels)}
-    if hasattr(ensemble, "label_binarizer_") or not seen <= number.keys():
+    # Those of one-versus-one know two classes each, 0 and 1, whichever these are.
+    pairs = not hasattr(ensemble, "predict_proba") and len(seen) < len(labels)
+    if hasattr(ensemble, "label_binarizer_") or pairs or not seen <= number.keys():
         raise TypeError(
             f"classifier: the members of {name} do not predict its classes, so they "
             "can't disagree about them. Use RandomForestClassifier, BaggingClassifier "
@@ -241,12 +246,13 @@ class _Calls:
         return self._counts[layer]
 
 
-def _masked(layer: Any, calls: _Calls) -> Callable[[Any], Any]:
+def _masked(layer: Any, calls: _Calls) -> Callable[..., Any]:
     torch = sys.modules["torch"]
     plain = layer.forward
     masks: dict[Any, tuple[Any, Any]] = {}
 
-    def forward(x: Any) -> Any:
+    def forward(*args: Any, **named: Any) -> Any:
+        (x,) = (*args, *named.values())  # PyTorch's own call it `input`
         place = calls.number(layer), x.shape[1:]
         if place not in masks:
             ones, zeros = (x[:1].detach().clone() for _ in range(2))

@@ -1,12 +1,14 @@
 """Several predictions of each row: ensembles, committees, dropout; calibration."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from modAL.models import (
     ActiveLearner,
     Committee,
     CommitteeRegressor,
 )
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     BaggingClassifier,
     GradientBoostingClassifier,
@@ -14,7 +16,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -72,6 +74,22 @@ def test_members_of_ensembles(ensemble):
     assert probability_samples(pipeline, pool(), 40, rng).values.shape[1:] == (40, 3)
 
 
+def test_members_that_know_the_names_of_columns():
+    X, y = seed_set(3)
+    names = [f"c{i}" for i in range(X.shape[1])]
+    frame, there = (pd.DataFrame(rows, columns=names) for rows in (X, pool()))
+    first = make_pipeline(ColumnTransformer([("a", "passthrough", names[1:])]))
+    voting = VotingClassifier(
+        [("a", make_pipeline(first, GaussianNB())), ("b", Centroids())], voting="soft"
+    )
+    for ensemble in (voting, RandomForestClassifier(4, random_state=0)):
+        ensemble.fit(frame, y)
+        samples, _ = probability_samples(ensemble, there, 40, np.random.default_rng(0))
+        np.testing.assert_allclose(samples.mean(axis=0), ensemble.predict_proba(there))
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        query.bald_sampling(ensemble, there[names[::-1]], 1)
+
+
 def test_a_committee_whose_members_know_different_classes():
     X, y = seed_set(3)
     some = y < 2
@@ -93,6 +111,10 @@ def test_a_committee_whose_members_know_different_classes():
         (
             GradientBoostingClassifier(n_estimators=2).fit(*seed_set(2)),
             "members of GradientBoosting",
+        ),
+        (
+            OneVsOneClassifier(LogisticRegression()).fit(*seed_set(3)),
+            "members of OneVsOne",
         ),
     ],
 )
@@ -200,7 +222,7 @@ def test_a_dropout_layer_in_two_places(width):
 
         def forward(self, x):
             first = self.drop(self.first(x).relu())
-            second = self.drop(self.second(first).relu())
+            second = self.drop(input=self.second(first).relu())
             return self.head(second + first if width == 8 else second)
 
     torch.manual_seed(0)

@@ -59,14 +59,14 @@ class Person:
         self.page.wait_for_function(
             "() => document.querySelector('#shown img')?.naturalWidth > 0"
         )
-        return int(image.get_attribute("src").split("/")[-1])
+        return row_of(image)
 
     def press(self, key):
         """Press a key and wait until another picture is there."""
         before = self.row()
         self.page.keyboard.press(key)
         self.page.wait_for_function(
-            "row => !document.querySelector('#shown img')?.src.endsWith('/' + row)",
+            "row => !document.querySelector('#shown img')?.src.includes(`/${row}?`)",
             arg=before,
         )
 
@@ -78,3 +78,8 @@ class Person:
     def settled(self):
         """Wait until all answers have reached the server."""
         self.page.wait_for_function("() => document.body.ariaBusy !== 'true'")
+
+
+def row_of(image):
+    """The row that a picture of the page shows."""
+    return int(image.get_attribute("src").split("/")[-1].split("?")[0])

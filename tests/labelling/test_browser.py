@@ -8,7 +8,7 @@ from PIL import Image
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.datasets import make_shapes
-from tests.labelling.browser import Person, chromium
+from tests.labelling.browser import Person, chromium, row_of
 from tests.labelling.conftest import interrupt, label, until_address
 
 pytestmark = pytest.mark.slow
@@ -82,10 +82,7 @@ def test_many_at_once(folder, start, serve, person, truth):
     chosen = page.locator(".tile[aria-selected=true]")
 
     def rows():
-        return [
-            int(image.get_attribute("src").split("/")[-1])
-            for image in chosen.locator("img").all()
-        ]
+        return [row_of(image) for image in chosen.locator("img").all()]
 
     # By keys.
     for _ in range(3):
@@ -290,6 +287,25 @@ def test_a_picture_that_cannot_be_read(folder, start, serve, browser, truth):
     assert said == "" or "can't be read" in said
     assert session.wait(60)
     assert bad in session.unreadable()
+
+
+def test_a_picture_that_changes_is_shown_as_it_is(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    row = person.row()
+    Image.new("RGB", (33, 20), "red").save(session.pool.show(row))
+    page.wait_for_function(
+        "() => document.querySelector('#shown img')?.naturalWidth === 33"
+    )
+    assert person.row() == row
+    page.keyboard.press("m")
+    tile = page.locator(f"#grid img[src*='/{row}?']")
+    tile.wait_for()
+    Image.new("RGB", (34, 20), "red").save(session.pool.show(row))
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#grid img')]"
+        ".some((image) => image.naturalWidth === 34)"
+    )
 
 
 def test_killed_and_resumed(folder, person, truth, command):

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain.images.decode import ImageLoadError
 from modal_pretrain.labelling.asked import AnsweredError, NotAskedError
@@ -103,7 +104,7 @@ class PageApp:
         except ImageLoadError as error:
             self.session.set_unreadable(row, error)
             return _error(422, str(error))
-        # While the page is open a row holds what it holds.
+        # The page names the version, see `_question`.
         kept = {"cache-control": "private, max-age=3600"}
         return Response(data, media_type=kind, headers=kept)
 
@@ -208,6 +209,9 @@ class PageApp:
             text = str(pool.show(row))
             whole = len(text) <= _MOST_LETTERS
             found["text"] = text if whole else f"{text[: _MOST_LETTERS - 1]}…"
+        else:  # a file that changes is shown anew, and answered as it is then
+            state = repr(pool.state(row)).encode()
+            found["version"] = xxh3_64_hexdigest(state)
         return found
 
 

@@ -6,6 +6,7 @@ import io
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Pictures:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int], tuple[bytes, str]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[bytes, str]] = OrderedDict()
         self._bytes = 0
 
     def get(self, row: int, size: int) -> tuple[bytes, str]:
@@ -56,7 +57,7 @@ class Pictures:
         ImageLoadError
             If it can't be read, or is suspiciously large.
         """
-        key = (row, size)
+        key = (row, size, self.pool.state(row))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

@@ -57,3 +57,21 @@ def test_pictures_that_do_not_decode(folder, start, serve, monkeypatch):
     state = page.get("api/state?n=80")[1]
     assert {q["row"] for q in state["questions"]}.isdisjoint(bad)
     assert state["progress"]["unreadable"] == 3
+
+
+def test_a_picture_that_changed_is_shown_as_it_is(folder, start, serve):
+    page = serve(start(folder))
+
+    def asked():
+        found = page.get("api/state?n=80")[1]["questions"]
+        return {question["name"]: question for question in found}
+
+    before = asked()
+    row = before["000.png"]["row"]
+    picture(page, row)
+    Image.new("RGB", (20, 20), "red").save(folder / "000.png")
+    after = asked()
+    # The browser keeps pictures, too, under their addresses.
+    assert [name for name in after if after[name] != before[name]] == ["000.png"]
+    shown = Image.open(io.BytesIO(picture(page, row)[2]))
+    assert np.array_equal(np.asarray(shown), np.full((20, 20, 3), [255, 0, 0]))

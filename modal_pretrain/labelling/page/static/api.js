@@ -56,4 +56,5 @@ export function post(name, said, apart = false) {
   return sent;
 }
 
-export const picture = (row, size) => `picture/${size}/${row}`;
+// A file that has changed has another version, and so is not taken from the cache.
+export const picture = ({ row, version }, size) => `picture/${size}/${row}?${version}`;

@@ -21,7 +21,10 @@ export class Grid {
   show(questions) {
     const known = new Map(this.tiles.map((tile) => [tile.question.row, tile]));
     const focused = this.tiles.indexOf(document.activeElement);
-    this.tiles = questions.map((question) => known.get(question.row) || this.tile(question));
+    this.tiles = questions.map((question) => {
+      const tile = known.get(question.row);
+      return tile && tile.question.version === question.version ? tile : this.tile(question);
+    });
     this.box.replaceChildren(...this.tiles);
     this.roam(Math.min(Math.max(focused, 0), this.tiles.length - 1), focused >= 0);
   }

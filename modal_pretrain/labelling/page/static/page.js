@@ -26,7 +26,11 @@ const current = () => queue[looked];
 function take(found, first = []) {
   if (!state && found.tags.length) $("tagging").open = true;
   state = found;
-  const keep = many ? queue : queue.slice(0, looked + 1);
+  const now = new Map(found.questions.map((question) => [question.row, question]));
+  const keep = (many ? queue : queue.slice(0, looked + 1)).map((question) => ({
+    ...question,
+    version: (now.get(question.row) ?? question).version, // its file may have changed
+  }));
   const known = new Set();
   queue = [...first, ...keep, ...found.questions].filter((question) => {
     if (sent.has(question.row) || known.has(question.row)) return false;
@@ -173,6 +177,7 @@ async function advise() {
 // What is seen ------------------------------------------------------------------------
 
 let shownRow = null;
+let shownVersion; // of its picture
 let explained = null; // what the words below the picture are about
 
 function render() {
@@ -200,11 +205,14 @@ function render() {
 
 function renderSingle() {
   const question = current();
+  if (question.row !== shownRow || question.version !== shownVersion) {
+    $("shown").replaceChildren(row(question, 1280, unreadable));
+    shownVersion = question.version;
+  }
   if (question.row !== shownRow) {
     shownRow = question.row;
     tag = question.tag ?? ""; // what is looked at again keeps it; another has its own
     renderTags();
-    $("shown").replaceChildren(row(question, 1280, unreadable));
     $("name").textContent = question.text === undefined ? question.name : "";
     $("why").textContent = "";
     $("near").hidden = true;

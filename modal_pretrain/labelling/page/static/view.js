@@ -14,7 +14,7 @@ export function row(question, size, failed) {
   if (question.text !== undefined) return make("blockquote", { textContent: question.text });
   const image = make("img", { alt: question.name, draggable: false, decoding: "sync" });
   if (failed) image.addEventListener("error", () => failed(question));
-  image.src = picture(question.row, size);
+  image.src = picture(question, size);
   return image;
 }
 
@@ -22,14 +22,15 @@ const fetched = new Map();
 
 // Keeps the pictures that come next, decoded, so that they show at once.
 export function prefetch(questions, size) {
-  const wanted = new Set(questions.map((question) => question.row));
-  for (const number of fetched.keys()) if (!wanted.has(number)) fetched.delete(number);
+  const wanted = new Set(questions.map((question) => picture(question, size)));
+  for (const address of fetched.keys()) if (!wanted.has(address)) fetched.delete(address);
   for (const question of questions) {
-    if (question.text !== undefined || fetched.has(question.row)) continue;
+    const address = picture(question, size);
+    if (question.text !== undefined || fetched.has(address)) continue;
     const image = new Image();
-    image.src = picture(question.row, size);
+    image.src = address;
     image.decode().catch(() => {});
-    fetched.set(question.row, image);
+    fetched.set(address, image);
   }
 }
 

@@ -215,7 +215,8 @@ def is_plain(value: Any) -> bool:
         return all(map(is_plain, value))
     if isinstance(value, dict):
         return is_plain([*value, *value.values()])
-    return isinstance(value, bool | int | float | str | Enum | torch.dtype)
+    # NumPy's numbers too: PyTorch's layers keep the one of np.arange that they got.
+    return isinstance(value, int | float | str | np.generic | Enum | torch.dtype)
 
 
 def _package(thing: Any) -> str:

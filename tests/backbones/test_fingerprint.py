@@ -223,6 +223,24 @@ def test_weights_that_are_tied_to_others():
     assert fingerprint(tied(one)) != fingerprint(tied(two))
 
 
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_layers_of_the_users_that_are_parametrised(norm):
+    def build(function):  # a class whose code was edited
+        class Layer(nn.Linear):
+            def forward(self, x):
+                return function(super().forward(x))
+
+        torch.manual_seed(0)
+        return parametrised(Layer(4, 4))
+
+    parametrised = getattr(nn.utils.parametrizations, norm)
+    one, two = build(torch.relu), build(torch.tanh)
+    assert fingerprint(one) != fingerprint(two)
+    assert fingerprint(copy.deepcopy(one)) == fingerprint(one)
+    assert not is_portable(one)
+    assert is_portable(parametrised(nn.Linear(4, 4)))
+
+
 def test_code_of_torchscript():
     # A file of TorchScript has code of its own under classes that are all PyTorch's.
     inputs = torch.ones(1, 2)

@@ -203,6 +203,7 @@ _NO_SETTINGS = {
 }
 _PLAIN = {type(None), bool, int, float, str}
 _LIBRARIES = ("torch", "timm", "torchvision", "transformers", "modal_pretrain")
+_SHIPPED = {*_LIBRARIES, *sys.stdlib_module_names}
 _IDENTITIES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 # What can't be a key there, such as NumPy's functions; kept, so that its id stays its.
 _KEPT: dict[int, tuple[Any, str]] = {}
@@ -216,12 +217,26 @@ def is_plain(value: Any) -> bool:
         return all(map(is_plain, value))
     if isinstance(value, dict):
         return is_plain([*value, *value.values()])
-    return isinstance(value, bool | int | float | str | Enum | torch.dtype)
+    # NumPy's numbers too: PyTorch's layers keep the one of np.arange that they got.
+    return isinstance(value, int | float | str | np.generic | Enum | torch.dtype)
 
 
 def _package(thing: Any) -> str:
     if isinstance(thing, partial) and is_plain((thing.args, thing.keywords)):
         return _package(thing.func)
+    return _place(_most_own(thing))
+
+
+def _most_own(thing: Any) -> Any:
+    """Return the class that a library's own is made of, if that is another's.
+
+    PyTorch makes one of the class of each layer that is parametrised.
+    """
+    bases = thing.__mro__ if isinstance(thing, type) else ()
+    return next((base for base in bases if _place(base) not in _SHIPPED), thing)
+
+
+def _place(thing: Any) -> str:
     place = getattr(thing, "__module__", None)
     return place.split(".")[0] if isinstance(place, str) else ""
 
@@ -234,7 +249,7 @@ def _identity(thing: Any) -> str:
     name = f"{getattr(thing, '__module__', None) or ''}.{describe(thing)}"
     if package in _LIBRARIES:
         return f"{name} {sys.modules[package].__version__}"
-    return f"{name} #{_number(thing)} {code_of(thing, is_own)}"
+    return f"{name} #{_number(_most_own(thing))} {code_of(thing, is_own)}"
 
 
 def _number(thing: Any) -> str:

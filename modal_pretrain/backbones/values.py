@@ -22,7 +22,6 @@ from types import (
 )
 from typing import Any
 
-import numpy as np
 import xxhash
 from torch import nn
 
@@ -103,7 +102,7 @@ def values_of(factory: Any) -> Values:
             # Of what is found by name the code counts already, not of a registry's.
             code = code_of(value, is_own) if is_own(value) else ""
             found[name] = True, f"{value.__module__}.{describe(value)} {code}"
-        elif is_plain(value) or isinstance(value, np.generic):
+        elif is_plain(value):
             found[name] = True, repr(value)
 
     for name, value in _held(factory):

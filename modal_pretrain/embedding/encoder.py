@@ -296,7 +296,7 @@ class Encoder:
             self.n_threads,
             pin_memory=self.device.type == "cuda",
         )
-        with torch.inference_mode():
+        with torch.no_grad():  # what a network keeps of a pass may train later
             if self._chosen == "openvino":
                 for batch, block in self.network().blocks(batches):
                     yield self._finite(block, batch)

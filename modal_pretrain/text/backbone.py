@@ -228,7 +228,7 @@ def _check_padding(backbone: TextBackbone) -> None:
     words = np.setdiff1d([0, 1, 2], tokenization.padding)  # which all models know
     words = np.resize(words, min(_TRIED, tokenization.max_length))
     short = words[: max(1, len(words) // 2)]
-    with torch.inference_mode():
+    with torch.no_grad():
         alone = backbone(tokenization.pad([short]))[0]
         padded = backbone(tokenization.pad([short, words]))[0]
     off = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-12))

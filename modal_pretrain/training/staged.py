@@ -173,7 +173,7 @@ class StagedEncoder(Encoder):
         late = copy(self)
         late.backbone = examples.cut.rest
         self.backbone.eval()
-        with torch.inference_mode():
+        with torch.no_grad():
             for batch in examples.stream(self._rows_a_batch(examples.raw.source)):
                 at_cut = "features" in batch
                 encoder = late if at_cut else self

@@ -223,6 +223,24 @@ def test_weights_that_are_tied_to_others():
     assert fingerprint(tied(one)) != fingerprint(tied(two))
 
 
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm", "orthogonal"])
+def test_layers_of_the_users_that_are_parametrised(norm):
+    def build(function):  # a class whose code was edited
+        class Layer(nn.Linear):
+            def forward(self, x):
+                return function(super().forward(x))
+
+        torch.manual_seed(0)
+        return parametrised(Layer(4, 4))
+
+    parametrised = getattr(nn.utils.parametrizations, norm)
+    one, two = build(torch.relu), build(torch.tanh)
+    assert fingerprint(one) != fingerprint(two)
+    assert fingerprint(copy.deepcopy(one)) == fingerprint(one)
+    assert not is_portable(one)
+    assert is_portable(parametrised(nn.Linear(4, 4)))
+
+
 def test_code_of_torchscript():
     # A file of TorchScript has code of its own under classes that are all PyTorch's.
     inputs = torch.ones(1, 2)
@@ -289,6 +307,21 @@ def test_factories_that_differ_in_a_number_of_numpy_do_not_share_rows():
     np.testing.assert_allclose(rows(3), 3 * rows(1), rtol=1e-6)
 
 
+def test_layers_that_differ_in_a_number_of_numpy_do_not_share_rows():
+    X = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
+
+    def backbone(size):
+        return nn.Sequential(nn.MaxPool2d(size), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def rows(size):  # in a loop over np.arange(2, 4)
+        factory = functools.partial(backbone, size)
+        settings = {"pretrained": False, "image_size": 12, "precision": "float32"}
+        return PretrainedClassifier(factory, **settings).embed(X)
+
+    assert np.array_equal(rows(np.int64(2)), rows(2))
+    assert np.array_equal(rows(np.int64(3)), rows(3))
+
+
 @pytest.mark.parametrize(
     "module",
     [small(), small(SMALL_VIT), Scaled(), Scaled(Thing(2)), nn.Identity()],
@@ -309,6 +342,8 @@ def test_copies_have_equal_fingerprints(module):
         (Applied(lambda x: x), Applied(lambda x: 2 * x)),
         (nn.ReLU(), nn.GELU()),
         (nn.GELU(), nn.GELU(approximate="tanh")),
+        (nn.LeakyReLU(np.float32(0.1)), nn.LeakyReLU(np.float32(0.2))),
+        (nn.MaxPool2d(np.int64(2)), nn.MaxPool2d(np.int64(3))),
         (nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU(), nn.ReLU())),
         (constant([1.0]), constant([2.0])),
         (constant([1.0], persistent=False), constant([2.0], persistent=False)),

@@ -1,6 +1,6 @@
 """Training: optimizers, splits, callbacks, interruption."""
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from modal_pretrain import PretrainedClassifier
 from modal_pretrain.training.network import PretrainedNetwork
 from tests.classifier.cases import (
     KINDS,
@@ -316,3 +317,33 @@ def test_an_optimizer_that_cannot_be_made_and_has_no_name(make, pictures, labels
     optimizer = partial(torch.optim.SGD, nestrov=True)
     with pytest.raises(ValueError, match=r"SGD.* cannot be made with"):
         make(tune=1, max_steps=1, optimizer=optimizer).fit(pictures, labels)
+
+
+@cache
+def _waves(n):
+    return torch.linspace(0, 1, n)[:, None].cos()
+
+
+class _Positions(nn.Module):
+    """Keeps what it computes in its first pass, as rotary embeddings are kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.out = nn.Conv2d(3, 4, 8, 8), nn.Linear(4, 4)
+        self.kept = None
+
+    def forward(self, x):
+        rows = self.patches(x).flatten(2).mT
+        if self.kept is None:
+            self.kept = _waves(rows.shape[1]) ** 2
+        return self.out(rows * self.kept * _waves(rows.shape[1])).mean(1)
+
+
+@pytest.mark.parametrize("tune", ["all", 1])
+def test_a_network_that_keeps_tensors_of_its_first_pass_trains(pictures, labels, tune):
+    params = {"pretrained": False, "image_size": 48, "max_epochs": 1}
+    frozen = PretrainedClassifier(_Positions, **params).fit(pictures, labels)
+    frozen.predict(pictures)
+    tuned = PretrainedClassifier(_Positions, tune=tune, **params).fit(pictures, labels)
+    tuned.predict(pictures)
+    tuned.partial_fit(pictures, labels)

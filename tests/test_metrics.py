@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,25 @@ def test_label_efficiency_of_curves_that_stay_at_chance():
     # One that learns is not at chance, whatever the other does.
     assert label_efficiency(labels, [0.5, 0.7, 0.9], slow) > 2.5
     assert label_efficiency(labels, slow, [0.5, 0.7, 0.9]) < 0.4
+
+
+@pytest.mark.parametrize("rows", [7, 15, 30, 50])
+def test_equal_accuracies_are_equal_however_seeds_share_them(rows):
+    labels = [10, 20, 30]
+    # Test rows that are right, of three seeds: 18 in all after each of two rounds.
+    right = np.array([[1, 5, 7], [1, 7, 6], [1, 6, 5]]) + rows - 7
+    slow = np.array([[1, 2, 6], [1, 2, 6], [1, 2, 6]]) + rows - 7
+    other = np.round(slow / rows, 6)  # as in records
+    for seeds in itertools.permutations(range(3)):
+        curve = np.round(right[list(seeds)] / rows, 6)
+        for level in (curve.mean(axis=0)[-1], other.mean(axis=0)[-1]):
+            assert labels_needed(labels, curve, level) == pytest.approx(20, abs=1e-3)
+        assert label_efficiency(labels, curve, other) == pytest.approx(1.5, abs=1e-3)
+
+
+def test_a_gain_as_large_as_the_least_one_counts():
+    # 0.82 - 0.80 is a little less than 0.02.
+    assert label_efficiency([10, 20, 30], [0.8, 0.82, 0.82], [0.8, 0.8, 0.82]) == 1.5
 
 
 @pytest.mark.parametrize(

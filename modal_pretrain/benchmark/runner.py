@@ -88,6 +88,8 @@ def run(
         Whole(least=-(2**31)).check("n_jobs", n_jobs)
         if not n_jobs:
             raise ValueError("n_jobs must be a whole number but 0 (-1: all), got 0.")
+    # Modules of the user's own may go to another folder when they are imported.
+    out, cache = Path(out).absolute(), None if cache is None else Path(cache).absolute()
     configs = _configs(settings)
     for config in configs:  # an unknown name fails before the work
         check_names(config)
@@ -101,7 +103,7 @@ def run(
             )
     parallel = joblib.effective_n_jobs(n_jobs) != 1
     if parallel and cache is None:
-        cache = Path(out) / "embeddings"
+        cache = out / "embeddings"
     stores, call = [], Call.now()
     for config in _folders(configs):
         data = load_data(config, call)

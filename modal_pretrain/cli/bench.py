@@ -107,6 +107,9 @@ def bench(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     for place in (args.out, getattr(args, "root", None)):
         str(place or "").encode()  # or the report fails, at the end of all work
+    # Modules of the user's own may go to another folder when they are imported.
+    shown, out = Path(args.out), Path(args.out).absolute()
+    cache = None if args.cache is None else Path(args.cache).absolute()
     with STOP.importing():
         from modal_pretrain.benchmark.report.markdown import to_markdown
         from modal_pretrain.benchmark.report.page import write_report
@@ -114,17 +117,18 @@ def bench(args: argparse.Namespace) -> None:
 
     run(
         settings_of(args),
-        args.out,
+        out,
         n_jobs=args.jobs,
-        cache=args.cache,
+        cache=cache,
         examples=args.examples,
         verbose=not args.quiet,
     )
-    report = write_report(args.out, args.out)
+    report = write_report(out, out)
     for summary in report.summaries:
         sys.stdout.write(f"\n{summary.title}\n\n{to_markdown(summary.table)}\n")
     sys.stdout.write(
-        f"\nRecords: {Path(args.out)}\n{left_out(report)}"
-        f"Report: {report.html} (open it in a browser), {report.markdown}\n"
+        f"\nRecords: {shown}\n{left_out(report)}"
+        f"Report: {shown / report.html.name} (open it in a browser), "
+        f"{shown / report.markdown.name}\n"
         f"Done in {time.perf_counter() - start:.0f} s.\n"
     )

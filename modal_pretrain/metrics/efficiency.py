@@ -10,6 +10,9 @@ from modal_pretrain._checks import Number
 from modal_pretrain._inputs.numbers import as_numbers
 
 _LEVEL = Number()
+# Scores this near are equal: records have six decimals, and sums of the same numbers
+# in another order, as of other seeds, differ in the last bits.
+NEAR = 2e-6
 
 
 def label_efficiency(
@@ -56,7 +59,8 @@ def label_efficiency(
     Notes
     -----
     Each mean curve is replaced by its running maximum, so that a dip after the level
-    was reached changes nothing, and is interpolated linearly between rounds. A curve
+    was reached changes nothing, and is interpolated linearly between rounds. What is
+    within 2e-6 of the level, to which records are rounded, has reached it. A curve
     that starts at or above the level needs ``labels[0]``: two curves that never leave
     their start have the multiple 1, and a large seed set bounds it. Look at the curves
     too, use several seeds, and see :func:`paired_bootstrap` for an interval.
@@ -78,7 +82,7 @@ def label_efficiency(
         gain.append(mean[-1] - mean[0])
         last.append(mean[-1])
     if level is None:
-        if max(gain) < min_gain:
+        if max(gain) < min_gain - NEAR:
             return 1.0
         level = min(last)
     needed_strategy, needed_random = (_labels_needed(labels, b, level) for b in best)
@@ -117,12 +121,13 @@ def labels_needed(labels: Any, values: Any, level: float) -> float:
 
 def _labels_needed(labels: np.ndarray, rising: np.ndarray, level: float) -> float:
     """Labels at which a non-decreasing curve reaches the level, or nan."""
-    if rising[-1] < level:
+    reached = rising >= level - NEAR
+    if not reached[-1]:
         return np.nan
-    i = int(np.argmax(rising >= level))
+    i = int(np.argmax(reached))
     if i == 0:
         return float(labels[0])
-    part = (level - rising[i - 1]) / (rising[i] - rising[i - 1])
+    part = min((level - rising[i - 1]) / (rising[i] - rising[i - 1]), 1)
     return float(labels[i - 1] + part * (labels[i] - labels[i - 1]))
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from modal_pretrain.benchmark import load, open_stores, run, runner
 from modal_pretrain.benchmark.call import Call
+from modal_pretrain.cli.main import main
 
 SETTINGS = {
     "dataset": {
@@ -155,3 +156,36 @@ def test_a_loader_that_goes_to_another_folder(data, tmp_path, monkeypatch):
     settings = {**SETTINGS, "dataset": "goes_away:read"}
     records = run(settings, "out", verbose=0, examples=0)
     assert len(records) == 2 and len(load(tmp_path / "out")) == 2
+
+
+def test_a_module_that_goes_to_another_folder(data, tmp_path, monkeypatch):
+    """As some do at their top, to find what lies beside them."""
+    data(20)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    for number, work in enumerate((_run, _bench)):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / f"goes_at_once_{number}.py").write_text(
+            "import os\n"
+            "from modal_pretrain.datasets import load_csv\n"
+            "os.chdir('elsewhere')\n"
+            "def read():\n"
+            "    return load_csv('../data.csv', image='file', target='label',\n"
+            "                    attribute='place')\n"
+        )
+        work(f"goes_at_once_{number}:read", f"out{number}")
+        assert len(load(tmp_path / f"out{number}")) == 2
+    assert (tmp_path / "out1" / "report.html").exists()
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+def _run(dataset, out):
+    cache = "embeddings"
+    run({**SETTINGS, "dataset": dataset}, out, cache=cache, verbose=0, examples=0)
+
+
+def _bench(dataset, out):
+    flags = "--models pretrained --strategies random --seeds 1 --seed-set 4 --batch 4"
+    flags += " --rounds 1 --references --image-size 32 --examples 0 --quiet"
+    named = ["--dataset", dataset, "--out", out, "--cache", "embeddings"]
+    assert main(["bench", *flags.split(), *named]) == 0

@@ -10,6 +10,7 @@ from modal_pretrain.benchmark.config import FULL, ORACLE
 from modal_pretrain.benchmark.report.summary import BASELINE, Summary, paired_curves
 from modal_pretrain.benchmark.report.tables import number
 from modal_pretrain.metrics import labels_needed
+from modal_pretrain.metrics.efficiency import NEAR
 
 MODEL_TITLES = {
     "pretrained": "the pretrained model",
@@ -86,13 +87,13 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
         return [f"With {strategy}, {who} ends at {_percent(row.accuracy)}; {asked}."]
     ends = mine.mean(axis=0)[-1], random.mean(axis=0)[-1]
     starts = mine.mean(axis=0)[0], random.mean(axis=0)[0]
-    if max(ends[0] - starts[0], ends[1] - starts[1]) < MIN_GAIN:
+    if max(ends[0] - starts[0], ends[1] - starts[1]) < MIN_GAIN - NEAR:
         return [
             f"{_upper(who)} learned next to nothing after its first {labels[0]:,} "
             f"labels, whether chosen by {strategy} or at random (accuracy "
             f"{_percent(ends[0])} and {_percent(ends[1])}); {asked}."
         ]
-    if ends[0] < ends[1]:
+    if ends[0] < ends[1] - NEAR:
         return [
             f"{_upper(who)} did worse with {strategy} than with random questions: "
             f"{_percent(ends[0])} against {_percent(ends[1])} accuracy with "
@@ -104,7 +105,7 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
     if row.multiple < 1.05:
         interval = f"{row.multiple:.1f} times, so nothing is gained"
         # Random questions may have led nowhere, which says little of the strategy.
-        if ends[0] - ends[1] >= MIN_GAIN:
+        if ends[0] - ends[1] >= MIN_GAIN - NEAR:
             interval += " up to there"
             further = f", and ends at {_percent(ends[0])} with {labels[-1]:,}"
     if mine.shape[0] > 1:

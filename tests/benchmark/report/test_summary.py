@@ -64,6 +64,14 @@ def test_lead_says_what_failed(store_of, uncertainty, expected):
     assert expected in " ".join(lead(summary(store)))
 
 
+def test_lead_of_equal_ends(store_of):
+    """Means of records, which have six decimals, are equal if they are as near."""
+    curves = {"uncertainty": [0.5, 0.7, 0.8, 0.799999], "random": [0.5, 0.6, 0.7, 0.8]}
+    words = " ".join(lead(summary(store_of(curves))))
+    assert "did worse" not in words
+    assert "needs 30 labels for what takes random questions 40" in words
+
+
 def test_lead_where_random_questions_led_nowhere(store_of):
     """The multiple is one then, whatever the strategy reached."""
     curves = {"uncertainty": [0.5, 0.7, 0.8, 0.9], "random": [0.5, 0.45, 0.45, 0.5]}

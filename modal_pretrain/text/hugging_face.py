@@ -29,7 +29,7 @@ from modal_pretrain.backbones.weights import (
     checkpoint_path,
     verify,
 )
-from modal_pretrain.text.stated import stated_length, stated_pooling
+from modal_pretrain.text.stated import stated_case, stated_length, stated_pooling
 
 try:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -155,6 +155,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
         )
     length = stated_length(model, tokenizer, where)
     pooling = stated_pooling(where)
+    stated_case(tokenizer, where)
     model = without_decoder(model)
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.

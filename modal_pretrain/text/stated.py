@@ -1,7 +1,8 @@
 """What files beside the weights of a text model say about its use.
 
 Length limits are in the model's configuration, the tokenizer's, and that of
-sentence-transformers, which alone says how tokens become one embedding.
+sentence-transformers, which alone says how tokens become one embedding, and whether
+texts are lowered.
 """
 
 from __future__ import annotations
@@ -45,6 +46,24 @@ def stated_length(model: nn.Module, tokenizer: Any, where: Any = None) -> int:
     # Tokenizers that have no limit state a number beyond all texts.
     known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
     return min(known, default=_USUAL_LENGTH)
+
+
+def stated_case(tokenizer: Any, where: Any) -> None:
+    """Have a tokenizer lower what it reads, if sentence-transformers' files say so.
+
+    The tokenizer's own files need not: those of cased models do not.
+    """
+    stated = _read(where, "sentence_bert_config.json") or {}
+    if not stated.get("do_lower_case"):
+        return
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        tokenizer.do_lower_case = True
+        return
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    own = backend.normalizer
+    backend.normalizer = Sequence([Lowercase(), *([] if own is None else [own])])
 
 
 def stated_pooling(where: Any) -> str:

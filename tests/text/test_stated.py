@@ -117,6 +117,16 @@ def test_where_nothing_is_stated_it_is_the_mean(folder, texts):
     )
 
 
+def test_texts_are_lowered_where_the_files_say_so(own, texts):
+    shouted, lowered = (
+        [getattr(t, case)() for t in texts] for case in ("upper", "lower")
+    )
+    as_it_is = embed(own, shouted)
+    (own / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    np.testing.assert_array_equal(embed(own, shouted), embed(own, lowered))
+    assert not np.allclose(embed(own, shouted), as_it_is)
+
+
 @pytest.mark.parametrize("gone", ["modules.json", "sentence_bert_config.json"])
 def test_a_fitted_encoder_knows_what_its_files_said(own, texts, gone):
     state(own, KINDS["cls"])

@@ -308,6 +308,32 @@ def test_a_picture_that_changes_is_shown_as_it_is(folder, start, serve, person):
     )
 
 
+@pytest.mark.parametrize("key", ["", "m"])
+def test_a_picture_that_changes_when_others_are_asked(
+    folder, start, serve, person, monkeypatch, key
+):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    row, ask = person.row(), session.ask
+    if key:
+        page.keyboard.press(key)
+        page.locator(f"#grid img[src*='/{row}?']").wait_for()
+
+    def others(n=1, rows=None):  # as where the model has learnt what is better asked
+        found = ask(n + 1, rows)
+        return [question for question in found if question.row != row][:n]
+
+    monkeypatch.setattr(session, "ask", others)
+    Image.new("RGB", (33, 20), "red").save(session.pool.show(row))
+    place = "#grid img" if key else "#shown img"
+    page.wait_for_function(
+        "place => [...document.querySelectorAll(place)]"
+        ".some((image) => image.naturalWidth === 33)",
+        arg=place,
+        timeout=10_000,
+    )
+
+
 def test_killed_and_resumed(folder, person, truth, command):
     """60 labels by keyboard; after 25 the program is killed, and started again."""
     arguments = (folder, "--classes", "circle", "square", "--image-size", 32)

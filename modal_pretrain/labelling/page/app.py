@@ -109,9 +109,9 @@ class PageApp:
         return Response(data, media_type=kind, headers=kept)
 
     def state(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the next questions, and how far the session is."""
+        """Return the next questions, how far the session is, and what is shown."""
         session = self.session
-        n = _whole(given, "n", 8)
+        n, shown = _whole(given, "n", 8), self._shown(given)
         progress = session.progress()
         return {
             "title": self.title,
@@ -119,6 +119,7 @@ class PageApp:
             "classes": session.classes,
             "tags": session.tags,
             "questions": [self._question(question) for question in session.ask(n)],
+            "versions": {row: self._version(row) for row in shown},
             "progress": progress._asdict(),
         }
 
@@ -210,9 +211,18 @@ class PageApp:
             whole = len(text) <= _MOST_LETTERS
             found["text"] = text if whole else f"{text[: _MOST_LETTERS - 1]}…"
         else:  # a file that changes is shown anew, and answered as it is then
-            state = repr(pool.state(row)).encode()
-            found["version"] = xxh3_64_hexdigest(state)
+            found["version"] = self._version(row)
         return found
+
+    def _version(self, row: int) -> str:
+        return xxh3_64_hexdigest(repr(self.session.pool.state(row)).encode())
+
+    def _shown(self, given: dict[str, Any]) -> list[int]:
+        """Return rows that the page shows, and need not be asked about next."""
+        words = str(given.get("shown", "")).split(",")
+        rows = [int(word) for word in words if word.isdecimal() and len(word) < 20]
+        n = len(self.session.pool) if self.session.pool.kind == "image" else 0
+        return [row for row in rows[:MOST_ROWS] if row < n]
 
 
 def _static(content: bytes, kind: str) -> Callable[[Request], Response]:

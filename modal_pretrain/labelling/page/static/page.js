@@ -20,16 +20,16 @@ const show = { guess: false, why: false };
 
 const wanted = () => (many ? MANY : ONE);
 const current = () => queue[looked];
+const asked = () => ({ n: wanted(), shown: queue.map((question) => question.row).join() });
 
 // What the server says ----------------------------------------------------------------
 
 function take(found, first = []) {
   if (!state && found.tags.length) $("tagging").open = true;
   state = found;
-  const now = new Map(found.questions.map((question) => [question.row, question]));
   const keep = (many ? queue : queue.slice(0, looked + 1)).map((question) => ({
     ...question,
-    version: (now.get(question.row) ?? question).version, // its file may have changed
+    version: found.versions[question.row] ?? question.version, // its file may have changed
   }));
   const known = new Set();
   queue = [...first, ...keep, ...found.questions].filter((question) => {
@@ -45,7 +45,7 @@ function take(found, first = []) {
 async function refresh() {
   const before = told;
   try {
-    const found = await get("state", { n: wanted() });
+    const found = await get("state", asked());
     // Else it may be from before an answer, and ask for that row again.
     if (told === before) take(found);
     else if (!sent.size) await refresh();
@@ -62,7 +62,7 @@ async function tell(name, said, apart = false) {
   const before = told;
   let found = null;
   try {
-    found = await post(name, { ...said, n: wanted() }, apart);
+    found = await post(name, { ...said, ...asked() }, apart);
   } catch (error) {
     notice(error.message);
   }

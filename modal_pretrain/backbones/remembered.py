@@ -59,10 +59,12 @@ class RememberedWeights:
 
     def what_differs(self, backbone: nn.Module, preparation: Any = None) -> str:
         """Say what is different in a backbone that was loaded again, "" if nothing."""
-        now = _stated(backbone, preparation)
-        for name, value in (self._stated or {}).items():
-            if now.get(name) != value:
-                return f"another {name} now ({now.get(name)!r}, no longer {value!r})"
+        if self._stated is not None:
+            now = _stated(backbone, preparation)
+            for name in self._stated | now:
+                value, then = now.get(name), self._stated.get(name)
+                if value != then:
+                    return f"another {name} now ({value!r}, no longer {then!r})"
         return "" if self._has_weights(backbone) else "other weights now"
 
     def _has_weights(self, backbone: nn.Module) -> bool:

@@ -22,7 +22,7 @@ from modal_pretrain.text.hugging_face import (
     load_text_model,
     without_decoder,
 )
-from modal_pretrain.text.stated import position_limit, stated_length
+from modal_pretrain.text.stated import is_lowered, position_limit, stated_length
 from modal_pretrain.text.tokens import Tokenization
 
 POOLINGS = ("mean", "cls", "last")
@@ -107,7 +107,10 @@ class TextBackbone(nn.Module):
 
     def stated_parameters(self) -> dict[str, Any]:
         """Return the parameters that files beside the weights may state."""
-        return {"pooling": self.pooling, "max_length": self.tokenization.max_length}
+        found = {"pooling": self.pooling, "max_length": self.tokenization.max_length}
+        # Where it is, as fits that are older than this know of no such thing.
+        lowered = is_lowered(self.tokenization.tokenizer)
+        return {**found, "do_lower_case": True} if lowered else found
 
     def settings(self) -> str:
         """Name what the embeddings depend on beside weights and tokens."""

@@ -56,14 +56,21 @@ def stated_case(tokenizer: Any, where: Any) -> None:
     stated = _read(where, "sentence_bert_config.json") or {}
     if not stated.get("do_lower_case"):
         return
+    tokenizer.lowered = True  # for `is_lowered`
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         tokenizer.do_lower_case = True
+        tokenizer.init_kwargs["do_lower_case"] = True  # by which caches tell it
         return
     from tokenizers.normalizers import Lowercase, Sequence
 
     own = backend.normalizer
     backend.normalizer = Sequence([Lowercase(), *([] if own is None else [own])])
+
+
+def is_lowered(tokenizer: Any) -> bool:
+    """Say whether sentence-transformers' files had a tokenizer lower what it reads."""
+    return getattr(tokenizer, "lowered", False)
 
 
 def stated_pooling(where: Any) -> str:

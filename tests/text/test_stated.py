@@ -6,10 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
+import transformers
 
 from modal_pretrain import PretrainedTextClassifier, TextEncoder
 from modal_pretrain.backbones.weights import BackboneWeightsError
 from modal_pretrain.text.backbone import create_text_backbone
+from modal_pretrain.text.stated import stated_case
+from modal_pretrain.text.tokens import Tokenization
 
 KINDS = {
     "mean": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False},
@@ -142,6 +145,43 @@ def test_a_fitted_encoder_knows_what_its_files_said(own, texts, gone):
         pickle.loads(pickle.dumps(fitted)).transform(texts)
     (own.parent / gone).rename(own / gone)
     np.testing.assert_array_equal(fitted.transform(texts), before)
+
+
+def test_a_fitted_encoder_knows_whether_its_files_lowered(own, texts):
+    file = own / "sentence_bert_config.json"
+    fits = {}
+    for value in ("true", "false"):
+        file.write_text(f'{{"do_lower_case": {value}}}')
+        encoder = TextEncoder(own, cache=None, precision="float32", device="cpu")
+        fits[value] = pickle.dumps(encoder.fit(texts))
+    pickle.loads(fits["false"]).transform(texts)
+    with pytest.raises(ValueError, match=r"do_lower_case now \(None, no longer True\)"):
+        pickle.loads(fits["true"]).transform(texts)
+    file.write_text('{"do_lower_case": true}')
+    pickle.loads(fits["true"]).transform(texts)
+    # So it is of one from before such files were heeded.
+    with pytest.raises(ValueError, match=r"do_lower_case now \(True, no longer None\)"):
+        pickle.loads(fits["false"]).transform(texts)
+
+
+def test_a_tokenizer_in_python_that_lowers_is_another(own):
+    class Slow(transformers.PreTrainedTokenizer):
+        vocab_size = 1
+
+        def get_vocab(self):
+            return {"a": 0}
+
+        def _convert_token_to_id(self, token):
+            return 0
+
+        def save_vocabulary(self, *args, **kwargs):
+            return ()
+
+    one, two = Slow(), Slow()
+    (own / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    stated_case(two, own)
+    one, two = (Tokenization(each, 8).fingerprint() for each in (one, two))
+    assert one != two
 
 
 def test_a_fitted_classifier_keeps_its_pooling(own, texts, names):

@@ -149,9 +149,10 @@ class Background:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until everything is embedded and the model knows all answers."""
         with self._change:
-            return self._change.wait_for(
+            self._change.wait_for(
                 lambda: self._idle or self._closed or bool(self.problem), timeout
             )
+            return self._idle  # not where it was closed amid its work
 
     def close(self) -> None:
         """End the thread after the block it is at."""

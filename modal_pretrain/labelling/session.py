@@ -311,7 +311,7 @@ class LabelSession:
         Returns
         -------
         bool
-            Whether that is so now.
+            Whether that is so now; False where the session was closed before that.
 
         Raises
         ------

@@ -447,3 +447,29 @@ def test_what_a_strategy_returns_is_checked(folder, start, truth, strategy, prob
             session.wait(60)
     else:
         assert session.wait(60)
+
+
+def test_a_closed_session_does_not_say_that_the_model_knows_all(
+    folder, start, truth, monkeypatch
+):
+    begun, release = threading.Event(), threading.Event()
+    embed = PretrainedClassifier.embed
+
+    def slow(self, X):
+        begun.set()
+        release.wait(60)
+        return embed(self, X)
+
+    monkeypatch.setattr(PretrainedClassifier, "embed", slow)
+    session = start(folder)
+    for question in session.ask(12):
+        session.answer(question.row, truth(question.row))
+    assert begun.wait(60)
+    closing = threading.Thread(target=session.close)
+    closing.start()
+    while not session._background._closed:
+        time.sleep(0.01)
+    release.set()
+    closing.join(60)
+    assert session.progress().learnt == 0
+    assert not session.wait(60)

@@ -180,7 +180,12 @@ def load_csv(
         )
     path = expanded(path)
     column: str = image if image is not None else str(text)
-    used = [column, target, *(c for c in (attribute, split, flags) if c), *extra]
+    used = [
+        column,
+        target,
+        *(c for c in (attribute, split, flags) if c is not None),
+        *extra,
+    ]
     table = read_table(path, used, options=_read_options(read_options))
     warn_of_quotes(path, read_options)
     table = _without_gaps(table, missing, path)

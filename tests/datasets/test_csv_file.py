@@ -124,6 +124,8 @@ def test_csv_with_byte_order_mark(table):
     ("old", "new", "kwargs", "match"),
     [
         ("file,kind", "path,kind", {}, "has no column 'file'; its columns are 'path'"),
+        ("", "", {"attribute": False}, "has no column False; its columns are"),
+        ("", "", {"split": ""}, "has no column ''; its columns are"),
         ("val,9", "holdout,9", {}, r"'part' of .* holds 'holdout' in 1 rows; known"),
         ("a.png,cat", "a.png,1", {}, r"'kind' of .* mixes numbers and texts, such as"),
         ("a.png,cat", "a.png,", {}, r"1 of 5 rows .* empty cell, in kind \(1\); the"),

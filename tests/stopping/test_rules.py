@@ -8,6 +8,7 @@ from sklearn.metrics import cohen_kappa_score
 from modal_pretrain.stopping import (
     Estimate,
     Predictions,
+    draw_audit,
     forecast_labels,
     good_enough,
     stable_error,
@@ -53,6 +54,13 @@ def test_good_enough_asks_for_the_lower_bound():
     assert str(good_enough(found, 0.9)) == (
         "stop: accuracy is 95 % (90 to 98 %), at least 90 %"
     )
+
+
+def test_good_enough_is_reached_where_all_rows_are_known_to_reach_it():
+    # 17 of 25 are 68 %, though 1 - 8 / 25 is a rounding less.
+    audit = draw_audit(np.tile([0.9, 0.1], (25, 1)), 25, random_state=0)
+    result = audit.estimate([1] * 8 + [0] * 17)
+    assert good_enough(result, 0.68).stop and not good_enough(result, 0.69).stop
 
 
 def test_targets_are_said_as_they_were_given():

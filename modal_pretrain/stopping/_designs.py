@@ -130,6 +130,16 @@ def active(errors: Floats, n: int, rng: np.random.Generator) -> tuple[Rows, Floa
     return rows, weights
 
 
+def own_stream(rng: np.random.Generator, n_away: int) -> np.random.Generator:
+    """Return a generator whose draws have nothing in common with other ones of a seed.
+
+    The same seed may have drawn the rows that are away: the first ones taught, or the
+    audit that is extended. A draw as before would take their neighbours, which in a
+    pool in some order (videos, folders of classes) say the same as they do.
+    """
+    return np.random.default_rng([*rng.integers(2**32, size=4).tolist(), n_away])
+
+
 class Draw(NamedTuple):
     """Rows of an audit, and how they came about.
 
@@ -169,6 +179,7 @@ def draw_rows(
             f"budget={budget} is more than the {len(there)} rows of the pool that are "
             "left. Pass a smaller one."
         )
+    rng = own_stream(rng, len(away))
     errors, inclusion = now.error[there], np.full(len(there), budget / len(there))
     if design in ("auto", "weighted"):
         curves = ErrorCurves(errors)

@@ -94,7 +94,7 @@ class Audit:
         budget : int
             Rows to add.
         classes, taught, random_state
-            As in `draw_audit`.
+            As in `draw_audit`; the same number in each call draws other rows.
 
         Returns
         -------

@@ -14,6 +14,7 @@ from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import as_array, as_estimate, as_rounds
 from modal_pretrain.stopping._intervals import Estimate
+from modal_pretrain.stopping.rules import goal
 
 Floats = NDArray[np.float64]
 
@@ -53,18 +54,18 @@ class Forecast(NamedTuple):
     n_labels: int
 
     def __str__(self) -> str:
-        goal = f"{100 * self.target:.0f} %"
+        wanted = goal(self.target)
         if self.low > self.n_labels * _FARTHEST or not np.isfinite(self.low):
-            return f"{goal} is out of reach as it looks now"
+            return f"{wanted} is out of reach as it looks now"
         if self.value <= self.n_labels:
-            return f"{goal} may be reached already"
+            return f"{wanted} may be reached already"
         low = "now" if self.low <= self.n_labels else f"{self.low:.0f}"
         high = f"{self.high:.0f}" if np.isfinite(self.high) else "never"
         ends = f"between {low} and {high}"
         if not np.isfinite(self.value):
-            return f"{goal} will take many labels ({ends}), {self.n_labels} are there"
+            return f"{wanted} will take many labels ({ends}), {self.n_labels} are there"
         return (
-            f"{goal} will take about {self.value:.0f} labels ({ends}), "
+            f"{wanted} will take about {self.value:.0f} labels ({ends}), "
             f"{self.n_labels} are there"
         )
 

@@ -237,13 +237,13 @@ def good_enough(
     """
     check_parameters({"target": target}, _RULES)
     found = as_estimate("result", result)
-    stop = bool(found.low >= target)
+    stop = bool(found.low >= target - 1e-9)  # 1 - 8 / 25 is a rounding below 0.68
     seen = f"{name} is {_percent(found.value)} ({_whole(found.low)} to "
     seen += f"{_percent(found.high)})"
     end = "at least" if stop else "not surely"
     figures = {"value": found.value, "low": found.low, "high": found.high}
     return Decision(
-        stop, f"{seen}, {end} {_percent(target)}", {**figures, "target": float(target)}
+        stop, f"{seen}, {end} {goal(target)}", {**figures, "target": float(target)}
     )
 
 
@@ -279,6 +279,11 @@ def _too_early(rounds: int, window: int) -> str:
 
 def _whole(share: float) -> str:
     return f"{100 * share:.0f}"
+
+
+def goal(target: float) -> str:
+    """Say a target as it was given: 99.5 % is neither 99 nor 100."""
+    return f"{100 * target:.4g} %"
 
 
 def _percent(share: float) -> str:

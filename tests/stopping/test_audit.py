@@ -39,6 +39,30 @@ def test_rows_are_drawn_once_and_by_random_state(design):
     assert not np.array_equal(rows, drawn[2].rows)
 
 
+def _near(rows, others, within=4):
+    """Say how many of the rows have one of the others next to them."""
+    return sum(np.abs(others - row).min() <= within for row in rows)
+
+
+@pytest.mark.parametrize("design", ["weighted", "random"])
+def test_rows_added_with_the_same_seed_are_no_neighbours_of_the_first_ones(design):
+    # Neighbours in a pool of videos are alike, and say nothing new.
+    proba = np.column_stack([np.linspace(0.6, 0.9, 4000), np.linspace(0.4, 0.1, 4000)])
+    audit = draw_audit(proba, 30, design=design, random_state=0)
+    for done in (30, 60, 90):
+        audit = audit.extend(proba, 30, random_state=0)
+        assert _near(audit.rows[done:], audit.rows[:done]) < 18  # chance: 2 to 6
+
+
+@pytest.mark.parametrize("design", ["weighted", "random", "stratified", "active"])
+def test_rows_are_no_neighbours_of_taught_ones_drawn_with_the_same_seed(design):
+    proba = np.tile([0.7, 0.3], (4000, 1))
+    for seed in range(5):
+        taught = np.random.default_rng(seed).choice(4000, 30, replace=False)
+        audit = draw_audit(proba, 30, taught=taught, design=design, random_state=seed)
+        assert _near(audit.rows, taught) < 12  # chance: 2
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_estimates_have_no_bias(design):
     # Over many draws the mean comes to the truth, also where the model is too sure.

@@ -8,6 +8,7 @@ from sklearn.metrics import cohen_kappa_score
 from modal_pretrain.stopping import (
     Estimate,
     Predictions,
+    draw_audit,
     forecast_labels,
     good_enough,
     stable_error,
@@ -55,6 +56,22 @@ def test_good_enough_asks_for_the_lower_bound():
     )
 
 
+def test_good_enough_is_reached_where_all_rows_are_known_to_reach_it():
+    # 17 of 25 are 68 %, though 1 - 8 / 25 is a rounding less.
+    audit = draw_audit(np.tile([0.9, 0.1], (25, 1)), 25, random_state=0)
+    result = audit.estimate([1] * 8 + [0] * 17)
+    assert good_enough(result, 0.68).stop and not good_enough(result, 0.69).stop
+
+
+def test_targets_are_said_as_they_were_given():
+    # 97.5 % is not 98 %, and whoever asks for 99.5 % is not told "at least 100 %".
+    found = Estimate(0.999, 0.976, 1, 1000, "Wilson")
+    assert str(good_enough(found, 0.975)).endswith(", at least 97.5 %")
+    assert str(good_enough(found, 0.995)).endswith(", not surely 99.5 %")
+    n = np.arange(20, 120, 10)
+    assert str(forecast_labels(n, curve(n), 0.945)).startswith("94.5 % ")
+
+
 def curve(n, sd=0.02, end=0.95, amount=1.5, power=0.8):
     values = end - amount * n**-power
     return [Estimate(v, v - 1.96 * sd, v + 1.96 * sd, 100, "") for v in values]
@@ -66,7 +83,7 @@ def test_forecast_holds_the_truth_of_a_power_law(power):
     target = 0.95 - 1.5 * 200**-power
     found = forecast_labels(n, curve(n, power=power), target, random_state=0)
     assert found.low < 200 < found.high
-    assert f"{100 * target:.0f} %" in str(found)
+    assert f"{100 * target:.4g} %" in str(found)
 
 
 def test_forecast_says_when_it_is_out_of_reach_or_reached():

@@ -47,6 +47,7 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
 ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
+_BITS_TAG, _PLANAR_TAG = 258, 284
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -220,6 +221,8 @@ def _shrink(image: Image.Image, enough: Enough) -> None:
 
 def read_pixels(image: Image.Image) -> None:
     """Have Pillow read an opened picture, mending what it gets wrong."""
+    if image.format == "TIFF":
+        _widen_planes(image)
     if image.format == "TIFF" and orientation(image) in _ON_THEIR_SIDE:
         # Pillow maps pixels that are not packed from the file it knows the name of,
         # with height and width as they are once it has turned them.
@@ -231,6 +234,22 @@ def read_pixels(image: Image.Image) -> None:
         return
     _scale_clear(image)
     image.load()
+
+
+def _widen_planes(image: Any) -> None:
+    """Have the planes of a TIFF of 16-bit colours read as such.
+
+    Where they are not packed, Pillow takes their bytes for pixels.
+    """
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR_TAG) != 2 or max(tags.get(_BITS_TAG, (8,))) != 16:
+        return
+    end = {b"II": "16L", b"MM": "16B"}[tags.prefix]
+    for i, tile in enumerate(image.tile):
+        if tile[0] == "raw" and tile[3][0] in tuple("RGBACMYK"):
+            band, *layout = tile[3]
+            wide = (*tile[:3], (f"{band};{end}", *layout))
+            image.tile[i] = getattr(tile, "_make", tuple)(wide)  # a named one, or not
 
 
 def _scale_clear(image: Any) -> None:

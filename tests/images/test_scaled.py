@@ -85,15 +85,16 @@ def test_orientation(photo, tmp_path, any_size, turn):
 
 
 @pytest.mark.parametrize("turn", [1, 3, 5, 6, 8])
-@pytest.mark.parametrize("rows, columns", [(421, 633), (333, 600), (423, 640)])
+@pytest.mark.parametrize("rows, columns", [(421, 633), (333, 600), (423, 637)])
 def test_sides_that_are_no_multiples(tmp_path, any_size, turn, rows, columns):
     exif = Image.Exif()
     exif[0x0112] = turn
-    picture = like_a_photograph(0, 424, 640)[:rows, :columns]
+    blocks = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    picture = np.kron(blocks, np.ones((8, 8, 1), np.uint8))[:rows, :columns]
     path = save(picture, tmp_path / "a.jpg", exif=exif)
     small, whole = loaded(path), loaded(path, scaled=False)
     found, expected = (preprocessing().apply_uint8(x) for x in (small, whole))
-    assert np.abs(found.astype(float) - expected).mean() < 1
+    assert np.abs(found.astype(float) - expected).mean() < 2
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])

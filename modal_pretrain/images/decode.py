@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -27,6 +26,9 @@ from modal_pretrain._checks import is_whole
 from modal_pretrain._identity import NotAFileError, file_identity
 from modal_pretrain.images.pixels import TOLERANCE, from_16_bit, over_white
 from modal_pretrain.images.quiet import quiet_pillow
+
+if TYPE_CHECKING:
+    from modal_pretrain.images.preprocessing import Preprocessing
 
 __all__ = ["ImageFileNotFoundError", "ImageLoadError"]
 
@@ -47,6 +49,7 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
 ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
+_BITS_TAG, _PLANAR_TAG = 258, 284
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -59,7 +62,6 @@ _UPRIGHT = {
 
 
 _ON_THEIR_SIDE = (5, 6, 7, 8)
-Enough = Callable[[int, int], tuple[int, int]]
 
 
 def orientation(image: Image.Image) -> int:
@@ -171,7 +173,7 @@ def deep_values(image: Image.Image) -> np.ndarray:
 
 
 def decode_file(
-    path: str | os.PathLike[str], where: str, enough: Enough | None = None
+    path: str | os.PathLike[str], where: str, resizing: Preprocessing | None = None
 ) -> Image.Image:
     """Read one file.
 
@@ -180,10 +182,10 @@ def decode_file(
     path : str or path-like
     where : str
         How error messages name the row, such as ``X[3] ('cats/1.jpg')``.
-    enough : callable or None, default=None
-        Gets height and width of the upright picture and returns those that suffice. A
-        JPEG is then decoded at a half, a quarter or an eighth of its size, which takes
-        a fraction of the time, as long as that is not smaller.
+    resizing : Preprocessing or None, default=None
+        What follows. A JPEG is then decoded at a half, a quarter or an eighth of its
+        size, which takes a fraction of the time, as long as that suffices. Where its
+        sides are no multiples of that, it is resized here.
 
     Returns
     -------
@@ -199,9 +201,14 @@ def decode_file(
     try:
         with quiet_pillow(), open_file(path) as image:
             _check_size(image, where)
-            if enough is not None and image.format in ("JPEG", "MPO"):
-                _shrink(image, enough)
+            whole, scale = image.size, 1
+            if resizing is not None and image.format in ("JPEG", "MPO"):
+                scale = _shrink(image, resizing)
             read_pixels(image)
+            if resizing is not None and any(side % scale for side in whole):
+                turn, rgb = orientation(image), image.convert("RGB")
+                on_side = turn in _ON_THEIR_SIDE
+                return turned(resizing.resize_part(rgb, whole, scale, on_side), turn)
             return convert_image(image, where)
     except ImageLoadError:
         raise
@@ -209,17 +216,20 @@ def decode_file(
         raise load_error(path, where, error) from error
 
 
-def _shrink(image: Image.Image, enough: Enough) -> None:
-    """Have a JPEG decoded at the smallest scale that suffices."""
+def _shrink(image: Any, resizing: Preprocessing) -> int:
+    """Have a JPEG decoded at the smallest scale that suffices, one in how many."""
     if orientation(image) in _ON_THEIR_SIDE:
-        width, height = enough(image.width, image.height)
+        width, height = resizing.enough(image.width, image.height)
     else:
-        height, width = enough(image.height, image.width)
+        height, width = resizing.enough(image.height, image.width)
     image.draft(None, (width, height))
+    return int(image.decoderconfig[0]) if image.decoderconfig else 1
 
 
 def read_pixels(image: Image.Image) -> None:
     """Have Pillow read an opened picture, mending what it gets wrong."""
+    if hasattr(image, "tag_v2"):
+        _widen_planes(image)
     if image.format == "TIFF" and orientation(image) in _ON_THEIR_SIDE:
         # Pillow maps pixels that are not packed from the file it knows the name of,
         # with height and width as they are once it has turned them.
@@ -231,6 +241,19 @@ def read_pixels(image: Image.Image) -> None:
         return
     _scale_clear(image)
     image.load()
+
+
+def _widen_planes(image: Any) -> None:
+    """Have unpacked planes of 16 bits read as such; Pillow takes bytes for pixels."""
+    tags = image.tag_v2
+    if tags.get(_PLANAR_TAG) != 2 or max(tags.get(_BITS_TAG, (8,))) != 16:
+        return
+    end = {b"II": "16L", b"MM": "16B"}[tags.prefix]
+    for i, tile in enumerate(image.tile):
+        if tile[0] == "raw" and tile[3][0] in tuple("RGBACMYK"):
+            band, *layout = tile[3]
+            wide = (*tile[:3], (f"{band};{end}", *layout))
+            image.tile[i] = getattr(tile, "_make", tuple)(wide)  # a named one, or not
 
 
 def _scale_clear(image: Any) -> None:

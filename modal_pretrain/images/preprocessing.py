@@ -128,6 +128,38 @@ class Preprocessing:
         to_height, to_width = self._resized(height, width)
         return _ENOUGH * to_height, _ENOUGH * to_width
 
+    def resize_part(
+        self, picture: Image.Image, whole: tuple[int, int], scale: int, on_side: bool
+    ) -> Image.Image:
+        """Resize what a decoder's reduction left of a picture, as the whole would be.
+
+        Its last row and column may stand for less than `scale` of the whole's: taken
+        for full ones, they would move all others.
+
+        Parameters
+        ----------
+        picture : RGB PIL image
+        whole : tuple of int
+            Width and height before the reduction.
+        scale : int
+            Side of the squares that became pixels.
+        on_side : bool
+            Whether the picture is going to be turned by a quarter.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Not resized if it is too long for that, see `apply_uint8`.
+        """
+        sides = whole if on_side else whole[::-1]
+        height, width = self._resized(*sides)
+        if height * width > max(_MAX_PIXELS, math.prod(self.resize_to)):
+            return picture
+        size = (height, width) if on_side else (width, height)
+        resampling = Image.Resampling[self.interpolation.upper()]
+        box = (0, 0, whole[0] / scale, whole[1] / scale)
+        return picture.resize(size, resampling, box=box)
+
     def apply_uint8(self, picture: np.ndarray | Image.Image) -> np.ndarray:
         """Resize and crop one picture.
 

@@ -166,6 +166,37 @@ def test_tiff_that_is_not_packed_and_turned(tmp_path, mode, turn):
         np.testing.assert_array_equal(as_images([image]).load(0), expected)
 
 
+@pytest.mark.parametrize("end", "<>")
+@pytest.mark.parametrize("bands", [3, 4])
+def test_16_bit_colours_in_planes(tmp_path, end, bands):
+    values = np.arange(bands * 20, dtype=np.uint16).reshape(bands, 4, 5) * 800
+    values[3:] = 65535
+    at = 300 + 40 * np.arange(bands)
+    long = {256: [5], 257: [4], 273: at, 278: [4], 279: [40] * bands}
+    short = {258: [16] * bands, 259: [1], 262: [2], 277: [bands], 284: [2]}
+    short |= {338: [2]} if bands == 4 else {}
+    content = bytearray(300)
+    struct.pack_into(f"{end}2sHI", content, 0, b"II" if end == "<" else b"MM", 42, 8)
+    struct.pack_into(f"{end}H", content, 8, len(long | short))
+    free = 200  # for what is too long to stand in its place
+    for i, tag in enumerate(sorted(long | short)):
+        code, kind = ("I", 4) if tag in long else ("H", 3)
+        row = (long | short)[tag]
+        data = struct.pack(f"{end}{len(row)}{code}", *row)
+        struct.pack_into(f"{end}HHI", content, 10 + 12 * i, tag, kind, len(row))
+        place = 18 + 12 * i
+        if len(data) > 4:
+            struct.pack_into(f"{end}I", content, place, free)
+            place, free = free, free + len(data)
+        content[place : place + len(data)] = data
+    path = tmp_path / "a.tif"
+    path.write_bytes(content + values.astype(f"{end}u2").tobytes())
+    expected = (values[:3] >> 8).transpose(1, 2, 0)
+    np.testing.assert_allclose(load(path).astype(int), expected, atol=1)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(as_images([image]).load(0), load(path))
+
+
 def test_16_bit_grey_with_a_transparent_value(tmp_path):
     values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")

@@ -336,15 +336,18 @@ class DiskStore(RowStore):
             (first,) = db.execute("SELECT min(id) FROM rows").fetchone()
             if first is None:
                 break
+            # Damage can turn the values into NULL, or the row into none.
             (size,) = db.execute(
-                "SELECT length(data) FROM rows WHERE id = ?", (first,)
+                "SELECT coalesce(max(length(data)), 0) FROM rows WHERE id = ?", (first,)
             ).fetchone()
             count = max(math.ceil(excess / _bytes_on_disk(size // 4)), 1)
-            db.execute(
+            deleted = db.execute(
                 "DELETE FROM rows WHERE id IN "
                 "(SELECT id FROM rows ORDER BY id LIMIT ?)",
                 (count,),
             )
+            if deleted.rowcount < 1:  # it would go on for ever, and hold the lock
+                raise _DamageError("what it lists cannot be deleted")
 
     # --- the rest of the interface ------------------------------------------------
 

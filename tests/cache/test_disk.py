@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -324,6 +325,23 @@ def test_limit_drops_what_was_stored_first(tmp_path):
     smaller = DiskStore(tmp_path, max_bytes=limit // 2)
     look_up(smaller, "b", range(10))
     assert smaller.info()["bytes"] <= limit // 2
+
+
+@pytest.mark.filterwarnings("ignore::modal_pretrain.CacheWarning")
+@pytest.mark.parametrize(("place", "byte"), [(5, 0), (-1, 100)])
+def test_damaged_rows_give_way_as_others_do(tmp_path, place, byte):
+    limit = 300_000
+    look_up(DiskStore(tmp_path, limit), "a", range(1, 500))
+    file = file_of(tmp_path)
+    content = bytearray(file.read_bytes())
+    # As SQLite writes the first row: its number, the types of its five values, a hash.
+    row = re.compile(rb"(?s)\x07\x00\x06\x2c\x1c\x82\x4c.{8}" + re.escape(key(1)))
+    start = row.search(content).start()
+    assert content[start - 1] == 1
+    content[start + place] = byte
+    file.write_bytes(content)
+    for numbers in np.arange(500, 4500).reshape(8, 500):
+        look_up(DiskStore(tmp_path, limit), "b", numbers)
 
 
 @pytest.mark.parametrize("max_bytes", [0, 100_000])

@@ -119,6 +119,15 @@ def _column(X: list) -> Any:
     return column
 
 
+def _items(block: Any, known: list) -> Any:
+    """Return what to put under a list: of a frame, its rows, where it has columns."""
+    if not isinstance(block, pd.DataFrame):
+        return block
+    rows = block.to_numpy(dtype=object)
+    single = rows.shape[1] == 1 and not isinstance(known[0], list | tuple)
+    return (rows[:, 0] if single else rows).tolist()
+
+
 @repair
 def object_lists() -> bool:
     """Keep lists of images, texts and other objects as they are.
@@ -164,7 +173,7 @@ def object_lists() -> bool:
 
     def data_vstack(blocks: Any) -> Any:
         if isinstance(blocks[0], list) and any(map(_holds_objects, blocks)):
-            return [x for block in blocks for x in block]
+            return [x for block in blocks for x in _items(block, blocks[0])]
         first = blocks[0]
         if isinstance(first, np.ndarray) and first.dtype == object and first.ndim == 1:
             blocks = [_column(b) if _holds_objects(b) else b for b in blocks]

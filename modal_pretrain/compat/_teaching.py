@@ -1,5 +1,6 @@
 """Repairs of teaching: what fails changes nothing; what is joined stays what it is."""
 
+import inspect
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 from modAL.models import ActiveLearner, BayesianOptimizer, Committee
+from sklearn.base import clone
 
 from ._inputs import Stub, read
 from ._registry import repair, replace_method, works
@@ -288,4 +290,60 @@ def exact_joins() -> bool:
 
     replace_method(ActiveLearner, "_add_training_data", _add_training_data)
     replace_method(Committee, "_set_classes", _set_classes)
+    return True
+
+
+def _own(value: Any) -> Any:
+    """Return a list as one of the learner's own, whose items stay what they are."""
+    return list(value) if type(value) is list else value
+
+
+@repair
+def own_lists() -> bool:
+    """Keep lists of rows and labels as they were when the learner got them.
+
+    `teach` makes a new list of rows that are known and new, but a learner's first rows
+    are the caller's own list: one that grows, because the caller notes what is
+    labelled, counts its next rows twice, and one that is emptied takes rows away.
+    """
+
+    def probe() -> bool:
+        rows = [[0.0]]
+        learners = [
+            ActiveLearner(Stub(), X_training=rows, y_training=[0]),
+            ActiveLearner(Stub()).fit(rows, [0]),
+            ActiveLearner(Stub()),
+        ]
+        learners[2].teach(rows, [0])
+        rows.append([1.0])
+        return all(len(learner.X_training) == 1 for learner in learners)
+
+    if works(probe):
+        return False
+    init, fit = vars(ActiveLearner)["__init__"], vars(ActiveLearner)["fit"]
+    add = vars(ActiveLearner)["_add_training_data"]
+    signature = inspect.signature(init)
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        given = signature.bind(*args, **kwargs)
+        for name in ("X_training", "y_training"):
+            if name in given.arguments:
+                given.arguments[name] = _own(given.arguments[name])
+        init(*given.args, **given.kwargs)
+
+    def own_fit(self: Any, X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        return fit(self, _own(X), _own(y), *args, **kwargs)
+
+    def _add_training_data(self: Any, X: Any, y: Any) -> None:
+        add(self, _own(X), _own(y))
+
+    def __sklearn_clone__(self: Any) -> Any:
+        # scikit-learn's own refuses a constructor that does not keep the very list.
+        given = self.get_params(deep=False)
+        return type(self)(**{k: clone(v, safe=False) for k, v in given.items()})
+
+    replace_method(ActiveLearner, "__init__", __init__)
+    replace_method(ActiveLearner, "fit", own_fit)
+    replace_method(ActiveLearner, "_add_training_data", _add_training_data)
+    ActiveLearner.__sklearn_clone__ = __sklearn_clone__
     return True

@@ -356,6 +356,32 @@ def exact_joins():
         raise AssertionError("labels became strings")
 
 
+def own_lists():
+    def begun(how, rows, labels):
+        if how == "init":
+            return ActiveLearner(Recorder(), X_training=rows, y_training=labels)
+        learner = ActiveLearner(Recorder())
+        getattr(learner, how)(rows, labels)
+        return learner
+
+    for how in ("init", "fit", "teach"):
+        rows, labels = ["a.png", "b.png"], ["cat", "dog"]
+        learner = begun(how, rows, labels)
+        # The caller's own notes of what is labelled.
+        rows.append("c.png")
+        labels.append("cat")
+        learner.teach(["c.png"], ["cat"])
+        assert learner.X_training == ["a.png", "b.png", "c.png"], how
+        batch, answers = ["a.png"], ["cat"]
+        learner = begun(how, batch, answers)
+        batch[0], answers[0] = "b.png", "dog"
+        learner.teach(batch, answers)
+        assert learner.X_training == ["a.png", "b.png"], how
+        assert learner.y_training == ["cat", "dog"], how
+        again = clone(learner)
+        assert again.estimator.seen_[0] == again.X_training == ["a.png", "b.png"]
+
+
 def other_sequences():
     rows, labels = ("a", "b", "c"), pd.Categorical(["x", "y", "x"])
     learner = ActiveLearner(

@@ -237,3 +237,12 @@ def test_values_in_another_column_than_pandas():
     learner = BayesianOptimizer(Ridge(), X_training=X[:5], y_training=X[:5, 0])
     learner.teach(X[5:7], Column([9.0, 1.0]))
     assert learner.get_max()[1] == 9.0
+
+
+def test_a_frame_after_a_list_brings_its_rows():
+    frame = pd.DataFrame({"text": ["fine"]}, index=[7])
+    assert taught(["good", "bad"], frame) == ["good", "bad", "fine"]
+    frame = pd.DataFrame({"text": ["poor", "awful"]})
+    assert taught(["good"], frame) == ["good", "poor", "awful"]
+    frame = pd.DataFrame({"text": ["fine"], "stars": [2]})
+    assert taught([["good", 1]], frame) == [["good", 1], ["fine", 2]]

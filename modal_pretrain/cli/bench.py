@@ -73,7 +73,7 @@ def add(commands: Any) -> None:
         "--augment",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="random crops and flips in training, unless --tune head",
+        help="random crops and flips in training; needs --tune all or a number",
     )
     add(
         "--references",

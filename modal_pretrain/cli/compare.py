@@ -40,7 +40,11 @@ def add(commands: Any) -> None:
         metavar=("FILE", "LABEL"),
         help="its columns with paths below the folder, and labels (item label)",
     )
-    add("--group", metavar="COLUMN", help="also tell the worst group of this column")
+    add(
+        "--group",
+        metavar="COLUMN",
+        help="also tell the worst group of class and this column",
+    )
     add(
         "--backbone",
         nargs="+",

@@ -124,7 +124,8 @@ def _items(block: Any, known: list) -> Any:
     if not isinstance(block, pd.DataFrame):
         return block
     rows = block.to_numpy(dtype=object)
-    single = rows.shape[1] == 1 and not isinstance(known[0], list | tuple)
+    has_columns = any(isinstance(row, list | tuple) for row in known[:1])
+    single = rows.shape[1] == 1 and not has_columns
     return (rows[:, 0] if single else rows).tolist()
 
 

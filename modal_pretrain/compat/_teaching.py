@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import product
 from typing import Any
 
@@ -340,7 +341,10 @@ def own_lists() -> bool:
     def __sklearn_clone__(self: Any) -> Any:
         # scikit-learn's own refuses a constructor that does not keep the very list.
         given = self.get_params(deep=False)
-        return type(self)(**{k: clone(v, safe=False) for k, v in given.items()})
+        new = type(self)(**{k: clone(v, safe=False) for k, v in given.items()})
+        if hasattr(self, "_metadata_request"):
+            new._metadata_request = deepcopy(self._metadata_request)
+        return new
 
     replace_method(ActiveLearner, "__init__", __init__)
     replace_method(ActiveLearner, "fit", own_fit)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # Part of every fingerprint: others may compute something else from the same weights.
 # The number goes up when this package's own decoding or preprocessing changes its
 # results: tests/embedding/test_results.py keeps the two together.
-_VERSIONS = f"2 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
+_VERSIONS = f"3 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
 
 
 class Encoder:

@@ -14,10 +14,9 @@ from modal_pretrain.images.decode import (
     load_error,
     load_image,
     open_file,
-    orientation,
     read_pixels,
-    turned,
 )
+from modal_pretrain.images.orientation import orientation, turned
 from modal_pretrain.images.quiet import quiet_pillow
 
 # Of 255, the least opacity that is of the thing: JPEG and networks leave less around.

@@ -17,18 +17,17 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from modal_pretrain._checks import is_whole
 from modal_pretrain._identity import NotAFileError, file_identity
+from modal_pretrain.images.orientation import ON_THEIR_SIDE, orientation, turned
 from modal_pretrain.images.pixels import TOLERANCE, from_16_bit, over_white
 from modal_pretrain.images.quiet import quiet_pillow
-
-if TYPE_CHECKING:
-    from modal_pretrain.images.preprocessing import Preprocessing
 
 __all__ = ["ImageFileNotFoundError", "ImageLoadError"]
 
@@ -47,31 +46,10 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
 
 # Errors that are the path's, not the content's.
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
-ORIENTATION_TAG = 0x0112
 _PHOTOMETRIC_TAG = 262
 _BITS_TAG, _PLANAR_TAG = 258, 284
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-_ON_THEIR_SIDE = (5, 6, 7, 8)
-
-
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 (upright) where it is absent or unreadable."""
-    try:
-        with quiet_pillow():
-            value = image.getexif().get(ORIENTATION_TAG, 1)
-            return value if value in _UPRIGHT else 1
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        return 1
+Enough = Callable[[int, int], tuple[int, int]]
+Resize = Callable[[Image.Image, tuple[int, int], int, bool], Image.Image]
 
 
 def clear_palette(image: Image.Image) -> bool:
@@ -130,11 +108,6 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return turned(rgb, turn)
 
 
-def turned(image: Image.Image, turn: int) -> Image.Image:
-    """Turn an image upright by its `orientation`."""
-    return image if turn == 1 else image.transpose(_UPRIGHT[turn])
-
-
 def _deep_grey(image: Image.Image) -> np.ndarray:
     values = np.asarray(image)
     grey = _scaled_grey(image, values)
@@ -173,7 +146,10 @@ def deep_values(image: Image.Image) -> np.ndarray:
 
 
 def decode_file(
-    path: str | os.PathLike[str], where: str, resizing: Preprocessing | None = None
+    path: str | os.PathLike[str],
+    where: str,
+    enough: Enough | None = None,
+    resize: Resize | None = None,
 ) -> Image.Image:
     """Read one file.
 
@@ -182,46 +158,49 @@ def decode_file(
     path : str or path-like
     where : str
         How error messages name the row, such as ``X[3] ('cats/1.jpg')``.
-    resizing : Preprocessing or None, default=None
-        What follows. A JPEG is then decoded at a half, a quarter or an eighth of its
-        size, which takes a fraction of the time, as long as that suffices. Where its
-        sides are no multiples of that, it is resized here.
+    enough : callable or None, default=None
+        Gets height and width of the upright picture and returns those that suffice. A
+        JPEG is then decoded at a half, a quarter or an eighth of its size, which takes
+        a fraction of the time, as long as that is not smaller.
+    resize : callable or None, default=None
+        What then resizes one whose sides are no multiples of that, see
+        `Preprocessing.resize_part`.
 
     Returns
     -------
     PIL.Image.Image
-        Upright, mode RGB, fully loaded.
 
     Raises
     ------
     ImageLoadError
-        If the file is missing, no regular file, not a picture, damaged or suspiciously
-        large.
+        If it is no readable picture, or suspiciously large.
+    ImageFileNotFoundError
+        If there is no such file.
     """
     try:
         with quiet_pillow(), open_file(path) as image:
             _check_size(image, where)
             whole, scale = image.size, 1
-            if resizing is not None and image.format in ("JPEG", "MPO"):
-                scale = _shrink(image, resizing)
+            if enough is not None and image.format in ("JPEG", "MPO"):
+                scale = _shrink(image, enough)
             read_pixels(image)
-            if resizing is not None and any(side % scale for side in whole):
+            if resize is not None and any(side % scale for side in whole):
                 turn, rgb = orientation(image), image.convert("RGB")
-                on_side = turn in _ON_THEIR_SIDE
-                return turned(resizing.resize_part(rgb, whole, scale, on_side), turn)
+                small = resize(rgb, whole, scale, turn in ON_THEIR_SIDE)
+                return turned(small, turn)
             return convert_image(image, where)
     except ImageLoadError:
         raise
-    except Exception as error:  # Pillow's decoders raise nearly anything
+    except Exception as error:
         raise load_error(path, where, error) from error
 
 
-def _shrink(image: Any, resizing: Preprocessing) -> int:
+def _shrink(image: Any, enough: Enough) -> int:
     """Have a JPEG decoded at the smallest scale that suffices, one in how many."""
-    if orientation(image) in _ON_THEIR_SIDE:
-        width, height = resizing.enough(image.width, image.height)
+    if orientation(image) in ON_THEIR_SIDE:
+        width, height = enough(image.width, image.height)
     else:
-        height, width = resizing.enough(image.height, image.width)
+        height, width = enough(image.height, image.width)
     image.draft(None, (width, height))
     return int(image.decoderconfig[0]) if image.decoderconfig else 1
 
@@ -230,7 +209,7 @@ def read_pixels(image: Image.Image) -> None:
     """Have Pillow read an opened picture, mending what it gets wrong."""
     if hasattr(image, "tag_v2"):
         _widen_planes(image)
-    if image.format == "TIFF" and orientation(image) in _ON_THEIR_SIDE:
+    if image.format == "TIFF" and orientation(image) in ON_THEIR_SIDE:
         # Pillow maps pixels that are not packed from the file it knows the name of,
         # with height and width as they are once it has turned them.
         name, image.filename = image.filename, ""  # type: ignore[attr-defined]

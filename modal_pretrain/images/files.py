@@ -42,7 +42,8 @@ class PathSource(ImageSource):
         path = self._data[row]
         with suppress(OSError, ValueError):  # which decoding will explain
             if self._is_scaled(path, os.stat(path).st_size):
-                return decode_file(path, self._where(row), preprocessing)
+                ways = preprocessing.enough, preprocessing.resize_part
+                return decode_file(path, self._where(row), *ways)
         return self.load_pil(i)
 
     def _is_scaled(self, path: str | os.PathLike[str], size: int) -> bool:

@@ -13,9 +13,9 @@ from modal_pretrain.images.decode import (
     convert_image,
     deep_values,
     load_image,
-    orientation,
     zero_is_white,
 )
+from modal_pretrain.images.orientation import orientation
 from modal_pretrain.images.sources import ImageSource
 from modal_pretrain.images.unread import (
     content_key,

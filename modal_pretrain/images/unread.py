@@ -15,7 +15,7 @@ from PIL import Image
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._fork import Lock
-from modal_pretrain.images.decode import orientation
+from modal_pretrain.images.orientation import orientation
 from modal_pretrain.images.quiet import quiet_pillow
 
 _LOCK = Lock()

@@ -1,0 +1,117 @@
+"""Labels of load_csv: their types and spellings."""
+
+import warnings
+
+import pytest
+
+from modal_pretrain.datasets import load_csv
+from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
+from tests.datasets.tables import COLUMNS, CSV
+
+
+def test_csv_says_which_classes_train_lacks(table):
+    table.write_text(CSV.replace("f.png,cat", "f.png,house cat"))
+    with pytest.warns(UserWarning, match="1 of 2 rows .* 'house cat', ") as caught:
+        data = load_csv(table, **COLUMNS)
+    assert caught[0].filename == __file__
+    assert data.y.tolist() == ["cat", "cat", "dog", "dog", "house cat"]
+    assert len(load_csv(table, **COLUMNS, labels="text")) == 5
+
+
+def test_csv_labels_as_texts(table):
+    table.write_text(CSV.replace(",cat", ",007"))
+    with pytest.raises(ValueError, match="labels='text'"):
+        load_csv(table, **COLUMNS)
+    assert load_csv(table, **COLUMNS, labels="text").y[0] == "007"
+    table.write_text(CSV.replace(",cat", ",007").replace(",dog", ",8.0"))
+    assert load_csv(table, **COLUMNS).y.tolist() == ["007", "007", "8.0", "8.0", "007"]
+    table.write_text(CSV.replace(",cat", ",7").replace(",dog", ",8.0"))
+    assert load_csv(table, **COLUMNS).y.tolist() == [7, 7, 8, 8, 7]
+    table.write_text(CSV.replace(",cat", ",0.5").replace(",dog", ",8"))
+    with pytest.raises(ValueError, match="must hold whole numbers; row 1"):
+        load_csv(table, **COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "1.0"), ("1000", "1e3"), ("1", "+1"), ("1.0", "1.00")]
+)
+def test_csv_two_spellings_of_one_number(table, one, other):
+    table.write_text(CSV.replace(",cat", f",{one}").replace(",dog", f",{other}"))
+    with pytest.raises(ValueError, match=r"'kind' of .* spells one number"):
+        load_csv(table, **COLUMNS)
+    assert set(load_csv(table, **COLUMNS, labels="text").y) == {one, other}
+
+
+def test_csv_leading_zeros_are_kept(table):
+    table.write_text(CSV.replace(",cat", ",01").replace(",dog", ",1"))
+    assert load_csv(table, **COLUMNS).class_names == ("01", "1")
+
+
+def test_csv_keeps_long_numbers_apart(table):
+    table.write_text(
+        CSV.replace(",7,", ",9007199254740993,").replace(",8,", ",9007199254740992,")
+    )
+    users = load_csv(table, **COLUMNS, extra=["user"]).extra["user"]
+    assert users[:3].tolist() == [2**53 + 1, 2**53, 2**53 + 1]
+    for odd in ("inf", "1e300"):
+        table.write_text(CSV.replace(",7,", f",{odd},"))
+        with pytest.raises(ValueError, match=f"whole numbers; row 1 .*'{odd}'"):
+            load_csv(table, **COLUMNS, extra=["user"])
+
+
+@pytest.mark.parametrize("other", [" cat", "cat ", "café|cafe\u0301"])
+def test_csv_labels_that_look_alike(table, other):
+    first, _, second = other.partition("|")
+    text = CSV.replace("f.png,cat", f"f.png,{first}")
+    table.write_text(text.replace(",cat,", f",{second},") if second else text)
+    with pytest.raises(ValueError, match=r"'kind' of .* spells one label"):
+        load_csv(table, **COLUMNS)
+    assert len(load_csv(table, **COLUMNS, labels="text").classes) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a", "a\u200b"),
+        ("a b", "a\u00a0b"),
+        ("a b", "a  b"),
+        ("a", "a\0"),
+    ],
+)
+def test_names_that_differ_in_what_cannot_be_seen(one, other):
+    assert look_alikes(["c", one, other]) == (one, other)
+    assert look_alikes(["\u0646\u0645\u06cc", "\u0646\u0645\u200c\u06cc"]) is None
+
+
+def test_identifiers_are_not_equal_numbers():
+    names = ["1e999", "2e888", "34e56789"]  # as numbers, infinite
+    names += ["12345678901234567890", "12345678901234567891"]  # as floats, equal
+    assert equal_numbers(names) is None
+    assert equal_numbers([*names, "5", "5.0"]) == ("5", "5.0")
+    assert equal_numbers([*names, "1e2", "100"]) == ("1e2", "100")
+
+
+def test_csv_codes_that_differ_in_spaces(table):
+    table.write_text("file,kind\na.png,01\nb.png,01 \n")
+    with pytest.raises(ValueError, match="spells one label '01' and '01 '"):
+        load_csv(table, image="file", target="kind", missing="ignore")
+
+
+def test_csv_labels_that_differ_in_capitals(table):
+    table.write_text("file,kind\na.png,cat\nb.png,Cat\nc.png,cat\nd.png,dog\n")
+    columns = {"image": "file", "target": "kind", "missing": "ignore"}
+    with pytest.warns(UserWarning, match=r"'cat' \(2 rows\) and 'Cat' \(1 rows\)"):
+        found = load_csv(table, **columns)
+    assert found.class_names == ("Cat", "cat", "dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_csv(table, **columns, labels="text")
+        table.write_text("file,kind\na.png,a\nb.png,A\n")  # letters
+        load_csv(table, **columns)
+
+
+def test_labels_with_fractions_may_be_texts(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,dose\na,0.5\nb,1\n")
+    with pytest.raises(ValueError, match=r"whole numbers; .* for texts: labels='text'"):
+        load_csv(path, text="text", target="dose")

@@ -12,10 +12,12 @@ ENDINGS = (
     *(".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
-# Pictures as phones and cameras save them, which Pillow does not read as it comes.
+# Pictures as phones and cameras save them, which Pillow does not read as it comes, and
+# rarer names, which are not looked for.
 _OTHER_PICTURES = (
     *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef"),
     *(".arw", ".orf", ".raf", ".rw2", ".pef", ".srw"),
+    *(".apng", ".dib", ".ico", ".j2k", ".jpe", ".mpo", ".pbm", ".pnm", ".psd", ".tga"),
 )
 # What Windows keeps beside pictures, and what macOS puts into archives. Network drives
 # keep thumbnails and what was deleted in folders, Windows and Linux what they found.

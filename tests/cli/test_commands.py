@@ -86,11 +86,13 @@ def test_command_line_names_what_is_wrong(
 def test_embed_a_folder(paths, tmp_path, capsys):
     arguments = ["embed", str(tmp_path), "--cache", str(tmp_path / "cache")]
     arguments += ["--image-size", "32"]
-    (tmp_path / "of_a_phone.heic").touch()
+    for name in ("of_a_phone.heic", "old.JPE", "bilevel.pbm"):
+        (tmp_path / name).touch()
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert f"{len(paths)} x 1280 embeddings" in out
-    assert "left out: 1 picture of kinds that are not read (.heic)" in out
+    left_out = "3 pictures of kinds that are not read (.heic, .jpe, .pbm)"
+    assert f"left out: {left_out}" in out
 
     from modal_pretrain import PretrainedClassifier
     from modal_pretrain.cache.disk import DiskCache

@@ -136,6 +136,9 @@ def weights(config: BenchmarkConfig) -> str | None:
         folder = place.parent if parts else place
         if (parts and place.is_file()) or (folder / "config.json").is_file():
             files += sorted(filter(_is_of_a_model, folder.iterdir()))
+            if (folder / "modules.json").is_file():
+                # sentence-transformers says in folders how tokens are pooled.
+                files += sorted(folder.glob("[0-9]*_*/config.json"))
         elif place.is_file():
             files.append(place)
     digest = xxh3_64()

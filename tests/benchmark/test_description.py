@@ -193,6 +193,22 @@ def test_weights_replaced_under_the_same_name(small, tmp_path, kind):
     keep_description(store, data)
 
 
+def test_weights_of_sentence_transformers_have_a_way_to_pool(small, tmp_path):
+    config = small(estimator_params={"backbone": str(tmp_path)})
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "1_Pooling").mkdir()
+    pooling = tmp_path / "1_Pooling" / "config.json"
+    pooling.write_text('{"pooling_mode_cls_token": true}')
+    plain = weights(config)
+    (tmp_path / "modules.json").write_text("[]")
+    first = weights(config)
+    (tmp_path / "checkpoint-500").mkdir()  # of a training that goes on
+    (tmp_path / "checkpoint-500" / "config.json").write_text("{}")
+    assert weights(config) == first != plain
+    pooling.write_text('{"pooling_mode_mean_tokens": true}')
+    assert weights(config) != first
+
+
 def test_weights_are_looked_for_where_backbones_are(small, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

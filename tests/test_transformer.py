@@ -122,6 +122,15 @@ def test_weights_replaced_since_the_fit(replaceable, copied, tmp_path):
     assert not np.array_equal(used.fit(X).transform(X), expected)
 
 
+def test_a_fit_that_noted_nothing_but_weights_goes_on():
+    encoder = TimmEncoder("test_vit", pretrained=False, image_size=32, random_state=0)
+    X = np.zeros((2, 32, 32, 3), np.uint8)
+    expected = encoder.set_params(cache=None, device="cpu").fit(X).transform(X)
+    # As pickles have it from before the preprocessing of pictures was noted.
+    encoder.weights_._stated = {}
+    np.testing.assert_array_equal(encoder.transform(X), expected)
+
+
 def test_weights_that_are_rounded_otherwise_are_the_same():
     network = create_backbone("test_vit", pretrained=False, random_state=0)
     known = RememberedWeights(network)

@@ -59,7 +59,7 @@ class RememberedWeights:
 
     def what_differs(self, backbone: nn.Module, preparation: Any = None) -> str:
         """Say what is different in a backbone that was loaded again, "" if nothing."""
-        if self._stated is not None:
+        if self._stated:  # older pickles of pictures have none
             now = _stated(backbone, preparation)
             for name in self._stated | now:
                 value, then = now.get(name), self._stated.get(name)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from copy import deepcopy
+from contextvars import ContextVar
 from itertools import product
 from typing import Any
 
@@ -12,7 +12,6 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 from modAL.models import ActiveLearner, BayesianOptimizer, Committee
-from sklearn.base import clone
 
 from ._inputs import Stub, read
 from ._registry import repair, replace_method, works
@@ -294,6 +293,10 @@ def exact_joins() -> bool:
     return True
 
 
+# While scikit-learn makes a learner of the parameters of another.
+_CLONING = ContextVar("_CLONING", default=False)
+
+
 def _own(value: Any) -> Any:
     """Return a list as one of the learner's own, whose items stay what they are."""
     return list(value) if type(value) is list else value
@@ -328,7 +331,7 @@ def own_lists() -> bool:
     def __init__(*args: Any, **kwargs: Any) -> None:
         given = signature.bind(*args, **kwargs)
         for name in ("X_training", "y_training"):
-            if name in given.arguments:
+            if name in given.arguments and not _CLONING.get():
                 given.arguments[name] = _own(given.arguments[name])
         init(*given.args, **given.kwargs)
 
@@ -339,12 +342,13 @@ def own_lists() -> bool:
         add(self, _own(X), _own(y))
 
     def __sklearn_clone__(self: Any) -> Any:
-        # scikit-learn's own refuses a constructor that does not keep the very list.
-        given = self.get_params(deep=False)
-        new = type(self)(**{k: clone(v, safe=False) for k, v in given.items()})
-        if hasattr(self, "_metadata_request"):
-            new._metadata_request = deepcopy(self._metadata_request)
-        return new
+        # It gives the constructor lists of the clone's own, and refuses one that does
+        # not keep the very objects it got.
+        token = _CLONING.set(True)
+        try:
+            return super(ActiveLearner, self).__sklearn_clone__()
+        finally:
+            _CLONING.reset(token)
 
     replace_method(ActiveLearner, "__init__", __init__)
     replace_method(ActiveLearner, "fit", own_fit)

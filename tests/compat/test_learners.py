@@ -20,7 +20,7 @@ from modAL.models import (
     DeepActiveLearner,
 )
 from PIL import Image
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -451,3 +451,29 @@ def test_a_sparse_matrix_that_is_a_dict():
     )
     rows, picked = learner.query(pool, n_instances=2)
     np.testing.assert_array_equal(picked.toarray(), X[rows])
+
+
+class DoublesC(ActiveLearner):
+    """A constructor that changes what it gets, which scikit-learn forbids."""
+
+    def __init__(self, estimator, C=1.0, rows=None, labels=None):
+        super().__init__(estimator, X_training=rows, y_training=labels)
+        self.C, self.rows, self.labels = 2 * C, rows, labels
+
+
+class KeepsC(DoublesC):
+    def __init__(self, estimator, C=1.0, rows=None, labels=None):
+        super().__init__(estimator, C / 2, rows, labels)
+        self.C = C
+
+
+def test_clones_of_own_learners():
+    # A clone of the first would have another C at each step of a search.
+    with pytest.raises(RuntimeError, match="modifies parameter C"):
+        clone(DoublesC(LogisticRegression(), C=0.1))
+    rows, labels = X[:4].tolist(), [0, 1, 0, 1]
+    learner = KeepsC(LogisticRegression(), 0.1, rows, labels)
+    again = clone(learner)
+    again.rows.append(rows[0])
+    assert again.C == 0.1
+    assert len(learner.X_training) == len(learner.rows) == len(rows) == 4

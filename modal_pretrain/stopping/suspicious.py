@@ -104,7 +104,7 @@ def out_of_fold(
 
 
 def _copies(X: Any, codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Number the rows as they come; those that are equal and of one label share theirs.
+    """Give rows numbers as they come; equal ones of one label share theirs.
 
     A copy knows the label of its original. Where copies are more than half of the rows
     each has its own number: in a table of a few categories equal rows are no copies,

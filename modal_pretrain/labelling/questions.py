@@ -52,7 +52,9 @@ class Questions:
     """
 
     def __init__(self, n: int, audit_share: float, seed: int) -> None:
-        first, audit = (np.random.default_rng([seed, k]) for k in range(2))
+        # In a pool of one more or less the same draws would be neighbours of those
+        # before, which in videos say the same.
+        first, audit = (np.random.default_rng([seed, k, n]) for k in range(2))
         self.order: NDArray[np.intp] = first.permutation(n)
         self._audit: NDArray[np.intp] = audit.permutation(n)
         self._every = round(1 / audit_share) if audit_share > 0 else 0

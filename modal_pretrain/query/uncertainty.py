@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain.query._engine.arguments import RandomState, check_request
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    check_request,
+    own_stream,
+)
 from modal_pretrain.query._engine.classifier import class_probabilities
 from modal_pretrain.query._engine.order import canonical_order
 from modal_pretrain.query._engine.select import Answer, by_score, in_chunks
@@ -208,6 +212,7 @@ def random_sampling(
 
     The floor every other strategy is compared with. Rows are drawn in an order that
     depends on what they hold, so the same seed finds the same rows in a permuted pool.
+    In a pool of another size it finds others, which are no neighbours of the first.
 
     Parameters
     ----------
@@ -245,6 +250,6 @@ def random_sampling(
     """
     n, k, rng = check_request(classifier, X, n_instances, random_state)
     scores = np.empty(n)
-    scores[canonical_order(X)] = rng.random(n)
+    scores[canonical_order(X)] = own_stream(rng, n).random(n)
     chosen = np.argsort(-scores, kind="stable")[:k].astype(np.int64)
     return chosen, scores[chosen]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import Whole
+from modal_pretrain.query._engine.arguments import own_stream
 from modal_pretrain.stopping._inputs import Predictions
 from modal_pretrain.stopping._intervals import ErrorCurves
 
@@ -128,16 +129,6 @@ def active(errors: Floats, n: int, rng: np.random.Generator) -> tuple[Rows, Floa
         return rows, np.ones(n)
     weights = 1 + (total - n) / (total - step) * (1 / ((total - step + 1) * chance) - 1)
     return rows, weights
-
-
-def own_stream(rng: np.random.Generator, n_away: int) -> np.random.Generator:
-    """Return a generator whose draws have nothing in common with other ones of a seed.
-
-    The same seed may have drawn the rows that are away: the first ones taught, or the
-    audit that is extended. A draw as before would take their neighbours, which in a
-    pool in some order (videos, folders of classes) say the same as they do.
-    """
-    return np.random.default_rng([*rng.integers(2**32, size=4).tolist(), n_away])
 
 
 class Draw(NamedTuple):

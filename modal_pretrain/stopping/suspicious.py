@@ -17,6 +17,7 @@ from modal_pretrain.query._engine.arguments import (
     n_rows,
 )
 from modal_pretrain.query._engine.classifier import base_estimator, is_committee
+from modal_pretrain.query._engine.order import content_keys
 from modal_pretrain.stopping._inputs import (
     Predictions,
     as_predictions,
@@ -60,15 +61,17 @@ def out_of_fold(
     y : array-like of shape (m,)
         At least two classes.
     n_folds : int, default=5
-        Parts, balanced by class.
+        Parts, balanced by class. Equal rows of one label come into one part, unless
+        these are most of the rows: a slip that was given twice does not vouch for
+        itself.
     random_state : None, int, SeedSequence, Generator or RandomState, default=0
         Of the parts.
 
     Returns
     -------
     Predictions
-        One column for each class of `y`, in sorted order. A row whose class is nowhere
-        else has probability 0 for it.
+        One column for each class of `y`, in sorted order. A row whose class no other
+        row has, but for its copies, has probability 0 for it.
 
     Raises
     ------
@@ -90,12 +93,31 @@ def out_of_fold(
             "it. Label rows of another class first."
         )
     rng = as_generator(random_state)
-    fold = balanced_folds(codes, min(n_folds, n), rng)
+    unit = _copies(X, codes)
+    first = np.unique(unit, return_index=True)[1]
+    fold = balanced_folds(codes[first], min(n_folds, len(first)), rng)[unit]
     proba = np.zeros((n, len(classes)))
     for k in np.unique(fold):
         seen, new = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         proba[new] = predict_with(classifier, X, labels, seen, new, classes)
     return Predictions(proba, classes)
+
+
+def _copies(X: Any, codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Give rows numbers as they come; equal ones of one label share theirs.
+
+    A copy knows the label of its original. Where copies are more than half of the rows
+    each has its own number: in a table of a few categories equal rows are no copies,
+    and a model without all of them would know nothing of their kind.
+    """
+    every = np.arange(len(codes))
+    keys = content_keys(X)
+    if keys is None:  # of a kind whose content can't be read
+        return every
+    numbers: dict[tuple[int, int], int] = {}
+    pairs = zip(keys, codes.tolist(), strict=True)
+    found = [numbers.setdefault(pair, len(numbers)) for pair in pairs]
+    return every if 2 * len(numbers) < len(codes) else np.array(found, dtype=np.intp)
 
 
 def balanced_folds(

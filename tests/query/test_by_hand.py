@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain import query
 from modal_pretrain.query.typiclust import typicality
@@ -49,6 +50,30 @@ def test_random_is_uniform():
     ]
     seen = np.bincount(first, minlength=4)
     assert ((seen - 200) ** 2 / 200).sum() < 16.3  # 0.1 % point, three degrees
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda rows: {"a": np.eye(1000)[rows]},
+        lambda rows: np.random.default_rng(0).normal(size=(100, 2))[rows // 10],
+    ],
+    ids=["in the order given", "copies"],
+)
+@pytest.mark.parametrize(
+    "strategy", [query.random_sampling, query.least_confidence_sampling]
+)
+def test_rounds_of_one_seed_do_not_walk_from_row_to_row(strategy, kind):
+    # A pool of copies, or of rows in the order of a video, from which rows are taken.
+    steps = []
+    for seed in range(5):
+        left, before = np.arange(1000), None
+        for _ in range(10):
+            row = strategy(LogisticRegression(), kind(left), 1, random_state=seed)[0]
+            asked = left[row[0]]
+            steps.append(before is not None and abs(asked - before) < 10)
+            left, before = np.delete(left, row), asked
+    assert sum(steps) < 8  # of 45; chance: 1
 
 
 def test_core_set():

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from modAL.models import ActiveLearner, Committee
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 
 from modal_pretrain.stopping import out_of_fold, suspicious_labels, worth_of_labels
 
@@ -33,13 +35,33 @@ def test_slips_come_first(labelled):
 
 def test_out_of_fold_has_not_seen_the_row(labelled):
     # A classifier that remembers everything knows nothing of new rows.
-    from sklearn.neighbors import KNeighborsClassifier
-
     X, _ = labelled
     y = np.random.default_rng(1).integers(0, 2, len(X))
     found = out_of_fold(KNeighborsClassifier(1), X, y)
     right = np.mean(found.proba.argmax(axis=1) == y)
     assert right < 0.7
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [np.asarray, pd.DataFrame, csr_array, lambda X: [row.tolist() for row in X]],
+)
+def test_a_slip_that_was_given_twice_does_not_vouch_for_itself(labelled, kind):
+    X, y = labelled
+    slips = np.flatnonzero(np.abs(X[:, 0]) > 1.2)[:5]
+    wrong = y.copy()
+    wrong[slips] = np.where(y[slips] == "left", "right", "left")
+    rows = np.append(np.arange(len(X)), slips)
+    found = out_of_fold(KNeighborsClassifier(1), kind(X[rows]), wrong[rows])
+    given = found.proba[slips, np.searchsorted(found.classes, wrong[slips])]
+    assert given.sum() <= 1  # another slip may be the neighbour of one
+
+
+def test_equal_rows_of_a_small_table_are_no_copies():
+    X = np.repeat([[0.0], [1.0]], 20, axis=0)
+    y = np.where(np.arange(40) % 10 == 0, 1 - X[:, 0], X[:, 0]).astype(int)
+    found = suspicious_labels(out_of_fold(LogisticRegression(), X, y), y)
+    assert sorted(found.rows) == [0, 10, 20, 30]
 
 
 def test_learner_is_left_alone(labelled):

@@ -168,3 +168,21 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     if isinstance(random_state, int | np.integer) and random_state < 0:
         raise ValueError(f"random_state must not be negative, got {random_state}.")
     return np.random.default_rng(random_state)
+
+
+def own_stream(rng: np.random.Generator, n: int) -> np.random.Generator:
+    """Return a generator whose draws have nothing in common with other ones of a seed.
+
+    The same seed may have drawn before: the first rows taught, a round with a larger
+    pool, or an audit that is extended. A draw as before would take the neighbours of
+    those rows, which in a pool in some order (videos, folders of classes, copies) say
+    the same as they do.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Moves on.
+    n : int
+        What grows or shrinks from draw to draw: rows that are left, or taken.
+    """
+    return np.random.default_rng([*rng.integers(2**32, size=4).tolist(), n])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import take_rows
-from modal_pretrain.query._engine.arguments import Request
+from modal_pretrain.query._engine.arguments import Request, own_stream
 from modal_pretrain.query._engine.mapped import is_mapped
 from modal_pretrain.query._engine.order import canonical_order, steady
 from modal_pretrain.query._engine.threads import each_chunk
@@ -88,7 +88,8 @@ def by_score(
     n, k, rng = request
     if fitted:
         return top_k(scores, k, X)
-    chosen = canonical_order(X)[rng.choice(n, size=k, replace=False)]
+    drawn = own_stream(rng, n).choice(n, size=k, replace=False)
+    chosen = canonical_order(X)[drawn]
     return chosen.astype(np.int64), scores[chosen]
 
 

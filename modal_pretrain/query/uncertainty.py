@@ -250,6 +250,8 @@ def random_sampling(
     """
     n, k, rng = check_request(classifier, X, n_instances, random_state)
     scores = np.empty(n)
-    scores[canonical_order(X)] = own_stream(rng, n).random(n)
+    if not isinstance(random_state, np.random.Generator | np.random.RandomState):
+        rng = own_stream(rng, n)  # these move on by themselves
+    scores[canonical_order(X)] = rng.random(n)
     chosen = np.argsort(-scores, kind="stable")[:k].astype(np.int64)
     return chosen, scores[chosen]

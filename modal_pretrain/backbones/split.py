@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import random
 from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 
@@ -128,9 +130,13 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
     if all(trains) or not any(trains) or _watched(backbone):
         return None
     try:
+        drawn = _generators()
         graph = _trace(twin_of(backbone).eval())
-        # What a forward does by its own `training` flag would be frozen into it.
+        # What a forward does by its own `training` flag would be frozen into it, and
+        # so would a layer that it drops at random, or by luck did not.
         if _code(graph) != _code(_trace(twin_of(backbone).train())):
+            return None
+        if _generators() != drawn:
             return None
         twin = twin_of(backbone).eval()
         graphs = _cut(twin, graph, sample)
@@ -157,6 +163,13 @@ def twin_of(module: nn.Module) -> nn.Module:
 def _watched(backbone: nn.Module) -> bool:
     """Say whether hooks wait for a forward pass, which the halves may not make."""
     return any(m._forward_hooks or m._forward_pre_hooks for m in backbone.modules())
+
+
+def _generators() -> tuple[Any, ...]:
+    """Return the states of the generators that a forward may draw from."""
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+    drawn = torch.get_rng_state().numpy().tobytes(), bytes(keys), place
+    return *drawn, random.getstate()
 
 
 def _draws(front: nn.Module) -> bool:

@@ -104,7 +104,7 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     in a list, which are not registered (torchvision), weights that only a state dict
     shows (PyTorch's quantised layers), code that only TorchScript sees, and hooks.
     """
-    settings = {k: v for k, v in vars(module).items() if k not in _NO_SETTINGS}
+    settings = {k: v for k, v in vars(module).items() if k not in NO_SETTINGS}
     if _package(type(module)) not in _LIBRARIES:
         settings, opaque = {}, settings
     else:
@@ -213,7 +213,7 @@ def _content(tensor: torch.Tensor) -> memoryview:
 # What most weights are, and NumPy has too.
 _QUICK = {torch.float32, torch.int64}
 # Attributes of modules that do not change what they compute in evaluation mode.
-_NO_SETTINGS = {
+NO_SETTINGS = {
     *vars(nn.Module()),
     "weights_source",
     "pretrained_cfg",

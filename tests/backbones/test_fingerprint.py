@@ -452,7 +452,7 @@ def test_fingerprints_are_those_that_caches_on_disk_hold(module):
             if first[child] != prefix:
                 digest.update(f"{prefix} is {first[child]}".encode())
         for key, value in vars(part).items():
-            if key in implementation._NO_SETTINGS:
+            if key in implementation.NO_SETTINGS:
                 continue
             if isinstance(value, torch.Tensor):
                 add(f"{name}.{key}", value)

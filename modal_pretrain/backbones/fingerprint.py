@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import sys
 import uuid
@@ -45,6 +46,7 @@ def fingerprint(backbone: nn.Module) -> str:
     modules = list(backbone.named_modules())
     first = {id(module): name for name, module in modules}
     opaque: dict[str, Any] = {}
+    configs: dict[int, str] = {}  # all parts of a network have the same one
     classes = {kind: _identity(kind) for kind in {type(m) for _, m in modules}}
     for name, module in modules:
         text = [f"{name}:{classes[type(module)]}"]
@@ -67,6 +69,9 @@ def fingerprint(backbone: nn.Module) -> str:
                 add(where, tensor)
             elif callable(value):
                 text.append(f"{where}={_identity(value)}")
+            elif hasattr(value, "to_dict"):
+                about = configs.get(id(value)) or _config(value)
+                text.append(f"{where}={configs.setdefault(id(value), about)}")
         digest.update("".join(text).encode())
     if opaque:
         numbers = {id(module): number for number, (_, module) in enumerate(modules)}
@@ -99,7 +104,7 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     in a list, which are not registered (torchvision), weights that only a state dict
     shows (PyTorch's quantised layers), code that only TorchScript sees, and hooks.
     """
-    settings = {k: v for k, v in vars(module).items() if k not in _NO_SETTINGS}
+    settings = {k: v for k, v in vars(module).items() if k not in NO_SETTINGS}
     if _package(type(module)) not in _LIBRARIES:
         settings, opaque = {}, settings
     else:
@@ -117,6 +122,20 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     if any(hooks):
         opaque["hooks."] = [[*by_number.values()] for by_number in hooks]
     return settings, opaque
+
+
+def _config(config: Any) -> str:
+    """Write a configuration of transformers, which forwards read: layers to pass, say.
+
+    Not where it comes from.
+    """
+    values = {
+        **config.to_dict(),
+        "attention": str(getattr(config, "_attn_implementation", None)),
+    }
+    for unrelated in ("_name_or_path", "transformers_version", "architectures"):
+        values.pop(unrelated, None)
+    return json.dumps(values, sort_keys=True, default=str)
 
 
 def _pickled(value: Any, numbers: dict[int, int]) -> memoryview:
@@ -194,7 +213,7 @@ def _content(tensor: torch.Tensor) -> memoryview:
 # What most weights are, and NumPy has too.
 _QUICK = {torch.float32, torch.int64}
 # Attributes of modules that do not change what they compute in evaluation mode.
-_NO_SETTINGS = {
+NO_SETTINGS = {
     *vars(nn.Module()),
     "weights_source",
     "pretrained_cfg",

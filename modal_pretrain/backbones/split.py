@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterable
+import random
+from collections.abc import Collection, Iterable
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
+
+from modal_pretrain.backbones.traced import looked_into, settings_of
 
 # Of the largest value: another order of summation, no other computation.
 _TOLERANCE = 1e-4
@@ -37,6 +41,8 @@ class Split:
         The front of a twin, in evaluation mode.
     sample : torch.Tensor of shape (1, ...)
         A prepared input.
+    constants : collection of (str, str), default=()
+        Modules and settings that were there and that no forward sets itself.
 
     Attributes
     ----------
@@ -55,15 +61,51 @@ class Split:
         rest: fx.Graph,
         probe: nn.Module,
         sample: torch.Tensor,
+        constants: Collection[tuple[str, str]] = (),
     ) -> None:
         self.front = fx.GraphModule(backbone, front)
         self.rest = fx.GraphModule(backbone, rest)
         self._probe, self._sample = probe, sample
         self._dtypes: dict[torch.dtype, torch.dtype] = {}
+        self._backbone, self._constants = backbone, constants
+        self._parts = looked_into(backbone)
+        self._traced = self._settings()
         with torch.no_grad():
             cut = probe(sample)
         self.shape = tuple(cut.shape[1:])
         self._channels_last = cut.ndim == 4 and not cut.is_contiguous()
+
+    def _settings(self) -> dict[tuple[str, str], str | None]:
+        found = settings_of(self._parts)
+        return {name: found.get(name) for name in self._constants}
+
+    def is_current(self) -> bool:
+        """Say whether no setting has changed since a trace took it as a constant."""
+        return self._settings() == self._traced
+
+    def follow(self) -> None:
+        """Trace the rest again where somebody, such as a callback, changed a setting.
+
+        Raises
+        ------
+        ValueError
+            If that changes what the front computes, or there is no cut any longer.
+        """
+        now = self._settings()
+        if now == self._traced:
+            return
+        with torch.autocast(self._sample.device.type, enabled=False):
+            other = split(self._backbone, self._sample)
+        if other is None or _code(other.front.graph) != _code(self.front.graph):
+            either = {*now.items()} ^ {*self._traced.items()}
+            changed = ", ".join(sorted({name for (_, name), _ in either}))
+            raise ValueError(
+                f"{changed} of the backbone {type(self._backbone).__name__} changed "
+                "while its last stages trained, and with it what the frozen stages "
+                "gave before. Set it before the fit, or take tune='all' and freeze "
+                "stages by skorch.callbacks.Freezer."
+            )
+        self.rest, self._traced = other.rest, now
 
     @property
     def row_bytes(self) -> int:
@@ -128,9 +170,18 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
     if all(trains) or not any(trains) or _watched(backbone):
         return None
     try:
-        graph = _trace(twin_of(backbone).eval())
-        # What a forward does by its own `training` flag would be frozen into it.
+        drawn = _generators()
+        twin = twin_of(backbone).eval()
+        parts = looked_into(twin)
+        before = settings_of(parts)
+        graph = _trace(twin)
+        after = settings_of(parts)
+        constants = [name for name in before if after.get(name) == before[name]]
+        # What a forward does by its own `training` flag would be frozen into it, and
+        # so would a layer that it drops at random, or by luck did not.
         if _code(graph) != _code(_trace(twin_of(backbone).train())):
+            return None
+        if _generators() != drawn:
             return None
         twin = twin_of(backbone).eval()
         graphs = _cut(twin, graph, sample)
@@ -139,7 +190,7 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
         front, rest = (fx.GraphModule(twin, half) for half in graphs)
         if _draws(front) or not _agree(twin, front, rest, sample):
             return None
-        return Split(backbone, *graphs, front, sample)
+        return Split(backbone, *graphs, front, sample, constants)
     # Tracing runs code of others on stand-ins, which may fail in any way.
     except Exception:
         return None
@@ -157,6 +208,13 @@ def twin_of(module: nn.Module) -> nn.Module:
 def _watched(backbone: nn.Module) -> bool:
     """Say whether hooks wait for a forward pass, which the halves may not make."""
     return any(m._forward_hooks or m._forward_pre_hooks for m in backbone.modules())
+
+
+def _generators() -> tuple[Any, ...]:
+    """Return the states of the generators that a forward may draw from."""
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+    drawn = torch.get_rng_state().numpy().tobytes(), bytes(keys), place
+    return *drawn, random.getstate()
 
 
 def _draws(front: nn.Module) -> bool:
@@ -190,9 +248,9 @@ def _trace(twin: nn.Module) -> fx.Graph:
     first = next(iter(inspect.signature(twin.forward).parameters.values()))
     given = fx.Proxy(graph.placeholder(first.name), tracer)
     attributes = []
+    parts = looked_into(twin)
     for path, module in list(twin.named_modules()):
-        # Looked into are those alone of which a part trains.
-        if path and len({p.requires_grad for p in module.parameters()}) < 2:
+        if path not in parts:
             module.__class__ = _recording(type(module), path, tracer)
             continue
         for tensors in (module._parameters, module._buffers):

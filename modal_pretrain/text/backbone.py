@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
@@ -111,19 +110,6 @@ class TextBackbone(nn.Module):
         # Where it is, as fits that are older than this know of no such thing.
         lowered = is_lowered(self.tokenization.tokenizer)
         return {**found, "do_lower_case": True} if lowered else found
-
-    def settings(self) -> str:
-        """Name what the embeddings depend on beside weights and tokens."""
-        config = getattr(self.model, "config", None)
-        if config is None:
-            return self.pooling
-        values = {
-            **config.to_dict(),
-            "attention": str(getattr(config, "_attn_implementation", None)),
-        }
-        for unrelated in ("_name_or_path", "transformers_version", "architectures"):
-            values.pop(unrelated, None)
-        return f"{self.pooling} {json.dumps(values, sort_keys=True, default=str)}"
 
 
 def create_text_backbone(

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._checks import OneOf, Whole, take_rows
 from modal_pretrain.embedding.encoder import Encoder
-from modal_pretrain.embedding.engine import ENGINE, Engine
+from modal_pretrain.embedding.engine import ENGINE
 from modal_pretrain.modality import FineTuning, Modality, register
 from modal_pretrain.text.accept import TextSource, as_texts
 from modal_pretrain.text.backbone import (
@@ -34,15 +33,6 @@ class TokenEncoder(Encoder):
 
     backbone: TextBackbone
     preprocessing: Tokenization
-
-    def name(self, engine: Engine) -> str:
-        """Return the `fingerprint` of what an engine computes."""
-        return f"{super().name(engine)} {self.backbone.settings()}"
-
-    def network_key(self) -> str:
-        """Name the backbone as OpenVINO computes it, in any precision."""
-        settings = self.backbone.settings().encode()
-        return f"{super().network_key()}{xxh3_64_hexdigest(settings)}"
 
     def compute(self, source: Any) -> np.ndarray:
         """Return float32 embeddings (n, d), computed here and now."""

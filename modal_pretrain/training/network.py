@@ -165,6 +165,7 @@ class PretrainedNetwork(nn.Module):
         # of one width return what looks the same.
         cut = [*self.cuts.values()][number]
         assert cut is not None
+        cut.follow()
         return cut.rest
 
     def __getstate__(self) -> dict[str, Any]:

@@ -217,7 +217,9 @@ def _cut_of(network: PretrainedNetwork, examples: RawSet) -> Split | None:
     batches = first.batches(encoder.preprocessing, 1, 1)
     sample = encoder.prepare(next(iter(batches)))
     trains = tuple(p.requires_grad for p in network.backbone.parameters())
-    form = tuple(sample.shape), trains
+    form: tuple[Any, ...] = (tuple(sample.shape), trains)
+    while (known := network.cuts.get(form)) is not None and not known.is_current():
+        form = *form, "again"  # somebody changed a setting, which a trace freezes
     if form not in network.cuts:
         cut = split(network.backbone, sample)
         if cut is not None and not _steady(network, cut, sample):

@@ -322,6 +322,38 @@ def test_layers_that_differ_in_a_number_of_numpy_do_not_share_rows():
     assert np.array_equal(rows(np.int64(3)), rows(3))
 
 
+def test_layers_that_a_configuration_counts():
+    transformers = pytest.importorskip("transformers")
+
+    class Wrapped(nn.Module):
+        def __init__(self, n_layers):
+            super().__init__()
+            config = transformers.AlbertConfig(  # all of its layers are one
+                vocab_size=9,
+                embedding_size=8,
+                hidden_size=8,
+                num_attention_heads=1,
+                intermediate_size=8,
+                num_hidden_layers=n_layers,
+            )
+            self.model = transformers.AlbertModel(config)
+
+        def forward(self, X):
+            rows = X.flatten(1).unflatten(1, (-1, 8))
+            return self.model(inputs_embeds=rows).pooler_output
+
+    X = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    settings = {"pretrained": False, "image_size": 4, "random_state": 0}
+
+    def rows(n_layers, **others):
+        factory = functools.partial(Wrapped, n_layers)
+        return PretrainedClassifier(factory, **settings, **others).embed(X)
+
+    first = rows(1)
+    assert np.array_equal(rows(4), rows(4, cache=None))
+    assert not np.array_equal(rows(4), first)
+
+
 @pytest.mark.parametrize(
     "module",
     [small(), small(SMALL_VIT), Scaled(), Scaled(Thing(2)), nn.Identity()],
@@ -420,7 +452,7 @@ def test_fingerprints_are_those_that_caches_on_disk_hold(module):
             if first[child] != prefix:
                 digest.update(f"{prefix} is {first[child]}".encode())
         for key, value in vars(part).items():
-            if key in implementation._NO_SETTINGS:
+            if key in implementation.NO_SETTINGS:
                 continue
             if isinstance(value, torch.Tensor):
                 add(f"{name}.{key}", value)

@@ -4,10 +4,13 @@ import os
 import time
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
+from modal_pretrain import PretrainedClassifier
 from modal_pretrain.backbones.shared import own, shared_backbone
 from tests.backbones.cases import (
     SMALL,
@@ -78,3 +81,23 @@ def test_code_of_a_factory_that_changes_in_place():  # as IPython's %autoreload 
     factory.__code__ = edited.__code__
     for made_by in (factory, part):
         assert shared_backbone(made_by, pretrained=False, seed=0).out_channels == 5
+
+
+def test_layers_whose_weights_hooks_compute_train_too():
+    def factory():
+        layer = nn.Linear(4, 3)
+        return prune.random_unstructured(layer, "weight", 0.5)
+
+    X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    settings = {
+        "pretrained": False,
+        "tune": "all",
+        "random_state": 0,
+        "precision": "float32",
+    }
+    net = PretrainedClassifier(factory, max_steps=4, **settings)
+    net.fit(X, X[:, 0] > 0)
+    layer = net.module_.backbone
+    weight = layer.weight_orig * layer.weight_mask
+    expected = X @ weight.detach().numpy().T + layer.bias.detach().numpy()
+    np.testing.assert_allclose(net.embed(X), expected, rtol=1e-5, atol=1e-6)

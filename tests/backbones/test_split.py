@@ -1,7 +1,9 @@
 """A backbone cut before what trains: its halves are the whole, or there is no cut."""
 
+import random
 import threading
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -183,6 +185,23 @@ class Dropping(Two):
         return self.drop(x)
 
 
+class Lucky(Two):
+    """Leaves a layer out at random, which it seldom does."""
+
+    draw = staticmethod(lambda: torch.rand([]).item())
+
+    def between(self, x):
+        return 2 * x if self.training and self.draw() < 1e-9 else x
+
+
+class LuckyInPython(Lucky):
+    draw = staticmethod(random.random)
+
+
+class LuckyInNumpy(Lucky):
+    draw = staticmethod(lambda: np.random.rand())  # noqa: NPY002
+
+
 def two(kind):
     torch.manual_seed(0)
     module = kind()
@@ -197,7 +216,18 @@ def test_the_smallest_network_is_cut():
 
 @pytest.mark.parametrize(
     "kind",
-    [Branches, Mode, Counts, Scaled, Around, Constant, Dropping],
+    [
+        Branches,
+        Mode,
+        Counts,
+        Scaled,
+        Around,
+        Constant,
+        Dropping,
+        Lucky,
+        LuckyInPython,
+        LuckyInNumpy,
+    ],
     ids=lambda k: k.__name__,
 )
 def test_what_cannot_be_cut_is_not(kind, capsys):

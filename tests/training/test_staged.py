@@ -11,6 +11,7 @@ import pytest
 import torch
 from modAL.models import ActiveLearner
 from modAL.uncertainty import uncertainty_sampling
+from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -349,3 +350,48 @@ def test_converted_stages_are_kept_in_the_folder(
     monkeypatch.setattr(openvino, "_convert", convert)
     with pytest.warns(CacheWarning, match="damaged"):
         np.testing.assert_array_equal(fitted().predict_proba(pictures), expected)
+
+
+class Tempered(nn.Module):
+    """Two layers; what either returns is scaled by a plain attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.early = self.late = self.unused = 1.0
+        self.a = nn.Linear(48, 8)
+        self.b = nn.Linear(8, 8)
+
+    def forward(self, x):
+        self.width = x.shape[-1]
+        return self.b((self.a(x.flatten(1)) * self.early).relu()) * self.late
+
+
+@pytest.mark.parametrize("setting", ["late", "early", "unused"])
+def test_settings_that_a_callback_changes(setting, monkeypatch):
+    class Anneal(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            setattr(net.module_.backbone, setting, 1.0 + len(net.history))
+
+    X = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
+    y = np.arange(12) % 2
+
+    def fitted():
+        settings = {"pretrained": False, "image_size": 4, "random_state": 0, "tune": 1}
+        more = {"max_epochs": 4, "batch_size": 4, "precision": "float32"}
+        net = PretrainedClassifier(Tempered, callbacks=[Anneal], **settings, **more)
+        return net.fit(X, y)
+
+    if setting == "early":
+        with pytest.raises(ValueError, match="early of the backbone Tempered changed"):
+            fitted()
+        return
+    found = fitted()
+    assert any(found.module_.cuts.values())
+    before = found.predict_proba(X)
+    found.module_.backbone.early = 3.0
+    after = found.predict_proba(X)
+    monkeypatch.setattr(base, "staged", lambda examples, *args: examples)
+    expected = fitted()
+    np.testing.assert_allclose(before, expected.predict_proba(X), rtol=1e-5)
+    expected.module_.backbone.early = 3.0
+    np.testing.assert_allclose(after, expected.predict_proba(X), rtol=1e-5)

@@ -298,17 +298,20 @@ _CLONING = ContextVar("_CLONING", default=False)
 
 
 def _own(value: Any) -> Any:
-    """Return a list as one of the learner's own, whose items stay what they are."""
+    """Return a list or frame as one of the learner's own, holding the same values."""
+    if isinstance(value, pd.DataFrame | pd.Series):
+        return value.copy(deep=False)
     return list(value) if type(value) is list else value
 
 
 @repair
 def own_lists() -> bool:
-    """Keep lists of rows and labels as they were when the learner got them.
+    """Keep lists and frames of rows and labels as they were when the learner got them.
 
     `teach` makes a new list of rows that are known and new, but a learner's first rows
     are the caller's own list: one that grows, because the caller notes what is
-    labelled, counts its next rows twice, and one that is emptied takes rows away.
+    labelled, counts its next rows twice, and one that is emptied takes rows away. So it
+    is with frames of pandas (``frame.loc[new] = row``, ``inplace=True``).
     """
 
     def probe() -> bool:
@@ -320,6 +323,9 @@ def own_lists() -> bool:
         ]
         learners[2].teach(rows, [0])
         rows.append([1.0])
+        frame = pd.DataFrame({"a": [0.0]})
+        learners.append(ActiveLearner(Stub()).fit(frame, frame["a"]))
+        frame.loc[1] = 1.0
         return all(len(learner.X_training) == 1 for learner in learners)
 
     if works(probe):

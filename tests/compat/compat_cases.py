@@ -380,6 +380,14 @@ def own_lists():
         assert learner.y_training == ["cat", "dog"], how
         again = clone(learner)
         assert again.estimator.seen_[0] == again.X_training == ["a.png", "b.png"]
+        frame, column = pd.DataFrame({"a": [1.0, 2.0]}), pd.Series([0, 1])
+        learner = begun(how, frame, column)
+        frame.loc[2], column.loc[2] = 3.0, 0
+        frame["note"] = "mine"
+        learner.teach(frame[["a"]].iloc[[2]], column.iloc[[2]])
+        assert learner.X_training["a"].tolist() == [1.0, 2.0, 3.0], how
+        assert learner.y_training.tolist() == [0, 1, 0], how
+        clone(learner)
 
 
 def other_sequences():

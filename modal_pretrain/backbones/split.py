@@ -212,9 +212,9 @@ def _watched(backbone: nn.Module) -> bool:
 
 def _generators() -> tuple[Any, ...]:
     """Return the states of the generators that a forward may draw from."""
-    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
-    drawn = torch.get_rng_state().numpy().tobytes(), bytes(keys), place
-    return *drawn, random.getstate()
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    drawn = torch.get_rng_state().numpy().tobytes(), state["state"]["key"].tobytes()
+    return *drawn, state["state"]["pos"], random.getstate()
 
 
 def _draws(front: nn.Module) -> bool:

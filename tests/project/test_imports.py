@@ -167,6 +167,7 @@ def test_no_module_uses_a_global_generator(path):
             called = ast.unparse(node.func)
             if called.startswith(("np.random.", "numpy.random.")):
                 allowed = {"default_rng", "Generator", "RandomState", "SeedSequence"}
+                allowed |= {"get_state"}  # looks, and draws nothing
                 where = f"{path.name}:{node.lineno}: {called}"
                 assert called.split(".")[-1] in allowed or top(path) == "compat", where
             assert called not in ("random.seed", "np.random.seed")

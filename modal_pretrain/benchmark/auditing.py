@@ -172,7 +172,7 @@ class Auditor:
             now,
             min(self._budget, len(self._train) - len(taught)),
             taught=taught,
-            random_state=np.random.SeedSequence([self._seed, round_]),
+            random_state=np.random.default_rng([self._seed, round_]),
         )
 
     def _stops(self, accuracy: Estimate) -> dict[str, bool]:

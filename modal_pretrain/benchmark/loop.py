@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from modAL.models import ActiveLearner
+from numpy.random import default_rng
 from sklearn.base import BaseEstimator
 
 from modal_pretrain._checks import chosen_rows, take_rows
@@ -21,6 +22,7 @@ from modal_pretrain.metrics import (
     calibration_error,
     group_accuracies,
 )
+from modal_pretrain.query import random_sampling
 
 PHASES = ("embed", "fit", "predict", "query")
 
@@ -126,7 +128,11 @@ def run_unit(
             seen = _sample(pool, pool_sample, seed, round_)
             params: dict[str, Any] = {"n_instances": min(batch, len(seen))}
             if _wants(strategy, "random_state"):
-                params["random_state"] = (seed * 100_003 + round_ - 1) % 2**32
+                number = (seed * 100_003 + round_ - 1) % 2**32
+                # As recorded runs did: of a number, which some give again in each
+                # round, random_sampling makes one that depends on the pool's size.
+                is_random = strategy is random_sampling
+                params["random_state"] = default_rng(number) if is_random else number
             if oracle:
                 params["groups"] = data.groups[seen]
                 params["groups_labelled"] = data.groups[labelled]
@@ -226,7 +232,7 @@ def _sample(pool: np.ndarray, n: int | None, seed: int, round_: int) -> np.ndarr
     """Draw the part of the pool that this round's query sees."""
     if n is None or n >= len(pool):
         return pool
-    rng = np.random.default_rng([seed, round_])
+    rng = default_rng([seed, round_])
     return np.sort(rng.choice(pool, n, replace=False))
 
 

@@ -212,7 +212,7 @@ def random_sampling(
 
     The floor every other strategy is compared with. Rows are drawn in an order that
     depends on what they hold, so the same seed finds the same rows in a permuted pool.
-    In a pool of another size it finds others, which are no neighbours of the first.
+    A number finds others in a pool of another size, no neighbours of the first.
 
     Parameters
     ----------
@@ -250,8 +250,6 @@ def random_sampling(
     """
     n, k, rng = check_request(classifier, X, n_instances, random_state)
     scores = np.empty(n)
-    if not isinstance(random_state, np.random.Generator | np.random.RandomState):
-        rng = own_stream(rng, n)  # these move on by themselves
-    scores[canonical_order(X)] = rng.random(n)
+    scores[canonical_order(X)] = own_stream(rng, n, random_state).random(n)
     chosen = np.argsort(-scores, kind="stable")[:k].astype(np.int64)
     return chosen, scores[chosen]

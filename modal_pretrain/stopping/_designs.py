@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import Whole
-from modal_pretrain.query._engine.arguments import own_stream
+from modal_pretrain.query._engine.arguments import (
+    RandomState,
+    as_generator,
+    own_stream,
+)
 from modal_pretrain.stopping._inputs import Predictions
 from modal_pretrain.stopping._intervals import ErrorCurves
 
@@ -153,7 +157,7 @@ def draw_rows(
     budget: int,
     design: str,
     away: Rows,
-    rng: np.random.Generator,
+    random_state: RandomState,
 ) -> Draw:
     """Draw rows among those that are not away.
 
@@ -170,7 +174,7 @@ def draw_rows(
             f"budget={budget} is more than the {len(there)} rows of the pool that are "
             "left. Pass a smaller one."
         )
-    rng = own_stream(rng, len(away))
+    rng = own_stream(as_generator(random_state), len(away), random_state)
     errors, inclusion = now.error[there], np.full(len(there), budget / len(there))
     if design in ("auto", "weighted"):
         curves = ErrorCurves(errors)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, OneOf, Whole, check_parameters
-from modal_pretrain.query._engine.arguments import RandomState, as_generator
+from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.stopping import _estimators as estimators
 from modal_pretrain.stopping._designs import draw_rows
 from modal_pretrain.stopping._estimators import AuditResult
@@ -115,7 +115,7 @@ class Audit:
         now = self.current(proba, classes)
         taught_now = self._taught(taught)
         away = np.concatenate([taught_now, self.rows])
-        new = draw_rows(now, budget, self.design, away, as_generator(random_state))
+        new = draw_rows(now, budget, self.design, away, random_state)
         # Of the whole pool this draw has the earlier rows for certain.
         rows = np.concatenate([self.rows, new.rows])
         new.inclusion[self.rows] = 1
@@ -395,6 +395,6 @@ def draw_audit(
     now = as_predictions(proba, classes)
     check_parameters({"budget": budget, "design": design}, _RULES)
     away = check_rows("taught", taught, len(now.proba))
-    drawn = draw_rows(now, budget, design, away, as_generator(random_state))
+    drawn = draw_rows(now, budget, design, away, random_state)
     first = Sample(drawn.rows, drawn.inclusion, len(now.proba) - len(away))
     return Audit(now, (first,), drawn.design, away)

@@ -59,7 +59,7 @@ def test_record_by_hand(tabular):
         predict_pool(model, tabular.X[train]),
         12,
         taught=taught,
-        random_state=np.random.SeedSequence([3, 0]),
+        random_state=np.random.default_rng([3, 0]),
     )
     assert record["audit"]["rows"] == train[audit.rows].tolist()
     value = audit.estimate(tabular.y[train][audit.rows]).accuracy.value

@@ -170,7 +170,9 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     return np.random.default_rng(random_state)
 
 
-def own_stream(rng: np.random.Generator, n: int) -> np.random.Generator:
+def own_stream(
+    rng: np.random.Generator, n: int, random_state: RandomState = None
+) -> np.random.Generator:
     """Return a generator whose draws have nothing in common with other ones of a seed.
 
     The same seed may have drawn before: the first rows taught, a round with a larger
@@ -184,5 +186,9 @@ def own_stream(rng: np.random.Generator, n: int) -> np.random.Generator:
         Moves on.
     n : int
         What grows or shrinks from draw to draw: rows that are left, or taken.
+    random_state : RandomState
+        What `rng` was made of. A generator moves on by itself, and stays as it is.
     """
+    if isinstance(random_state, np.random.Generator | np.random.RandomState):
+        return rng
     return np.random.default_rng([*rng.integers(2**32, size=4).tolist(), n])

@@ -124,7 +124,9 @@ def run(name, Z, sample, posterior=None, fit=None, *, seed, n_seed, batch, label
         }
         extra = {key: value for key, value in known.items() if key in wants}
         k = min(batch, len(pool))
-        idx, _ = strategy(model, Z[pool], k, random_state=seed, **extra)
+        idx, _ = strategy(
+            model, Z[pool], k, random_state=np.random.default_rng(seed), **extra
+        )
         chosen += pool[idx].tolist()
     areas = dict(zip(METRICS, np.mean(curve, axis=0), strict=True))
     return areas | {"atypical share": atypical[chosen[start:]].mean()}

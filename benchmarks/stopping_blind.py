@@ -30,7 +30,9 @@ def held(rows, labels, spread, design, pools):
         rng = np.random.default_rng(seed)
         proba = np.sort(rng.dirichlet(spread, size=rows))[:, ::-1]
         wrong = (rng.random(rows) < WRONG).astype(int)
-        audit = stopping.draw_audit(proba, labels, design=design, random_state=seed)
+        audit = stopping.draw_audit(
+            proba, labels, design=design, random_state=np.random.default_rng(seed)
+        )
         found = audit.estimate(wrong[audit.rows]).accuracy  # the model says class 0
         truth = 1 - wrong.mean()
         inside.append(found.low <= truth <= found.high)

@@ -142,7 +142,9 @@ def run_loop(task, seed, arm=0, held=0):
         proba = exact(model.predict_proba(task.Z[pool]))
         if held and audit is None:
             taught = np.searchsorted(pool, chosen)
-            audit = stopping.draw_audit(proba, held, taught=taught, random_state=seed)
+            audit = stopping.draw_audit(
+                proba, held, taught=taught, random_state=np.random.default_rng(seed)
+            )
             audited = pool[audit.rows]
         found["n"].append(len(chosen))
         found["P"].append(proba.astype(np.float32))
@@ -158,7 +160,7 @@ def run_loop(task, seed, arm=0, held=0):
             model,
             task.Z[left],
             BATCH - n_random,
-            random_state=seed * 1000 + len(chosen),
+            random_state=np.random.default_rng(seed * 1000 + len(chosen)),
         )
         chosen += [*left[rows].tolist(), *more.tolist()]
         is_random += [False] * len(rows) + [True] * len(more)
@@ -199,7 +201,7 @@ def audits(task, loop, seed):
         for k, design in enumerate(DESIGNS):
             for budget in BUDGETS:
                 # Another seed each: else designs of equal rows would be compared.
-                own = np.random.SeedSequence([seed, labels, budget, k])
+                own = np.random.default_rng([seed, labels, budget, k])
                 audit = stopping.draw_audit(
                     proba, budget, design=design, random_state=own
                 )
@@ -221,7 +223,7 @@ def worst(task, loop, seed):
     left = ~np.isin(pool, loop["chosen"])
     proba, y = exact(loop["P"][-1][left]), task.y[pool[left]]
     wrong = proba.argmax(axis=1) != y
-    audit = stopping.draw_audit(proba, 100, random_state=seed)
+    audit = stopping.draw_audit(proba, 100, random_state=np.random.default_rng(seed))
     for method, E in (("confidence", None), ("embedding", task.Z[pool[left]])):
         found = stopping.worst_part(audit, y[audit.rows], E)
         if found.error is not None:
@@ -248,7 +250,9 @@ def rounds(task, loop, seed):
     steady = [stopping.stable_error(curve[: k + 1]) for k in range(len(n))]
     yield stopped("stable error", 0, np.nan, steady)
     for budget in BUDGETS[1:]:
-        audit = stopping.draw_audit(curve[0], budget, random_state=seed)
+        audit = stopping.draw_audit(
+            curve[0], budget, random_state=np.random.default_rng(seed)
+        )
         seen = [audit.estimate(y[audit.rows], proba) for proba in curve]
         for target in TARGETS:
             enough = [stopping.good_enough(result, target) for result in seen]

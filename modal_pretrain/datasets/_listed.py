@@ -92,16 +92,28 @@ def _other_spelling(path: str) -> str:
     def spelt(name: str) -> str:
         return unicodedata.normalize("NFC", name).casefold().strip()
 
-    folder, name = os.path.split(path.replace("\\", "/"))
-    files = sorted(_files(folder))
-    for other in files:
-        if spelt(other) == spelt(name):
-            found = os.path.join(folder, other)
+    place = path.replace("\\", "/")
+    folder, name = os.path.split(place)
+    while folder and not os.path.isdir(folder):  # the first one that is not there
+        folder, name = os.path.split(folder)
+    rest = place[len(os.path.join(folder, name)) :]
+    try:
+        there = sorted(os.listdir(folder or "."))
+    except OSError:
+        there = []
+    for other in there:
+        if spelt(other) != spelt(name):
+            continue
+        found = os.path.join(folder, other)
+        fits = os.path.isdir(found) if rest else os.path.isfile(found)
+        found += rest
+        if fits and found != path:
             return (
                 f" There is {found!a}, which differs from {path!a} in case, accents, "
                 "spaces or slashes: correct the list."
             )
-    for other in files:
+    folder, name = os.path.split(place)
+    for other in sorted(_files(folder)):
         if os.path.splitext(other)[0] == name:
             return (
                 f" There is {other!a} in that folder: the list lacks the endings. Add "

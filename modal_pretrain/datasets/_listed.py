@@ -94,9 +94,10 @@ def _other_spelling(path: str) -> str:
 
     place = path.replace("\\", "/")
     folder, name = os.path.split(place)
+    rest: list[str] = []
     while folder and not os.path.isdir(folder):  # the first one that is not there
+        rest.insert(0, name)
         folder, name = os.path.split(folder)
-    rest = place[len(os.path.join(folder, name)) :]
     try:
         there = sorted(os.listdir(folder or "."))
     except OSError:
@@ -106,7 +107,7 @@ def _other_spelling(path: str) -> str:
             continue
         found = os.path.join(folder, other)
         fits = os.path.isdir(found) if rest else os.path.isfile(found)
-        found += rest
+        found = os.path.join(found, *rest)
         if fits and found != path:
             return (
                 f" There is {found!a}, which differs from {path!a} in case, accents, "

@@ -140,7 +140,7 @@ def test_csv_tells_of_folders_in_another_spelling(tmp_path):
     (tmp_path / "Gema\u0308lde" / "alt").mkdir(parents=True)  # as macOS writes it
     (tmp_path / "Gema\u0308lde" / "alt" / "1.png").touch()
     table = tmp_path / "list.csv"
-    for listed in ("Gem\u00e4lde/alt/1.png", "gem\u00c4lde\\alt\\1.png"):
+    for listed in ("Gem\u00e4lde/alt/1.png", "gem\u00c4lde\\\\alt\\1.png"):
         table.write_text(f"file,kind\n{listed},oil\n", encoding="utf-8")
         with pytest.raises(FileNotFoundError, match=r"There is .*a\\u0308lde/alt/1"):
             load_csv(table, image="file", target="kind")

@@ -95,7 +95,8 @@ def _other_spelling(path: str) -> str:
     place = path.replace("\\", "/")
     folder, name = os.path.split(place)
     rest: list[str] = []
-    while folder and not os.path.isdir(folder):  # the first one that is not there
+    # The first one that is not there; a drive that is gone has no name.
+    while folder and name and not os.path.isdir(folder):
         rest.insert(0, name)
         folder, name = os.path.split(folder)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,13 @@ _OTHER_PICTURES = (
 _OF_THE_SYSTEM = (
     *("thumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "@recycle"),
     *("$recycle.bin", "system volume information", "lost+found"),
+)
+# As scrapers and browsers save pictures: a.jpg?w=300, a.jpg_large, a.jpg.1. Not what
+# lies beside them, a.jpg.json.
+_MORE = re.compile(
+    rf"(?:{'|'.join(map(re.escape, ENDINGS))})"
+    r"(?:(?:\?|%3f).*|(?:[^\w.]|_)[^.]*|(?:\.\d+)+)$",
+    re.IGNORECASE,
 )
 Inode = tuple[int, int | str]
 
@@ -89,10 +97,20 @@ def unread(others: Sequence[Path]) -> str:
     found = [path.suffix.lower() for path in others]
     kinds = [ending for ending in _OTHER_PICTURES if ending in found]
     count = sum(found.count(ending) for ending in kinds)
-    if not count:
-        return ""
-    some = "1 picture" if count == 1 else f"{count:,} pictures"
-    return f"{some} of kinds that are not read ({', '.join(kinds)})"
+    more = [path.name for path in others if _MORE.search(path.name)]
+    said = []
+    if count:
+        said.append(f"{_some(count)} of kinds that are not read ({', '.join(kinds)})")
+    if more:
+        said.append(
+            f"{_some(len(more))} with more behind the ending, such as {more[0]!r}, "
+            "which are not read until they are renamed"
+        )
+    return " and ".join(said)
+
+
+def _some(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"
 
 
 def pictures_and_inodes(

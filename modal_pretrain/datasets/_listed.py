@@ -92,16 +92,30 @@ def _other_spelling(path: str) -> str:
     def spelt(name: str) -> str:
         return unicodedata.normalize("NFC", name).casefold().strip()
 
-    folder, name = os.path.split(path.replace("\\", "/"))
-    files = sorted(_files(folder))
-    for other in files:
-        if spelt(other) == spelt(name):
-            found = os.path.join(folder, other)
+    place = path.replace("\\", "/")
+    folder, name = os.path.split(place)
+    rest: list[str] = []
+    # The first one that is not there; a drive that is gone has no name.
+    while folder and name and not os.path.isdir(folder):
+        rest.insert(0, name)
+        folder, name = os.path.split(folder)
+    try:
+        there = sorted(os.listdir(folder or "."))
+    except OSError:
+        there = []
+    for other in there:
+        if spelt(other) != spelt(name):
+            continue
+        found = os.path.join(folder, other)
+        fits = os.path.isdir(found) if rest else os.path.isfile(found)
+        found = os.path.join(found, *rest)
+        if fits and found != path:
             return (
                 f" There is {found!a}, which differs from {path!a} in case, accents, "
                 "spaces or slashes: correct the list."
             )
-    for other in files:
+    folder, name = os.path.split(place)
+    for other in sorted(_files(folder)):
         if os.path.splitext(other)[0] == name:
             return (
                 f" There is {other!a} in that folder: the list lacks the endings. Add "

@@ -107,7 +107,9 @@ def load_folder(
     their names, pictures outside class folders, links to what is listed already or to
     nothing, FIFOs and the like are left out with a warning that counts them. What is
     hidden, and what systems keep among pictures (Thumbs.db, __MACOSX, thumbnails in
-    @eaDir, recycle bins), is left out without.
+    @eaDir, recycle bins), is left out without. What pictures hold is not looked at:
+    masks in a class's folder are pictures of it, and copies may get into several
+    splits.
     """
     if root == "":
         raise ValueError("root is empty; write '.' for the present folder")

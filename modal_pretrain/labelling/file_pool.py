@@ -64,7 +64,8 @@ class FilePool(Pool):
     def below(cls, folder: str | os.PathLike[str]) -> FilePool:
         """List the pictures anywhere below a folder, sorted.
 
-        Those of phones and cameras that Pillow does not read are counted as left out.
+        Those of phones and cameras that Pillow does not read, and those with more
+        behind their endings, are counted as left out.
 
         Raises
         ------
@@ -82,7 +83,7 @@ class FilePool(Pool):
         if not paths:
             raise ValueError(
                 f"there are no pictures in {root} or in its folders"
-                + (f", but {more}: convert them, say to JPEG." if more else ".")
+                + (f", but {more}: convert or rename them." if more else ".")
             )
         pool = cls(paths, root)
         pool.left_out += [more] if more else []

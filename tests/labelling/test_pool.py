@@ -109,6 +109,18 @@ def test_pictures_of_phones_that_are_not_read_are_counted(tmp_path):
     assert pool.left_out == ["3 pictures of kinds that are not read (.heic, .cr2)"]
 
 
+def test_pictures_with_more_behind_their_endings_are_counted(tmp_path):
+    names = ("a.jpg?w=300", "b.JPG_large", "c.jpg.1", "d.png?v=1.2&f=x.txt", "e.jpeg~")
+    beside = ("a.jpg.json", "a.jpg(1).json", "a.png_box.txt", "a.jpg.xmp", "jpg_list")
+    for name in (*names, *beside):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r"but 5 pictures .*: convert or rename"):
+        as_pool(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "4.png")
+    (left_out,) = as_pool(tmp_path).left_out
+    assert left_out.startswith("5 pictures with more behind the ending, such as 'a.jpg")
+
+
 def test_what_is_no_pool(tmp_path):
     table = tmp_path / "texts.csv"
     table.write_text("review\ngood\n")

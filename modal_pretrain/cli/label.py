@@ -154,6 +154,12 @@ def _leave(session: Any, out: Path) -> None:
         return
     done = session.export(out)
     say(f"Labels:      {done.labels}\nPredictions: {done.predictions}\n")
+    if done.unseen:  # they replace those of yesterday, which may have had all
+        say(f"             none yet for {done.unseen:,} of {progress.n:,}, as ")
+        if progress.learnt:
+            say("the model had not seen them:\n             end the command later\n")
+        else:
+            say("there was no model yet\n")
     if done.model is not None:
         say(f"Model:       {done.model}\n\n")
         say("".join(f"    {line}\n" for line in done.code.splitlines()))

@@ -43,12 +43,15 @@ class Exported(NamedTuple):
         The estimator, fitted on all labels; None with fewer than two classes.
     code : str
         The lines of Python that load it.
+    unseen : int, default=0
+        Rows that can be read and have no prediction, as the model had not seen them.
     """
 
     labels: Path
     predictions: Path
     model: Path | None
     code: str
+    unseen: int = 0
 
 
 def predictions(
@@ -225,10 +228,9 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
         write_whole(model, data.getvalue())
     else:  # one of an earlier export knows other labels
         model.unlink(missing_ok=True)
-    tables = {
-        LABELS: labels,
-        PREDICTIONS: session.predictions().round({"probability": 4}),
-    }
+    found = session.predictions().round({"probability": 4})
+    unseen = found["probability"].isna() & (found["look"] != "unreadable")
+    tables = {LABELS: labels, PREDICTIONS: found}
     # With the mark that spreadsheets want; names of files as they are.
     edited = write_beside_edited(
         {
@@ -254,4 +256,5 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
         folder / PREDICTIONS,
         model if estimator is not None else None,
         code,
+        int(unseen.sum()),
     )

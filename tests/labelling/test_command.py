@@ -50,6 +50,16 @@ def test_from_the_first_picture_to_the_model(folder, truth, command):
     interrupt(process)
 
 
+def test_predictions_that_are_missing_are_told(folder, command):
+    arguments = (folder, "--classes", "circle", "square", "--image-size", 32)
+    process = command(*arguments)
+    page = Client(until_address(process)[1])
+    row = page.get("api/state?n=1")[1]["questions"][0]["row"]
+    assert page.post("api/answer", {"rows": [row], "label": "circle"})[0] == 200
+    said = interrupt(process)
+    assert "none yet for 80 of 80, as there was no model yet" in said
+
+
 def test_texts(tmp_path, command):
     pytest.importorskip("transformers")
     table = tmp_path / "texts.csv"

@@ -40,6 +40,19 @@ def test_one_class_makes_no_model(folder, start, tmp_path):
     assert pd.read_csv(done.predictions)["predicted"].isna().all()
 
 
+def test_rows_that_the_model_has_not_seen_are_counted(folder, start, truth, tmp_path):
+    """A short session replaces yesterday's predictions by fewer, and says so."""
+    (folder / "079.png").write_bytes(b"damaged")
+    session = label(start(folder), truth, 9)
+    assert session.export(tmp_path / "out").unseen == 79
+    label(session, truth, 3)
+    assert session.export(tmp_path / "out").unseen == 0
+    session._background.embedded[20:50] = False  # as if it were at them
+    done = session.export(tmp_path / "out")
+    missing = pd.read_csv(done.predictions)["predicted"].isna()
+    assert done.unseen == 30 and missing.sum() == 31
+
+
 def test_predictions_say_where_to_look(shapes, start, truth, tmp_path):
     session = start(shapes.X, labels=tmp_path / "l.csv", strategy=margin_sampling)
     label(session, truth, 30)

@@ -124,7 +124,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     classes_ : numpy.ndarray of shape (n_classes,)
         Labels in the order of `predict_proba`'s columns.
     module_ : PretrainedNetwork
-        The network, with ``backbone`` and ``head``.
+        The network: ``backbone``, then ``(embedding - mean) * scale``, then ``head``.
     history_ : skorch.history.History
         Losses and times by epoch.
     weighting_ : str

@@ -200,7 +200,7 @@ def verify(loads, where: str, head: Container[str] = ()) -> None:
     if problems:
         raise BackboneWeightsError(
             f"The weights from {where} do not fit: {'; '.join(problems)}. Only keys of "
-            "a classification head that is not used may differ. "
+            "a classification head may differ, where it is known which they are. "
             f"{_remedy(**found, head=head)}"
         )
 
@@ -220,7 +220,12 @@ def _remedy(missing: list[str], unexpected: list[str], head: Container[str]) -> 
         shown = " or ".join(f"'{name}.'" for name in whole)
         return (
             f"They are there under names that begin with {shown}: save {{key."
-            f"removeprefix('{whole[0]}.'): value}} for those of the state dict."
+            f"removeprefix('{whole[0]}.'): value}} for these keys of the state dict."
+        )
+    if not missing:  # as of a factory, whose head nobody can tell
+        return (
+            "Nothing is missing. If these are of a head, save the state dict without "
+            "them; if they are of more layers, it is another architecture's."
         )
     return "Is the checkpoint of this architecture?"
 

@@ -106,7 +106,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
     classes_ : numpy.ndarray of shape (n_classes,)
         Labels in the order of `predict_proba`'s columns.
     module_ : PretrainedNetwork
-        The network, with ``backbone`` (a `TextBackbone`) and ``head``.
+        The network: ``backbone`` (a `TextBackbone`), ``(x - mean) * scale``, ``head``.
     history_ : skorch.history.History
         Losses and times by epoch.
     weighting_ : str

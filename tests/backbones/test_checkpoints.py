@@ -373,3 +373,16 @@ def test_auxiliary_heads_may_be_left_over(tmp_path):
         loaded.Mixed_7c.branch_pool.conv.weight,
         original.Mixed_7c.branch_pool.conv.weight,
     )
+
+
+def test_a_head_in_the_checkpoint_of_a_factory(tmp_path):
+    def factory(**head):
+        return timm.create_model("resnet18", **{"num_classes": 0, **head})
+
+    path = tmp_path / "whole.pth"
+    state = factory(num_classes=3).state_dict()
+    torch.save(state, path)
+    with pytest.raises(BackboneWeightsError, match=r"fc\.bias.*without them"):
+        create_backbone(factory, path)
+    torch.save({k: v for k, v in state.items() if not k.startswith("fc.")}, path)
+    create_backbone(factory, path)

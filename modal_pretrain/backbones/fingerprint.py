@@ -216,6 +216,7 @@ _QUICK = {torch.float32, torch.int64}
 NO_SETTINGS = {
     *vars(nn.Module()),
     "weights_source",
+    "name_or_path",  # of transformers
     "pretrained_cfg",
     "default_cfg",
     "_is_torch_compile",  # torch.compile's mark on what it was given

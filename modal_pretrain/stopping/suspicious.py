@@ -61,9 +61,9 @@ def out_of_fold(
     y : array-like of shape (m,)
         At least two classes.
     n_folds : int, default=5
-        Parts, balanced by class. Equal rows of one label come into one part, unless
-        these are most of the rows: a slip that was given twice does not vouch for
-        itself.
+        Parts, balanced by class. Equal rows of one label come into one part: a slip
+        that was given twice does not vouch for itself. Rows that are there more often
+        than there are parts do, and all where copies are most of the rows.
     random_state : None, int, SeedSequence, Generator or RandomState, default=0
         Of the parts.
 
@@ -93,8 +93,9 @@ def out_of_fold(
             "it. Label rows of another class first."
         )
     rng = as_generator(random_state)
-    unit = _copies(X, codes)
-    first = np.unique(unit, return_index=True)[1]
+    _, first, unit = np.unique(
+        _copies(X, codes, n_folds), return_index=True, return_inverse=True
+    )
     fold = balanced_folds(codes[first], min(n_folds, len(first)), rng)[unit]
     proba = np.zeros((n, len(classes)))
     for k in np.unique(fold):
@@ -103,21 +104,23 @@ def out_of_fold(
     return Predictions(proba, classes)
 
 
-def _copies(X: Any, codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Give rows numbers as they come; equal ones of one label share theirs.
+def _copies(X: Any, codes: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Give rows numbers as they come; up to `most` equal ones of a label share theirs.
 
-    A copy knows the label of its original. Where copies are more than half of the rows
-    each has its own number: in a table of a few categories equal rows are no copies,
-    and a model without all of them would know nothing of their kind.
+    A copy knows the label of its original. What is there more often is a usual row, as
+    "STOP" among messages is, and no slip; a model without all of its kind would know
+    nothing of it, nor of a class that has no other rows. Where copies are more than
+    half of the rows each has its own number, as in a table of a few categories.
     """
     every = np.arange(len(codes))
     keys = content_keys(X)
     if keys is None:  # of a kind whose content can't be read
         return every
-    numbers: dict[tuple[int, int], int] = {}
+    first: dict[tuple[int, int], int] = {}
     pairs = zip(keys, codes.tolist(), strict=True)
-    found = [numbers.setdefault(pair, len(numbers)) for pair in pairs]
-    return every if 2 * len(numbers) < len(codes) else np.array(found, dtype=np.intp)
+    found = np.array([first.setdefault(pair, i) for i, pair in enumerate(pairs)])
+    usual = np.bincount(found)[found] > most
+    return every if 2 * len(first) < len(codes) else np.where(usual, every, found)
 
 
 def balanced_folds(

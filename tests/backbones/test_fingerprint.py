@@ -354,6 +354,17 @@ def test_layers_that_a_configuration_counts():
     assert not np.array_equal(rows(4), first)
 
 
+def test_where_a_model_was_loaded_from_does_not_count(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = transformers.BertConfig(vocab_size=9, intermediate_size=8, **small)
+    transformers.BertModel(config).save_pretrained(tmp_path / "here")
+    first = transformers.BertModel.from_pretrained(tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = transformers.BertModel.from_pretrained(tmp_path / "there")
+    assert fingerprint(moved) == fingerprint(first)
+
+
 @pytest.mark.parametrize(
     "module",
     [small(), small(SMALL_VIT), Scaled(), Scaled(Thing(2)), nn.Identity()],

@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from modAL.models import ActiveLearner, Committee
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from modal_pretrain.stopping import out_of_fold, suspicious_labels, worth_of_labels
 
@@ -62,6 +65,28 @@ def test_equal_rows_of_a_small_table_are_no_copies():
     y = np.where(np.arange(40) % 10 == 0, 1 - X[:, 0], X[:, 0]).astype(int)
     found = suspicious_labels(out_of_fold(LogisticRegression(), X, y), y)
     assert sorted(found.rows) == [0, 10, 20, 30]
+
+
+def test_a_row_that_is_often_there_is_no_slip(labelled):
+    # Messages that all say "STOP", say: no other row tells their class.
+    X, y = labelled
+    X = np.concatenate([X, np.full((20, 4), 3.0), np.full((15, 4), -3.0)])
+    y = np.concatenate([y, np.repeat(["stop"], 20), np.repeat(["left"], 15)])
+    found = suspicious_labels(out_of_fold(KNeighborsClassifier(1), X, y), y)
+    assert not (found.rows >= 90).any()
+
+
+def test_tensors_that_share_a_border_are_no_copies(labelled):
+    X, y = labelled
+    pictures = torch.zeros(90, 1, 40, 40)
+    pictures[:, 0, 20, 18:22] = torch.from_numpy(X).float()
+    pictures[:75, 0, 0, 0] = torch.arange(75) / 1000
+    flat = FunctionTransformer(lambda rows: np.stack([np.asarray(r) for r in rows]))
+    flatter = FunctionTransformer(lambda rows: rows.reshape(len(rows), -1))
+    model = make_pipeline(flat, flatter, KNeighborsClassifier(1))
+    expected = out_of_fold(model, pictures.numpy(), y)
+    found = out_of_fold(model, list(pictures), y)
+    np.testing.assert_array_equal(found.proba, expected.proba)
 
 
 def test_learner_is_left_alone(labelled):

@@ -358,19 +358,23 @@ class Tempered(nn.Module):
     def __init__(self):
         super().__init__()
         self.early = self.late = self.unused = 1.0
+        self.config = SimpleNamespace(late=1.0)
         self.a = nn.Linear(48, 8)
         self.b = nn.Linear(8, 8)
 
     def forward(self, x):
         self.width = x.shape[-1]
-        return self.b((self.a(x.flatten(1)) * self.early).relu()) * self.late
+        rows = self.b((self.a(x.flatten(1)) * self.early).relu())
+        return rows * self.late * self.config.late
 
 
-@pytest.mark.parametrize("setting", ["late", "early", "unused"])
+@pytest.mark.parametrize("setting", ["late", "config.late", "early", "unused"])
 def test_settings_that_a_callback_changes(setting, monkeypatch):
     class Anneal(Callback):
         def on_epoch_begin(self, net, **kwargs):
-            setattr(net.module_.backbone, setting, 1.0 + len(net.history))
+            backbone = net.module_.backbone
+            owner = backbone.config if "." in setting else backbone
+            setattr(owner, setting.split(".")[-1], 1.0 + len(net.history))
 
     X = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
     y = np.arange(12) % 2

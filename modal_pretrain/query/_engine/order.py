@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain._checks import ParameterError
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.mapped import Pages
 
@@ -61,6 +63,9 @@ def _as_bytes(item: Any) -> bytes:
         return item.encode("utf-8", "surrogatepass")
     if hasattr(item, "__fspath__"):
         return str(item).encode("utf-8", "surrogatepass")
+    if hasattr(item, "detach"):  # a tensor, whose repr is shortened
+        with suppress(ParameterError):
+            item = of_tensor(item, "X")
     if hasattr(item, "tobytes"):  # NumPy arrays and PIL images
         return bytes(item.tobytes())
     if isinstance(item, Sequence):

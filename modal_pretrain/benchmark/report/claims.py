@@ -62,16 +62,13 @@ def lead(summary: Summary) -> list[str]:
 
 def _pool(summary: Summary) -> str:
     """Say what there is to find in the pool, if there is anything."""
-    n_rows, what = (
-        summary.data["splits"]["train"]["rows"],
-        summary.data["attribute_name"],
-    )
-    share = summary.pool_share
+    n_rows = summary.data["splits"]["train"]["rows"]
+    what, share = summary.data["attribute_name"], summary.pool_share
     rare, start = _percent(share), f"The pool holds {n_rows:,} unlabelled examples. "
     if not share:
         return (
             f"{start}None of them counts as atypical, so nothing here tells the class "
-            f"from something else ({what}): what follows is about accuracy alone."
+            f"from something else ({what}): what follows says nothing about atypical ones."
         )
     if share > 0.5:
         return (

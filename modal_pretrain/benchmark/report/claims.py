@@ -68,7 +68,7 @@ def _pool(summary: Summary) -> str:
     if not share:
         return (
             f"{start}None of them counts as atypical, so nothing here tells the class "
-            f"from something else ({what}): what follows says nothing about atypical ones."
+            f"from something else ({what}): what follows says nothing of such rows."
         )
     if share > 0.5:
         return (

@@ -39,15 +39,7 @@ def protocol(summary: Summary) -> str:
 
 def lead(summary: Summary) -> list[str]:
     """Return what the benchmark shows as a few sentences for anybody."""
-    data, train = summary.data, summary.data["splits"]["train"]
-    rare = _percent(summary.pool_share)
-    sentences = [
-        f"The pool holds {train['rows']:,} unlabelled examples. In most of them the "
-        f"class goes together with something else ({data['attribute_name']}), so a few "
-        "labels rarely say which of the two is meant. The "
-        f"{rare} atypical examples would tell: the question is which model "
-        "and which way of asking finds them."
-    ]
+    sentences = [_pool(summary)]
     if summary.n_left:
         total = len(summary.store.config.units())
         sentences.append(
@@ -66,6 +58,30 @@ def lead(summary: Summary) -> list[str]:
             "anything here, and intervals are too narrow."
         )
     return sentences
+
+
+def _pool(summary: Summary) -> str:
+    """Say what there is to find in the pool, if there is anything."""
+    n_rows = summary.data["splits"]["train"]["rows"]
+    what, share = summary.data["attribute_name"], summary.pool_share
+    rare, start = _percent(share), f"The pool holds {n_rows:,} unlabelled examples. "
+    if not share:
+        return (
+            f"{start}None of them counts as atypical, so nothing here tells the class "
+            f"from something else ({what}): what follows says nothing of such rows."
+        )
+    if share > 0.5:
+        return (
+            f"{start}{rare} of them count as atypical: the class goes together with "
+            f"something else ({what}) in the lesser part only, so what follows says "
+            "little about examples that are rare."
+        )
+    return (
+        f"{start}In most of them the class goes together with something else ({what}), "
+        f"so a few labels rarely say which of the two is meant. The {rare} atypical "
+        "examples would tell: the question is which model and which way of asking "
+        "finds them."
+    )
 
 
 def _finding(summary: Summary, model: str, strategy: str) -> list[str]:

@@ -52,6 +52,22 @@ def test_lead_by_hand(store):
 
 
 @pytest.mark.parametrize(
+    "n_atypical, expected",
+    [
+        (0, "None of them counts as atypical"),  # no attribute, or one nested in it
+        (30, "In most of them the class goes together"),
+        (40, "66.7 % of them count as atypical"),
+    ],
+)
+def test_lead_says_what_the_pool_holds(store, n_atypical, expected):
+    found = summary(store)
+    found.data["splits"]["train"]["atypical"] = n_atypical
+    first = lead(found)[0]
+    assert expected in first
+    assert ("In most of them" in first) == (n_atypical == 30)
+
+
+@pytest.mark.parametrize(
     "uncertainty, expected",
     [
         ([0.5, 0.5, 0.5, 0.6], "did worse with uncertainty than with random questions"),

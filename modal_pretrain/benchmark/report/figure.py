@@ -27,6 +27,8 @@ from modal_pretrain.benchmark.report.thumbnails import thumbnail
 
 MAX_EXAMPLES = 9
 _TITLES = {"pretrained": "Pretrained", "random-init": "Randomly initialised"}
+# Networks of runs that name none, by modality. Here, as a report needs no extra.
+_DEFAULTS = {"image": "EfficientNet-Lite0", "text": "all-MiniLM-L6-v2"}
 _GAP, _CAPTION, _LINE = 16.0, 34.0, 15.0
 _LETTERS = 66  # of a note, above a chart
 _WHAT = "Accuracy on atypical examples, by labels"
@@ -106,7 +108,7 @@ def figure(summary: Summary) -> Drawing:
         panel = curve_panel(summary, model, "atypical_accuracy", _WHAT)
         if not panel.series:
             continue
-        title = f"{_TITLES.get(model, model)} {_backbone(summary)}"
+        title = f"{_TITLES.get(model, model)} {_backbone(summary)}".rstrip()
         shapes.append(Text(x + 8, _GAP + 8, shortened(title, 48), "title"))
         shapes += [
             Text(x + 8, 2 * _GAP + 10 + _LINE * i, line, "note")
@@ -119,8 +121,10 @@ def figure(summary: Summary) -> Drawing:
 
 
 def _backbone(summary: Summary) -> str:
+    """Name the network; nothing for the default one of a modality of one's own."""
     params = summary.store.config.estimator_params
-    return str(params.get("backbone", "EfficientNet-Lite0"))
+    default = _DEFAULTS.get(summary.data["modality"], "")
+    return str(params.get("backbone", default))
 
 
 def _notes(summary: Summary, model: str) -> list[str]:

@@ -92,6 +92,18 @@ def pictures(store):
     (folder / "index.json").write_text(json.dumps(index))
 
 
+@pytest.mark.parametrize(
+    ("modality", "title"),
+    [("text", "Pretrained all-MiniLM-L6-v2"), ("sound", "Pretrained")],
+)
+def test_figure_names_the_default_network_of_what_was_run(store, modality, title):
+    found = summary(store)
+    drawing = figure(found._replace(data={**found.data, "modality": modality}))
+    texts = [shape.text for shape in drawing.shapes if isinstance(shape, Text)]
+    assert title in texts
+    assert not any("EfficientNet" in text for text in texts)
+
+
 def test_figure(store, pictures, tmp_path):
     drawing = figure(summary(store))
     texts = [shape.text for shape in drawing.shapes if isinstance(shape, Text)]

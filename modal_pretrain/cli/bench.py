@@ -67,7 +67,12 @@ def add(commands: Any) -> None:
     add("--budget", type=int, metavar="N", help="labels to acquire, instead of rounds")
     add("--pool-sample", type=int, metavar="N", help="pool examples seen per round")
     add("--image-size", type=int, metavar="PX", help="pixels (own; shapes 64)")
-    add("--backbone", nargs="+", metavar="NAME", help="timm models; of texts, those of Hugging Face")
+    add(
+        "--backbone",
+        nargs="+",
+        metavar="NAME",
+        help="timm models; of texts, those of Hugging Face",
+    )
     add("--tune", nargs="+", metavar="HOW", help="head (default), all, or a number")
     add(
         "--augment",

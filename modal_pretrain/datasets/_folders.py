@@ -27,9 +27,9 @@ _OF_THE_SYSTEM = (
     *("$recycle.bin", "system volume information", "lost+found"),
 )
 # As scrapers and browsers save pictures: a.jpg?w=300, a.jpg_large, a.jpg.1. Not what
-# lies beside them, a.jpg.json.
+# lies beside them: a.jpg.json, or a.jpg_original, which ExifTool keeps of a.jpg.
 _MORE = re.compile(
-    rf"(?:{'|'.join(map(re.escape, ENDINGS))})"
+    rf"(?:{'|'.join(map(re.escape, ENDINGS))})(?!_original$)"
     r"(?:(?:\?|%3f).*|(?:[^\w.]|_)[^.]*|(?:\.\d+)+)$",
     re.IGNORECASE,
 )

@@ -94,24 +94,20 @@ def _other_spelling(path: str) -> str:
 
     place = path.replace("\\", "/")
     folder, name = os.path.split(place)
-    rest: list[str] = []
+    listed, is_there = path, os.path.isfile
     # The first one that is not there; a drive that is gone has no name.
     while folder and name and not os.path.isdir(folder):
-        rest.insert(0, name)
+        listed, is_there = folder, os.path.isdir
         folder, name = os.path.split(folder)
     try:
         there = sorted(os.listdir(folder or "."))
     except OSError:
         there = []
     for other in there:
-        if spelt(other) != spelt(name):
-            continue
         found = os.path.join(folder, other)
-        fits = os.path.isdir(found) if rest else os.path.isfile(found)
-        found = os.path.join(found, *rest)
-        if fits and found != path:
+        if spelt(other) == spelt(name) and found != listed and is_there(found):
             return (
-                f" There is {found!a}, which differs from {path!a} in case, accents, "
+                f" There is {found!a}, which differs from {listed!a} in case, accents, "
                 "spaces or slashes: correct the list."
             )
     folder, name = os.path.split(place)

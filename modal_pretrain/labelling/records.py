@@ -167,8 +167,9 @@ def _record(cells: dict[str, str], where: str, number: str) -> Record:
         elif name in cells:
             cells[name] = ""
     status = cells.get("status") or (LABELLED if cells["label"] else OPEN)
-    number = cells.get("answer") or number
-    undoes = cells.get("undoes") or "0"
+    # pandas writes 3.0 where a line of the column, such as one added, has no number.
+    number = (cells.get("answer") or number).removesuffix(".0")
+    undoes = (cells.get("undoes") or "0").removesuffix(".0")
     if status not in STATUSES or (status == LABELLED) != bool(cells["label"]):
         raise ValueError(
             f"{where}: status must be one of {', '.join(STATUSES)}, the first with a "

@@ -273,6 +273,19 @@ def test_a_line_without_a_number_is_an_answer_of_its_own(path):
     assert [record.answer for record in read(path)] == [3, 1, 2, 4, 5]
 
 
+def test_lines_that_were_added_in_pandas(path):
+    write(path)
+    added = pd.DataFrame([{"item": "c.png", "label": "dog"}])
+    pd.concat([pd.read_csv(path, keep_default_na=False), added]).to_csv(
+        path, index=False
+    )
+    assert "\n4.0,b.png,,,open,,3.0," in path.read_text()
+    assert [(r.answer, r.undoes) for r in read(path)] == [
+        *((record.answer, record.undoes) for record in RECORDS),
+        (5, 0),
+    ]
+
+
 def test_no_file_of_labels(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ValueError, match="fifo is a FIFO"):

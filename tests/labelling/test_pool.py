@@ -112,7 +112,7 @@ def test_pictures_of_phones_that_are_not_read_are_counted(tmp_path):
 def test_pictures_with_more_behind_their_endings_are_counted(tmp_path):
     names = ("a.jpg?w=300", "b.JPG_large", "c.jpg.1", "d.png?v=1.2&f=x.txt", "e.jpeg~")
     beside = ("a.jpg.json", "a.jpg(1).json", "a.png_box.txt", "a.jpg.xmp", "jpg_list")
-    for name in (*names, *beside):
+    for name in (*names, *beside, "a.jpg_original"):
         (tmp_path / name).touch()
     with pytest.raises(ValueError, match=r"but 5 pictures .*: convert or rename"):
         as_pool(tmp_path)

@@ -156,7 +156,7 @@ def _leave(session: Any, out: Path) -> None:
     say(f"Labels:      {done.labels}\nPredictions: {done.predictions}\n")
     if done.unseen:  # they replace those of yesterday, which may have had all
         say(f"             none yet for {done.unseen:,} of {progress.n:,}, as ")
-        if progress.learnt:
+        if done.model is not None:  # the page's may not have begun to learn
             say("the model had not seen them:\n             end the command later\n")
         else:
             say("there was no model yet\n")

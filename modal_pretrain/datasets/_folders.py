@@ -27,10 +27,10 @@ _OF_THE_SYSTEM = (
     *("$recycle.bin", "system volume information", "lost+found"),
 )
 # As scrapers and browsers save pictures: a.jpg?w=300, a.jpg_large, a.jpg.1. Not what
-# lies beside them: a.jpg.json, or a.jpg_original, which ExifTool keeps of a.jpg.
+# lies beside them: a.jpg.json, or a.jpg_original, as ExifTool keeps what it changed.
 _MORE = re.compile(
-    rf"(?:{'|'.join(map(re.escape, ENDINGS))})(?!_original$)"
-    r"(?:(?:\?|%3f).*|(?:[^\w.]|_)[^.]*|(?:\.\d+)+)$",
+    rf"(?:{'|'.join(map(re.escape, ENDINGS))})"
+    r"(?:(?:\?|%3f).*|(?!_original$)(?:[^\w.]|_)[^.]*|(?:\.\d+)+)$",
     re.IGNORECASE,
 )
 Inode = tuple[int, int | str]

@@ -88,28 +88,19 @@ def _other_spelling(path: str) -> str:
 
     Windows does not tell cases apart and writes backslashes; macOS splits accents.
     """
-
-    def spelt(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold().strip()
-
     place = path.replace("\\", "/")
     folder, name = os.path.split(place)
-    listed, is_there = path, os.path.isfile
-    # The first one that is not there; a drive that is gone has no name.
+    rest = [name]
+    # The first folder that is not there; a drive that is gone has no name.
     while folder and name and not os.path.isdir(folder):
-        listed, is_there = folder, os.path.isdir
         folder, name = os.path.split(folder)
-    try:
-        there = sorted(os.listdir(folder or "."))
-    except OSError:
-        there = []
-    for other in there:
-        found = os.path.join(folder, other)
-        if spelt(other) == spelt(name) and found != listed and is_there(found):
-            return (
-                f" There is {found!a}, which differs from {listed!a} in case, accents, "
-                "spaces or slashes: correct the list."
-            )
+        rest.insert(0, name)
+    found = _file_spelt(folder, rest)
+    if found and found != path:
+        return (
+            f" There is {found!a}, which differs from {path!a} in case, accents, "
+            "spaces or slashes: correct the list."
+        )
     folder, name = os.path.split(place)
     for other in sorted(_files(folder)):
         if os.path.splitext(other)[0] == name:
@@ -118,6 +109,28 @@ def _other_spelling(path: str) -> str:
                 "them to its names."
             )
     return ""
+
+
+def _file_spelt(folder: str, names: Sequence[str]) -> str | None:
+    """Find a file whose names below a folder are these, but for their spelling."""
+
+    def spelt(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold().strip()
+
+    try:
+        there = sorted(os.listdir(folder or "."))
+    except OSError:
+        return None
+    for other in there:
+        if spelt(other) == spelt(names[0]):
+            found: str | None = os.path.join(folder, other)
+            if names[1:]:
+                found = _file_spelt(str(found), names[1:])
+            elif not os.path.isfile(str(found)):
+                found = None
+            if found:
+                return found
+    return None
 
 
 def exist(paths: Sequence[str]) -> np.ndarray:

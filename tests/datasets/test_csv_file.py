@@ -140,13 +140,16 @@ def test_csv_tells_of_folders_in_another_spelling(tmp_path):
     (tmp_path / "Gema\u0308lde" / "alt").mkdir(parents=True)  # as macOS writes it
     (tmp_path / "Gema\u0308lde" / "alt" / "1.png").touch()
     table = tmp_path / "list.csv"
-    for listed in ("Gem\u00e4lde/alt/1.png", "gem\u00c4lde\\\\alt\\1.png"):
+    for listed in ("Gem\u00e4lde/alt/1.png", "gem\u00c4lde\\\\ALT\\1.PNG"):
         table.write_text(f"file,kind\n{listed},oil\n", encoding="utf-8")
         with pytest.raises(FileNotFoundError, match=r"There is .*a\\u0308lde', which"):
             load_csv(table, image="file", target="kind")
-    table.write_text("file,kind\nnowhere/1.png,oil\n")
-    with pytest.raises(FileNotFoundError, match=r"missing, first .*1.png\. Check"):
-        load_csv(table, image="file", target="kind")
+    # Not that there is what is not there, behind a folder that is.
+    (tmp_path / "Train").mkdir()
+    for listed in ("nowhere/1.png", "train/1.png", "gem\u00e4lde/alt/2.png"):
+        table.write_text(f"file,kind\n{listed},oil\n", encoding="utf-8")
+        with pytest.raises(FileNotFoundError, match=r"missing, first .*.png\. Check"):
+            load_csv(table, image="file", target="kind")
 
 
 def test_csv_numbers_of_splits_must_be_explained(table):

@@ -4,13 +4,17 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import joblib
 import pandas as pd
 import pytest
 
+from modal_pretrain.cli.label import _leave
 from modal_pretrain.cli.main import main
+from modal_pretrain.labelling.export import Exported
 from tests.labelling.conftest import Client, interrupt, until_address
 
 pytest.importorskip("uvicorn")
@@ -58,6 +62,20 @@ def test_predictions_that_are_missing_are_told(folder, command):
     assert page.post("api/answer", {"rows": [row], "label": "circle"})[0] == 200
     said = interrupt(process)
     assert "none yet for 80 of 80, as there was no model yet" in said
+
+
+def test_a_command_that_ends_before_its_model_has_learnt(capsys):
+    out = Path("out")
+    done = Exported(out / "l.csv", out / "p.csv", out / "m.joblib", "", unseen=30)
+    progress = SimpleNamespace(labelled=20, n=80, learnt=0)
+    _leave(
+        SimpleNamespace(
+            path="labels.csv", progress=lambda: progress, export=lambda folder: done
+        ),
+        out,
+    )
+    said = capsys.readouterr().out
+    assert "30 of 80, as the model had not seen them" in said and "m.joblib" in said
 
 
 def test_texts(tmp_path, command):

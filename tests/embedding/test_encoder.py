@@ -267,7 +267,7 @@ def test_fingerprint_of_pictures_is_what_files_on_disk_have(make_encoder, pictur
         f"{type(encoder.backbone).__name__} {fingerprint(encoder.backbone)} "
         "size=(32, 32);interpolation='bicubic';resize_to=(32, 32);resize_mode='cover';"
         "mean=(0.5, 0.5, 0.5);std=(0.5, 0.5, 0.5) torch.float32 cpu "
-        f"2 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
+        f"3 timm {timm.__version__} torch {torch.__version__} {PIL.__version__}"
     )
     assert encoder.fingerprint() == expected
 

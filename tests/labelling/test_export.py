@@ -61,7 +61,10 @@ def test_predictions_say_where_to_look(shapes, start, truth, tmp_path):
     row = session.labels()["row"][0]
     assert table.loc[row, "look"] == "" and table.loc[row, "label"] == truth(row)
     unsure = table["probability"] < 0.6
-    assert (table.loc[unsure, "look"] == "unsure").all()
+    given = session.labels().set_index("row")["label"].reindex(table.index)
+    contradicts = given.notna() & (given != table["label"])
+    assert unsure.any() and (table.loc[unsure & ~contradicts, "look"] == "unsure").all()
+    assert (table.loc[contradicts, "look"] == "contradicts").all()
 
 
 def test_kill_loses_nothing(folder, start):

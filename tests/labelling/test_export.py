@@ -62,7 +62,7 @@ def test_predictions_say_where_to_look(shapes, start, truth, tmp_path):
     assert table.loc[row, "look"] == "" and table.loc[row, "label"] == truth(row)
     unsure = table["probability"] < 0.6
     given = session.labels().set_index("row")["label"].reindex(table.index)
-    contradicts = given.notna() & (given != table["label"])
+    contradicts = given.notna() & (given != table["predicted"])
     assert unsure.any() and (table.loc[unsure & ~contradicts, "look"] == "unsure").all()
     assert (table.loc[contradicts, "look"] == "contradicts").all()
 

@@ -168,7 +168,11 @@ def read_table(
         )
     if table.empty:
         raise ValueError(f"{os.fspath(path)} has a header and no rows")
-    return table.set_axis(table.columns.map(str), axis=1)[wanted]  # without a header
+    table = table.set_axis(table.columns.map(str), axis=1)[wanted]  # without a header
+    more = (options or {}).get("na_values")
+    if more is not None and np.size(more):  # besides empty cells, not instead of them
+        table = table.replace("", np.nan)
+    return table
 
 
 def separator_hint(header: Sequence[str]) -> str:

@@ -136,7 +136,8 @@ def load_csv(
 
     Notes
     -----
-    Only empty cells count as missing: "NA" and "None" are labels and texts.
+    Only empty cells count as missing: "NA" and "None" are labels and texts, unless
+    ``read_options={"na_values": ["NA"]}``, say, names them.
 
     Examples
     --------

@@ -182,6 +182,21 @@ def test_csv_drops_only_what_is_asked_and_says_so(table):
     assert [Path(path).name for path in data.X] == ["a.png", "c, d.png"]
 
 
+@pytest.mark.parametrize("more", ["NA", ["NA", "?"], {"label": ["NA"]}])
+def test_csv_empty_cells_are_missing_where_more_is(tmp_path, more):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\na,cat\nb,NA\nc,\nd,dog\n,dog\n")
+    with pytest.warns(UserWarning, match=r"3 of 5 rows .* text \(1\), label \(2\)"):
+        data = load_csv(
+            path,
+            text="text",
+            target="label",
+            missing="drop",
+            read_options={"na_values": more},
+        )
+    assert data.y.tolist() == ["cat", "dog"]
+
+
 def test_csv_contradictions_are_not_dropped(table):
     table.write_text(CSV.replace("b.png,cat", "a.png,dog"))
     for duplicates in ("error", "drop"):

@@ -156,10 +156,12 @@ def _leave(session: Any, out: Path) -> None:
     say(f"Labels:      {done.labels}\nPredictions: {done.predictions}\n")
     if done.unseen:  # they replace those of yesterday, which may have had all
         say(f"             none yet for {done.unseen:,} of {progress.n:,}, as ")
-        if done.model is not None:  # the page's may not have begun to learn
-            say("the model had not seen them:\n             end the command later\n")
-        else:
+        if done.model is None:
             say("there was no model yet\n")
+        elif progress.labelled < progress.first:
+            say(f"the page's model begins with\n             {progress.first} labels\n")
+        else:  # it may not have begun to learn
+            say("the model had not seen them:\n             end the command later\n")
     if done.model is not None:
         say(f"Model:       {done.model}\n\n")
         say("".join(f"    {line}\n" for line in done.code.splitlines()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class _Run:
     def __init__(self, name: str, key: int | str) -> None:
         self.name, self.key = name, key
         self.content = ""
+        self.since = -math.inf  # when it was last seen to hold that
         self.places: list[int] = []
         self.answers: set[int] = set()
         self.undone: set[int] = set()
@@ -50,6 +52,8 @@ class _Run:
 
     def add(self, place: int, record: Record) -> None:
         self.content = self.content or record.content
+        if record.content:
+            self.since = record.since()
         self.places.append(place)
         self.answers.add(record.answer)
         self.undone.add(record.undoes)
@@ -107,12 +111,7 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     """
     runs, present = _runs(records, pool)
     for run in runs:
-        last = records[run.places[-1]]
-        # What somebody added to the file by hand is of what is there, whatever it is.
-        # An answer that was taken back has no content either, and was of its run's.
-        by_hand = present[run.key] is run and not last.undoes
-        content = last.content if by_hand else run.content
-        if isinstance(run.key, int) and pool.same(run.key, content, last.since()):
+        if isinstance(run.key, int) and pool.same(run.key, run.content, run.since):
             run.row = run.key
     known: defaultdict[str, _Alike] = defaultdict(_Alike)
     for run in runs:
@@ -177,10 +176,21 @@ def _runs(
         row = pool.find(record.item)
         key = record.item if row is None else row
         run = present.get(key)
-        if run is None or (
-            record.content and run.content and record.content != run.content
-        ):
+        if run is None or _begins_another(record, run, pool):
             run = present[key] = _Run(record.item, key)
             runs.append(run)
         run.add(place, record)
     return runs, present
+
+
+def _begins_another(record: Record, run: _Run, pool: Pool) -> bool:
+    """Say whether a record is about something else than the run of its name so far.
+
+    What somebody added to the file by hand has no content, and is of what is there now,
+    whatever it is. What takes an answer back may have none either, and is of its run's.
+    """
+    if record.content or record.undoes:
+        return record.content not in ("", run.content) and bool(run.content)
+    if not isinstance(run.key, int) or not run.content:
+        return False
+    return not pool.same(run.key, run.content, run.since)

@@ -25,6 +25,8 @@ class Progress(NamedTuple):
         Labels that the model knows, 0 before the first fit.
     problem : str
         What stopped the model, else empty.
+    first : int
+        Labels before the first fit.
     """
 
     n: int
@@ -36,6 +38,7 @@ class Progress(NamedTuple):
     embedded: int
     learnt: int
     problem: str
+    first: int
 
     @classmethod
     def of(
@@ -55,4 +58,5 @@ class Progress(NamedTuple):
             embedded=int(background.embedded.sum()),
             learnt=0 if belief is None else belief.learnt,
             problem=background.problem,
+            first=background.first,
         )

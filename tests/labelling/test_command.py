@@ -64,10 +64,14 @@ def test_predictions_that_are_missing_are_told(folder, command):
     assert "none yet for 80 of 80, as there was no model yet" in said
 
 
-def test_a_command_that_ends_before_its_model_has_learnt(capsys):
+@pytest.mark.parametrize(
+    ("labelled", "why"),
+    [(20, "the model had not seen them"), (9, "the page's model begins with")],
+)
+def test_a_command_that_ends_before_its_model_has_learnt(capsys, labelled, why):
     out = Path("out")
     done = Exported(out / "l.csv", out / "p.csv", out / "m.joblib", "", unseen=30)
-    progress = SimpleNamespace(labelled=20, n=80, learnt=0)
+    progress = SimpleNamespace(labelled=labelled, n=80, learnt=0, first=10)
     _leave(
         SimpleNamespace(
             path="labels.csv", progress=lambda: progress, export=lambda folder: done
@@ -75,7 +79,7 @@ def test_a_command_that_ends_before_its_model_has_learnt(capsys):
         out,
     )
     said = capsys.readouterr().out
-    assert "30 of 80, as the model had not seen them" in said and "m.joblib" in said
+    assert f"30 of 80, as {why}" in said and "m.joblib" in said
 
 
 def test_texts(tmp_path, command):

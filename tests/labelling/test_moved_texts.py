@@ -244,3 +244,21 @@ def test_any_content_comes_back(content):
     rows = [FIELDS, map(str, cells_of(record))]
     _, (read,) = parse("\n".join(map(",".join, rows)).encode(), Path("l.csv"))
     assert read == record
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_a_line_by_hand_is_of_what_is_there_and_of_nothing_else(tmp_path, undone):
+    """Not of the text that was labelled under that name before the table was sorted."""
+    path = tmp_path / "l.csv"
+    with LabelSession(TextPool(["a", "b", "c"]), labels=path) as session:
+        session.ask(rows=[0])
+        session.answer(0, "cat")
+    with path.open("a") as file:
+        file.write(f"2,row 1,dog{',' * (len(FIELDS) - 3)}\n")
+    sorted_anew = TextPool(["b", "c", "a"])
+    if undone:
+        with LabelSession(sorted_anew, labels=path) as session:
+            assert session.undo() == [0]
+    with LabelSession(sorted_anew, labels=path) as session:
+        found = session.labels().set_index("row")["label"].to_dict()
+    assert found == ({2: "cat"} if undone else {0: "dog", 2: "cat"})

@@ -12,6 +12,7 @@ from skorch.utils import to_device
 from torch.utils.data import Subset
 
 from modal_pretrain._checks import ParameterError, take_rows
+from modal_pretrain.backbones.fingerprint import fingerprint
 from modal_pretrain.modality import Examples
 from modal_pretrain.training.augmented import AugmentedNet
 from modal_pretrain.training.examples import targets_of
@@ -46,6 +47,31 @@ class LoadedNet(AugmentedNet):
     module, **params
         See `AugmentedNet`.
     """
+
+    def _run(self, X, y, **fit_params):
+        self._on_embeddings = self.module_.frozen
+        try:
+            return super()._run(X, y, **fit_params)
+        finally:
+            vars(self).pop("_on_embeddings", None)  # a callback may fit, too
+
+    def load_params(self, *args, **kwargs):
+        """Load parameters, see skorch; in a head's fit of its own backbone only."""
+        embedded = getattr(self, "_on_embeddings", False)
+        before = fingerprint(self.module_.backbone) if embedded else None
+        super().load_params(*args, **kwargs)
+        if embedded and fingerprint(self.module_.backbone) != before:
+            raise ValueError(
+                "A callback, such as skorch.callbacks.LoadInitState, loaded other "
+                "weights of the backbone, but with tune='head' the head learns from "
+                "embeddings that were computed before. Load first, then train on: "
+                "initialize(), load_params(...), partial_fit(X, y)."
+            )
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        state.pop("_on_embeddings", None)  # saved by a callback
+        return state
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback, Checkpoint
+from skorch.callbacks import Callback, Checkpoint, LoadInitState
 from torch import nn
 
 from modal_pretrain import BackboneWeightsError, EmbeddingCache, PretrainedClassifier
@@ -231,3 +231,22 @@ def test_a_head_of_many_classes_comes_back(make, pictures, tmp_path):
     nets[1].load_params(tmp_path / "net.pt")
     probabilities = [classifier.predict_proba(pictures) for classifier in nets]
     np.testing.assert_array_equal(*probabilities)
+
+
+def test_a_heads_fit_refuses_another_backbone(make, pictures, labels, tmp_path):
+    """LoadInitState comes after the embeddings; a head would fit those before it."""
+    tuned = make(tune="all", max_steps=2).fit(pictures, labels)
+    parts = {"monitor": None, "f_optimizer": None, "f_criterion": None}
+    saved = Checkpoint(dirname=str(tmp_path), **parts)
+    make(callbacks=[saved]).fit(pictures, labels)  # its history and criterion
+    again = make(callbacks=[LoadInitState(Checkpoint(dirname=str(tmp_path), **parts))])
+    again.fit(pictures, labels)  # the same backbone: it goes on
+    expected = again.embed(pictures)
+    tuned.save_params(tmp_path / "params.pt")
+    for classifier in (make(), again):
+        load = LoadInitState(Checkpoint(dirname=str(tmp_path), **parts))
+        classifier.set_params(callbacks=[load])
+        with pytest.raises(ValueError, match="loaded other weights of the backbone"):
+            classifier.fit(pictures, labels)
+        np.testing.assert_array_equal(make().embed(pictures), expected)
+    np.testing.assert_array_equal(again.embed(pictures), expected)

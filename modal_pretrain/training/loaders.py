@@ -53,7 +53,7 @@ class LoadedNet(AugmentedNet):
         try:
             return super()._run(X, y, **fit_params)
         finally:
-            vars(self).pop("_on_embeddings", None)  # a callback may fit, too
+            self.__dict__.pop("_on_embeddings", None)  # a callback may fit, too
 
     def load_params(self, *args, **kwargs):
         """Load parameters, see skorch; in a head's fit of its own backbone only."""

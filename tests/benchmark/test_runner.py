@@ -434,3 +434,18 @@ def test_the_command_can_be_typed_again(module, monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
     monkeypatch.setattr(sys, "argv", [spec.origin, "bench", "--out", "a b"])
     assert command_line() == f"python -m {module} bench --out 'a b'"
+
+
+def test_records_say_which_settings_differ(small, tmp_path):
+    """Or the means of two sizes, say, would be one, with nothing to part them by."""
+    own = {"models": ("pretrained",), "strategies": ("random",), "seeds": (0,)}
+    sizes = [small(**own, estimator_params={"image_size": n}) for n in (32, 48)]
+    audited = small(**own, audit=5, estimator_params={"image_size": 48})
+    records = run([*sizes, audited], tmp_path, verbose=0)
+    found = records.groupby("config").image_size.unique().map(list).to_dict()
+    expected = zip([*sizes, audited], (32, 48, 48), strict=True)
+    assert found == {config.digest(): [size] for config, size in expected}
+    assert "rounds" not in records  # the same for all
+    assert records.audit.dropna().map(type).eq(dict).all()  # what was measured
+    alone = load(RecordStore(tmp_path, sizes[0]).folder)
+    assert "image_size" not in alone

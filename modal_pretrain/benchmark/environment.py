@@ -52,7 +52,10 @@ def command_line() -> str:
     name, *arguments = sys.argv
     words = [os.path.basename(name) or "python", *arguments]
     if words[0] == "__main__.py":
-        words[:1] = ["python", "-m", "modal_pretrain.benchmark"]
+        # `python -m` keeps which one: modal_pretrain, or modal_pretrain.benchmark.
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = spec.name if spec else "modal_pretrain.benchmark.__main__"
+        words[:1] = ["python", "-m", module.removesuffix(".__main__")]
     return shlex.join(words)
 
 

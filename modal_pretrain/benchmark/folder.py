@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -133,7 +135,28 @@ def _check_readable(out: Path) -> None:
 
 def all_records(stores: list[RecordStore]) -> pd.DataFrame:
     """Return the records of some stores with the settings that tell them apart."""
-    return pd.concat([_with_settings(store) for store in stores], ignore_index=True)
+    tables = [_with_settings(store) for store in stores]
+    every = [_settings(store) for store in stores]
+    # A parameter may be called as what was measured.
+    taken = {name for table in tables for name in table}
+    for name in dict.fromkeys(name for own in every for name in own):
+        values = [own.get(name) for own in every]
+        if name not in taken and any(value != values[0] for value in values):
+            for table, value in zip(tables, values, strict=True):
+                table[name] = value
+    return pd.concat(tables, ignore_index=True)
+
+
+def _settings(store: RecordStore) -> dict[str, Any]:
+    """Return what makes a folder of its own, by one name each; lists are texts."""
+    found = store.config.kept()
+    for group in ("dataset_params", "estimator_params"):
+        found |= found.pop(group)
+    simple = (str, int, float, type(None))
+    return {
+        name: value if isinstance(value, simple) else json.dumps(value)
+        for name, value in found.items()
+    }
 
 
 def _with_settings(store: RecordStore) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Runs on disk: resumed, grown, killed, shared between processes, spread."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from modal_pretrain.benchmark import RecordStore, load, open_stores, run
 from modal_pretrain.benchmark import lock as claims_module
 from modal_pretrain.benchmark.config import Unit
+from modal_pretrain.benchmark.environment import command_line
 from modal_pretrain.benchmark.lock import claim, is_abandoned
 from modal_pretrain.benchmark.loop import run_unit
 from modal_pretrain.benchmark.report.summary import summary
@@ -423,3 +425,27 @@ def test_all_labels_of_a_later_call_with_other_seeds_first(small, tmp_path):
     (store,) = open_stores(tmp_path)
     assert {one.state for one in status(store)} == {"done"}
     assert summary(store).n_left == 0
+
+
+@pytest.mark.parametrize("module", ["modal_pretrain", "modal_pretrain.benchmark"])
+def test_the_command_can_be_typed_again(module, monkeypatch):
+    """Also where the whole package was called as a module, with "bench" behind."""
+    spec = importlib.util.find_spec(f"{module}.__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    monkeypatch.setattr(sys, "argv", [spec.origin, "bench", "--out", "a b"])
+    assert command_line() == f"python -m {module} bench --out 'a b'"
+
+
+def test_records_say_which_settings_differ(small, tmp_path):
+    """Or the means of two sizes, say, would be one, with nothing to part them by."""
+    own = {"models": ("pretrained",), "strategies": ("random",), "seeds": (0,)}
+    sizes = [small(**own, estimator_params={"image_size": n}) for n in (32, 48)]
+    audited = small(**own, audit=5, estimator_params={"image_size": 48})
+    records = run([*sizes, audited], tmp_path, verbose=0)
+    found = records.groupby("config").image_size.unique().map(list).to_dict()
+    expected = zip([*sizes, audited], (32, 48, 48), strict=True)
+    assert found == {config.digest(): [size] for config, size in expected}
+    assert "rounds" not in records  # the same for all
+    assert records.audit.dropna().map(type).eq(dict).all()  # what was measured
+    alone = load(RecordStore(tmp_path, sizes[0]).folder)
+    assert "image_size" not in alone

@@ -17,6 +17,7 @@ MODEL_TITLES = {
     "random-init": "the same network without pretraining",
 }
 MIN_GAIN = 0.02  # as in `label_efficiency`
+_FEW_LEFT = 0.05  # of the pool, at the end: strategies end alike then
 
 
 def protocol(summary: Summary) -> str:
@@ -27,11 +28,14 @@ def protocol(summary: Summary) -> str:
         "head": "only the last layer is trained, on embeddings of a frozen backbone",
         "all": "all weights are trained, again from their initial values each round",
     }.get(tune, f"the last {tune} stages and the head are trained")
+    in_all = f"in each of {config.rounds} rounds"
+    if _pool_left(summary) == 0:
+        in_all = f"a round, {config.rounds} times or until the pool is empty"
     seeds = summary.n_seeds
     runs = f"{seeds} seed sets" if seeds != 1 else "a single seed set"
     return (
         f"Each run starts with {config.seed_set} labels and asks for {config.batch} "
-        f"more in each of {config.rounds} rounds; {how}. {runs.capitalize()}, the same "
+        f"more {in_all}; {how}. {runs.capitalize()}, the same "
         "for every model and strategy; bands and brackets are 95 % bootstrap intervals "
         "over them."
     )
@@ -39,7 +43,7 @@ def protocol(summary: Summary) -> str:
 
 def lead(summary: Summary) -> list[str]:
     """Return what the benchmark shows as a few sentences for anybody."""
-    sentences = [_pool(summary)]
+    sentences = [_pool(summary), *_ends_alike(summary)]
     if summary.n_left:
         total = len(summary.store.config.units())
         sentences.append(
@@ -82,6 +86,28 @@ def _pool(summary: Summary) -> str:
         "examples would tell: the question is which model and which way of asking "
         "finds them."
     )
+
+
+def _pool_left(summary: Summary) -> int:
+    """Return how many rows the longest runs leave that could have been asked about."""
+    config, records = summary.store.config, summary.records
+    n_labels = records.n_labels[records.strategy != FULL].max()
+    apart = config.audit if config.audit_apart else 0
+    n_rows = summary.data["splits"]["train"]["rows"]
+    return n_rows if np.isnan(n_labels) else max(int(n_rows - apart - n_labels), 0)
+
+
+def _ends_alike(summary: Summary) -> list[str]:
+    """Say where strategies end alike, as hardly a row is left to choose."""
+    n_rows, left = summary.data["splits"]["train"]["rows"], _pool_left(summary)
+    if left > _FEW_LEFT * n_rows or not summary.store.config.rounds:
+        return []
+    some = f"only {left:,} of them" if left else "none of them"
+    return [
+        f"At the end {some} can still be asked about, whichever the strategy: final "
+        "accuracies, and what the questions were about in all, hardly differ then. "
+        "Compare the curves before, or run it with fewer labels (rounds, batch)."
+    ]
 
 
 def _finding(summary: Summary, model: str, strategy: str) -> list[str]:

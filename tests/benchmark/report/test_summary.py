@@ -96,6 +96,27 @@ def test_lead_where_random_questions_led_nowhere(store_of):
     assert "; accuracy 50.0 %), and ends at 90.0 % with 40; " in words
 
 
+@pytest.mark.parametrize(
+    "n_rows, audit, expected",
+    [
+        (60, 0, None),
+        (42, 0, "only 2 of them can still be asked about"),
+        (40, 0, "none of them can still be asked about"),
+        (55, 15, "none of them can still be asked about"),  # the audit's are apart
+    ],
+)
+def test_lead_of_a_pool_that_ran_out(store_of, n_rows, audit, expected):
+    """All strategies asked about the same rows then, which says nothing of any."""
+    curves = {"uncertainty": [0.5, 0.8, 0.9, 0.9], "random": [0.5, 0.6, 0.7, 0.9]}
+    found = summary(store_of(curves, audit=audit, audit_apart=bool(audit)))
+    found.data["splits"]["train"]["rows"] = n_rows
+    words = " ".join(lead(found))
+    assert expected is None or expected in words
+    assert ("can still be asked about" in words) == (expected is not None)
+    until = "asks for 10 more a round, 3 times or until the pool is empty;"
+    assert (until in protocol(found)) == (n_rows - audit == 40)
+
+
 def test_multiples_by_hand():
     fast = np.array([[0.4, 0.8, 0.9, 0.95]] * 3)
     slow = np.array([[0.4, 0.5, 0.6, 0.8]] * 3)

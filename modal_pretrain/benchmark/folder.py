@@ -16,6 +16,7 @@ from modal_pretrain.benchmark.records import DamagedRecords
 from modal_pretrain.benchmark.store import RecordStore
 
 _OWN = "*-" + 12 * "[0-9a-f]"  # the name that `RecordStore` gives a folder
+_DEFAULT = "default"  # of a setting of which a folder says nothing
 
 
 def load(out: str | Path) -> pd.DataFrame:
@@ -31,7 +32,9 @@ def load(out: str | Path) -> pd.DataFrame:
     pandas.DataFrame
         A row a round, for finished runs: the keys of the records and the settings that
         tell them apart: ``config`` (hash), ``seed_set``, ``batch``, ``tune``,
-        ``backbone``.
+        ``backbone``, and each other one in which folders differ, "default" where one
+        says nothing of it. A parameter of the data whose name is taken is called
+        ``dataset_<name>``.
 
     Raises
     ------
@@ -137,26 +140,36 @@ def all_records(stores: list[RecordStore]) -> pd.DataFrame:
     """Return the records of some stores with the settings that tell them apart."""
     tables = [_with_settings(store) for store in stores]
     every = [_settings(store) for store in stores]
+    of_data = [own.pop("dataset_params") for own in every]
     # A parameter may be called as what was measured.
     taken = {name for table in tables for name in table}
+    own_names = taken.union(*every)
+    for own, params in zip(every, of_data, strict=True):
+        # Data and classifier may both have an image_size.
+        own |= {
+            f"dataset_{name}" if name in own_names else name: value
+            for name, value in params.items()
+        }
     for name in dict.fromkeys(name for own in every for name in own):
-        values = [own.get(name) for own in every]
+        # No None, whose rows `groupby` would leave out.
+        values = [_DEFAULT if own.get(name) is None else own[name] for own in every]
         if name not in taken and any(value != values[0] for value in values):
             for table, value in zip(tables, values, strict=True):
-                table[name] = value
+                table[name] = _as_cell(value)
     return pd.concat(tables, ignore_index=True)
 
 
 def _settings(store: RecordStore) -> dict[str, Any]:
-    """Return what makes a folder of its own, by one name each; lists are texts."""
+    """Return what makes a folder of its own, by name; the data's are apart."""
     found = store.config.kept()
-    for group in ("dataset_params", "estimator_params"):
-        found |= found.pop(group)
-    simple = (str, int, float, type(None))
-    return {
-        name: value if isinstance(value, simple) else json.dumps(value)
-        for name, value in found.items()
-    }
+    # Left out where it is the default, see `BenchmarkConfig`.
+    found["audit_apart"] = store.config.audit_apart
+    return found | found.pop("estimator_params")
+
+
+def _as_cell(value: Any) -> Any:
+    """Return a value that one can group by; lists and tables are texts."""
+    return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
 def _with_settings(store: RecordStore) -> pd.DataFrame:
@@ -166,5 +179,5 @@ def _with_settings(store: RecordStore) -> pd.DataFrame:
     records["seed_set"] = config.seed_set
     records["batch"] = config.batch
     records["tune"] = params.get("tune", "head")
-    records["backbone"] = params.get("backbone", "default")
+    records["backbone"] = params.get("backbone", _DEFAULT)
     return records

@@ -449,3 +449,27 @@ def test_records_say_which_settings_differ(small, tmp_path):
     assert records.audit.dropna().map(type).eq(dict).all()  # what was measured
     alone = load(RecordStore(tmp_path, sizes[0]).folder)
     assert "image_size" not in alone
+
+
+def test_no_row_is_lost_where_one_groups_by_a_setting(small, tmp_path):
+    """`groupby` leaves out None, which stood where a folder has the default."""
+    own = {"models": ("pretrained",), "strategies": ("random",), "seeds": (0,)}
+    data = {"n_train": 60, "n_test": 40, "image_size": 32}
+    configs = [
+        small(**own),
+        small(**own, pool_sample=20),
+        small(**own, estimator_params={"device": "cpu"}),
+        small(**own, dataset_params={**data, "image_size": 48}),
+        small(**own, audit=4, audit_apart=True),
+    ]
+    records = run(configs, tmp_path, verbose=0)
+    names = ["image_size", "pool_sample", "audit_apart", "dataset_image_size"]
+    groups = records.groupby([*names, "config"]).size()
+    assert groups.sum() == len(records) == 15
+    assert {key[-1]: key[:-1] for key in groups.index} == {
+        configs[0].digest(): (32, "default", False, 32),
+        configs[1].digest(): (32, 20, False, 32),
+        configs[2].digest(): ("default", "default", False, 32),
+        configs[3].digest(): (32, "default", False, 48),
+        configs[4].digest(): (32, "default", True, 32),
+    }

@@ -102,10 +102,11 @@ def _ends_alike(summary: Summary) -> list[str]:
     n_rows, left = summary.data["splits"]["train"]["rows"], _pool_left(summary)
     if left > _FEW_LEFT * n_rows or not summary.store.config.rounds:
         return []
-    some = f"only {left:,} of them" if left else "none of them"
+    some = f"only {left:,}" if left else "none"
     return [
-        f"At the end {some} can still be asked about, whichever the strategy: final "
-        "accuracies, and what the questions were about in all, hardly differ then. "
+        f"At the end {some} of the pool can still be asked about, whichever the "
+        "strategy: final accuracies, and what the questions were about in all, hardly "
+        "differ then. "
         "Compare the curves before, or run it with fewer labels (rounds, batch)."
     ]
 

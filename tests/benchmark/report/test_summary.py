@@ -100,9 +100,9 @@ def test_lead_where_random_questions_led_nowhere(store_of):
     "n_rows, audit, expected",
     [
         (60, 0, None),
-        (42, 0, "only 2 of them can still be asked about"),
-        (40, 0, "none of them can still be asked about"),
-        (55, 15, "none of them can still be asked about"),  # the audit's are apart
+        (42, 0, "only 2 of the pool can still be asked about"),
+        (40, 0, "none of the pool can still be asked about"),
+        (55, 15, "none of the pool can still be asked about"),  # the audit's are apart
     ],
 )
 def test_lead_of_a_pool_that_ran_out(store_of, n_rows, audit, expected):

@@ -105,8 +105,8 @@ def load_csv(
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
         spellings of one number, such as 1 and 1.0, and texts that differ in spaces
-        around them; words that differ in capitals and classes that train lacks are
-        warned of. "text": they are texts as they stand.
+        around them; words that differ in capitals, 01 beside 1, and classes that train
+        lacks are warned of. "text": they are texts as they stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
@@ -349,7 +349,7 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
 def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
     """Refuse labels that differ in what cannot be seen, spaces or kinds of accents.
 
-    Those that differ in capitals are warned of.
+    Those that differ in capitals are warned of, and so are codes of one number.
     """
     found = look_alikes(cells.unique())
     if found is not None:
@@ -358,7 +358,8 @@ def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
             f"{found[1]!a}. Correct the column, or take them for two labels: "
             "labels='text'"
         )
-    found = other_capitals(cells.unique())
+    # Of a joined table one half may have lost its leading zeros in a spreadsheet.
+    found = other_capitals(cells.unique()) or equal_numbers(cells.unique())
     if found is not None:
         one, other = (f"{name!r} ({(cells == name).sum()} rows)" for name in found)
         warn(

@@ -43,8 +43,16 @@ def test_csv_two_spellings_of_one_number(table, one, other):
 
 
 def test_csv_leading_zeros_are_kept(table):
+    table.write_text(CSV.replace(",cat", ",01").replace(",dog", ",2"))
+    assert load_csv(table, **COLUMNS).class_names == ("01", "2")
+
+
+def test_csv_codes_of_one_number_are_warned_of(table):
+    """A spreadsheet has taken the leading zeros from a part of them."""
     table.write_text(CSV.replace(",cat", ",01").replace(",dog", ",1"))
-    assert load_csv(table, **COLUMNS).class_names == ("01", "1")
+    with pytest.warns(UserWarning, match=r"'01' \(3 rows\) and '1' \(2 rows\), which"):
+        assert load_csv(table, **COLUMNS).class_names == ("01", "1")
+    assert load_csv(table, **COLUMNS, labels="text").class_names == ("01", "1")
 
 
 def test_csv_keeps_long_numbers_apart(table):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -387,12 +386,11 @@ class BaseClassifier(LoadedNet):
         """Load parameters saved by `save_params`, see skorch.
 
         Give a net that has never been fitted its `classes`: files hold no labels.
+        Other estimators share a frozen backbone, so nothing may be loaded straight into
+        ``module_.backbone``; ``module_.load_state_dict`` takes a copy, as this does.
         """
         if kwargs.get("checkpoint") is not None and not self.initialized_:
             self.initialize()
         with all_or_nothing(self, trains_on=self.initialized_):
-            if self.initialized_ and self.module_.frozen:
-                # Other estimators share it.
-                self.module_.backbone = deepcopy(self.module_.backbone)
             super().load_params(f_params, f_optimizer, **kwargs)
             check_head(self)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 from skorch.utils import to_device
+from torch import nn
 from torch.utils.data import Subset
 
 from modal_pretrain._checks import ParameterError, take_rows
-from modal_pretrain.backbones.fingerprint import fingerprint
 from modal_pretrain.modality import Examples
 from modal_pretrain.training.augmented import AugmentedNet
 from modal_pretrain.training.examples import targets_of
@@ -39,6 +39,16 @@ def _is_foreign(dataset: Any) -> bool:
     return dataset is not None and not hasattr(dataset, "stream")  # see `Examples`
 
 
+def _equal(before: nn.Module, after: nn.Module) -> bool:
+    """Say whether two copies of a backbone have the same weights and buffers."""
+    states = before.state_dict().values(), after.state_dict().values()
+    return all(
+        torch.equal(one, other)
+        for one, other in zip(*states, strict=True)
+        if isinstance(one, torch.Tensor)
+    )
+
+
 class LoadedNet(AugmentedNet):
     """A net that refuses loaders with which it would silently learn or say less.
 
@@ -49,29 +59,17 @@ class LoadedNet(AugmentedNet):
     """
 
     def _run(self, X, y, **fit_params):
-        self._on_embeddings = self.module_.frozen
-        try:
-            return super()._run(X, y, **fit_params)
-        finally:
-            self.__dict__.pop("_on_embeddings", None)  # a callback may fit, too
-
-    def load_params(self, *args, **kwargs):
-        """Load parameters, see skorch; in a head's fit of its own backbone only."""
-        embedded = getattr(self, "_on_embeddings", False)
-        before = fingerprint(self.module_.backbone) if embedded else None
-        super().load_params(*args, **kwargs)
-        if embedded and fingerprint(self.module_.backbone) != before:
+        before = self.module_.backbone
+        super()._run(X, y, **fit_params)
+        after = self.module_.backbone  # another one where a state was loaded
+        if self.module_.frozen and not (after is before or _equal(before, after)):
             raise ValueError(
                 "A callback, such as skorch.callbacks.LoadInitState, loaded other "
                 "weights of the backbone, but with tune='head' the head learns from "
                 "embeddings that were computed before. Load first, then train on: "
                 "initialize(), load_params(...), partial_fit(X, y)."
             )
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        state.pop("_on_embeddings", None)  # saved by a callback
-        return state
+        return self
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of a data set's batches, see skorch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,11 @@ class PretrainedNetwork(nn.Module):
             n_classes, n_features = weight.shape
             self.build_head(n_features, n_classes, weight.device)
         return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def _load_from_state_dict(self, *args, **kwargs):
+        if self.frozen:  # other estimators share it; a compiled network comes here, too
+            self.backbone = deepcopy(self.backbone)
+        super()._load_from_state_dict(*args, **kwargs)
 
     def fit_scale(
         self, embedding: torch.Tensor, weight: np.ndarray | None = None

@@ -250,3 +250,23 @@ def test_a_heads_fit_refuses_another_backbone(make, pictures, labels, tmp_path):
             classifier.fit(pictures, labels)
         np.testing.assert_array_equal(make().embed(pictures), expected)
     np.testing.assert_array_equal(again.embed(pictures), expected)
+
+
+def test_a_state_of_the_network_is_loaded_into_a_backbone_of_its_own(
+    make, pictures, labels
+):
+    """As PyTorch's users load it: other estimators share a frozen backbone."""
+    state = make(tune="all", max_steps=2).fit(pictures, labels).module_.state_dict()
+
+    class Load(Callback):
+        def on_train_begin(self, net, **kwargs):
+            net.module_.load_state_dict(state)
+
+    other, one = (make().fit(pictures, labels) for _ in range(2))
+    expected = other.predict_proba(pictures), other.embed(pictures)
+    one.module_.load_state_dict(state)
+    with pytest.raises(ValueError, match="loaded other weights of the backbone"):
+        make(callbacks=[Load()]).fit(pictures, labels)
+    assert np.abs(one.embed(pictures) - expected[1]).max() > 0
+    np.testing.assert_array_equal(other.predict_proba(pictures), expected[0])
+    np.testing.assert_array_equal(make().embed(pictures), expected[1])

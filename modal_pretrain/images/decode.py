@@ -169,13 +169,13 @@ def decode_file(
     Returns
     -------
     PIL.Image.Image
+        Upright, mode RGB, fully loaded.
 
     Raises
     ------
     ImageLoadError
-        If it is no readable picture, or suspiciously large.
-    ImageFileNotFoundError
-        If there is no such file.
+        If the file is missing, no regular file, not a picture, damaged or suspiciously
+        large.
     """
     try:
         with quiet_pillow(), open_file(path) as image:
@@ -191,7 +191,7 @@ def decode_file(
             return convert_image(image, where)
     except ImageLoadError:
         raise
-    except Exception as error:
+    except Exception as error:  # Pillow's decoders raise nearly anything
         raise load_error(path, where, error) from error
 
 

@@ -106,8 +106,8 @@ def _ends_alike(summary: Summary) -> list[str]:
     return [
         f"At the end {some} of the pool can still be asked about, whichever the "
         "strategy: final accuracies, and what the questions were about in all, hardly "
-        "differ then. "
-        "Compare the curves before, or run it with fewer labels (rounds, batch)."
+        "differ then. Compare the curves before, or run it with fewer labels (rounds, "
+        "batch)."
     ]
 
 

@@ -113,14 +113,17 @@ def _members(ensemble: Any, X: Any, n: int) -> NDArray[np.float64]:
     table = hasattr(X, "__array__") and not hasattr(X, "toarray")
     array = np.asarray(X) if table else X
     columns = getattr(ensemble, "estimators_features_", None)
+    named_members = hasattr(ensemble, "named_estimators_")
     classes = _classes_of_members(ensemble, members)
     out = np.zeros((len(members), n, len(ensemble.classes_)))
     for i, member in enumerate(members):
         predict = member.predict_proba
         if columns is not None:
             predict = partial(_on_columns, predict, columns[i])
-        # Most ensembles fit their members on arrays, whatever they were given.
-        rows = X if hasattr(member, "feature_names_in_") else array
+        # Most ensembles fit their members on arrays, whatever they were given. Those
+        # that name them hand X on, which steps of one's own may read by name.
+        named = hasattr(member, "feature_names_in_") or named_members
+        rows = X if named else array
         proba = check_probabilities(by_blocks(predict, rows), n, f"ensemble member {i}")
         out[i][:, classes[i]] = proba
     return out

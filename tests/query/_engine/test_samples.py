@@ -8,11 +8,13 @@ from modAL.models import (
     Committee,
     CommitteeRegressor,
 )
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     BaggingClassifier,
     GradientBoostingClassifier,
     RandomForestClassifier,
+    StackingClassifier,
     VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -88,6 +90,30 @@ def test_members_that_know_the_names_of_columns():
         np.testing.assert_allclose(samples.mean(axis=0), ensemble.predict_proba(there))
     with pytest.raises(ValueError, match="same order as they were in fit"):
         query.bald_sampling(ensemble, there[names[::-1]], 1)
+
+
+class _Columns(TransformerMixin, BaseEstimator):
+    """A step of one's own, which reads columns by name and notes nothing in fit."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X[["c1", "c2"]]
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@pytest.mark.parametrize("kind", [VotingClassifier, StackingClassifier])
+def test_members_with_steps_that_read_columns_by_name(kind):
+    X, y = seed_set(3)
+    frame, there = (pd.DataFrame(rows).add_prefix("c") for rows in (X, pool()))
+    named = make_pipeline(_Columns(), GaussianNB())
+    ensemble = kind([("a", named), ("b", GaussianNB())]).fit(frame, y)
+    samples, _ = probability_samples(ensemble, there, 40, np.random.default_rng(0))
+    for sample, member in zip(samples, ensemble.estimators_, strict=True):
+        np.testing.assert_allclose(sample, member.predict_proba(there))
 
 
 def test_a_committee_whose_members_know_different_classes():

@@ -24,7 +24,8 @@ def tag_table(ignore: Any, n: int, *, name: str = "ignore") -> NDArray[np.object
     Parameters
     ----------
     ignore : array-like of shape (n,) or (n, k)
-        Strings, whole numbers or truth values; None, NaN or NA where nobody said.
+        Strings, whole numbers or truth values; None, NaN or NA where nobody said. An
+        empty string is a tag as any other: it may mean that there is no ruler.
     n : int
         Rows there are.
     name : str

@@ -55,6 +55,8 @@ def epig_sampling(
     proba_samples : array-like or callable, optional
         Probabilities of shape (n_members, n, n_classes), or a function that gives them
         for X; used in place of the classifier. With `X_target` it must be a function.
+        A member is one model, for all rows and in both calls: where dropout draws other
+        units for each row or call, rows tell nothing of each other.
 
     Returns
     -------

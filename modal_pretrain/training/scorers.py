@@ -14,15 +14,16 @@ from skorch.callbacks.scoring import ScoringBase
 
 from modal_pretrain.training.examples import targets_of
 
-# Arguments of metrics that name classes. The loop's targets are column numbers: of the
-# labels 1 and 2, say, "f1" would take the second for the positive one.
+# Arguments of scikit-learn's metrics that name classes. The loop's targets are column
+# numbers: of the labels 1 and 2, say, "f1" would take the second for the positive one.
 _NAMING = ("pos_label", "labels")
 
 
 def score_by_label(callbacks: Iterable[tuple[str, Callback]]) -> None:
-    """Let the scorers of callbacks that name classes score labels, as outside a fit.
+    """Let the scorers of callbacks score labels, as outside a fit, where that counts.
 
-    All others go on with column numbers, of which more metrics can be computed.
+    Metrics of scikit-learn that name no class go on with column numbers, of which more
+    of them can be computed.
 
     Parameters
     ----------
@@ -39,8 +40,10 @@ def score_by_label(callbacks: Iterable[tuple[str, Callback]]) -> None:
 
 def _names_classes(scorer: Any) -> bool:
     metric = getattr(scorer, "_score_func", None)
-    if metric is None:  # none of scikit-learn's
+    if metric is None:  # none of scikit-learn's scorers
         return False
+    if not str(getattr(metric, "__module__", "")).startswith("sklearn."):
+        return True  # it may name them in its code
     takes = inspect.signature(metric).parameters
     defaults = {name: takes[name].default for name in _NAMING if name in takes}
     given = {**defaults, **scorer._kwargs}

@@ -277,6 +277,10 @@ def test_scores_of_callbacks_are_of_the_labels(
         assert min(scores.values()) > 0.8, scores
 
 
+def share_found(y_true, y_pred):
+    return np.mean(y_pred[y_true == "bad"] == "bad")
+
+
 @pytest.mark.parametrize(
     ("classes", "scoring"),
     [
@@ -285,6 +289,7 @@ def test_scores_of_callbacks_are_of_the_labels(
         ([1, 2], recall_score),
         (["bad", "good"], make_scorer(f1_score, pos_label="bad")),
         ([1, 2], make_scorer(precision_score, labels=[2], average="macro")),
+        (["bad", "good"], make_scorer(share_found)),
     ],
 )
 def test_scorers_that_name_classes_get_labels(make, pictures, labels, classes, scoring):

@@ -17,6 +17,7 @@ from modal_pretrain.modality import Examples
 from modal_pretrain.training.augmented import AugmentedNet
 from modal_pretrain.training.examples import targets_of
 from modal_pretrain.training.labels import check_labels, columns_of
+from modal_pretrain.training.scorers import score_by_label
 
 
 def _given(dataset: Any) -> tuple[Any, Any] | None:
@@ -59,6 +60,7 @@ class LoadedNet(AugmentedNet):
     """
 
     def _run(self, X, y, **fit_params):
+        score_by_label(self.callbacks_)
         before = self.module_.backbone
         super()._run(X, y, **fit_params)
         after = self.module_.backbone  # another one where a state was loaded

@@ -70,9 +70,14 @@ def class_weights(
     return weights
 
 
+def is_weightable(criterion: Any) -> bool:
+    """Say whether a criterion can give the loss of each row."""
+    return isinstance(getattr(criterion, "reduction", None), str)
+
+
 def check_weightable(criterion: nn.Module, what: str) -> None:
     """Raise ValueError unless a criterion can give the loss of each row."""
-    if not isinstance(getattr(criterion, "reduction", None), str):
+    if not is_weightable(criterion):
         raise ValueError(
             f"{what} needs a criterion with a loss for each row, one with `reduction` "
             f"like CrossEntropyLoss, got {type(criterion).__name__}."
@@ -114,6 +119,7 @@ def merged(
     examples: EmbeddedSet,
     weight: np.ndarray | None = None,
     tags: np.ndarray | None = None,
+    criterion: Any = None,
 ) -> tuple[EmbeddedSet, np.ndarray | None, np.ndarray | None]:
     """Merge equal rows of equal labels and tags; put them in order of their content.
 
@@ -125,6 +131,8 @@ def merged(
     examples : EmbeddedSet
     weight : numpy.ndarray of shape (n,) or None
     tags : numpy.ndarray of object, shape (n, k), or None
+    criterion : torch.nn.Module or None, default=None
+        If it cannot weigh rows, and no weights are given, equal rows all stay.
 
     Returns
     -------
@@ -146,7 +154,9 @@ def merged(
         content_ranks(rows, keys), return_index=True, return_inverse=True
     )
     total = None
-    if weight is not None or len(first) < len(rows):
+    if weight is None and criterion is not None and not is_weightable(criterion):
+        first = np.argsort(group.ravel(), kind="stable")
+    elif weight is not None or len(first) < len(rows):
         total = np.bincount(group.ravel(), weight, minlength=len(first)).astype(float)
     tags = None if tags is None else tags[first]
     return EmbeddedSet(rows[first], labels[first]), total, tags

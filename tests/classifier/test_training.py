@@ -1,13 +1,22 @@
 """Training: optimizers, splits, callbacks, interruption."""
 
+import pickle
 from functools import cache, partial
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.metrics import (
+    f1_score,
+    get_scorer,
+    make_scorer,
+    precision_score,
+    recall_score,
+)
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring
-from skorch.dataset import ValidSplit
+from skorch.dataset import Dataset, ValidSplit
+from skorch.helper import predefined_split
 from torch import nn
 
 from modal_pretrain import PretrainedClassifier
@@ -238,6 +247,13 @@ def test_criterion_of_the_users(make, pictures, labels):
         make().fit(pictures, labels).predict_proba(pictures),
         atol=1e-6,
     )
+    twice = np.r_[np.arange(len(labels)), 0, 0]  # as in a bootstrap
+    X, y = pictures[twice], labels[twice]
+    np.testing.assert_allclose(
+        make(criterion=Mean).fit(X, y).predict_proba(pictures),
+        make().fit(X, y).predict_proba(pictures),
+        atol=1e-3,
+    )
     raw = make(criterion=Mean, predict_nonlinearity=None).fit(pictures, labels)
     assert (raw.predict_proba(pictures) < 0).any()
 
@@ -259,6 +275,37 @@ def test_scores_of_callbacks_are_of_the_labels(
         assert classifier.history[-1]["valid_acc"] > 0.8
     if caching:
         assert min(scores.values()) > 0.8, scores
+
+
+def share_found(y_true, y_pred):
+    return np.mean(y_pred[y_true == "bad"] == "bad")
+
+
+@pytest.mark.parametrize(
+    ("classes", "scoring"),
+    [
+        ([1, 2], "f1"),
+        ([1, 5], "average_precision"),
+        ([1, 2], recall_score),
+        (["bad", "good"], make_scorer(f1_score, pos_label="bad")),
+        ([1, 2], make_scorer(precision_score, labels=[2], average="macro")),
+        (["bad", "good"], make_scorer(share_found)),
+    ],
+)
+def test_scorers_that_name_classes_get_labels(make, pictures, labels, classes, scoring):
+    y = np.array(classes)[labels]
+    noisy = np.array(classes)[np.r_[labels[:8], 1 - labels[8:11], [1] * 4]]
+    X = pictures[: len(noisy)]
+    callback = EpochScoring(scoring, lower_is_better=False, name="found")
+    params = {"train_split": predefined_split(Dataset(X, noisy))}
+    classifier = make(callbacks=[callback], **params).fit(pictures, y)
+    scorer = make_scorer(scoring) if scoring is recall_score else get_scorer(scoring)
+    for _ in range(2):
+        expected = scorer(classifier, X, noisy)
+        assert 0 < expected < 1
+        assert classifier.history[-1]["found"] == pytest.approx(expected)
+        classifier.set_params(callbacks__EpochScoring__use_caching=False)
+        classifier = pickle.loads(pickle.dumps(classifier)).partial_fit(pictures, y)
 
 
 def test_batches_of_no_size(make, pictures, labels):

@@ -40,6 +40,7 @@ from modal_pretrain.backbones.sizes import (
     reason_of,
     takes_one_size,
 )
+from modal_pretrain.backbones.unregistered import warn_of_unregistered
 from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
     HeadKeys,
@@ -175,6 +176,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
         )
     check_weights(backbone, f"The factory {describe(factory)}")
     warn_of_batches(backbone, f"The factory {describe(factory)}")
+    warn_of_unregistered(backbone, f"The factory {describe(factory)}")
     source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)

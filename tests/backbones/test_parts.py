@@ -1,4 +1,4 @@
-"""Networks in plain lists and closures, which PyTorch does not know."""
+"""Parts of own networks: in lists and closures, and of timm's, with their pictures."""
 
 import warnings
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import fx, nn
 
-from modal_pretrain.backbones.create import create_backbone
+from modal_pretrain.backbones.create import create_backbone, data_config
 
 
 def part() -> nn.Sequential:
@@ -86,3 +86,36 @@ def test_others_are_not(factory):
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # of PyTorch
         create_backbone(factory, pretrained=False)
+
+
+def wrapped(**given):
+    inner = create_backbone("tf_efficientnet_lite0", pretrained=False)  # mean 0.5
+    net = nn.Sequential(inner, nn.LayerNorm(1280))
+    for name, value in given.items():
+        setattr(net, name, value)
+    return net
+
+
+def test_a_part_for_other_pictures_is_warned_of():
+    def factory(pretrained=True):
+        return wrapped()
+
+    with pytest.warns(UserWarning, match=r"mean=\(0.5, .*gets them with.*0.485"):
+        create_backbone(factory)
+
+
+@pytest.mark.parametrize("says", [(0.5, 0.5, 0.5), (0.485, 0.456, 0.406)])
+def test_a_network_may_say_what_it_takes(says):
+    def factory(pretrained=True):
+        return wrapped(pretrained_cfg={"mean": says})
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = create_backbone(factory)
+    assert data_config(net)["mean"] == says
+
+
+def test_random_parts_take_any_pictures():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        create_backbone(wrapped, pretrained=False)

@@ -1,9 +1,9 @@
-"""Networks that a user's network computes with, but that PyTorch knows nothing of."""
+"""Parts of a user's network: that no mode reaches, or that expect other pictures."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from types import FunctionType, MethodType
 from typing import Any
@@ -44,6 +44,41 @@ def warn_of_unregistered(backbone: nn.Module, maker: str) -> None:
                     "Make it an attribute (self.net = net), or nn.ModuleList of a "
                     "list; or call eval() and requires_grad_(False) on it where "
                     "that is meant.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                return
+
+
+def warn_of_other_input(
+    backbone: nn.Module, taken: Mapping[str, Any], maker: str
+) -> None:
+    """Warn where a part of a network was trained on pictures normalised otherwise.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+    taken : mapping
+        Mean and std that its pictures get, in timm's terms.
+    maker : str
+        What returned it, as the subject of the message.
+    """
+    if getattr(backbone, "pretrained_cfg", None) is not None:  # it says so itself
+        return
+    for name, module in backbone.named_modules():
+        config = vars(module).get("pretrained_cfg")
+        if not isinstance(config, dict):
+            continue
+        for key in ("mean", "std"):
+            value = config.get(key)
+            if value is not None and tuple(value) != tuple(taken[key]):
+                warnings.warn(
+                    f"{maker} returned a network whose {name!r} is timm's and made for "
+                    f"pictures with {key}={tuple(value)}, but it gets them with "
+                    f"{key}={tuple(taken[key])}, since it does not say otherwise. Set "
+                    "its attribute: net.pretrained_cfg = "
+                    f"net.get_submodule({name!r}).pretrained_cfg, or a dict of the "
+                    "mean and std that it was trained with.",
                     UserWarning,
                     stacklevel=2,
                 )

@@ -71,7 +71,8 @@ def warn_of_other_input(
             continue
         for key in ("mean", "std"):
             value = config.get(key)
-            if value is not None and tuple(value) != tuple(taken[key]):
+            known = isinstance(value, list | tuple)
+            if known and tuple(value) != tuple(taken[key]):
                 warnings.warn(
                     f"{maker} returned a network whose {name!r} is timm's and made for "
                     f"pictures with {key}={tuple(value)}, but it gets them with "

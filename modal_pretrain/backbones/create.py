@@ -30,6 +30,7 @@ from modal_pretrain.backbones.folder import (
 from modal_pretrain.backbones.names import check_name, local_folder
 from modal_pretrain.backbones.output import check_weights, warn_of_batches
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
+from modal_pretrain.backbones.parts import warn_of_other_input, warn_of_unregistered
 from modal_pretrain.backbones.sizes import (
     ImageSize,
     adapt_size,
@@ -173,8 +174,12 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
             f"The factory {describe(factory)} returned {type(backbone).__name__}, "
             "expected a torch.nn.Module."
         )
-    check_weights(backbone, f"The factory {describe(factory)}")
-    warn_of_batches(backbone, f"The factory {describe(factory)}")
+    maker = f"The factory {describe(factory)}"
+    check_weights(backbone, maker)
+    warn_of_batches(backbone, maker)
+    warn_of_unregistered(backbone, maker)
+    if pretrained is not False:
+        warn_of_other_input(backbone, data_config(backbone), maker)
     source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)

@@ -10,7 +10,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -23,6 +22,7 @@ from modal_pretrain._checks import height_and_width
 from modal_pretrain._fork import Lock
 from modal_pretrain._identity import expanded
 from modal_pretrain.backbones.code import code_of
+from modal_pretrain.backbones.copies import copy_of
 from modal_pretrain.backbones.create import Backbone, create_backbone
 from modal_pretrain.backbones.device import GENERATORS
 from modal_pretrain.backbones.fingerprint import is_own
@@ -131,7 +131,7 @@ def own(backbone: Module) -> Module:
         for value in vars(module).values()
         if isinstance(value, torch.Tensor) and not value.is_leaf
     }
-    return deepcopy(backbone, results).requires_grad_(True)
+    return copy_of(backbone, results).requires_grad_(True)
 
 
 def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
@@ -258,7 +258,7 @@ def _sized(backbone: nn.Module, key: tuple, image_size) -> nn.Module:
     def adapted() -> nn.Module:
         create, name, _, pretrained, seed, device = key
         if not _from_files(name, pretrained):
-            return adapt_size(deepcopy(backbone), image_size).requires_grad_(False)
+            return adapt_size(copy_of(backbone), image_size).requires_grad_(False)
         # A file may be of a network of just this size.
         sized = create(name, pretrained, random_state=seed, image_size=image_size)
         return sized.to(device).requires_grad_(False)

@@ -14,13 +14,13 @@ import inspect
 import itertools
 import random
 from collections.abc import Collection, Iterable
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
+from modal_pretrain.backbones.copies import copy_of
 from modal_pretrain.backbones.traced import looked_into, settings_of
 
 # Of the largest value: another order of summation, no other computation.
@@ -202,7 +202,7 @@ def twin_of(module: nn.Module) -> nn.Module:
     Those of the module itself may not, while other threads predict with it.
     """
     tensors = itertools.chain(module.parameters(), module.buffers())
-    return deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    return copy_of(module, {id(tensor): tensor for tensor in tensors})
 
 
 def _watched(backbone: nn.Module) -> bool:

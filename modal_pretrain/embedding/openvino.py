@@ -17,7 +17,6 @@ import tempfile
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ import torch
 from torch import nn
 
 from modal_pretrain._fork import Lock
+from modal_pretrain.backbones.copies import copy_of
 from modal_pretrain.backbones.output import check_embedding
 from modal_pretrain.embedding.kept_model import model_file, read_model, write_model
 from modal_pretrain.embedding.source import Traceable
@@ -157,7 +157,7 @@ class _Prepared(nn.Module):
 def _constant(backbone: nn.Module) -> nn.Module:
     """Return a backbone whose weights can be constants: they require no gradient."""
     trains = {id(p): p.detach() for p in backbone.parameters() if p.requires_grad}
-    return deepcopy(backbone, trains) if trains else backbone
+    return copy_of(backbone, trains) if trains else backbone
 
 
 def _convert(backbone: nn.Module, preprocessing: Traceable) -> Any:

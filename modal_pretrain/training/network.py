@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from modal_pretrain.backbones.copies import copy_of
 from modal_pretrain.backbones.create import stages
 from modal_pretrain.backbones.output import check_embedding
 from modal_pretrain.backbones.split import Split
@@ -98,7 +98,7 @@ class PretrainedNetwork(nn.Module):
 
     def _load_from_state_dict(self, *args, **kwargs):
         if self.frozen:  # other estimators share it; a compiled network comes here, too
-            self.backbone = deepcopy(self.backbone)
+            self.backbone = copy_of(self.backbone)
         super()._load_from_state_dict(*args, **kwargs)
 
     def fit_scale(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import torch
@@ -13,6 +13,13 @@ _IN_VAIN = (
     "the fit but did not train: {}. To thaw them on the way, let them train from the "
     "start (tune='all', or a larger tune), and freeze them at first, as by "
     "skorch.callbacks.Freezer('backbone*', at=1), which Unfreezer takes back."
+)
+
+_NO_GRADIENT = (
+    "Of the backbone {} nothing has trained: none of its {} parameters that were to "
+    "train got a gradient, so only the head learnt. Does its forward run under "
+    "torch.no_grad() or detach what it returns, call another network than itself, or "
+    "leave out the stages that `tune` names? Mend that, or take tune='head'."
 )
 
 
@@ -44,10 +51,25 @@ def check_trained(
         # Stages whose outputs were computed once get no gradient.
         and (id(parameter) not in after or parameter.grad is None)
     }
+    _warn_of_frozen(net.module_, before)
     if vain:
         held = any(id(parameter) in after for parameter in vain.values())
         why = "they got no gradient" if held else "the optimizer does not hold them"
         warnings.warn(_IN_VAIN.format(len(vain), next(iter(vain)), why), stacklevel=2)
+
+
+def _warn_of_frozen(module: torch.nn.Module, held: Container[int]) -> None:
+    """Warn where of all that was to train in a backbone nothing got a gradient."""
+    backbone = getattr(module, "backbone", None)
+    if not isinstance(backbone, torch.nn.Module):
+        return
+    trains = {id(p): p for p in module.parameters() if p.requires_grad}
+    tuned = [p for p in backbone.parameters() if p.requires_grad and id(p) in held]
+    stepped = any(p.grad is not None for p in trains.values())
+    if tuned and stepped and all(p.grad is None for p in tuned):
+        warnings.warn(
+            _NO_GRADIENT.format(type(backbone).__name__, len(tuned)), stacklevel=3
+        )
 
 
 def _raise_where_infinite(net: Any) -> None:

@@ -199,3 +199,24 @@ def test_the_cut_moves_with_what_is_frozen(make, pictures, labels, between):
 
     for found, expected in zip(journey(), journey(module=Whole), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+class Detached(nn.Module):
+    """As in tutorials on linear probes."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = tiny()
+
+    @torch.no_grad()
+    def forward(self, x):
+        return self.net(x)
+
+
+@pytest.mark.parametrize("tune", [1, "all"])
+def test_a_backbone_that_passes_no_gradient_on_is_warned_of(
+    make, pictures, labels, tune
+):
+    classifier = make(backbone=Detached, pretrained=False, tune=tune, max_epochs=1)
+    with pytest.warns(UserWarning, match="Detached nothing has trained: none of its 6"):
+        classifier.fit(pictures, labels)

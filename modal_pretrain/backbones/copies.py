@@ -1,0 +1,93 @@
+"""Copies of networks that compute with their own weights."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import CellType, FunctionType, MethodType
+from typing import Any, TypeVar
+
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
+    """Return a deep copy, also where functions that it holds refer to the network.
+
+    To Python a function is its own copy. That of ``net.forward = lambda x: net.f(x)``
+    would compute with the weights of the first network, however the copy is trained,
+    and a hook that closes over its network would note what it gets there.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    memo : dict or None, default=None
+        Of `copy.deepcopy`: id of an object -> what stands for it in the copy.
+
+    Returns
+    -------
+    torch.nn.Module
+    """
+    memo = {} if memo is None else memo
+    copied = deepcopy(network, memo)
+    for module in copied.modules():
+        hooks = module._forward_hooks, module._forward_pre_hooks
+        for held in (vars(module), *hooks):
+            for key, value in held.items():
+                if isinstance(value, FunctionType | MethodType):
+                    held[key] = _bound_anew(value, memo)
+    return copied
+
+
+def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:
+    """Return what stands for a value in the copy: itself where nothing is copied."""
+    if id(value) in memo:
+        return memo[id(value)]
+    memo[id(value)] = new = value  # a container may hold itself
+    if isinstance(value, MethodType):
+        parts = [_bound_anew(p, memo) for p in (value.__func__, value.__self__)]
+        if parts[0] is not value.__func__ or parts[1] is not value.__self__:
+            new = MethodType(*parts)
+    elif isinstance(value, FunctionType) and value.__closure__:
+        new = _closed_anew(value, value.__closure__, memo)
+    elif type(value) in (list, tuple):
+        items = [_bound_anew(part, memo) for part in value]
+        if any(item is not part for item, part in zip(items, value, strict=True)):
+            new = type(value)(items)
+    elif type(value) is dict:
+        items = [_bound_anew(part, memo) for part in value.values()]
+        if any(i is not p for i, p in zip(items, value.values(), strict=True)):
+            new = dict(zip(value, items, strict=True))
+    memo[id(value)] = new  # two functions may share it
+    return new
+
+
+def _closed_anew(
+    function: FunctionType, closure: tuple[CellType, ...], memo: dict[int, Any]
+) -> FunctionType:
+    cells = tuple(CellType() for _ in closure)
+    new = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        cells,
+    )
+    new.__kwdefaults__, new.__qualname__ = (
+        function.__kwdefaults__,
+        function.__qualname__,
+    )
+    new.__module__, new.__doc__ = function.__module__, function.__doc__
+    vars(new).update(vars(function))
+    memo[id(function)] = new  # it may call itself
+    changed = False
+    for cell, old in zip(cells, closure, strict=True):
+        try:
+            content = old.cell_contents
+        except ValueError:  # not filled yet
+            continue
+        cell.cell_contents = _bound_anew(content, memo)
+        changed |= not any(cell.cell_contents is same for same in (content, new))
+    if not changed:
+        memo[id(function)] = function
+    return memo[id(function)]

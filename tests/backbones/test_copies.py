@@ -1,0 +1,114 @@
+"""Networks whose functions refer to themselves, and their copies."""
+
+from types import MethodType
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from modal_pretrain import PretrainedClassifier
+from modal_pretrain.backbones.copies import copy_of
+
+
+def _net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+
+
+def _assigned():
+    net = _net()
+    before = net.forward
+    net.forward = lambda x: before(x)
+    return net
+
+
+def _over_list():
+    net = _net()
+    parts = [*net]
+
+    def forward(x):
+        for part in parts:
+            x = part(x)
+        return x
+
+    net.forward = forward
+    return net
+
+
+def _method():
+    net = _net()
+    net.forward = MethodType(lambda self, x: net[3](net[2](net[1](net[0](x)))), net)
+    return net
+
+
+class _Hooked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = _net()
+        self.found = {}
+        self.net[2].register_forward_hook(
+            lambda module, given, output: self.found.update(pooled=output)
+        )
+
+    def forward(self, x):
+        self.net(x)
+        return self.found["pooled"].flatten(1)
+
+
+class _Lambda(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = _net()
+        self.embed = lambda x: self.net(x)
+
+    def forward(self, x):
+        return self.embed(x)
+
+
+FACTORIES = [_assigned, _over_list, _method, _Hooked, _Lambda]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_copy_computes_with_its_own_weights(factory):
+    net, x = factory(), torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        before = net(x).clone()
+        other = copy_of(net)
+        for parameter in other.parameters():
+            parameter.mul_(2)
+        assert not torch.allclose(other(x), before)
+        torch.testing.assert_close(net(x), before)
+
+
+def test_functions_that_know_nothing_of_the_network_stay_themselves():
+    net, factor = _net(), 2
+    net.scaled = lambda x: factor * x  # type: ignore[assignment]
+    assert copy_of(net).scaled is net.scaled
+
+
+def test_a_function_that_calls_itself_and_a_list_that_holds_itself():
+    net = _net()
+    parts: list = [net[0]]
+    parts.append(parts)
+
+    def count(n):
+        return (parts[0] is net[0]) + (count(n - 1) if n else 0)
+
+    net.count = count  # type: ignore[assignment]
+    assert copy_of(net).count(2) == 3
+
+
+@pytest.mark.parametrize("factory", [_net, *FACTORIES])
+@pytest.mark.parametrize("embedded_before", [False, True])
+def test_they_train_as_any_other(factory, embedded_before):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8), [0, 1] * 4
+    given = {"pretrained": False, "image_size": 16, "random_state": 0, "augment": False}
+    if embedded_before:
+        PretrainedClassifier(factory, **given).fit(X, y)
+    given |= {"tune": "all", "max_epochs": 3, "lr": 0.01}
+    found = PretrainedClassifier(factory, **given).fit(X, y).predict_proba(X)
+    expected = PretrainedClassifier(_net, **given).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

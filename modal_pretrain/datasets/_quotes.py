@@ -13,6 +13,11 @@ from modal_pretrain._fork import Lock
 from modal_pretrain.datasets._table import warn
 
 _COMPRESSED = (".gz", ".bz2", ".zip", ".xz", ".zst", ".tar")
+# Of read_csv: what says nothing of marks, nor of which lines are read.
+_OTHERS = {
+    *("sep", "delimiter", "encoding", "header", "names", "usecols", "na_values"),
+    *("keep_default_na", "na_filter", "low_memory", "memory_map", "engine"),
+}
 _LIMIT_LOCK = Lock()
 _Rows = Iterator[tuple[int, list[str]]]
 
@@ -30,17 +35,18 @@ def warn_of_quotes(
     path : path-like
         A table that was read. Compressed ones are not looked at.
     options : mapping, optional
-        For ``pandas.read_csv``. With others than the separator and the encoding,
-        nothing is looked at: they may say what marks mean.
+        For ``pandas.read_csv``. With some, such as `quotechar` or `skiprows`, nothing
+        is looked at: they say what marks mean, or leave lines out.
     """
     options = {"sep": ",", "encoding": "utf-8-sig", **(options or {})}
+    separator = str(options.get("delimiter") or options["sep"])
     plain = not os.fspath(path).lower().endswith(_COMPRESSED)
-    if not plain or len(options) > 2 or len(str(options["sep"])) != 1:
+    if not plain or not options.keys() <= _OTHERS or len(separator) != 1:
         return
 
     def rows() -> _Rows:
         with open(path, encoding=options["encoding"], newline="") as file:
-            reader = csv.reader(file, delimiter=options["sep"], strict=True)
+            reader = csv.reader(file, delimiter=separator, strict=True)
             try:
                 for row in reader:
                     if row:
@@ -50,7 +56,7 @@ def warn_of_quotes(
                     yield reader.line_num, []
 
     with _cells_of_any_length():
-        line, problem = _misread(rows, options["sep"])
+        line, problem = _misread(rows, separator)
     if not line:
         return
     warn(

@@ -88,6 +88,27 @@ def test_rows_between_sentences_with_half_a_pair_of_marks_are_warned_of(
     assert list(data.X) == [text for _, text, _ in rows]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sep": "\t", "header": None, "names": ["label", "text"]},
+        {"delimiter": "\t", "header": None, "names": ["label", "text"]},
+        {"sep": "\t", "header": 0, "names": ["label", "text"], "na_values": ["-"]},
+    ],
+)
+def test_marks_are_looked_at_where_columns_are_named_by_hand(tmp_path, options):
+    path = tmp_path / "SMSSpamCollection"
+    rows = ["ham\tHi.", "spam\tWin!", 'ham\t"Ok, she said', 'ham\t"Yes', "spam\tBuy!"]
+    path.write_text("\n".join([*rows, ""]))
+    with pytest.warns(UserWarning, match="line 4 of .* goes on behind the mark"):
+        load_csv(path, text="text", target="label", read_options=options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        options = {**options, "quoting": 3}
+        data = load_csv(path, text="text", target="label", read_options=options)
+    assert data.X[-1] == "Buy!"
+
+
 def test_long_cells_do_not_end_the_look_at_marks(tmp_path):
     path = tmp_path / "reviews.csv"
     long = "word, " * 30_000

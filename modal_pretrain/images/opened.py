@@ -37,7 +37,7 @@ class PillowSource(ImageSource):
         return convert_image(self._loaded(row), self._where(row))
 
     def _stored(self, row: int) -> np.ndarray:
-        deep = self._data[row].mode.startswith("I;16")
+        deep = self._data[row].mode.startswith("I")
         return deep_values(self._loaded(row)) if deep else np.empty(0)
 
     def _keys(self, rows: range | np.ndarray) -> list[bytes]:

@@ -71,3 +71,21 @@ def test_a_sample_is_of_different_rows_all_over(n, rows):
     found = list(sample(n))
     assert len(set(found)) == len(found) == rows
     assert not rows or (found[0] == 0 and n - n // 8 - 8 <= found[-1] < n)
+
+
+@pytest.mark.parametrize("ending", ["tif", "pgm"])
+def test_integers_of_32_bits_that_count_as_16_are_looked_at_too(tmp_path, ending):
+    arrays = pictures(11, 1 << 12).astype(np.int32)
+    arrays[:, 0, 0] = 4000  # in each: what has nothing above 255 is taken for 8 bits
+    images = [Image.fromarray(array) for array in arrays]
+    paths = [tmp_path / f"{i}.{ending}" for i in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        image.save(path)
+    with Image.open(paths[0]) as opened:
+        assert opened.mode == "I"
+    for X in (paths, images):
+        with pytest.warns(UserWarning, match="If they hold 12 bits"):
+            embed(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embed([Image.fromarray(array // 16) for array in arrays])

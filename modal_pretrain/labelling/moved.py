@@ -17,7 +17,6 @@ from modal_pretrain.labelling.records import (
     Record,
 )
 
-
 # Runs that are compared in any case, from the first to the last.
 _COMPARED = 20
 

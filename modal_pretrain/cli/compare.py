@@ -142,9 +142,10 @@ def _labelled(
     table = table.dropna(subset=[item])
     # A label file grows: the last line of an item counts, however it spells the path,
     # and what it says is of what the file held.
-    table.index = places(
+    found = places(
         table if own else table[[item]].set_axis(["item"], axis=1), file, folder
     )
+    table = table.iloc[found.index].set_axis(found.to_numpy())
     table = table[table.index.notna()]
     if not own:  # a table for a session, too, may hold corrections
         _warn_of_contradictions(table[label].fillna(""), file)

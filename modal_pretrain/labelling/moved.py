@@ -17,6 +17,9 @@ from modal_pretrain.labelling.records import (
     Record,
 )
 
+# Runs that are compared in any case, from the first to the last.
+_COMPARED = 20
+
 
 class Lost(NamedTuple):
     """What of a label file does not fit the pool.
@@ -110,8 +113,14 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
     said before is of what it held then, wherever that is now.
     """
     runs, present = _runs(records, pool)
+    told = _times_tell(runs, pool)
+    held: defaultdict[int | str, set[str]] = defaultdict(set)
     for run in runs:
-        if isinstance(run.key, int) and pool.same(run.key, run.content, run.since):
+        held[run.key].add(run.content)
+    for run in runs:
+        # Nothing holds two things at once, which times alone might say.
+        since = run.since if told and len(held[run.key] - {""}) < 2 else -math.inf
+        if isinstance(run.key, int) and pool.same(run.key, run.content, since):
             run.row = run.key
     known: defaultdict[str, _Alike] = defaultdict(_Alike)
     for run in runs:
@@ -149,6 +158,21 @@ def rows_of(records: Sequence[Record], pool: Pool) -> tuple[list[int | None], Lo
         for place in run.places:
             rows[place] = run.row
     return rows, lost
+
+
+def _times_tell(runs: Sequence[_Run], pool: Pool) -> bool:
+    """Say whether what has not changed since it was labelled is the same.
+
+    It is not where one label file serves two folders with the same names in them, which
+    may be as old as each other, or where one drive is mounted in place of another.
+    """
+    here = [(run.key, run) for run in runs if isinstance(run.key, int)]
+    step = max(-(-len(here) // _COMPARED), 1)
+    return all(
+        pool.same(row, run.content, -math.inf)
+        or not pool.same(row, run.content, run.since)
+        for row, run in here[::step]
+    )
 
 
 def _says_more(run: _Run, before: _Run, records: Sequence[Record]) -> bool:

@@ -12,14 +12,14 @@ from modal_pretrain.datasets._folders import pictures_below
 from modal_pretrain.datasets._table import row_name, warn
 from modal_pretrain.labelling.file_pool import FilePool
 from modal_pretrain.labelling.moved import rows_of
-from modal_pretrain.labelling.records import FIELDS, records_of
+from modal_pretrain.labelling.records import FIELDS, in_order, records_of
 
 # What a session writes and a table made by hand lacks.
 _OWN = {"answer", "content"}
 
 
-def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
-    """Return the path of the picture that each line is about.
+def places(table: pd.DataFrame, file: Path, folder: Path) -> pd.Series:
+    """Return the path of the picture that each line is about, in order of answers.
 
     A session's label file says what the pictures held, by which those that moved are
     found, as the session itself does. Of other tables the names are all that is known,
@@ -37,9 +37,9 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
 
     Returns
     -------
-    list of str or None
-        None where the file is gone, or holds something else than whenever it was
-        labelled.
+    pandas.Series
+        Of the paths; None where the file is gone, or holds something else than whenever
+        it was labelled. Its index has the places of the lines in the table.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
     """
     named = [os.path.normpath(folder / item) for item in table["item"]]
     if not set(table) >= _OWN:
-        return _spelt_as_there(table["item"], named, folder)
+        return pd.Series(_spelt_as_there(table["item"], named, folder), dtype=object)
     fields = [name for name in FIELDS if name in table]
     cells = table[fields].fillna("").to_dict("records")
     lines = [
@@ -61,26 +61,29 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> list[str | None]:
         for at, line in zip(table.index, cells, strict=True)
     ]
     records = records_of(lines, file)
+    order = in_order(records)
+    by_name = pd.Series([named[place] for place in order], order, dtype=object)
     listed = [*pictures_below(folder), *filter(os.path.isfile, named)]
     found = {os.path.abspath(path): os.path.normpath(path) for path in listed}
     if not found:
-        return list(named)
+        return by_name
     pool = FilePool(list(found.values()), folder)
-    rows, lost = rows_of(records, pool)
+    rows, lost = rows_of([records[place] for place in order], pool)
     if not lost.changed and all(row is None for row in rows):  # of another folder
-        return list(named)
+        return by_name
     # Where they are made anew, as smaller copies, names are right.
-    by_name = ". If they show the same: without the column content, names alone count"
-    for items, why, hint in (
-        (lost.changed, "hold something else now than when they were labelled", by_name),
+    hint = ". If they show the same: without the column content, names alone count"
+    for items, why, more in (
+        (lost.changed, "hold something else now than when they were labelled", hint),
         (lost.vanished, f"are not in {folder} any more", ""),
     ):
         if items:
             warn(
                 f"{len(items)} labels of {file} are left out: the files {why}, first "
-                f"{items[0]}{hint}"
+                f"{items[0]}{more}"
             )
-    return [None if row is None else str(pool.X[row]) for row in rows]
+    paths = [None if row is None else str(pool.X[row]) for row in rows]
+    return pd.Series(paths, order, dtype=object)
 
 
 def _spelt_as_there(

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,7 +84,7 @@ def _content_of(cell: str) -> str:
 
 
 def parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
-    """Read the content of a label file; return its columns and its records.
+    """Read the content of a label file; return its columns, and its records in order.
 
     Raises
     ------
@@ -115,7 +115,8 @@ def parse(data: bytes, path: Path) -> tuple[tuple[str, ...], list[Record]]:
                 "Correct the line, or take it out."
             )
         lines.append((where, dict(zip(header, cells, strict=True))))
-    return header, records_of(lines, path)
+    records = records_of(lines, path)
+    return header, [records[place] for place in in_order(records)]
 
 
 def records_of(lines: Iterable[tuple[str, dict[str, str]]], path: Path) -> list[Record]:
@@ -128,6 +129,15 @@ def records_of(lines: Iterable[tuple[str, dict[str, str]]], path: Path) -> list[
         last = max(last, records[-1].answer)
     _check_order(records, path)
     return records
+
+
+def in_order(records: Sequence[Record]) -> list[int]:
+    """Return the places of records in the order of their answers.
+
+    A spreadsheet may have sorted the lines and left those of each item in their order.
+    What has moved was called otherwise before, and its last answer must count, too.
+    """
+    return sorted(range(len(records)), key=lambda place: records[place].answer)
 
 
 def _check_order(records: list[Record], path: Path) -> None:

@@ -213,6 +213,26 @@ def test_labels_of_a_session_go_with_what_the_pictures_hold(folder, capsys):
     assert "as if the lines had been sorted" in capsys.readouterr().err
 
 
+def test_the_last_answer_counts_where_lines_were_sorted(folder):
+    """Of a picture that had another name before, so that each name has one line."""
+    from modal_pretrain.cli.compare import _labelled
+    from modal_pretrain.labelling.file_pool import FilePool
+
+    pool, path = FilePool.below(folder), folder / "session.csv"
+    content = [pool.content(row) for row in (0, 1)]
+    path.write_text(
+        "answer,item,label,content\n"
+        f"2,{pool.names[0]},high,{content[0]}\n"
+        f"3,{pool.names[1]},low,{content[1]}\n"
+        f"1,called before.png,low,{content[0]}\n"
+    )
+    X, y, _ = _labelled(folder, path, ("item", "label"), None)
+    assert dict(zip(X, y, strict=True)) == {
+        str(folder / pool.names[0]): "high",
+        str(folder / pool.names[1]): "low",
+    }
+
+
 def test_a_line_that_was_cut_off_does_not_count(folder):
     """A crash, or a folder that is synced, leaves half a line: 1 may have been 10."""
     from modal_pretrain.cli.compare import _labelled

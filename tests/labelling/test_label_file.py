@@ -270,7 +270,8 @@ def test_a_line_without_a_number_is_an_answer_of_its_own(path):
     write(path, [Record(3, "a", "dog"), Record(1, "b", "cat"), Record(2, "c", "cat")])
     with path.open("a") as file:
         file.write(",a,cat,,,,,,\n,d,cat,,,,,,\n")
-    assert [record.answer for record in read(path)] == [3, 1, 2, 4, 5]
+    assert [record.answer for record in read(path)] == [1, 2, 3, 4, 5]
+    assert [record.item for record in read(path)][2:] == list("aad")
 
 
 def test_lines_that_were_added_in_pandas(path):

@@ -304,6 +304,32 @@ def test_another_folder_under_the_same_name(tmp_path, start):
     assert not len(again.labels())
 
 
+def test_one_label_file_for_two_folders_with_the_same_names(tmp_path, start):
+    """Of a camera that writes frames of one size; both were there before the labels."""
+    pools = tmp_path / "first", tmp_path / "second"
+    for number, pool in enumerate(pools):
+        pool.mkdir()
+        for frame in range(6):
+            shade = np.full((8, 8, 3), 60 * number + frame, np.uint8)
+            Image.fromarray(shade).save(pool / f"{frame}.bmp")
+    time.sleep(3.1)
+
+    def known(session):
+        return session.labels().set_index("item")["label"].to_dict()
+
+    with start(pools[1], labels=tmp_path / "l.csv") as session:
+        session.ask(rows=[0, 1])
+        session.answer([0, 1], "square")
+    with start(pools[0], labels=tmp_path / "l.csv") as session:
+        assert session.lost.changed == ["0.bmp", "1.bmp"]
+        session.ask(rows=[1, 2, 3])
+        session.answer([1, 2, 3], "circle")
+    with start(pools[1], labels=tmp_path / "l.csv") as session:
+        assert known(session) == {"0.bmp": "square", "1.bmp": "square"}
+    with start(pools[0], labels=tmp_path / "l.csv") as session:
+        assert known(session) == dict.fromkeys(["1.bmp", "2.bmp", "3.bmp"], "circle")
+
+
 def test_an_answer_taken_back_where_its_picture_had_moved(folder, start):
     with start(folder) as session:
         session.ask(rows=[0])

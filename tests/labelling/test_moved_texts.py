@@ -262,3 +262,19 @@ def test_a_line_by_hand_is_of_what_is_there_and_of_nothing_else(tmp_path, undone
     with LabelSession(sorted_anew, labels=path) as session:
         found = session.labels().set_index("row")["label"].to_dict()
     assert found == ({2: "cat"} if undone else {0: "dog", 2: "cat"})
+
+
+@pytest.mark.parametrize("column", ["item", "label"])
+def test_lines_that_a_spreadsheet_sorted_of_a_text_that_moved(tmp_path, start, column):
+    """Each item has one line, so none of them says that the order is another."""
+    path = tmp_path / "l.csv"
+    for texts, label in ((["x", "y", "bad"], "z"), (["bad", "x", "y"], "a")):
+        with start(TextPool(texts), classes=None, labels=path) as session:
+            session.ask(rows=[texts.index("bad")])
+            session.answer(texts.index("bad"), label)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table.sort_values(column).to_csv(path, index=False)
+    session = start(TextPool(["bad", "x", "y"]), classes=None, labels=path)
+    assert session.labels()["label"].tolist() == ["a"]
+    assert session.undo() == [0]
+    assert session.labels()["label"].tolist() == ["z"]

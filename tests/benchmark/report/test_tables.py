@@ -120,3 +120,26 @@ def test_settings_are_told_apart(store):
         f"{name}, {rounds}, path b.csv",
         "data set, seed set 10, batch 3, tune head",
     ]
+
+
+def test_two_parameters_of_one_name_are_told_apart(store):
+    """The classifier's image_size hid the data's: two folders had one heading."""
+    first, name = summary(store), "data set, seed set 10, batch 10, tune head"
+    estimator = {**store.config.estimator_params, "image_size": 48}
+    summaries = [
+        first._replace(
+            store=RecordStore(
+                "",
+                replace(
+                    store.config,
+                    estimator_params=estimator,
+                    dataset_params={**store.config.dataset_params, "image_size": size},
+                ),
+            )
+        )
+        for size in (64, 96)
+    ]
+    assert settings(summaries) == [
+        f"{name}, dataset_image_size 64",
+        f"{name}, dataset_image_size 96",
+    ]

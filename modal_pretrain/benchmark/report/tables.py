@@ -220,6 +220,9 @@ def _settings(s: Summary) -> str:
     parts += [f"tune {params.get('tune', 'head')}"]
     if "backbone" in params:
         parts.append(str(params["backbone"]))
+    size = params.get("image_size")
+    if isinstance(size, list | tuple):  # not one run for each, as of other lists
+        parts.append(f"pictures of {' x '.join(map(str, size))}")
     return ", ".join(parts)
 
 

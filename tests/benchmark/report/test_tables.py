@@ -143,3 +143,12 @@ def test_two_parameters_of_one_name_are_told_apart(store):
         f"{name}, dataset_image_size 64",
         f"{name}, dataset_image_size 96",
     ]
+
+
+def test_a_pair_of_sizes_is_shown_as_one_size(store):
+    """Or somebody who meant a grid would take it for one of the two."""
+    first = summary(store)
+    params = {**store.config.estimator_params, "image_size": (64, 96)}
+    one = RecordStore("", replace(store.config, estimator_params=params))
+    (name,) = settings([first._replace(store=one)])
+    assert name.endswith(", tune head, pictures of 64 x 96")

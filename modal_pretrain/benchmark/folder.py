@@ -193,7 +193,7 @@ def _settings(store: RecordStore) -> dict[str, Any]:
     """Return what makes a folder of its own, by name; the data's are apart."""
     found = store.config.kept()
     # Left out where it is the default, see `BenchmarkConfig`.
-    found["audit_apart"] = store.config.audit_apart
+    found |= {"audit_apart": store.config.audit_apart, "augment": False}
     return found | found.pop("estimator_params")
 
 

@@ -493,3 +493,22 @@ def test_a_folder_without_finished_runs_leaves_whole_numbers_whole(small, tmp_pa
     found = load(tmp_path).drop(columns="pool_sample")
     assert found.equals(whole)
     assert found.dtypes.equals(whole.dtypes)
+
+
+def test_runs_that_do_not_augment_say_so(tmp_path):
+    """The hash leaves out False, and ``records.augment == False`` was no row."""
+    grid = {
+        "dataset": {"name": "shapes", "n_train": 60, "n_test": 40},
+        "models": ["random-init"],
+        "strategies": ["random"],
+        "seeds": 1,
+        "rounds": 0,
+        "references": [],
+        "estimator": {
+            "image_size": 32,
+            "tune": 1,
+            "max_steps": 1,
+            "augment": [False, True],
+        },
+    }
+    assert run(grid, tmp_path, verbose=0).augment.tolist() == [False, True]

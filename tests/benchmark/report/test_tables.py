@@ -114,10 +114,10 @@ def test_settings_are_told_apart(store):
     found = settings([first, *(first._replace(store=one) for one in stores)])
     rounds = f"rounds {config.rounds}"
     assert found == [
-        f"{name}, {rounds}",
-        f"{name}, rounds 7",
+        f"{name}, {rounds}, augment false",
+        f"{name}, rounds 7, augment false",
         f"{name}, {rounds}, augment true",
-        f"{name}, {rounds}, path b.csv",
+        f"{name}, {rounds}, augment false, path b.csv",
         "data set, seed set 10, batch 3, tune head",
     ]
 

@@ -7,6 +7,7 @@ import fnmatch
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def load(out: str | Path) -> pd.DataFrame:
         tell them apart: ``config`` (hash), ``seed_set``, ``batch``, ``tune``,
         ``backbone``, and each other one in which folders differ, "default" where one
         says nothing of it. A parameter of the data whose name is taken is called
-        ``dataset_<name>``.
+        ``dataset_<name>``, and another setting called as what is recorded, such as
+        ``audit``, is ``setting_<name>``.
 
     Raises
     ------
@@ -138,32 +140,60 @@ def _check_readable(out: Path) -> None:
 
 def all_records(stores: list[RecordStore]) -> pd.DataFrame:
     """Return the records of some stores with the settings that tell them apart."""
-    tables = [_with_settings(store) for store in stores]
-    every = [_settings(store) for store in stores]
-    of_data = [own.pop("dataset_params") for own in every]
+    tables = [store.load() for store in stores]
+    measured = {name for table in tables for name in table} - {"dataset"}
+    for table, store in zip(tables, stores, strict=True):
+        _add_settings(table, store)
     # A parameter may be called as what was measured.
     taken = {name for table in tables for name in table}
-    own_names = taken.union(*every)
-    for own, params in zip(every, of_data, strict=True):
-        # Data and classifier may both have an image_size.
-        own |= {
-            f"dataset_{name}" if name in own_names else name: value
-            for name, value in params.items()
-        }
+    every = settings_by_name(stores, taken)
     for name in dict.fromkeys(name for own in every for name in own):
         # No None, whose rows `groupby` would leave out.
         values = [_DEFAULT if own.get(name) is None else own[name] for own in every]
-        if name not in taken and any(value != values[0] for value in values):
+        column = f"setting_{name}" if name in measured else name
+        if (name in measured or name not in taken) and any(
+            value != values[0] for value in values
+        ):
             for table, value in zip(tables, values, strict=True):
-                table[name] = _as_cell(value)
-    return pd.concat(tables, ignore_index=True)
+                table[column] = _as_cell(value)
+    # One without rows would make the whole numbers of the others decimal.
+    some = [table for table in tables if len(table)]
+    return pd.concat(some or tables, ignore_index=True)
+
+
+def settings_by_name(
+    stores: list[RecordStore], taken: Iterable[str] = ()
+) -> list[dict[str, Any]]:
+    """Return what makes a folder of its own, for each by names that all share.
+
+    Parameters
+    ----------
+    stores : list of RecordStore
+    taken : iterable of str, default=()
+        Names that no parameter of the data may have.
+
+    Returns
+    -------
+    list of dict
+        A parameter of the data is ``dataset_<name>`` where another setting of any of
+        the folders, or what is taken, has its name: data and classifier may both have
+        an ``image_size``.
+    """
+    found = [_settings(store) for store in stores]
+    of_data = [own.pop("dataset_params") for own in found]
+    taken = set(taken).union(*found)
+    return [
+        own
+        | {f"dataset_{k}" if k in taken else k: value for k, value in params.items()}
+        for own, params in zip(found, of_data, strict=True)
+    ]
 
 
 def _settings(store: RecordStore) -> dict[str, Any]:
     """Return what makes a folder of its own, by name; the data's are apart."""
     found = store.config.kept()
     # Left out where it is the default, see `BenchmarkConfig`.
-    found["audit_apart"] = store.config.audit_apart
+    found |= {"audit_apart": store.config.audit_apart, "augment": False}
     return found | found.pop("estimator_params")
 
 
@@ -172,12 +202,11 @@ def _as_cell(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
-def _with_settings(store: RecordStore) -> pd.DataFrame:
-    config, records = store.config, store.load()
+def _add_settings(records: pd.DataFrame, store: RecordStore) -> None:
+    config = store.config
     params = config.estimator_params
     records["config"] = config.digest()
     records["seed_set"] = config.seed_set
     records["batch"] = config.batch
     records["tune"] = params.get("tune", "head")
     records["backbone"] = params.get("backbone", _DEFAULT)
-    return records

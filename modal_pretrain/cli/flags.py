@@ -71,8 +71,13 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
             )
     tables = [{"name": t} if isinstance(t, str) else dict(t) for t in tables]
     if "dataset" in given:
-        known = {table.get("name"): table for table in tables}
-        tables = [known.get(name, {"name": name}) for name in given["dataset"]]
+        # A file may have several tables of one name, such as two CSV files.
+        known = [[t for t in tables if t.get("name") == n] for n in given["dataset"]]
+        tables = [
+            table
+            for name, own in zip(given["dataset"], known, strict=True)
+            for table in own or [{"name": name}]
+        ]
     for table in tables:
         if "root" in given:
             table[_root_name(table.get("name", ""))] = given["root"]

@@ -473,3 +473,42 @@ def test_no_row_is_lost_where_one_groups_by_a_setting(small, tmp_path):
         configs[3].digest(): (32, "default", False, 48),
         configs[4].digest(): (32, "default", True, 32),
     }
+
+
+def test_a_setting_called_as_what_is_recorded_has_a_column(small, tmp_path):
+    """The means of audits of 4 and of 8 labels were one: ``audit`` is a record's."""
+    own = {"models": ("pretrained",), "strategies": ("random",), "seeds": (0,)}
+    configs = [small(**own, audit=n, audit_apart=True) for n in (4, 8)]
+    records = run(configs, tmp_path, verbose=0)
+    found = records.groupby("config").setting_audit.unique().map(list).to_dict()
+    expected = zip(configs, (4, 8), strict=True)
+    assert found == {config.digest(): [n] for config, n in expected}
+    assert records.audit.map(type).eq(dict).all()
+
+
+def test_a_folder_without_finished_runs_leaves_whole_numbers_whole(small, tmp_path):
+    own = {"models": ("pretrained",), "strategies": ("random",), "seeds": (0,)}
+    whole = run(small(**own), tmp_path, verbose=0)
+    RecordStore(tmp_path, small(**own, pool_sample=20)).create()
+    found = load(tmp_path).drop(columns="pool_sample")
+    assert found.equals(whole)
+    assert found.dtypes.equals(whole.dtypes)
+
+
+def test_runs_that_do_not_augment_say_so(tmp_path):
+    """The hash leaves out False, and ``records.augment == False`` was no row."""
+    grid = {
+        "dataset": {"name": "shapes", "n_train": 60, "n_test": 40},
+        "models": ["random-init"],
+        "strategies": ["random"],
+        "seeds": 1,
+        "rounds": 0,
+        "references": [],
+        "estimator": {
+            "image_size": 32,
+            "tune": 1,
+            "max_steps": 1,
+            "augment": [False, True],
+        },
+    }
+    assert run(grid, tmp_path, verbose=0).augment.tolist() == [False, True]

@@ -90,3 +90,18 @@ def test_no_more_jobs_than_work(tmp_path, monkeypatch):
     out = ["--out", str(tmp_path), "--references", "--quiet", "--rounds", "1"]
     assert main(["bench", *arguments, *data, *out, "--jobs", "999999"]) == 0
     assert asked == [2, 2]
+
+
+def test_a_data_set_of_a_file_brings_all_its_tables(tmp_path):
+    """The last of two with one name stood for both."""
+    path = tmp_path / "a.toml"
+    path.write_text(
+        '[[dataset]]\nname = "csv"\npath = "a.csv"\n'
+        '[[dataset]]\nname = "shapes"\n'
+        '[[dataset]]\nname = "csv"\npath = "b.csv"\n'
+    )
+    found = given("--config", str(path), "--dataset", "csv", "--data", "target=y")
+    assert found["dataset"] == [
+        {"name": "csv", "path": "a.csv", "target": "y"},
+        {"name": "csv", "path": "b.csv", "target": "y"},
+    ]

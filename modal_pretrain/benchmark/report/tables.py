@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain.benchmark.config import FULL
+from modal_pretrain.benchmark.folder import settings_by_name
 from modal_pretrain.benchmark.loop import PHASES
 from modal_pretrain.benchmark.report.charts import tone_of
 from modal_pretrain.benchmark.report.summary import (
@@ -196,7 +197,10 @@ def settings(summaries: Sequence[Summary]) -> list[str]:
         What is told of any, and what else differs from others of that name.
     """
     names = list(map(_settings, summaries))
-    further = [_further(s) for s in summaries]
+    further = [
+        {key: _as_text(value) for key, value in own.items()}
+        for own in settings_by_name([s.store for s in summaries])
+    ]
     shown = []
     for name, own in zip(names, further, strict=True):
         others = [f for n, f in zip(names, further, strict=True) if n == name]
@@ -216,15 +220,11 @@ def _settings(s: Summary) -> str:
     parts += [f"tune {params.get('tune', 'head')}"]
     if "backbone" in params:
         parts.append(str(params["backbone"]))
+    size = params.get("image_size")
+    if isinstance(size, list | tuple):  # not one run for each, as of other lists
+        parts.append(f"pictures of {' x '.join(map(str, size))}")
     return ", ".join(parts)
 
 
-def _further(s: Summary) -> dict[str, str]:
-    """Return all settings that make a folder of their own, as text."""
-    found = s.store.config.kept()
-    for group in ("dataset_params", "estimator_params"):
-        found |= found.pop(group)
-    return {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in found.items()
-    }
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -114,9 +114,41 @@ def test_settings_are_told_apart(store):
     found = settings([first, *(first._replace(store=one) for one in stores)])
     rounds = f"rounds {config.rounds}"
     assert found == [
-        f"{name}, {rounds}",
-        f"{name}, rounds 7",
+        f"{name}, {rounds}, augment false",
+        f"{name}, rounds 7, augment false",
         f"{name}, {rounds}, augment true",
-        f"{name}, {rounds}, path b.csv",
+        f"{name}, {rounds}, augment false, path b.csv",
         "data set, seed set 10, batch 3, tune head",
     ]
+
+
+def test_two_parameters_of_one_name_are_told_apart(store):
+    """The classifier's image_size hid the data's: two folders had one heading."""
+    first, name = summary(store), "data set, seed set 10, batch 10, tune head"
+    estimator = {**store.config.estimator_params, "image_size": 48}
+    summaries = [
+        first._replace(
+            store=RecordStore(
+                "",
+                replace(
+                    store.config,
+                    estimator_params=estimator,
+                    dataset_params={**store.config.dataset_params, "image_size": size},
+                ),
+            )
+        )
+        for size in (64, 96)
+    ]
+    assert settings(summaries) == [
+        f"{name}, dataset_image_size 64",
+        f"{name}, dataset_image_size 96",
+    ]
+
+
+def test_a_pair_of_sizes_is_shown_as_one_size(store):
+    """Or somebody who meant a grid would take it for one of the two."""
+    first = summary(store)
+    params = {**store.config.estimator_params, "image_size": (64, 96)}
+    one = RecordStore("", replace(store.config, estimator_params=params))
+    (name,) = settings([first._replace(store=one)])
+    assert name.endswith(", tune head, pictures of 64 x 96")

@@ -31,8 +31,12 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
     memo = {} if memo is None else memo
     copied = deepcopy(network, memo)
     for module in copied.modules():
-        hooks = module._forward_hooks, module._forward_pre_hooks
-        for held in (vars(module), *hooks):
+        held: dict[Any, Any]
+        for held in (
+            vars(module),
+            module._forward_hooks,
+            module._forward_pre_hooks,
+        ):
             for key, value in held.items():
                 if isinstance(value, FunctionType | MethodType):
                     held[key] = _bound_anew(value, memo)

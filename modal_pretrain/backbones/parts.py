@@ -71,8 +71,9 @@ def warn_of_other_input(
             continue
         for key in ("mean", "std"):
             value = config.get(key)
-            known = isinstance(value, list | tuple)
-            if known and tuple(value) != tuple(taken[key]):
+            if not isinstance(value, list | tuple):
+                continue
+            if tuple(value) != tuple(taken[key]):
                 warnings.warn(
                     f"{maker} returned a network whose {name!r} is timm's and made for "
                     f"pictures with {key}={tuple(value)}, but it gets them with "

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import random
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -21,7 +20,12 @@ import torch
 from torch import fx, nn
 
 from modal_pretrain.backbones.copies import copy_of
-from modal_pretrain.backbones.traced import looked_into, settings_of
+from modal_pretrain.backbones.traced import (
+    generators,
+    looked_into,
+    settings_of,
+    tensors_of,
+)
 
 # Of the largest value: another order of summation, no other computation.
 _TOLERANCE = 1e-4
@@ -75,16 +79,17 @@ class Split:
         self.shape = tuple(cut.shape[1:])
         self._channels_last = cut.ndim == 4 and not cut.is_contiguous()
 
-    def _settings(self) -> dict[tuple[str, str], str | None]:
+    def _settings(self) -> dict[tuple[str, str], str | int | None]:
         found = settings_of(self._parts)
-        return {name: found.get(name) for name in self._constants}
+        settings = {name: found.get(name) for name in self._constants}
+        return {**settings, **tensors_of(self._parts)}
 
     def is_current(self) -> bool:
         """Say whether no setting has changed since a trace took it as a constant."""
         return self._settings() == self._traced
 
     def follow(self) -> None:
-        """Trace the rest again where somebody, such as a callback, changed a setting.
+        """Trace the rest again where a callback, say, changed a setting or a tensor.
 
         Raises
         ------
@@ -96,7 +101,7 @@ class Split:
             return
         with torch.autocast(self._sample.device.type, enabled=False):
             other = split(self._backbone, self._sample)
-        if other is None or _code(other.front.graph) != _code(self.front.graph):
+        if other is None or not _same(other.front, self.front):
             either = {*now.items()} ^ {*self._traced.items()}
             changed = ", ".join(sorted({name for (_, name), _ in either}))
             raise ValueError(
@@ -170,7 +175,7 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
     if all(trains) or not any(trains) or _watched(backbone):
         return None
     try:
-        drawn = _generators()
+        drawn = generators()
         twin = twin_of(backbone).eval()
         parts = looked_into(twin)
         before = settings_of(parts)
@@ -181,7 +186,7 @@ def split(backbone: nn.Module, sample: torch.Tensor) -> Split | None:
         # so would a layer that it drops at random, or by luck did not.
         if _code(graph) != _code(_trace(twin_of(backbone).train())):
             return None
-        if _generators() != drawn:
+        if generators() != drawn:
             return None
         twin = twin_of(backbone).eval()
         graphs = _cut(twin, graph, sample)
@@ -201,20 +206,12 @@ def twin_of(module: nn.Module) -> nn.Module:
 
     Those of the module itself may not, while other threads predict with it.
     """
-    tensors = itertools.chain(module.parameters(), module.buffers())
-    return copy_of(module, {id(tensor): tensor for tensor in tensors})
+    return copy_of(module, {id(tensor): tensor for tensor in _tensors(module)})
 
 
 def _watched(backbone: nn.Module) -> bool:
     """Say whether hooks wait for a forward pass, which the halves may not make."""
     return any(m._forward_hooks or m._forward_pre_hooks for m in backbone.modules())
-
-
-def _generators() -> tuple[Any, ...]:
-    """Return the states of the generators that a forward may draw from."""
-    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-    drawn = torch.get_rng_state().numpy().tobytes(), state["state"]["key"].tobytes()
-    return *drawn, state["state"]["pos"], random.getstate()
 
 
 def _draws(front: nn.Module) -> bool:
@@ -232,6 +229,8 @@ class _Recorder(fx.proxy.GraphAppendingTracer):
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, torch.Tensor):
             raise TypeError("a tensor that is neither a parameter nor a buffer")
+        if isinstance(a, np.generic):
+            a = a.item()  # a graph's code knows no NumPy either
         return super().create_arg(a)
 
 
@@ -280,6 +279,18 @@ def _recording(kind: type, path: str, tracer: fx.proxy.TracerBase) -> type:
 
 def _code(graph: fx.Graph) -> str:
     return graph.python_code("self").src
+
+
+def _same(one: fx.GraphModule, other: fx.GraphModule) -> bool:
+    """Say whether two fronts do the same with the same values."""
+    if _code(one.graph) != _code(other.graph):
+        return False
+    pairs = zip(_tensors(one), _tensors(other), strict=True)
+    return all(a is b or torch.equal(a, b) for a, b in pairs)
+
+
+def _tensors(module: nn.Module) -> Iterable[torch.Tensor]:
+    return itertools.chain(module.parameters(), module.buffers())
 
 
 class _Runner(fx.Interpreter):

@@ -1,9 +1,15 @@
-"""What a trace of a network takes as constants: plain attributes that forwards read."""
+"""What a trace of a network takes as constants.
+
+Plain attributes that forwards read, the tensors that are there, and what is drawn.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -36,3 +42,22 @@ def settings_of(modules: Mapping[str, nn.Module]) -> dict[tuple[str, str], str]:
                     if is_plain(part):
                         found[path, f"{name}.{key}"] = repr(part)
     return found
+
+
+def tensors_of(modules: Mapping[str, nn.Module]) -> dict[tuple[str, str], int]:
+    """Return the identities of the modules' own weights and buffers.
+
+    A trace holds the tensors that were there: what is assigned later is another.
+    """
+    return {
+        (path, name): id(tensor)
+        for path, module in modules.items()
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())
+    }
+
+
+def generators() -> tuple[Any, ...]:
+    """Return the states of the generators that a forward may draw from."""
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    drawn = torch.get_rng_state().numpy().tobytes(), state["state"]["key"].tobytes()
+    return *drawn, state["state"]["pos"], random.getstate()

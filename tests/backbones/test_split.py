@@ -202,6 +202,13 @@ class LuckyInNumpy(Lucky):
     draw = staticmethod(lambda: np.random.rand())  # noqa: NPY002
 
 
+class Numpy(Two):
+    """Computes with a number of NumPy's."""
+
+    def between(self, x):
+        return x / np.sqrt(4)
+
+
 def two(kind):
     torch.manual_seed(0)
     module = kind()
@@ -209,9 +216,11 @@ def two(kind):
     return module.eval()
 
 
-def test_the_smallest_network_is_cut():
-    module = two(Two)
+@pytest.mark.parametrize("kind", [Two, Numpy])
+def test_the_smallest_network_is_cut(kind, capsys):
+    module = two(kind)
     assert split(module, torch.ones(1, 4)).shape == (4,)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -353,28 +353,35 @@ def test_converted_stages_are_kept_in_the_folder(
 
 
 class Tempered(nn.Module):
-    """Two layers; what either returns is scaled by a plain attribute."""
+    """Two layers; what either returns is scaled by plain attributes and buffers."""
 
     def __init__(self):
         super().__init__()
         self.early = self.late = self.unused = 1.0
         self.config = SimpleNamespace(late=1.0)
+        self.register_buffer("early_gain", torch.ones(()))
+        self.register_buffer("late_gain", torch.ones(()))
         self.a = nn.Linear(48, 8)
         self.b = nn.Linear(8, 8)
 
     def forward(self, x):
         self.width = x.shape[-1]
-        rows = self.b((self.a(x.flatten(1)) * self.early).relu())
-        return rows * self.late * self.config.late
+        first = self.a(x.flatten(1)) * self.early * self.early_gain
+        return self.b(first.relu()) * self.late * self.config.late * self.late_gain
 
 
-@pytest.mark.parametrize("setting", ["late", "config.late", "early", "unused"])
+@pytest.mark.parametrize(
+    "setting", ["late", "config.late", "late_gain", "early", "early_gain", "unused"]
+)
 def test_settings_that_a_callback_changes(setting, monkeypatch):
     class Anneal(Callback):
         def on_epoch_begin(self, net, **kwargs):
             backbone = net.module_.backbone
             owner = backbone.config if "." in setting else backbone
-            setattr(owner, setting.split(".")[-1], 1.0 + len(net.history))
+            value = 1.0 + len(net.history)
+            if "gain" in setting:
+                value = torch.tensor(value)  # another buffer, none that was filled
+            setattr(owner, setting.split(".")[-1], value)
 
     X = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
     y = np.arange(12) % 2
@@ -385,8 +392,8 @@ def test_settings_that_a_callback_changes(setting, monkeypatch):
         net = PretrainedClassifier(Tempered, callbacks=[Anneal], **settings, **more)
         return net.fit(X, y)
 
-    if setting == "early":
-        with pytest.raises(ValueError, match="early of the backbone Tempered changed"):
+    if "early" in setting:
+        with pytest.raises(ValueError, match=f"{setting} of the backbone T"):
             fitted()
         return
     found = fitted()

@@ -31,12 +31,8 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
     memo = {} if memo is None else memo
     copied = deepcopy(network, memo)
     for module in copied.modules():
-        held: dict[Any, Any]
-        for held in (
-            vars(module),
-            module._forward_hooks,
-            module._forward_pre_hooks,
-        ):
+        tables: tuple[Any, ...] = vars(module), module._forward_hooks
+        for held in (*tables, module._forward_pre_hooks):
             for key, value in held.items():
                 if isinstance(value, FunctionType | MethodType):
                     held[key] = _bound_anew(value, memo)

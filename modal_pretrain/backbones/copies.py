@@ -48,8 +48,8 @@ def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:
         parts = [_bound_anew(p, memo) for p in (value.__func__, value.__self__)]
         if parts[0] is not value.__func__ or parts[1] is not value.__self__:
             new = MethodType(*parts)
-    elif isinstance(value, FunctionType) and value.__closure__:
-        new = _closed_anew(value, value.__closure__, memo)
+    elif isinstance(value, FunctionType):
+        new = _function_anew(value, memo)
     elif type(value) in (list, tuple):
         items = [_bound_anew(part, memo) for part in value]
         if any(item is not part for item, part in zip(items, value, strict=True)):
@@ -62,25 +62,24 @@ def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:
     return new
 
 
-def _closed_anew(
-    function: FunctionType, closure: tuple[CellType, ...], memo: dict[int, Any]
-) -> FunctionType:
+def _function_anew(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+    """Return a function whose closure and defaults are of the copy, or itself."""
+    closure = function.__closure__ or ()
+    if not (closure or function.__defaults__ or function.__kwdefaults__):
+        return function
     cells = tuple(CellType() for _ in closure)
     new = FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        cells,
+        function.__code__, function.__globals__, function.__name__, None, cells
     )
-    new.__kwdefaults__, new.__qualname__ = (
-        function.__kwdefaults__,
-        function.__qualname__,
-    )
+    new.__qualname__ = function.__qualname__
     new.__module__, new.__doc__ = function.__module__, function.__doc__
     vars(new).update(vars(function))
     memo[id(function)] = new  # it may call itself
-    changed = False
+    # As in forward=lambda x, part=part: ..., which loops need.
+    new.__defaults__ = _bound_anew(function.__defaults__, memo)
+    new.__kwdefaults__ = _bound_anew(function.__kwdefaults__, memo)
+    changed = new.__defaults__ is not function.__defaults__
+    changed |= new.__kwdefaults__ is not function.__kwdefaults__
     for cell, old in zip(cells, closure, strict=True):
         try:
             content = old.cell_contents

@@ -110,6 +110,8 @@ def _networks_in(value: Any, depth: int = 0) -> Iterator[nn.Module]:
         parts = [known[name] for name in value.__code__.co_names if name in known]
         # Of variables alone: what else it calls is looked into by nobody.
         parts = [part for part in parts if isinstance(part, nn.Module)]
+        parts += value.__defaults__ or ()
+        parts += (value.__kwdefaults__ or {}).values()
         for cell in value.__closure__ or ():
             with suppress(ValueError):  # not filled yet
                 parts.append(cell.cell_contents)

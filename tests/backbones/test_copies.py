@@ -43,6 +43,16 @@ def _method():
     return net
 
 
+def _defaults():
+    net = _net()
+    for part in net:
+        part.forward = lambda x, before=part.forward: before(x)
+    net.forward = lambda x, *, parts=tuple(net): parts[3](
+        parts[2](parts[1](parts[0](x)))
+    )
+    return net
+
+
 class _Hooked(nn.Module):
     def __init__(self):
         super().__init__()
@@ -67,7 +77,7 @@ class _Lambda(nn.Module):
         return self.embed(x)
 
 
-FACTORIES = [_assigned, _over_list, _method, _Hooked, _Lambda]
+FACTORIES = [_assigned, _over_list, _method, _defaults, _Hooked, _Lambda]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

@@ -46,7 +46,11 @@ def known_by_name():
     return Holds(lambda x: GLOBAL(x))
 
 
-FACTORIES = [listed, in_a_mapping, bound, closed_over, known_by_name]
+def by_default():
+    return Holds(lambda x, net=part(): net(x))  # noqa: B008
+
+
+FACTORIES = [listed, in_a_mapping, bound, closed_over, known_by_name, by_default]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

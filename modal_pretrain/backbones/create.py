@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from timm.data import resolve_model_data_config
+from timm.data import resolve_data_config
 from torch import nn
 
 from modal_pretrain._checks import Whole, height_and_width
@@ -366,8 +366,9 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
         ``input_size``, ``interpolation``, ``mean``, ``std``, ``crop_pct`` and
         ``crop_mode``.
     """
-    # timm takes a network of length 0 for none, unless there is something else.
-    config = resolve_model_data_config(backbone, args={"input_size": None})
+    # timm takes a network of length 0 for none, and a compiled one may refuse to say.
+    known = getattr(backbone, "pretrained_cfg", None)
+    config = resolve_data_config(args={"input_size": None}, pretrained_cfg=known)
     if takes_one_size(backbone):
         config["input_size"] = (config["input_size"][0], *made_for(backbone))
     return config

@@ -64,7 +64,7 @@ class Preprocessing:
         Parameters
         ----------
         config : dict
-            Result of ``timm.data.resolve_model_data_config``.
+            Result of ``timm.data.resolve_data_config``.
         image_size : int, (int, int) or None, default=None
             None gives timm's own evaluation transform: the configured size, with its
             crop margin. A size (height and width) replaces that: pictures are resized

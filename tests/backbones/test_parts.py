@@ -92,6 +92,15 @@ def test_others_are_not(factory):
         create_backbone(factory, pretrained=False)
 
 
+def test_a_compiled_network_that_has_no_length():
+    def factory(pretrained=True):
+        net = create_backbone("tf_efficientnet_lite0", pretrained=False)
+        return torch.compile(net, backend="eager")
+
+    backbone = create_backbone(factory)
+    assert data_config(backbone)["mean"] == (0.5, 0.5, 0.5)
+
+
 def wrapped(**given):
     inner = create_backbone("tf_efficientnet_lite0", pretrained=False)  # mean 0.5
     net = nn.Sequential(inner, nn.LayerNorm(1280))

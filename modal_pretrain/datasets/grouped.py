@@ -191,7 +191,8 @@ class GroupedDataset:
         totals = counts.sum(axis=0)
         # Rows whose value is at most as frequent as this one: ties go together.
         below = np.array([totals[totals <= total].sum() for total in totals])
-        return (below <= self.rare_share * totals.sum())[self._attribute_index]
+        most = round(self.rare_share * int(totals.sum()), 9)  # 0.29 * 100 is below 29
+        return (below <= most)[self._attribute_index]
 
     def __len__(self) -> int:
         return len(self.y)

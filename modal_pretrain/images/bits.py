@@ -1,17 +1,24 @@
 """Pictures of 8 to 12 bits among those of 16, where they are nearly black.
 
-Nothing in an array or a file says so: it shows in that no value is large.
+Nothing in an array or a file says so: it shows in that no value is large. Of colours in
+files Pillow keeps the upper 8 bits of 16, so that they are looked at before it reads.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable
 
 import numpy as np
+from PIL import Image
+
+from modal_pretrain.images.decode import read_pixels
 
 _CAMERA_BITS = 12  # of sensors whose numbers come in 16 bits
 _LOOKED_AT = 8  # files of a pass; fewer say little, as one may be dark
+_BITS_TAG = 258
+_WIDE = re.compile(";16[BLN]")  # of Pillow's raw modes; BGR;16 has 16 bits in all
 
 
 def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
@@ -62,6 +69,42 @@ def warn_of_dark_files(stored: Iterable[np.ndarray], name: str, n: int) -> None:
             f"were looked at: no value is above {largest}.",
             f"If they hold {bits} bits, save them with all values times {times}.",
         )
+
+
+def has_16_bits(image: Image.Image) -> bool:
+    """Say whether a picture that was opened, and not read, may hold 16 bits a channel.
+
+    Of colours Pillow keeps the upper 8, so that the mode does not tell.
+    """
+    layouts = [tile[3] for tile in getattr(image, "tile", ())]
+    names = [each[0] if isinstance(each, tuple) else each for each in layouts]
+    planes = getattr(image, "tag_v2", {}).get(_BITS_TAG) or (8,)
+    colours = image.mode in ("RGB", "RGBA", "LA") and (
+        max(planes) == 16 or any(_WIDE.search(str(name)) for name in names)
+    )
+    return image.mode.startswith("I") or (bool(layouts) and colours)
+
+
+def deep_values(image: Image.Image) -> np.ndarray:
+    """Return a picture's values if they have 16 bits, nothing if they have not.
+
+    So do integers of 32 bits that `upright_rgb` takes for such. Of colours, whose lower
+    8 bits Pillow drops, the values are what they are at most.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        One of which `has_16_bits` is true.
+    """
+    read_pixels(image)
+    values = np.asarray(image)
+    if values.ndim == 3:
+        values = values[..., :-1] if image.mode.endswith("A") else values
+        return values.astype(np.uint16) << 8 | 255
+    if image.mode == "I":
+        as_16_bits = values.min() >= 0 and 255 < values.max() < 2**16
+        return values.astype(np.uint16) if as_16_bits else np.empty(0)
+    return values
 
 
 def _bits(parts: Iterable[np.ndarray]) -> tuple[int, int]:

@@ -137,21 +137,6 @@ def _scaled_grey(image: Image.Image, values: np.ndarray) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def deep_values(image: Image.Image) -> np.ndarray:
-    """Return a grey picture's values if they have 16 bits, nothing if they have not.
-
-    So do integers of 32 bits that `upright_rgb` takes for such.
-    """
-    if not image.mode.startswith("I"):
-        return np.empty(0)
-    read_pixels(image)
-    values = np.asarray(image)
-    if image.mode == "I":
-        as_16_bits = values.min() >= 0 and 255 < values.max() < 2**16
-        return values.astype(np.uint16) if as_16_bits else np.empty(0)
-    return values
-
-
 def decode_file(
     path: str | os.PathLike[str],
     where: str,

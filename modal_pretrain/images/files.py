@@ -13,7 +13,8 @@ from PIL import Image
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._identity import file_identity, read_whole
-from modal_pretrain.images.decode import decode_file, deep_values, load_error, open_file
+from modal_pretrain.images.bits import deep_values, has_16_bits
+from modal_pretrain.images.decode import decode_file, load_error, open_file
 from modal_pretrain.images.preprocessing import Preprocessing
 from modal_pretrain.images.quiet import quiet_pillow
 from modal_pretrain.images.sources import ImageSource
@@ -57,7 +58,7 @@ class PathSource(ImageSource):
     def _stored(self, row: int) -> np.ndarray:
         try:
             with quiet_pillow(), open_file(self._data[row]) as image:
-                return deep_values(image)
+                return deep_values(image) if has_16_bits(image) else np.empty(0)
         except Exception:  # which decoding will explain
             return np.empty(0)
 

@@ -8,10 +8,10 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from modal_pretrain._fork import Lock
 from modal_pretrain.images.batches import in_threads
+from modal_pretrain.images.bits import deep_values, has_16_bits
 from modal_pretrain.images.decode import (
     clear_palette,
     convert_image,
-    deep_values,
     load_image,
     zero_is_white,
 )
@@ -37,7 +37,7 @@ class PillowSource(ImageSource):
         return convert_image(self._loaded(row), self._where(row))
 
     def _stored(self, row: int) -> np.ndarray:
-        deep = self._data[row].mode.startswith("I")
+        deep = has_16_bits(self._data[row])
         return deep_values(self._loaded(row)) if deep else np.empty(0)
 
     def _keys(self, rows: range | np.ndarray) -> list[bytes]:

@@ -337,3 +337,12 @@ def test_regrouping_loses_no_attribute():
     with pytest.raises(ValueError, match="extra has 'place', too"):
         data.regroup("size")
     assert data.regroup("place").attribute.tolist() == [1, 2, 3]
+
+
+def test_a_value_that_has_just_the_rare_share_is_rare():
+    attribute = np.repeat(["often", "rare"], [71, 29])  # 0.29 * 100 is 28.999...
+    rows = np.full(100, "train")
+    data = GroupedDataset(
+        np.arange(100), attribute, attribute, rows, "rare", rare_share=0.29
+    )
+    assert data.disambiguating.tolist() == (attribute == "rare").tolist()

@@ -1,6 +1,9 @@
 """Pictures of 12 bits in files of 16."""
 
+import io
+import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -89,3 +92,41 @@ def test_integers_of_32_bits_that_count_as_16_are_looked_at_too(tmp_path, ending
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         embed([Image.fromarray(array // 16) for array in arrays])
+
+
+def png_of_16_bits(array):
+    """Encode colours or grey and alpha, which Pillow writes with 8 bits only."""
+
+    def block(kind, data):
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    height, width, channels = array.shape
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(block(*part) for part in parts)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colours_and_grey_with_alpha_of_16_bits_are_looked_at_too(tmp_path, channels):
+    grey = pictures(11, 1 << 12)
+    files = np.repeat(grey[..., None], channels, axis=-1)
+    files[..., 3 if channels == 4 else 1] |= 0xFFFF if channels != 3 else 0  # opaque
+    paths = [tmp_path / f"{i}.png" for i in range(len(files))]
+    for path, file in zip(paths, files, strict=True):
+        path.write_bytes(png_of_16_bits(file))
+    opened = [Image.open(io.BytesIO(path.read_bytes())) for path in paths]
+    for X in (paths, opened):
+        with pytest.warns(UserWarning, match="no value is above 4095.*hold 12 bits"):
+            embed(X)
+    paths[3].write_bytes(png_of_16_bits(files[3] * 16))
+    small = [Image.new("RGB", (40, 40), (3, 3, 3)) for _ in range(8)]  # 8 bits
+    for i, image in enumerate(small):
+        image.save(tmp_path / f"{i}.bmp")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embed(paths[:8])
+        embed(small)
+        embed([tmp_path / f"{i}.bmp" for i in range(8)])

@@ -11,7 +11,7 @@ from modal_pretrain._inputs.frames import check_order, classes_of_columns
 from modal_pretrain._inputs.numbers import as_numbers
 from modal_pretrain.metrics._arrays import as_columns, check_comparable
 
-_TOLERANCE = 1e-3  # half precision leaves sums of 1 so far off
+_TOLERANCE = 4e-3  # bfloat16 leaves sums of 1 so far off
 
 
 def calibration_error(

@@ -185,10 +185,14 @@ def epig_score(samples: Any, target: Any) -> NDArray[np.float64]:
             f"target has shape {aims.shape} beside samples of shape {values.shape}; "
             "expected the same members and classes, and at least one target row."
         )
+    # Where rows sum to 1 but for some 1e-4, as in half precision, entropies are off by
+    # as much, which is more than rows tell of each other where members hardly differ.
+    aims = aims / aims.sum(axis=2, keepdims=True)
     flat = aims.reshape(k, n_target * n_classes)
     target_entropy = entr(aims.mean(axis=0)).sum(axis=1).mean()
 
     def score(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = rows / rows.sum(axis=2, keepdims=True)
         own = entr(rows.mean(axis=1)).sum(axis=1)
         joint = rows.transpose(0, 2, 1).reshape(-1, k) @ flat / k
         joint_entropy = entr(joint).reshape(len(rows), -1).sum(axis=1) / n_target

@@ -24,7 +24,7 @@ from modal_pretrain.query._engine.classifier import (
 from modal_pretrain.query._engine.mapped import by_blocks
 from modal_pretrain.stopping._intervals import Estimate
 
-_TOLERANCE = 1e-3  # half precision leaves sums of 1 so far off
+_TOLERANCE = 4e-3  # bfloat16 leaves sums of 1 so far off
 
 
 class Predictions(NamedTuple):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from modal_pretrain import query
 
@@ -65,3 +66,14 @@ def test_targets_by_the_same_members():
 
 def test_one_class_is_certain():
     assert [score([[1.0]]).tolist() for score in TABLES] == [[0.0]] * 3
+
+
+def test_epig_of_half_precision_ranks_as_that_of_double():
+    rng = np.random.default_rng(0)
+    heads = rng.normal(size=(1, 8, 3)) + 0.1 * rng.normal(size=(5, 8, 3))
+    logits = np.einsum("nd,kdc->knc", 0.6 * rng.normal(size=(400, 8)), heads)
+    samples = softmax(logits, axis=2)
+    half = samples.astype(np.float16)  # whose rows sum to 1 but for some 1e-4
+    exact = query.epig_score(samples, samples[:, :100])
+    found = query.epig_score(half, half[:, :100])
+    np.testing.assert_allclose(found, exact, atol=0.02 * exact.max())

@@ -13,6 +13,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from modal_pretrain.metrics import calibration_error
 from modal_pretrain.stopping import (
     Predictions,
     audit_groups,
@@ -446,3 +447,13 @@ def test_tensors_that_need_a_gradient_are_read():
     assert audit.estimate(labels, wants) == audit.estimate(labels, proba)
     cost = torch.full((20,), 0.25, requires_grad=True)
     assert audit.mean(cost, wants[:, 0]) == audit.mean(np.full(20, 0.25), proba[:, 0])
+
+
+def test_probabilities_in_bfloat16_are_a_distribution():
+    rng = np.random.default_rng(0)
+    logits = torch.tensor(rng.normal(size=(300, 10)) * 2, dtype=torch.bfloat16)
+    proba = torch.softmax(logits, dim=1)  # sums up to 0.0026 from 1
+    audit = draw_audit(proba, 20, random_state=0)
+    assert audit.estimate(audit.predictions.column[audit.rows]).accuracy.value == 1
+    labels = audit.predictions.column
+    assert calibration_error(labels, proba.float(), range(10)) < 1

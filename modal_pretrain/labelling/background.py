@@ -81,6 +81,8 @@ class Background:
         Rows that can't be read.
     belief : Belief or None
         The present one.
+    model : int
+        Its number, which goes up with every other one, or when there is none any more.
     problem : str
         Why the thread gave up, else empty. Answers are still taken then.
     """
@@ -110,6 +112,7 @@ class Background:
         self._answered: set[tuple[int, str]] = set()  # looked at again since
         self._look_at = 0.0  # when they are looked at again
         self.belief: Belief | None = None
+        self.model = 0
         self.problem = ""
         self._next = 0  # place in the order
         self._seen: tuple[int, int] = (-1, 0)  # version, and rows embedded by then
@@ -290,9 +293,11 @@ class Background:
         rows, labels, tags = known.rows[ready], known.labels[ready], known.tags[ready]
         self._seen = known.version, n_embedded
         if len(rows) < self.first or len(set(labels)) < 2:
+            self.model += self.belief is not None
             self.belief = None
             return False
         self.belief = self._fit(known, rows, labels, tags)
+        self.model += 1  # whoever sees that finds the other one
         return True
 
     def _open(self, known: Known) -> NDArray[np.bool_]:

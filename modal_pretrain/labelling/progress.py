@@ -27,6 +27,9 @@ class Progress(NamedTuple):
         What stopped the model, else empty.
     first : int
         Labels before the first fit.
+    model : int
+        Number of the present model, which goes up with every fit: a label that measures
+        it, or is corrected, leaves `learnt` as it is.
     """
 
     n: int
@@ -39,6 +42,7 @@ class Progress(NamedTuple):
     learnt: int
     problem: str
     first: int
+    model: int
 
     @classmethod
     def of(
@@ -59,4 +63,5 @@ class Progress(NamedTuple):
             learnt=0 if belief is None else belief.learnt,
             problem=background.problem,
             first=background.first,
+            model=background.model,
         )

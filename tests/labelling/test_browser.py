@@ -462,3 +462,42 @@ def test_answers_never_cover_the_picture(folder, start, serve, person, size, n_c
     for found in (page.locator("#classes button").last, page.locator("#new-tag input")):
         found.scroll_into_view_if_needed()
         found.click(timeout=5000)
+
+
+def test_advice_follows_answers_from_which_the_model_does_not_learn(
+    folder, start, serve, person, truth
+):
+    session = label(start(folder, audit_share=0.7), truth, 10)
+    page = person.open(serve(session).address).page
+    page.locator("#advice").wait_for(timeout=20000)
+    assert "Too early" in page.locator("#stop").text_content()
+    label(session, truth, 5)
+    assert (session.labels()["asked"] == "audit").sum() == 5
+    page.locator("#figures", has_text="Accuracy").wait_for(timeout=25000)
+
+
+def test_an_answer_that_was_corrected_is_no_doubt_any_more(
+    folder, start, serve, person, truth
+):
+    session = label(start(folder, audit_share=0), truth, 40)
+    other = {"circle": "square", "square": "circle"}
+    labels = session.labels()
+    row = int(labels["row"][3])
+    session.ask(rows=[row])
+    session.answer(row, other[truth(row)])
+    session.wait(60)
+    assert row in [doubt.row for doubt in session.advice().doubts]
+    page = person.open(serve(session).address).page
+    button = page.locator(f"#suspicious button[title^='{session.pool.names[row]}']")
+    button.click(timeout=20000)
+    page.wait_for_function(
+        "row => document.querySelector('#shown img').src.includes(`/${row}?`)", arg=row
+    )
+    person.label(1)
+    person.settled()
+    session.wait(60)
+    assert row not in [doubt.row for doubt in session.advice().doubts]
+    button.wait_for(state="detached", timeout=25000)
+    for _ in range(33):
+        session.undo()
+    page.locator("#advice").wait_for(state="hidden", timeout=25000)

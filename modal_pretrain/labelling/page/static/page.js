@@ -158,20 +158,21 @@ function toggle(what, button) {
 }
 
 // Advice takes seconds: after some labels more, or when the person pauses.
-let advised = { learnt: -1, at: 0, busy: false };
+let advised = { model: 0, at: 0, busy: false };
 
 async function advise() {
-  const { learnt } = state?.progress ?? {};
+  // What is corrected, or measures, changes what is said, not how much was learnt.
+  const { model } = state?.progress ?? {};
   const waited = Date.now() - advised.at > 15000;
-  if (!learnt || advised.busy || learnt === advised.learnt) return;
-  if (Math.abs(learnt - advised.learnt) < 5 && !waited) return;
+  if (!model || advised.busy || model === advised.model) return;
+  if (model - advised.model < 5 && !waited) return;
   advised.busy = true;
   try {
     showAdvice(await get("advice"), again);
   } catch {
     // The next one comes.
   }
-  advised = { learnt, at: Date.now(), busy: false };
+  advised = { model, at: Date.now(), busy: false };
 }
 
 // What is seen ------------------------------------------------------------------------
@@ -225,7 +226,7 @@ function renderSingle() {
 }
 
 async function explain(question) {
-  const about = [question.row, show.why, state.progress.learnt].join();
+  const about = [question.row, show.why, state.progress.model].join();
   if (about === explained) return;
   explained = about;
   const why = await get("why", { row: question.row }).catch(() => null);

@@ -50,6 +50,10 @@ def files_of(path: str | Path) -> tuple:
         if place.is_dir():
             # sentence-transformers says in a folder of its own how tokens are pooled.
             paths = sorted([*place.iterdir(), *place.glob("*/config.json")])
+            # Its older versions say so beside the folder.
+            beside = Path(os.path.abspath(place)).parent / "modules.json"
+            if beside.is_file():
+                paths += [beside, *sorted(beside.parent.glob("*/config.json"))]
         files = [p for p in paths if p.is_file()]
         return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
     return ()

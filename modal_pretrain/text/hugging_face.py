@@ -29,7 +29,12 @@ from modal_pretrain.backbones.weights import (
     checkpoint_path,
     verify,
 )
-from modal_pretrain.text.stated import stated_case, stated_length, stated_pooling
+from modal_pretrain.text.stated import (
+    network_apart,
+    stated_case,
+    stated_length,
+    stated_pooling,
+)
 
 try:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -75,6 +80,13 @@ def load_text_model(
         )
     folder = expanded(name)
     if folder.is_dir():
+        apart = network_apart(folder)
+        if apart is not None:
+            raise BackboneWeightsError(
+                f"backbone={name!r} holds its network in a folder of its own, as older "
+                f"versions of sentence-transformers wrote it: give {str(apart)!r}. The "
+                "pooling is read from the files beside that."
+            )
         return _load(folder, f"folder {folder}", *wanted)
     if name.startswith(("/", ".", "~")):
         raise BackboneWeightsError(

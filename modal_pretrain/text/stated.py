@@ -8,6 +8,7 @@ texts are lowered.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def stated_pooling(where: Any) -> str:
         "mean", where nothing is stated, "cls", "last", or the words of
         sentence-transformers for a kind that is not among these.
     """
+    where = _whole(where)
     for part in _read(where, "modules.json", list) or ():
         if not (isinstance(part, dict) and str(part.get("type")).endswith(".Pooling")):
             continue
@@ -104,6 +106,33 @@ def stated_pooling(where: Any) -> str:
         kinds = [kinds] if isinstance(kinds, str) else kinds
         return " and ".join("last" if k == "lasttoken" else str(k) for k in kinds)
     return "mean"
+
+
+def _whole(where: Any) -> Any:
+    """Return the folder of which this is the network alone, if it is, or itself.
+
+    Older versions of sentence-transformers put it beside the pooling's folder.
+    """
+    if isinstance(where, Path) and not (where / "modules.json").exists():
+        network = Path(os.path.abspath(where))
+        parts = (network.parent / "modules.json").is_file() and _read(
+            network.parent, "modules.json", list
+        )
+        for part in parts or ():
+            if isinstance(part, dict) and part.get("path") == network.name:
+                return network.parent
+    return where
+
+
+def network_apart(folder: Path) -> Path | None:
+    """Return the folder in this one that holds its network, if it is not itself."""
+    if (folder / "config.json").exists() or not (folder / "modules.json").is_file():
+        return None
+    for part in _read(folder, "modules.json", list):
+        path = part.get("path") if isinstance(part, dict) else None
+        if path and (folder / str(path) / "tokenizer_config.json").is_file():
+            return folder / str(path)
+    return None
 
 
 def _read(where: Any, name: str, kind: type = dict) -> Any:

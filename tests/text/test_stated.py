@@ -57,6 +57,22 @@ def test_a_model_is_pooled_as_its_files_say(own, texts, kind, newer):
     assert not np.allclose(embed(own, texts), embed(own, texts, pooling=other))
 
 
+def test_a_network_in_a_folder_of_its_own_is_pooled_as_the_files_beside_it_say(
+    folder, texts, tmp_path
+):
+    network = shutil.copytree(folder, tmp_path / "0_Transformer")
+    alone = embed(network, texts)
+    state(tmp_path, KINDS["cls"])
+    np.testing.assert_array_equal(embed(network, texts), alone)  # none names it
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    modules[0]["path"] = network.name  # as older versions wrote it
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    expected = embed(network, texts, pooling="cls")
+    np.testing.assert_array_equal(embed(network, texts), expected)
+    with pytest.raises(BackboneWeightsError, match=r"give '.*0_Transformer'"):
+        embed(tmp_path, texts)
+
+
 def test_the_last_token_is_the_last_of_the_text(own, texts):
     backbone = create_text_backbone(own, pooling="last")
     tokens, _ = backbone.tokenization.tokenise([texts[0]])

@@ -204,7 +204,7 @@ def _as_cell(value: Any) -> Any:
 
 def _add_settings(records: pd.DataFrame, store: RecordStore) -> None:
     config = store.config
-    params = config.estimator_params
+    params = config.kept()["estimator_params"]  # a function by its name, as in a folder
     records["config"] = config.digest()
     records["seed_set"] = config.seed_set
     records["batch"] = config.batch

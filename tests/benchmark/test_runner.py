@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 
 from modal_pretrain.benchmark import RecordStore, load, open_stores, run
 from modal_pretrain.benchmark import lock as claims_module
@@ -484,6 +485,20 @@ def test_a_setting_called_as_what_is_recorded_has_a_column(small, tmp_path):
     expected = zip(configs, (4, 8), strict=True)
     assert found == {config.digest(): [n] for config, n in expected}
     assert records.audit.map(type).eq(dict).all()
+
+
+def _network():
+    return timm.create_model("tf_efficientnet_lite0", num_classes=0)
+
+
+def test_a_factory_is_called_alike_by_run_and_load(small, tmp_path):
+    """`run` had the function itself there, whose text is its place in memory."""
+    own = {"models": ("random-init",), "strategies": ("random",), "seeds": (0,)}
+    params = {"backbone": _network, "image_size": 32}
+    config = small(**own, references=(), rounds=0, estimator_params=params)
+    (called,) = run(config, tmp_path, verbose=0).backbone.unique()
+    assert [called] == load(tmp_path).backbone.unique().tolist()
+    assert called.startswith(f"{__name__}:_network ")
 
 
 def test_a_folder_without_finished_runs_leaves_whole_numbers_whole(small, tmp_path):

@@ -76,7 +76,8 @@ def out_of_fold(
     Raises
     ------
     ValueError
-        If there is one class only, fewer rows than two, or lengths differ.
+        If there is one class only, fewer rows than two, lengths differ, or the
+        classifier can't learn from so few rows as a copy gets.
     """
     Whole(least=2).check("n_folds", n_folds)
     check_order(X=X, y=y)
@@ -160,8 +161,19 @@ def predict_with(
     if len(present) == 1:
         proba[:, np.searchsorted(classes, present[0])] = 1
         return proba
-    copy = clone(base_estimator(classifier)).fit(take_rows(X, taught), y[taught])
-    found = predict_pool(copy, take_rows(X, rows))
+    copy = clone(base_estimator(classifier))
+    try:
+        found = predict_pool(
+            copy.fit(take_rows(X, taught), y[taught]), take_rows(X, rows)
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"classifier: a copy that is to learn from {len(taught)} of the {len(y)} "
+            f"labelled rows failed: {error} If the classifier learns from all of them, "
+            "these are too few for a part of it: label more rows of each class, or "
+            "pass a simpler one (fewer folds, neighbours or components; only the "
+            "head, on embeddings)."
+        ) from error
     for column, label in enumerate(found.classes.tolist()):
         if label in classes:
             proba[:, np.searchsorted(classes, label)] = found.proba[:, column]

@@ -6,6 +6,8 @@ import pytest
 import torch
 from modAL.models import ActiveLearner, Committee
 from scipy.sparse import csr_array
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -189,3 +191,21 @@ def test_labels_of_a_table_in_another_order():
     with pytest.raises(ValueError, match="random_rows has, by its index"):
         worth_of_labels(model, X, y, drawn.loc[other.index])
     assert len(suspicious_labels(proba, y).rows) < 10
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        CalibratedClassifierCV(LogisticRegression()),
+        make_pipeline(PCA(4), LogisticRegression()),
+        KNeighborsClassifier(9),
+    ],
+    ids=lambda classifier: type(classifier).__name__,
+)
+def test_copies_with_too_few_rows_say_how_many_they_had(labelled, classifier):
+    X, y = labelled
+    few = np.concatenate([np.flatnonzero(y == label)[:2] for label in np.unique(y)])
+    with pytest.raises(ValueError, match=r"from [34] of the 6 labelled rows failed"):
+        out_of_fold(classifier, X[few], y[few], n_folds=2)
+    with pytest.raises(ValueError, match=r"label more rows of each class"):
+        worth_of_labels(KNeighborsClassifier(9), X[:40], y[:40], np.arange(40) < 15)

@@ -167,12 +167,14 @@ def predict_with(
             copy.fit(take_rows(X, taught), y[taught]), take_rows(X, rows)
         )
     except ValueError as error:
+        if type(error) is not ValueError:  # as of a picture that cannot be read
+            raise
         raise ValueError(
             f"classifier: a copy that is to learn from {len(taught)} of the {len(y)} "
-            f"labelled rows failed: {error} If the classifier learns from all of them, "
-            "these are too few for a part of it: label more rows of each class, or "
-            "pass a simpler one (fewer folds, neighbours or components; only the "
-            "head, on embeddings)."
+            "labelled rows failed. If the classifier learns from all of them, these "
+            "are too few for a part of it: label more rows of each class, or pass a "
+            "simpler one (fewer folds, neighbours or components; only the head, on "
+            f"embeddings). What it said: {error}"
         ) from error
     for column, label in enumerate(found.classes.tolist()):
         if label in classes:

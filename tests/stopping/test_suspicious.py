@@ -209,3 +209,16 @@ def test_copies_with_too_few_rows_say_how_many_they_had(labelled, classifier):
         out_of_fold(classifier, X[few], y[few], n_folds=2)
     with pytest.raises(ValueError, match=r"label more rows of each class"):
         worth_of_labels(KNeighborsClassifier(9), X[:40], y[:40], np.arange(40) < 15)
+
+
+def test_errors_of_copies_that_say_more_than_their_words_keep_their_kind(labelled):
+    class Unread(ValueError):
+        pass
+
+    def fail(X):
+        raise Unread("no picture")
+
+    X, y = labelled
+    broken = make_pipeline(FunctionTransformer(fail), LogisticRegression())
+    with pytest.raises(Unread, match="no picture"):
+        out_of_fold(broken, X, y)

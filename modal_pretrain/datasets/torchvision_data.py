@@ -59,8 +59,9 @@ def from_torchvision(
     -------
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
-        numbers, with the names that the data set has for them, unless a transform,
-        code of your own or an option of the data set changes the numbers.
+        numbers, with the names that the data set has for them ("a or b" where two
+        share one), unless a transform, code of your own or an option of the data set
+        changes the numbers.
 
     Raises
     ------

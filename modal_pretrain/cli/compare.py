@@ -119,6 +119,7 @@ def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def _labelled(
     folder: Path, file: Path, columns: tuple[str, str], group: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    from modal_pretrain.datasets._listed import other_spelling
     from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
     from modal_pretrain.datasets._table import read_table
     from modal_pretrain.labelling.label_file import torn
@@ -165,7 +166,8 @@ def _labelled(
     if gone:
         raise ValueError(
             f"{file} names {len(gone)} files that are not in {folder}, first "
-            f"{gone[0]}. Give the folder that the paths are relative to."
+            f"{gone[0]}.{other_spelling(str(gone[0]))} Give the folder that the paths "
+            "are relative to."
         )
     groups = None
     if group is not None:

@@ -75,7 +75,7 @@ def image_paths(
         )
         if missing == "error" or absent == len(paths):
             raise FileNotFoundError(
-                f"{message}.{_other_spelling(first)} Check the folder and whether "
+                f"{message}.{other_spelling(first)} Check the folder and whether "
                 "everything was unpacked; missing='drop' leaves these rows out and "
                 "missing='ignore' does not look."
             )
@@ -83,7 +83,7 @@ def image_paths(
     return np.array(paths), keep
 
 
-def _other_spelling(path: str) -> str:
+def other_spelling(path: str) -> str:
     """Say so, as a sentence, where a file differs from a missing one in spelling.
 
     Windows does not tell cases apart and writes backslashes; macOS splits accents.

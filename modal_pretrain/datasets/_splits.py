@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number
+from modal_pretrain.datasets._columns import encode
 from modal_pretrain.datasets._draws import check_random
 from modal_pretrain.datasets._table import warn
 from modal_pretrain.datasets.grouped import SPLITS, GroupedDataset
@@ -147,7 +148,7 @@ def draw_splits(
     Raises
     ------
     ValueError
-        If the shares are out of range.
+        If the shares are out of range, or labels have no order.
     """
     for name, share in (("test_size", test_size), ("validation_size", validation_size)):
         Number(least=0, below=1).check(name, share)
@@ -158,8 +159,9 @@ def draw_splits(
         )
     rng = check_random(random_state)
     split = np.full(len(y), "train", dtype="<U10")
-    for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
+    known, numbers = encode(y, None, "y", "")
+    for number in range(len(known)):
+        rows = rng.permutation(np.flatnonzero(numbers == number))
         first = round(test_size * len(rows))
         second = first + round(validation_size * len(rows))
         split[rows[:first]] = "test"

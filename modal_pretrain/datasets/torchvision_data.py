@@ -59,8 +59,9 @@ def from_torchvision(
     -------
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
-        numbers, with the names that the data set has for them, unless a transform,
-        code of your own or an option of the data set changes the numbers.
+        numbers, with the names that the data set has for them ("a or b" where two
+        share one), unless a transform, code of your own or an option of the data set
+        changes the numbers.
 
     Raises
     ------
@@ -139,10 +140,29 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
         if change is not None:
             y = np.array([change(label) for label in y.tolist()])
         renumbered = change is not None
+    unnamed = y.dtype.kind not in "iu" or renumbered
+    return Part(X, y, {} if unnamed else _names(dataset))
+
+
+def _names(dataset: Any) -> dict[Any, str]:
+    """Names of the numbers that a data set has for its classes."""
     classes = getattr(dataset, "classes", None)
-    if classes is None or y.dtype.kind not in "iu" or renumbered:
-        classes = ()
-    return Part(X, y, dict(enumerate(map(str, classes))))
+    names = dict(enumerate(map(str, () if classes is None else classes)))
+    numbers = getattr(dataset, "class_to_idx", None)
+    if not isinstance(numbers, Mapping) or all(
+        numbers.get(name, number) == number for number, name in names.items()
+    ):
+        return names
+    # A `find_classes` of the user's may merge classes, or number them in another order.
+    # Or `class_to_idx` was set afterwards to that of another split: files tell.
+    root = getattr(dataset, "root", "")
+    for path, number in getattr(dataset, "samples", None) or ():
+        if numbers.get(os.path.relpath(path, root).split(os.sep)[0]) != number:
+            return names
+    of_number: dict[Any, list[str]] = {}
+    for name, number in numbers.items():
+        of_number.setdefault(number, []).append(str(name))
+    return {number: " or ".join(some) for number, some in of_number.items()}
 
 
 def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:

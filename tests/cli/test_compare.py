@@ -233,6 +233,15 @@ def test_the_last_answer_counts_where_lines_were_sorted(folder):
     }
 
 
+def test_a_file_that_is_spelt_otherwise_is_named(folder, capsys):
+    table = folder / "capitals.csv"
+    table.write_text("file,label\na/0.PNG,x\nb/1.PNG,y\n")
+    arguments = ["--labels", str(table), "--columns", "file", "label"]
+    assert main(["compare", str(folder), *arguments, *SMALL]) == 2
+    assert "names 2 files that are not in" in (said := capsys.readouterr().err)
+    assert f"There is {str(folder / 'a/0.png')!r}, which differs" in said
+
+
 def test_a_line_that_was_cut_off_does_not_count(folder):
     """A crash, or a folder that is synced, leaves half a line: 1 may have been 10."""
     from modal_pretrain.cli.compare import _labelled

@@ -224,6 +224,11 @@ def test_labels_that_are_none(labels, names, match):
         from_huggingface(parts, text="text", target="label")
 
 
+def test_labels_without_an_order_are_refused_where_splits_are_drawn():
+    with pytest.raises(ValueError, match="y holds labels without an order"):
+        from_huggingface(Rows([{"a": 1}] * 4), text="text", target="label")
+
+
 def test_class_and_attribute_are_two_columns():
     with pytest.raises(ValueError, match="target and attribute are both 'label'"):
         from_huggingface(

@@ -1,5 +1,7 @@
 """from_torchvision."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,6 +90,42 @@ def test_a_class_that_a_split_lacks_moves_no_names(tmp_path):
     assert [path.split("/")[-2] for path in data.X] == [
         data.class_names[label] for label in data.y
     ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({"beagle": 0, "pug": 0, "tabby": 1}, ["beagle or pug", "tabby"]),
+        ({"beagle": 2, "pug": 1, "tabby": 0}, ["tabby", "pug", "beagle"]),
+    ],
+)
+def test_names_are_those_of_ones_own_numbers(tmp_path, numbers, expected):
+    torchvision = pytest.importorskip("torchvision")
+    _a_picture_each(tmp_path, numbers)
+
+    class Numbered(torchvision.datasets.ImageFolder):
+        def find_classes(self, directory):
+            return sorted(numbers), numbers
+
+    data = from_torchvision(Numbered(tmp_path), test_size=0)
+    assert list(data.class_names) == expected
+    for path, label in zip(data.X, data.y, strict=True):
+        assert Path(path).parent.name in data.class_names[label]
+
+
+def test_numbers_of_another_split_that_were_set_afterwards_do_not_count(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    _a_picture_each(tmp_path, ["beagle", "tabby"])
+    part = torchvision.datasets.ImageFolder(tmp_path)
+    part.class_to_idx = {"beagle": 0, "pug": 1, "tabby": 2}
+    data = from_torchvision(part, test_size=0)
+    assert data.class_names == ("beagle", "tabby")
+
+
+def _a_picture_each(root, names):
+    for name in names:
+        (root / name).mkdir()
+        Image.new("RGB", (8, 8)).save(root / name / "0.png")
 
 
 def test_torchvision_fake_data_is_loaded():

@@ -24,10 +24,14 @@ def protocol(summary: Summary) -> str:
     """Say in a sentence what every run did."""
     config = summary.store.config
     tune = config.estimator_params.get("tune", "head")
+    warm = config.estimator_params.get("warm_start", False)
+    start = ", again from their initial values each round" if tune == "all" else ""
+    if warm:
+        start = ", each round on from the weights of the round before"
     how = {
         "head": "only the last layer is trained, on embeddings of a frozen backbone",
-        "all": "all weights are trained, again from their initial values each round",
-    }.get(tune, f"the last {tune} stages and the head are trained")
+        "all": f"all weights are trained{start}",
+    }.get(tune, f"the last {tune} stages and the head are trained{start}")
     in_all = f"in each of {config.rounds} rounds"
     if _pool_left(summary) == 0:
         in_all = f"a round, {config.rounds} times or until the pool is empty"
@@ -130,7 +134,9 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
         return [f"With {strategy}, {who} ends at {_percent(row.accuracy)}; {asked}."]
     ends = mine.mean(axis=0)[-1], random.mean(axis=0)[-1]
     starts = mine.mean(axis=0)[0], random.mean(axis=0)[0]
-    if max(ends[0] - starts[0], ends[1] - starts[1]) < MIN_GAIN - NEAR:
+    gained = max(ends[0] - starts[0], ends[1] - starts[1]) >= MIN_GAIN - NEAR
+    # One that lost what the seed set gave learned no "next to nothing".
+    if not gained and ends[1] - ends[0] < MIN_GAIN - NEAR:
         return [
             f"{_upper(who)} learned next to nothing after its first {labels[0]:,} "
             f"labels, whether chosen by {strategy} or at random (accuracy "

@@ -80,6 +80,29 @@ def test_lead_says_what_failed(store_of, uncertainty, expected):
     assert expected in " ".join(lead(summary(store)))
 
 
+def test_lead_of_a_strategy_that_unlearned(store_of):
+    """It gained nothing, but what it lost is no "next to nothing"."""
+    curves = {"uncertainty": [0.8, 0.6, 0.4, 0.3], "random": [0.8, 0.8, 0.81, 0.81]}
+    words = " ".join(lead(summary(store_of(curves))))
+    assert "did worse with uncertainty than with random questions: 30.0 %" in words
+    assert "next to nothing" not in words
+
+
+@pytest.mark.parametrize(
+    "tune, warm_start, expected",
+    [
+        ("all", False, "all weights are trained, again from their initial values each"),
+        ("all", True, "all weights are trained, each round on from the weights of"),
+        (2, True, "the head are trained, each round on from the weights of the round"),
+        (2, False, "the last 2 stages and the head are trained."),
+    ],
+)
+def test_protocol_says_where_a_fit_starts(store_of, tune, warm_start, expected):
+    params = {"tune": tune, "warm_start": warm_start}
+    curves = {"random": [0.5, 0.6, 0.7, 0.8]}
+    assert expected in protocol(summary(store_of(curves, estimator_params=params)))
+
+
 def test_lead_of_equal_ends(store_of):
     """Means of records, which have six decimals, are equal if they are as near."""
     curves = {"uncertainty": [0.5, 0.7, 0.8, 0.799999], "random": [0.5, 0.6, 0.7, 0.8]}

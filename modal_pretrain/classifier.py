@@ -116,8 +116,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         As in skorch (a warm start is a `partial_fit`) but with defaults for few labels:
         no validation split, cross-entropy on logits, softmax for any criterion's.
     **kwargs
-        skorch's double-underscore parameters: ``module__dropout``,
-        ``optimizer__momentum``, ``callbacks__print_log``, ...
+        skorch's: ``module__dropout``, ``optimizer__momentum``, and so on.
 
     Attributes
     ----------
@@ -125,6 +124,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         Labels in the order of `predict_proba`'s columns.
     module_ : PretrainedNetwork
         The network: ``backbone``, then ``(embedding - mean) * scale``, then ``head``.
+        Change a ``copy.deepcopy`` of it: estimators share a frozen backbone.
     history_ : skorch.history.History
         Losses and times by epoch.
     weighting_ : str

@@ -184,9 +184,10 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)
         try:
-            state = read_weights(path)
-            result = backbone.load_state_dict(state, strict=False)
-            check_values(backbone, state)
+            state = read_weights(path)  # without torch.compile's prefix
+            plain: nn.Module = getattr(backbone, "_orig_mod", backbone)
+            result = plain.load_state_dict(state, strict=False)
+            check_values(plain, state)
         except Exception as error:
             raise BackboneWeightsError(
                 f"pretrained={str(path)!r} cannot be loaded into the module of "

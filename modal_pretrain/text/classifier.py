@@ -107,6 +107,7 @@ callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kw
         Labels in the order of `predict_proba`'s columns.
     module_ : PretrainedNetwork
         The network: ``backbone`` (a `TextBackbone`), ``(x - mean) * scale``, ``head``.
+        Change a ``copy.deepcopy`` of it: estimators share a frozen backbone.
     history_ : skorch.history.History
         Losses and times by epoch.
     weighting_ : str

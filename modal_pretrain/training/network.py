@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,13 @@ class PretrainedNetwork(nn.Module):
         if self.frozen:  # other estimators share it; a compiled network comes here, too
             self.backbone = copy_of(self.backbone)
         super()._load_from_state_dict(*args, **kwargs)
+
+    def _apply(self, fn, *args, **kwargs):
+        state = itertools.chain(self.backbone.parameters(), self.backbone.buffers())
+        if self.frozen and any(fn(tensor) is not tensor for tensor in state):
+            # As half() for an export: others compute with the same backbone.
+            self.backbone = copy_of(self.backbone)
+        return super()._apply(fn, *args, **kwargs)
 
     def fit_scale(
         self, embedding: torch.Tensor, weight: np.ndarray | None = None

@@ -45,6 +45,17 @@ def test_checkpoint_formats(tmp_path, name, suffix, wrap):
     assert torch.equal(embed(loaded, size), embed(original, size))
 
 
+@pytest.mark.parametrize("prefix", ["", "_orig_mod."])
+def test_networks_that_torch_compile_has_wrapped(tmp_path, prefix):
+    original = small_factory().eval()
+    state = {f"{prefix}{key}": value for key, value in original.state_dict().items()}
+    path = save(state, tmp_path / "weights.pth")
+    loaded = create_backbone(
+        lambda: torch.compile(small_factory(), backend="eager"), pretrained=path
+    )
+    assert states_equal(loaded._orig_mod.state_dict(), original.state_dict())
+
+
 def test_path_may_be_str_and_user_relative(tmp_path, monkeypatch):
     path = save(small().state_dict(), tmp_path / "w.pth")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -225,6 +225,21 @@ def test_reduced_precision_of_the_backbone_ends_at_the_head():
 # States -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("change", [nn.Module.half, nn.Module.double])
+def test_another_type_leaves_a_shared_backbone_as_it_is(change):
+    shared = create_backbone(conv_net, pretrained=False)
+    before = shared.state_dict()
+    net = PretrainedNetwork(shared)
+    assert net.float().to("cpu").backbone is shared  # as nothing changes
+    change(net)
+    dtypes = {parameter.dtype for parameter in net.parameters()}
+    assert len(dtypes) == 1
+    assert torch.float32 not in dtypes
+    after = shared.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert next(shared.parameters()).dtype == torch.float32
+
+
 def test_state_builds_a_missing_head():
     net = network(n_classes=4)
     nn.init.normal_(net.head.weight)

@@ -188,6 +188,28 @@ def test_what_is_taken_back_twice_has_the_tag_of_neither(
     assert person.row() == row and chosen.count() == 0
 
 
+def test_the_tag_of_one_does_not_go_to_many(folder, start, serve, person, truth):
+    session = start(folder, tags=["red", "blue"])
+    row = session.ask()[0].row
+    for tag in ("blue", "red"):
+        session.ask(rows=[row])
+        session.answer(row, truth(row), tag)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    page.keyboard.press("u")
+    assert person.row() == row  # one at a time, where its tag is seen
+    chosen = page.locator("#tags button[aria-pressed=true]")
+    assert chosen.text_content()[:4] == "blue"
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    assert chosen.count() == 0
+    page.locator(f"#grid .tile:not(:has(img[src*='/{row}?']))").first.click()
+    page.keyboard.press("1")
+    person.settled()
+    assert session.labels()["tag"].tolist() == ["blue", ""]
+
+
 def test_tags_that_a_session_starts_with_are_in_sight(folder, start, serve, person):
     session = start(folder, tags=["red", "blue"])
     page = person.open(serve(session).address).page
@@ -501,3 +523,107 @@ def test_an_answer_that_was_corrected_is_no_doubt_any_more(
     for _ in range(33):
         session.undo()
     page.locator("#advice").wait_for(state="hidden", timeout=25000)
+
+
+def test_guesses_of_tiles_are_those_of_the_present_model(
+    folder, start, serve, person, truth
+):
+    session = start(folder, audit_share=0)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("m")
+    page.keyboard.press("g")
+    page.locator(".tile .guess").nth(23).wait_for(state="attached")
+    shown = page.locator(".tile")
+
+    def answer(label_of, n):
+        """In another tab, about rows that are not among the tiles."""
+        tiles = {row_of(image) for image in shown.locator("img").all()}
+        others = [row for row in range(80) if row not in tiles]
+        for row in [row for row in others if row not in set(session.labels()["row"])][
+            :n
+        ]:
+            session.ask(rows=[row])
+            session.answer(row, label_of(row))
+        session.wait(60)
+
+    def agree():
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.tile .guess')]"
+            ".every((box) => box.textContent)",
+            timeout=10_000,
+        )
+        page.wait_for_timeout(3000)
+        for tile in shown.all():
+            label, share = session.guess(row_of(tile.locator("img")))
+            words = f"{label}, {int(100 * round(share, 3) + 0.5)} %"
+            assert tile.locator(".guess").text_content() == words
+
+    answer(truth, 12)
+    agree()
+    answer(truth, 20)
+    agree()
+
+
+@pytest.mark.parametrize("then", ["", "m"])
+def test_all_that_is_taken_back_comes_again(folder, start, serve, person, truth, then):
+    session = label(start(folder), truth, 12)
+    rows = [question.row for question in session.ask(60)][10::5]
+    session.answer(rows, [truth(row) for row in rows])
+    session.wait(60)
+    page = person.open(serve(session).address).page
+    if then:  # taken back in the grid, and looked at one by one
+        page.keyboard.press("m")
+        page.locator(".tile").nth(23).wait_for()
+    with page.expect_response("**/undo"):
+        page.keyboard.press("u")
+    if then:
+        page.locator(f"#grid img[src*='/{rows[-1]}?']").wait_for()
+        page.keyboard.press("m")
+    page.wait_for_timeout(3000)  # the page has asked again meanwhile
+    came = []
+    for _ in rows:
+        came.append(person.row())
+        person.label(1)
+        person.settled()
+    assert sorted(came) == sorted(rows)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_is_about_what_is_shown_while_the_server_is_asked(
+    folder, start, serve, browser, truth, late
+):
+    session = start(folder)
+    first, second = (question.row for question in session.ask(2))
+    page = browser.new_context().new_page()
+    someone = Person(page, truth, KEYS)
+    session.wait(60)
+    held = []
+    page.route(f"**/picture/1280/{first}?*", lambda route: held.append(route))
+    page.goto(serve(session).address)
+    page.locator("#shown img").wait_for()
+    if late:  # the person has gone on to the next one
+        page.keyboard.press("ArrowRight")
+        assert someone.row() == second
+    page.route("**/api/state*", lambda route: held.append(route))
+    for route in held:
+        route.fulfill(status=422, body="{}")
+    page.locator("#notice").wait_for()
+    shown = someone.row()
+    assert shown == second
+    page.keyboard.press("1")
+    someone.settled()
+    assert session.labels()["row"].tolist() == [shown]
+
+
+def test_a_new_tag_is_chosen_as_it_is_kept(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("t")
+    page.keyboard.type("cafe\u0301  1")
+    page.keyboard.press("Enter")
+    chosen = page.locator("#tags button[aria-pressed=true]")
+    chosen.wait_for(timeout=5000)
+    assert chosen.text_content().startswith("caf\u00e9 1")
+    person.label(1)
+    person.settled()
+    assert session.labels()["tag"].tolist() == ["caf\u00e9 1"]

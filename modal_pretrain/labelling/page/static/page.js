@@ -27,19 +27,30 @@ const asked = () => ({ n: wanted(), shown: queue.map((question) => question.row)
 function take(found, first = []) {
   if (!state && found.tags.length) $("tagging").open = true;
   state = found;
-  const keep = (many ? queue : queue.slice(0, looked + 1)).map((question) => ({
+  // What was taken back, of which there may be many, is known by its tag.
+  const stays = (question, place) => many || place <= looked || question.tag !== undefined;
+  const keep = queue.filter(stays).map((question) => ({
     ...question,
     version: found.versions[question.row] ?? question.version, // its file may have changed
   }));
   const known = new Set();
-  queue = [...first, ...keep, ...found.questions].filter((question) => {
+  const next = [...first, ...keep, ...found.questions].filter((question) => {
     if (sent.has(question.row) || known.has(question.row)) return false;
     known.add(question.row);
     return true;
   });
-  queue.length = Math.min(queue.length, wanted() + first.length);
-  looked = first.length ? 0 : Math.max(0, Math.min(looked, queue.length - 1));
+  next.length = Math.min(next.length, Math.max(wanted(), first.length + keep.length));
+  setQueue(next);
+  if (first.length) looked = 0;
   render();
+}
+
+// The question that is looked at stays so where others before it go.
+function setQueue(next) {
+  const row = current()?.row;
+  queue = next;
+  const place = queue.findIndex((question) => question.row === row);
+  looked = Math.max(0, place < 0 ? Math.min(looked, queue.length - 1) : place);
 }
 
 async function refresh() {
@@ -78,6 +89,7 @@ async function tell(name, said, apart = false) {
     sent.delete(question.row);
     if (question.row === shownRow) shownRow = explained = null; // it has another tag
   }
+  if (many && back.some((question) => question.tag)) setMany(false); // tiles have none
   if (!late) take(found, back);
   if (found.notice) notice(found.notice);
   return found;
@@ -98,8 +110,7 @@ function answer(name, said, words) {
   }
   const rows = questions.map((question) => question.row);
   const gone = new Set(rows);
-  queue = queue.filter((question) => !gone.has(question.row));
-  looked = Math.max(0, Math.min(looked, queue.length - 1));
+  setQueue(queue.filter((question) => !gone.has(question.row)));
   say(`${words}${rows.length > 1 ? `, ${rows.length} at once` : ""}.`);
   tell(name, { ...said, rows });
   tag = "";
@@ -131,8 +142,9 @@ function again(question) {
 }
 
 function unreadable(question) {
-  queue = queue.filter((other) => other.row !== question.row);
+  setQueue(queue.filter((other) => other.row !== question.row));
   notice(`${question.name} can't be read. It is left out.`);
+  render(); // what is answered is what is shown
   refresh();
 }
 
@@ -143,6 +155,7 @@ function setTag(name) {
 }
 
 function setMany(on) {
+  if (on && tag === current()?.tag) tag = ""; // it was that one's own
   many = on;
   looked = 0;
   $("one").setAttribute("aria-pressed", String(!on));
@@ -230,7 +243,7 @@ async function explain(question) {
   if (about === explained) return;
   explained = about;
   const why = await get("why", { row: question.row }).catch(() => null);
-  if (!why || question.row !== shownRow) return;
+  if (!why || about !== explained) return; // it is about another row, or older
   $("why").textContent = why.words;
   const box = $("near");
   box.hidden = !show.why || !why.near.length;
@@ -254,15 +267,18 @@ async function guess(question) {
   $("guess").textContent = inWords(found) || "No guess: there is no model yet, or this one measures it.";
 }
 
+// Of the present model: tiles may stay for many answers.
 function renderGuesses() {
+  const { model, embedded } = state.progress;
+  const from = [model, embedded].join();
   for (const tile of grid.tiles) {
-    const old = tile.querySelector(".guess");
-    if (!show.guess) old?.remove();
-    else if (!old) {
-      const box = make("span", { className: "guess" });
-      tile.append(box);
+    let box = tile.querySelector(".guess");
+    if (!show.guess) box?.remove();
+    else if (box?.dataset.from !== from) {
+      if (!box) tile.append((box = make("span", { className: "guess" })));
+      box.dataset.from = from;
       get("guess", { row: tile.question.row }).then(
-        (found) => (box.textContent = inWords(found)),
+        (found) => box.dataset.from === from && (box.textContent = inWords(found)),
         () => box.remove(),
       );
     }
@@ -366,7 +382,7 @@ function adds(form, name) {
     if (!found) return;
     input.value = "";
     input.blur();
-    if (name === "tag") setTag(word);
+    if (name === "tag") setTag(found.tags.at(-1)); // as it is spelt there
   });
 }
 

@@ -362,7 +362,7 @@ class LabelSession:
         return export(self, folder)
 
     def show(self, height: int = 860) -> Any:
-        """Show the page in a notebook; needs the extra ``label``.
+        """Show the page (extra ``label``) in a notebook; it exports to NAME-labelled.
 
         Parameters
         ----------

@@ -127,9 +127,15 @@ class PageServer:
 
 
 def beside(session: LabelSession) -> PageServer:
-    """Serve a session in a thread, for a notebook on this machine to frame."""
+    """Serve a session in a thread, for a notebook on this machine to frame.
+
+    It exports beside the label file, so that of two sessions in a folder neither
+    replaces what the other has written.
+    """
     _display()  # before there is a server
-    server = PageServer(session, title=session.path.stem, framed=True)
+    name = session.path.stem
+    out = session.path.with_name(f"{name.removesuffix('-labels')}-labelled")
+    server = PageServer(session, title=name, out=out, framed=True)
     server.start()
     return server
 

@@ -7,8 +7,10 @@ import sys
 import threading
 from asyncio.selector_events import BaseSelectorEventLoop
 from http.client import HTTPException
+from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 from tests.labelling.conftest import Client
@@ -40,6 +42,24 @@ def test_in_a_notebook(folder, start, monkeypatch):
     session.close()
     with pytest.raises(OSError):
         client.send("GET", "")
+
+
+def test_pages_of_a_notebook_export_apart(folder, start, monkeypatch, tmp_path):
+    frames = ModuleType("IPython.display")
+    frames.IFrame = lambda address, width, height: address
+    monkeypatch.setitem(sys.modules, "IPython.display", frames)
+    monkeypatch.chdir(tmp_path)
+    wanted = {}
+    for name, label in (("shape-labels", "circle"), ("topic", "square")):
+        session = start(folder, labels=tmp_path / f"{name}.csv")
+        row = session.ask()[0].row
+        session.answer(row, label)
+        files = Client(session.show()).post("api/export", {})[1]["files"]
+        place = tmp_path / f"{name.removesuffix('-labels')}-labelled"
+        assert {Path(file).parent for file in files} == {place}
+        wanted[place / "labels.csv"] = label
+    for path, label in wanted.items():  # the second has not replaced the first
+        assert pd.read_csv(path)["label"].tolist() == [label]
 
 
 def test_outside_of_a_notebook_no_server_is_left(folder, start, monkeypatch):

@@ -28,7 +28,14 @@ _HEAD = re.compile(r"errors(:[0-9]+(\.[0-9]+)?)?|tags:(all|0*[1-9][0-9]*)")
 def join(strategy: str, head: str) -> str:
     """Return the name of a strategy with a head."""
     check_head(head)
-    return strategy if head == PLAIN else f"{strategy}+{head}"
+    if head == PLAIN:
+        return strategy
+    if isinstance(strategy, str) and "+" in strategy:
+        raise ValueError(
+            f"strategies: {strategy!r} names a head, and heads would give it {head!r} "
+            "as well. Name heads in one of the two places."
+        )
+    return f"{strategy}+{head}"
 
 
 def split(name: str) -> tuple[str, str]:

@@ -77,6 +77,13 @@ def records(data, head, strategy=margin_sampling, **settings):
     ]
 
 
+def test_a_strategy_has_one_head():
+    named = {"strategies": ["uncertainty+errors:2", "random"], "heads": ["tags:3"]}
+    with pytest.raises(ValueError, match=r"errors:2' names a head, and heads would"):
+        expand(named)
+    assert "uncertainty+errors:2" in expand(named | {"heads": "plain"})[0].strategies
+
+
 def test_heads_do_what_they_say(tabular):
     every = {head: records(tabular, head) for head in ("plain", "errors", "tags:all")}
     assert every["plain"] == records(tabular, "plain")

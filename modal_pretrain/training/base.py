@@ -149,7 +149,7 @@ class BaseClassifier(LoadedNet):
         dataset = self._example_set(source, targets)  # others may train meanwhile
         with self._seeded_call():
             if isinstance(dataset, EmbeddedSet) and self.train_split is None:
-                given = weight, tags, self.criterion_
+                given = weight, tags, self._weighs_rows()
                 dataset, weight, tags = merged(dataset, *given)
             if self.module_.head is None:
                 self._build_head(source, dataset, weight)

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from skorch.utils import to_tensor
-from torch import nn
 from torch.utils.data import Subset
 
 from modal_pretrain.training.examples import WeightedSet, targets_of
 from modal_pretrain.training.skorch_net import FewLabelsNet
-from modal_pretrain.training.weights import check_weightable, class_weights
+from modal_pretrain.training.weights import (
+    check_weightable,
+    class_weights,
+    losses_of_rows,
+    weighs_rows,
+)
 
 
 class WeightedNet(FewLabelsNet):
@@ -48,6 +51,10 @@ class WeightedNet(FewLabelsNet):
         of_class = class_weights(self.class_weight, self.classes_, targets, weight)
         return of_class[targets] if weight is None else of_class[targets] * weight
 
+    def _weighs_rows(self) -> bool:
+        """Say whether the criterion gives the loss of each row."""
+        return weighs_rows(self.criterion_, len(self.classes_), self._device())
+
     def get_split_datasets(self, X, y=None, **fit_params):
         """Split off validation data, see skorch; note what the rest weighs."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
@@ -71,30 +78,9 @@ class WeightedNet(FewLabelsNet):
         # By the mean weight of all rows, not of the batch: no batch counts more for
         # holding light rows.
         targets = to_tensor(y_true, device=y_pred.device)
-        losses = _losses(self.criterion_, y_pred, targets)
+        losses = losses_of_rows(self.criterion_, y_pred, targets)
         mean_weight = self.mean_weight_ if training else self.valid_weight_
         return (weight.to(losses) * losses).mean() / mean_weight
-
-
-def _losses(
-    criterion: nn.Module, y_pred: torch.Tensor, y_true: torch.Tensor
-) -> torch.Tensor:
-    """Return the loss of each row, float32 (n,)."""
-    reduction = criterion.reduction
-    criterion.reduction = "none"  # type: ignore[assignment]
-    try:
-        losses = criterion(y_pred, y_true)
-    finally:
-        criterion.reduction = reduction
-    # A mean of its own, say, with which weights would cancel out.
-    if losses.shape != y_true.shape:
-        raise ValueError(
-            f"Weights of rows or classes need a loss for each of {len(y_true)} rows, "
-            f"but {type(criterion).__name__} with reduction='none' gave one of shape "
-            f"{tuple(losses.shape)}. Let its forward return the losses of the rows "
-            "where self.reduction is 'none', and their mean where it is 'mean'."
-        )
-    return losses
 
 
 def _total_weight(dataset: Any, criterion: Any) -> float:

@@ -70,18 +70,49 @@ def class_weights(
     return weights
 
 
-def is_weightable(criterion: Any) -> bool:
-    """Say whether a criterion can give the loss of each row."""
-    return isinstance(getattr(criterion, "reduction", None), str)
-
-
 def check_weightable(criterion: nn.Module, what: str) -> None:
-    """Raise ValueError unless a criterion can give the loss of each row."""
-    if not is_weightable(criterion):
+    """Raise ValueError unless a criterion can be asked for the loss of each row."""
+    if not isinstance(getattr(criterion, "reduction", None), str):
         raise ValueError(
             f"{what} needs a criterion with a loss for each row, one with `reduction` "
             f"like CrossEntropyLoss, got {type(criterion).__name__}."
         )
+
+
+def weighs_rows(criterion: Any, n_classes: int, device: torch.device) -> bool:
+    """Say whether a criterion gives the loss of each row where it is asked for it.
+
+    One that takes its mean itself may inherit `reduction`, as a focal loss does that is
+    a CrossEntropyLoss.
+    """
+    targets = torch.arange(n_classes + 1, device=device) % n_classes
+    logits = torch.zeros(n_classes + 1, n_classes, device=device)
+    try:
+        losses_of_rows(criterion, logits, targets)
+    except Exception:  # of any kind, of somebody else's code
+        return False
+    return True
+
+
+def losses_of_rows(
+    criterion: nn.Module, y_pred: torch.Tensor, y_true: torch.Tensor
+) -> torch.Tensor:
+    """Return the loss of each row, float32 (n,); ValueError for other shapes."""
+    reduction = criterion.reduction
+    criterion.reduction = "none"  # type: ignore[assignment]
+    try:
+        losses = criterion(y_pred, y_true)
+    finally:
+        criterion.reduction = reduction
+    # A mean of its own, say, with which weights would cancel out.
+    if losses.shape != y_true.shape:
+        raise ValueError(
+            f"Weights of rows or classes need a loss for each of {len(y_true)} rows, "
+            f"but {type(criterion).__name__} with reduction='none' gave one of shape "
+            f"{tuple(losses.shape)}. Let its forward return the losses of the rows "
+            "where self.reduction is 'none', and their mean where it is 'mean'."
+        )
+    return losses
 
 
 def check_criterion(
@@ -119,7 +150,7 @@ def merged(
     examples: EmbeddedSet,
     weight: np.ndarray | None = None,
     tags: np.ndarray | None = None,
-    criterion: Any = None,
+    able: bool = True,
 ) -> tuple[EmbeddedSet, np.ndarray | None, np.ndarray | None]:
     """Merge equal rows of equal labels and tags; put them in order of their content.
 
@@ -131,8 +162,9 @@ def merged(
     examples : EmbeddedSet
     weight : numpy.ndarray of shape (n,) or None
     tags : numpy.ndarray of object, shape (n, k), or None
-    criterion : torch.nn.Module or None, default=None
-        If it cannot weigh rows, and no weights are given, equal rows all stay.
+    able : bool, default=True
+        Whether the criterion can weigh rows, see `weighs_rows`. If it can't, and no
+        weights are given, equal rows all stay.
 
     Returns
     -------
@@ -154,7 +186,7 @@ def merged(
         content_ranks(rows, keys), return_index=True, return_inverse=True
     )
     total = None
-    if weight is None and criterion is not None and not is_weightable(criterion):
+    if weight is None and not able:
         first = np.argsort(group.ravel(), kind="stable")
     elif weight is not None or len(first) < len(rows):
         total = np.bincount(group.ravel(), weight, minlength=len(first)).astype(float)

@@ -238,9 +238,17 @@ class Mean(nn.Module):
         return nn.functional.cross_entropy(logits, y)
 
 
-def test_criterion_of_the_users(make, pictures, labels):
-    classifier = make(criterion=Mean).fit(pictures, labels)
-    nonlinear = make(criterion=Mean, predict_nonlinearity=lambda x: x.softmax(-1))
+class InheritedMean(nn.CrossEntropyLoss):
+    """A criterion that has `reduction` but does not look at it."""
+
+    def forward(self, logits, y):
+        return nn.functional.cross_entropy(logits, y)
+
+
+@pytest.mark.parametrize("criterion", [Mean, InheritedMean])
+def test_criterion_of_the_users(make, pictures, labels, criterion):
+    classifier = make(criterion=criterion).fit(pictures, labels)
+    nonlinear = make(criterion=criterion, predict_nonlinearity=lambda x: x.softmax(-1))
     assert nonlinear.fit(pictures, labels).score(pictures, labels) > 0.9
     np.testing.assert_allclose(
         classifier.predict_proba(pictures),
@@ -250,11 +258,11 @@ def test_criterion_of_the_users(make, pictures, labels):
     twice = np.r_[np.arange(len(labels)), 0, 0]  # as in a bootstrap
     X, y = pictures[twice], labels[twice]
     np.testing.assert_allclose(
-        make(criterion=Mean).fit(X, y).predict_proba(pictures),
+        make(criterion=criterion).fit(X, y).predict_proba(pictures),
         make().fit(X, y).predict_proba(pictures),
         atol=1e-3,
     )
-    raw = make(criterion=Mean, predict_nonlinearity=None).fit(pictures, labels)
+    raw = make(criterion=criterion, predict_nonlinearity=None).fit(pictures, labels)
     assert (raw.predict_proba(pictures) < 0).any()
 
 

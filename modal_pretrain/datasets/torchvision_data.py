@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,9 @@ def from_torchvision(
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
         numbers, with the names that the data set has for them ("a or b" where two
-        share one), unless a transform, code of your own or an option of the data set
-        changes the numbers.
+        share one), unless a transform, code of your own, an edit of `samples` or an
+        option of the data set changes the numbers. Where you edit `targets`, of CIFAR
+        say, edit `classes`, too: they keep the old names.
 
     Raises
     ------
@@ -149,20 +151,38 @@ def _names(dataset: Any) -> dict[Any, str]:
     classes = getattr(dataset, "classes", None)
     names = dict(enumerate(map(str, () if classes is None else classes)))
     numbers = getattr(dataset, "class_to_idx", None)
-    if not isinstance(numbers, Mapping) or all(
-        numbers.get(name, number) == number for number, name in names.items()
-    ):
+    if not isinstance(numbers, Mapping):
         return names
+    of_folders = _numbers_of_folders(dataset)
+    true = all(given == {numbers.get(name)} for name, given in of_folders.items())
+    if all(numbers.get(name, number) == number for number, name in names.items()):
+        # `samples` may have been edited, say to merge classes, and `classes` not. Where
+        # a folder has several numbers, some are noise.
+        whole = all(len(of_folders[name]) == 1 for name in of_folders)
+        stale = not true and whole and numbers.keys() >= {*names.values(), *of_folders}
+        return {} if stale else names
     # A `find_classes` of the user's may merge classes, or number them in another order.
     # Or `class_to_idx` was set afterwards to that of another split: files tell.
-    root = getattr(dataset, "root", "")
-    for path, number in getattr(dataset, "samples", None) or ():
-        if numbers.get(os.path.relpath(path, root).split(os.sep)[0]) != number:
-            return names
+    if not true:
+        return names
     of_number: dict[Any, list[str]] = {}
     for name, number in numbers.items():
         of_number.setdefault(number, []).append(str(name))
     return {number: " or ".join(some) for number, some in of_number.items()}
+
+
+def _numbers_of_folders(dataset: Any) -> dict[str, set[Any]]:
+    """Return the labels in each folder at the top of a data set that lists files."""
+    root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
+    if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
+        return {}
+    found: dict[str, set[Any]] = {}
+    with suppress(TypeError, ValueError):  # they are no pairs of path and number
+        pairs = {(os.path.dirname(path), number) for path, number in samples}
+        for folder, number in pairs:
+            name = os.path.relpath(folder, root).split(os.sep)[0]
+            found.setdefault(name, set()).add(number)
+    return found
 
 
 def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:

@@ -2,16 +2,19 @@
 
 Pillow keeps in an image what it has read. A pool of images that nobody has looked at
 holds compressed bytes; read in place, it would hold all pixels from its first use on.
-Images of files are read in place: each keeps its file open until it is.
+Images of files are read in place: each keeps its file open until it is. But in workers
+of a DataLoader, which share where the file is read, they are decoded beside, too.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from collections import OrderedDict
 from typing import Any
 
 from PIL import Image
+from torch.utils.data import get_worker_info
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._fork import Lock
@@ -25,7 +28,7 @@ _MOST_KEYS = 1_000_000
 
 
 def encoded(image: Image.Image) -> bytes | None:
-    """Return the bytes in memory that an image is going to be read from.
+    """Return the bytes that an image is going to be read from, if they are in memory.
 
     Parameters
     ----------
@@ -34,15 +37,23 @@ def encoded(image: Image.Image) -> bytes | None:
     Returns
     -------
     bytes or None
-        None if it has been read, is a file's, or shows a later frame.
+        None if it has been read, is a file's, except in a worker of a DataLoader, or
+        shows a later frame.
     """
     file, state = getattr(image, "fp", None), vars(image)
     pixels = state.get("_im", state.get("im"))  # by the version of Pillow
-    if pixels is not None or not isinstance(file, io.BytesIO):
+    if pixels is not None or file is None or file.closed or image.tell():
         return None
-    if file.closed or image.tell():
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()  # shared, not copied
+    if get_worker_info() is None or not isinstance(file, io.BufferedReader):
         return None
-    return file.getvalue()  # shared, not copied
+    try:
+        number = file.fileno()
+        # Does not move where the file is read next, here and in other processes.
+        return os.pread(number, os.fstat(number).st_size, 0) or None
+    except (OSError, AttributeError):  # no file; Windows, where nothing forks
+        return None
 
 
 def reopened(image: Image.Image, data: bytes) -> Image.Image | None:

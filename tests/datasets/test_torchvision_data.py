@@ -122,6 +122,37 @@ def test_numbers_of_another_split_that_were_set_afterwards_do_not_count(tmp_path
     assert data.class_names == ("beagle", "tabby")
 
 
+@pytest.mark.parametrize(
+    ("change", "classes", "expected"),
+    [
+        ({0: 0, 1: 0, 2: 1}, None, ("0", "1")),  # they were beagle and pug
+        ({0: 0, 1: 0, 2: 1}, ["dog", "cat"], ("dog", "cat")),
+        ({0: 0, 1: 1, 2: 2}, None, ("beagle", "pug", "tabby")),
+    ],
+)
+def test_labels_that_were_edited_have_no_names_of_others(
+    tmp_path, change, classes, expected
+):
+    torchvision = pytest.importorskip("torchvision")
+    _a_picture_each(tmp_path, ["beagle", "pug", "tabby"])
+    part = torchvision.datasets.ImageFolder(tmp_path)
+    part.samples = [(path, change[label]) for path, label in part.samples]
+    part.classes = classes or part.classes
+    data = from_torchvision(part, test_size=0)
+    assert data.class_names == expected
+    assert data.y.tolist() == list(change.values())
+
+
+def test_some_wrong_labels_keep_their_names(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    _a_picture_each(tmp_path, ["beagle", "pug"])
+    Image.new("RGB", (8, 8)).save(tmp_path / "beagle" / "1.png")
+    part = torchvision.datasets.ImageFolder(tmp_path)
+    part.samples[0] = (part.samples[0][0], 1)
+    data = from_torchvision(part, test_size=0)
+    assert data.class_names == ("beagle", "pug")
+
+
 def _a_picture_each(root, names):
     for name in names:
         (root / name).mkdir()

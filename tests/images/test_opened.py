@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageOps
 
 from modal_pretrain.images.accept import as_images
@@ -106,3 +107,30 @@ def test_the_first_damaged_image_is_named():
     images = [Image.open(io.BytesIO(data)) for data in (good, cut, cut)]
     with pytest.raises(ValueError, match=r"X\[1\].*can't be read"):
         as_images(images).row_keys()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are not forked")
+def test_workers_of_a_data_loader_read_files_that_are_open(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (4, 90, 90, 3), np.uint8)  # more than a buffer
+    images = []
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+        images.append(Image.open(tmp_path / f"{i}.png"))
+    source = as_images(images)
+
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(source)
+
+        def __getitem__(self, i):
+            return source.load(i)
+
+    loader = torch.utils.data.DataLoader(
+        Rows(), num_workers=1, multiprocessing_context="fork"
+    )
+    for _ in range(2):  # the second time, the first workers have read on
+        found = torch.cat(list(loader))
+        np.testing.assert_array_equal(found.numpy(), pictures)
+    for i, picture in enumerate(pictures):  # which closes the files
+        np.testing.assert_array_equal(source.load(i), picture)

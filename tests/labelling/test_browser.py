@@ -694,7 +694,7 @@ def test_what_changed_while_the_page_was_hidden_is_seen_at_once(
 ):
     session = start(folder)
     page = person.open(serve(session).address).page
-    hide = "on => Object.defineProperty(document, 'hidden', {value: on, writable: true})"
+    hide = "value => Object.defineProperty(document, 'hidden', {value, writable: true})"
     page.evaluate(hide, True)
     Image.new("RGB", (33, 20), "red").save(session.pool.show(person.row()))
     page.wait_for_timeout(2500)
@@ -706,3 +706,24 @@ def test_what_changed_while_the_page_was_hidden_is_seen_at_once(
     page.wait_for_function(
         "() => document.querySelector('#shown img')?.naturalWidth === 33"
     )
+
+
+def test_tiles_stay_where_they_were_scrolled_to(folder, start, serve, person):
+    session = start(folder)
+    person.page.set_viewport_size({"width": 700, "height": 500})
+    page = person.open(serve(session).address).page
+    session.wait(60)
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    page.locator(".tile").first.click()
+    page.locator(".tile").last.scroll_into_view_if_needed()
+    place = "() => document.querySelector('.tile').getBoundingClientRect().top"
+    before = page.evaluate(place)
+    assert before < 0
+    for _ in range(2):
+        with page.expect_response("**/api/state*"):
+            pass
+    page.wait_for_timeout(200)
+    assert page.evaluate(place) == before
+    focused = "() => document.activeElement === document.querySelector('.tile')"
+    assert page.evaluate(focused)

@@ -627,3 +627,103 @@ def test_a_new_tag_is_chosen_as_it_is_kept(folder, start, serve, person):
     person.label(1)
     person.settled()
     assert session.labels()["tag"].tolist() == ["caf\u00e9 1"]
+
+
+def test_a_button_that_was_clicked_takes_no_keys(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    before = person.row()
+    page.get_by_role("button", name="circle").click()
+    person.settled()
+    assert person.row() != before
+    page.keyboard.press("Space")  # the model's guess, and not "circle" again
+    person.settled()
+    assert session.progress().labelled == 1
+    assert page.locator("#peek").get_attribute("aria-pressed") == "true"
+    page.locator("#many").click()
+    page.locator(".tile").nth(23).wait_for()
+    page.keyboard.press("Space")
+    assert page.locator(".tile[aria-selected=true]").count() == 1
+    page.keyboard.press("Escape")
+    page.locator("#skip").focus()
+    page.keyboard.press("Space")  # by keys alone it is pressed as everywhere
+    assert "Choose some first" in page.locator("#notice").text_content()
+
+
+def test_arrows_of_a_keypad_answer_nothing(folder, start, serve, person):
+    session = start(folder, classes=[str(k) for k in range(20, 30)])
+    page = person.open(serve(session).address).page
+    first = person.row()
+    person.press("Numpad6")  # Playwright's is one without NumLock
+    assert person.row() != first
+    person.press("Numpad4")
+    assert person.row() == first
+    page.keyboard.press("Numpad1")  # End, also that of Windows with Shift
+    person.settled()
+    assert session.progress().labelled == 0
+    person.press("6")
+    person.settled()
+    assert session.labels()["label"].tolist() == ["25"]
+
+
+def test_tiles_that_come_again_are_not_chosen(tmp_path, shapes, start, serve, person):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for number in range(4):
+        Image.fromarray(shapes.X[number]).save(folder / f"{number}.png")
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("m")
+    page.locator(".tile").nth(3).wait_for()
+    page.keyboard.press("a")
+    page.keyboard.press("s")
+    person.settled()
+    page.locator(".tile").nth(3).wait_for()
+    assert page.locator(".tile[aria-selected=true]").count() == 0
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    person.settled()
+    page.keyboard.press("2")  # nothing is shown, so nothing is answered
+    person.settled()
+    assert page.locator("#notice").is_hidden()
+    assert session.progress().by_class == {"circle": 4, "square": 0}
+
+
+def test_what_changed_while_the_page_was_hidden_is_seen_at_once(
+    folder, start, serve, person
+):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    hide = "value => Object.defineProperty(document, 'hidden', {value, writable: true})"
+    page.evaluate(hide, True)
+    Image.new("RGB", (33, 20), "red").save(session.pool.show(person.row()))
+    page.wait_for_timeout(2500)
+    with page.expect_request("**/api/state*", timeout=500):
+        page.evaluate(
+            f"() => {{ ({hide})(false);"
+            " document.dispatchEvent(new Event('visibilitychange')); }"
+        )
+    page.wait_for_function(
+        "() => document.querySelector('#shown img')?.naturalWidth === 33"
+    )
+
+
+def test_tiles_stay_where_they_were_scrolled_to(folder, start, serve, person):
+    session = start(folder)
+    person.page.set_viewport_size({"width": 700, "height": 500})
+    page = person.open(serve(session).address).page
+    session.wait(60)
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    page.locator(".tile").first.click()
+    page.locator(".tile").last.scroll_into_view_if_needed()
+    place = "() => document.querySelector('.tile').getBoundingClientRect().top"
+    before = page.evaluate(place)
+    assert before < 0
+    for _ in range(2):
+        with page.expect_response("**/api/state*"):
+            pass
+    page.wait_for_timeout(200)
+    assert page.evaluate(place) == before
+    focused = "() => document.activeElement === document.querySelector('.tile')"
+    assert page.evaluate(focused)

@@ -21,10 +21,14 @@ export class Grid {
   show(questions) {
     const known = new Map(this.tiles.map((tile) => [tile.question.row, tile]));
     const focused = this.tiles.indexOf(document.activeElement);
+    const before = this.tiles;
     this.tiles = questions.map((question) => {
       const tile = known.get(question.row);
       return tile && tile.question.version === question.version ? tile : this.tile(question);
     });
+    // To put the same ones there anew would scroll to the one with the focus.
+    const same = (tile, place) => tile === before[place];
+    if (before.length === this.tiles.length && this.tiles.every(same)) return;
     this.box.replaceChildren(...this.tiles);
     this.roam(Math.min(Math.max(focused, 0), this.tiles.length - 1), focused >= 0);
   }

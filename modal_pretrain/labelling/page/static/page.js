@@ -204,6 +204,7 @@ function render() {
   $("grid").hidden = !many || over;
   $("why").hidden = many || over;
   $("done").hidden = !over;
+  if (many) grid.show(queue); // also none: a tile that comes again is not chosen
   if (over) {
     const waiting = sent.size > 0;
     $("done").textContent = waiting ? "One moment…" : "Nothing is left to ask. Well done.";
@@ -212,7 +213,6 @@ function render() {
   } else if (many) {
     $("near").hidden = $("guess").hidden = true;
     shownRow = explained = null;
-    grid.show(queue);
     renderGuesses();
   } else renderSingle();
 }
@@ -336,6 +336,8 @@ function pressed(event) {
     return;
   }
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
+  // Keys of a keypad are arrows and others without NumLock, in Windows also with Shift.
+  const typed = event.code.startsWith("Digit") || event.key === digit;
   if (event.key === " " || event.key === "Enter") {
     if (target.matches("button, summary")) return; // it is pressed
     if (many) grid.toggle(grid.place);
@@ -343,7 +345,7 @@ function pressed(event) {
   } else if (event.shiftKey && digit) {
     const name = state.tags[digit - 1];
     if (name !== undefined) setTag(name);
-  } else if (digit) label((Number(digit) + 9) % 10);
+  } else if (digit && typed) label((Number(digit) + 9) % 10);
   else if (event.key.startsWith("Arrow")) {
     if (many) grid.arrow(event.key);
     else if (event.key === "ArrowRight") step(1);
@@ -402,5 +404,10 @@ $("export").onclick = async () => {
 adds($("new-class"), "class");
 adds($("new-tag"), "tag");
 addEventListener("keydown", pressed);
+// Keys after a click mean what the page says; Space would press that button once more.
+addEventListener("click", (event) => {
+  if (event.detail) event.target.closest("button, summary")?.blur();
+});
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
 setInterval(() => document.hidden || sent.size || refresh().then(advise), 2000);
 refresh();

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from modal_pretrain.datasets._folders import (
     subfolders,
 )
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._spelling import look_alikes
+from modal_pretrain.datasets._spelling import look_alikes, other_capitals
 from modal_pretrain.datasets._split_folders import are_splits
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
@@ -99,7 +99,8 @@ def load_folder(
     Warns
     -----
     UserWarning
-        Of what is left out, and where other splits have classes that train lacks.
+        Of what is left out, where the names of two classes or attributes differ in
+        capitals only, and where other splits have classes that train lacks.
 
     Notes
     -----
@@ -171,8 +172,10 @@ def load_folder(
         )
         for part, label, path in listed
     ]
-    texts = (value for value in values if isinstance(value, str))
+    texts = [value for value in values if isinstance(value, str)]
     _refuse_look_alikes("attributes", texts, root)
+    _warn_of_capitals("class folders", y.tolist(), root)
+    _warn_of_capitals("attributes", texts, root)
     data = GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
         y,
@@ -211,6 +214,16 @@ def _refuse_other_case(classes: list[tuple[str, str]], root: Path) -> None:
                 f"the class folders {other!r} and {label!r} of {root} differ in "
                 "capitals, and no split has both; give the class one name"
             )
+
+
+def _warn_of_capitals(what: str, names: Sequence[str], root: Path) -> None:
+    found = other_capitals(dict.fromkeys(names))
+    if found is not None:
+        one, other = (f"{name!r} ({names.count(name)} pictures)" for name in found)
+        warn(
+            f"the {what} {one} and {other} of {root} differ in capitals only, and "
+            "count as two. If they are one, give all their pictures one name"
+        )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -330,6 +330,20 @@ def test_a_class_with_other_capitals_in_another_split(tmp_path):
     assert load_folder(tmp_path / "c").classes.tolist() == ["A", "a"]
 
 
+@pytest.mark.parametrize("level", ["", "train"])
+def test_capitals_alone_tell_classes_or_attributes_apart(tmp_path, level):
+    # Two people's folders copied into one, on a system that tells cases apart.
+    fill(tmp_path / level, "cat/1.png", "Cat/2.png", "cat/3.png", "dog/in/4.png")
+    params = {"split": "folder"} if level else {}
+    message = r"folders 'Cat' \(1 pictures\) and 'cat' \(2 pictures\) of .* capitals"
+    with pytest.warns(UserWarning, match=message) as caught:
+        assert len(load_folder(tmp_path, **params).classes) == 3
+    assert caught[0].filename == __file__
+    fill(tmp_path / "more", "owl/In/1.png", "elk/in/2.png")
+    with pytest.warns(UserWarning, match=r"attributes '.n' \(1 pic.* capitals only"):
+        load_folder(tmp_path / "more", attribute="folder")
+
+
 @pytest.mark.parametrize(
     "rule", ["folder", re.compile("/([^/]+)/"), lambda path: path.split("/")[1]]
 )

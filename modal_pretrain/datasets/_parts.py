@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from modal_pretrain.datasets.grouped import GroupedDataset
 class Part(NamedTuple):
     """Rows of one split, or of all.
 
-    Labels have names where the original keeps numbers for them.
+    Labels have names where the original keeps numbers for them. Where the user has
+    given other numbers they have none, but `edited` has those of what has a name.
     """
 
     X: Any
@@ -29,6 +30,7 @@ class Part(NamedTuple):
     attribute_names: Mapping[Any, str] | None = None
     extra: Mapping[str, np.ndarray] | None = None
     extra_names: Mapping[str, Mapping[Any, str]] | None = None
+    edited: Mapping[str, Any] | None = None
 
 
 def join(
@@ -61,6 +63,7 @@ def join(
     if not parts:
         raise ValueError("there is no data set in the mapping")
     values = list(parts.values())
+    check_one_numbering(values)
     y, y_names = joined("y", [(part.y, part.names) for part in values])
     if None in parts:
         split = draw_splits(y, test_size, validation_size, random_state)
@@ -127,6 +130,27 @@ def joined(
             "one kind in all of them"
         )
     return np.concatenate(columns), joined
+
+
+def check_one_numbering(parts: Sequence[Part]) -> None:
+    """Refuse labels that were edited to numbers which mean something else elsewhere.
+
+    Raises
+    ------
+    ValueError
+        If a class has another number in another part, which only names could tell.
+    """
+    for one in parts:
+        for name, number in (one.edited or {}).items():
+            for part in parts:
+                own = {name: number for number, name in part.names.items()}
+                other = (own if part.edited is None else part.edited).get(name, number)
+                if other != number:
+                    raise ValueError(
+                        f"{name!r} has the number {number} in a data set whose labels "
+                        f"were edited in samples, and {other} in another. Edit the "
+                        "samples of all, so that a number means the same in each"
+                    )
 
 
 def _check_none_unlabelled(column: np.ndarray, key: str) -> None:

@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain.datasets._parts import Part, concatenated, join, joined
+from modal_pretrain.datasets._parts import (
+    Part,
+    check_one_numbering,
+    concatenated,
+    join,
+    joined,
+)
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 
@@ -70,7 +76,8 @@ def from_torchvision(
     TypeError
         If there is no length or no item, or an item is not a pair.
     ValueError
-        If a data set has a transform: images are prepared by the classifier.
+        If a data set has a transform: images are prepared by the classifier. Or if
+        `samples` of one were edited, and a folder has another number in another one.
 
     Warns
     -----
@@ -143,16 +150,22 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
             y = np.array([change(label) for label in y.tolist()])
         renumbered = change is not None
     unnamed = y.dtype.kind not in "iu" or renumbered
-    return Part(X, y, {} if unnamed else _names(dataset))
+    if unnamed:
+        return Part(X, y, {})
+    names, edited = _names(dataset)
+    return Part(X, y, names, edited=edited)
 
 
-def _names(dataset: Any) -> dict[Any, str]:
-    """Names of the numbers that a data set has for its classes."""
+def _names(dataset: Any) -> tuple[dict[Any, str], dict[str, Any] | None]:
+    """Names of the numbers that a data set has for its classes.
+
+    Where `samples` were edited there are none, but the numbers of the folders.
+    """
     classes = getattr(dataset, "classes", None)
     names = dict(enumerate(map(str, () if classes is None else classes)))
     numbers = getattr(dataset, "class_to_idx", None)
     if not isinstance(numbers, Mapping):
-        return names
+        return names, None
     of_folders = _numbers_of_folders(dataset)
     true = all(given == {numbers.get(name)} for name, given in of_folders.items())
     if all(numbers.get(name, number) == number for number, name in names.items()):
@@ -160,15 +173,16 @@ def _names(dataset: Any) -> dict[Any, str]:
         # a folder has several numbers, some are noise.
         whole = all(len(of_folders[name]) == 1 for name in of_folders)
         stale = not true and whole and numbers.keys() >= {*names.values(), *of_folders}
-        return {} if stale else names
+        edited = {name: next(iter(given)) for name, given in sorted(of_folders.items())}
+        return ({}, edited) if stale else (names, None)
     # A `find_classes` of the user's may merge classes, or number them in another order.
     # Or `class_to_idx` was set afterwards to that of another split: files tell.
     if not true:
-        return names
+        return names, None
     of_number: dict[Any, list[str]] = {}
     for name, number in numbers.items():
         of_number.setdefault(number, []).append(str(name))
-    return {number: " or ".join(some) for number, some in of_number.items()}
+    return {number: " or ".join(some) for number, some in of_number.items()}, None
 
 
 def _numbers_of_folders(dataset: Any) -> dict[str, set[Any]]:
@@ -201,8 +215,11 @@ def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
 
 
 def _one_after_the_other(parts: list[Part]) -> Part:
+    check_one_numbering(parts)
     y, known = joined("y", [(part.y, part.names) for part in parts])
-    return Part(concatenated([part.X for part in parts]), y, known)
+    edited = {k: v for part in parts for k, v in (part.edited or {}).items()}
+    X = concatenated([part.X for part in parts])
+    return Part(X, y, known, edited=None if known else edited or None)
 
 
 def _some(values: Any, rows: np.ndarray | None) -> Any:

@@ -143,6 +143,29 @@ def test_labels_that_were_edited_have_no_names_of_others(
     assert data.y.tolist() == list(change.values())
 
 
+@pytest.mark.parametrize("concatenated", [False, True])
+def test_edited_numbers_mean_the_same_in_all_parts(tmp_path, concatenated):
+    # "husky" is merged into "dog" and has no picture in test, where "dog" is 1, not 2.
+    torchvision = pytest.importorskip("torchvision")
+    torch = pytest.importorskip("torch.utils.data")
+    names = {"train": ["ant", "bee", "dog", "husky"], "test": ["bee", "dog"]}
+    parts = {}
+    for split, some in names.items():
+        (tmp_path / split).mkdir()
+        _a_picture_each(tmp_path / split, some)
+        parts[split] = torchvision.datasets.ImageFolder(tmp_path / split)
+    train, test = parts.values()
+    train.samples = [(path, min(label, 2)) for path, label in train.samples]
+    if concatenated:
+        parts = torch.ConcatDataset(parts.values())
+    with pytest.raises(ValueError, match=r"'bee' has the number 1 .*edited.* 0 in ano"):
+        from_torchvision(parts)
+    test.samples = [(path, label + 1) for path, label in test.samples]
+    data = from_torchvision(parts, test_size=0)
+    assert data.y.tolist() == [0, 1, 2, 2, 1, 2]
+    assert data.class_names == ("0", "1", "2")
+
+
 def test_some_wrong_labels_keep_their_names(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     _a_picture_each(tmp_path, ["beagle", "pug"])

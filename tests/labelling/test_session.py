@@ -102,7 +102,8 @@ def test_a_session_goes_on_where_it_ended(folder, start, truth):
     session.close()
     again = start(folder)
     again.wait(60)
-    assert again.progress() == before[0]
+    number = before[0].model  # of fits, which depends on how fast answers came
+    assert again.progress()._replace(model=number) == before[0]
     assert again.labels().equals(before[1])
     assert again.ask(5) == before[2]
     assert again.lost == ([], [], [])

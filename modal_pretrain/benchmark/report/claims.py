@@ -35,13 +35,17 @@ def protocol(summary: Summary) -> str:
     in_all = f"in each of {config.rounds} rounds"
     if _pool_left(summary) == 0:
         in_all = f"a round, {config.rounds} times or until the pool is empty"
+    if config.pool_sample is not None:
+        in_all += f", chosen from {config.pool_sample:,} random rows of the pool"
+    first = f"{config.seed_set} labels"
+    if config.seed_set_atypical is not None:
+        first += f" ({config.seed_set_atypical} of them atypical)"
     seeds = summary.n_seeds
     runs = f"{seeds} seed sets" if seeds != 1 else "a single seed set"
     return (
-        f"Each run starts with {config.seed_set} labels and asks for {config.batch} "
-        f"more {in_all}; {how}. {runs.capitalize()}, the same "
-        "for every model and strategy; bands and brackets are 95 % bootstrap intervals "
-        "over them."
+        f"Each run starts with {first} and asks for {config.batch} more {in_all}; "
+        f"{how}. {runs.capitalize()}, the same for every model and "
+        "strategy; bands and brackets are 95 % bootstrap intervals over them."
     )
 
 

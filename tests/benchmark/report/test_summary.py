@@ -103,6 +103,13 @@ def test_protocol_says_where_a_fit_starts(store_of, tune, warm_start, expected):
     assert expected in protocol(summary(store_of(curves, estimator_params=params)))
 
 
+def test_protocol_says_what_was_chosen_from(store_of):
+    curves = {"random": [0.5, 0.6, 0.7, 0.8]}
+    said = protocol(summary(store_of(curves, pool_sample=25, seed_set_atypical=2)))
+    assert "starts with 10 labels (2 of them atypical) and asks for 10 more" in said
+    assert "in each of 3 rounds, chosen from 25 random rows of the pool; only" in said
+
+
 def test_lead_of_equal_ends(store_of):
     """Means of records, which have six decimals, are equal if they are as near."""
     curves = {"uncertainty": [0.5, 0.7, 0.8, 0.799999], "random": [0.5, 0.6, 0.7, 0.8]}

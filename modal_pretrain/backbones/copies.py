@@ -41,8 +41,23 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
                 hooks[key] = _bound_anew(value, memo)
         attributes = vars(module)
         for name in attributes.keys() - _OF_PYTORCH:
-            attributes[name] = _bound_anew(attributes[name], memo)
+            attributes[name] = _filled_anew(attributes[name], memo)
     return copied
+
+
+def _filled_anew(value: Any, memo: dict[int, Any]) -> Any:
+    """Return what stands for an attribute of the copy.
+
+    Its containers are the copy's own, and closures may hold them: they are filled anew.
+    """
+    keys: Any = range(len(value)) if type(value) is list else ()
+    keys = [*value] if type(value) in _MAPPINGS else keys
+    if id(value) in memo or not keys:
+        return _bound_anew(value, memo)
+    memo[id(value)] = value  # it may hold itself
+    for key in keys:
+        value[key] = _filled_anew(value[key], memo)
+    return value
 
 
 def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:

@@ -90,6 +90,13 @@ class _Listed(nn.Module):
         return self.steps[1][0](self.steps[0]["conv"](x))
 
 
+def _list_of_a_closure():
+    net = _net()
+    net.steps = steps = [[lambda x: net[0](x)], {"rest": lambda x: net[1:](x)}]
+    net.forward = lambda x: steps[1]["rest"](steps[0][0](x))
+    return net
+
+
 def _ordered():
     net = _net()
     parts = OrderedDict(net.named_children())
@@ -112,7 +119,7 @@ def _partial():
 
 
 FACTORIES = [_assigned, _over_list, _method, _defaults, _Hooked, _Lambda]
-FACTORIES += [_Listed, _ordered, _partial]
+FACTORIES += [_Listed, _list_of_a_closure, _ordered, _partial]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

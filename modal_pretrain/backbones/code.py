@@ -7,6 +7,7 @@ defines a function it calls runs again.
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property, lru_cache, partial, partialmethod
@@ -16,6 +17,9 @@ from typing import Any
 import xxhash
 
 _CACHED = type(lru_cache(len))  # functools gives it no name
+# Instructions that read a variable: a global one, or one of a closure too.
+GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+ANY = GLOBAL | {"LOAD_DEREF", "LOAD_CLASSDEREF"}
 _PLAIN = {type(None), bool, int, float, str}
 _SETTINGS = {bool, int, float, str, tuple}  # None may be the place of a cache
 
@@ -81,6 +85,16 @@ def own_parts(thing: Any, is_own: Callable[[Any], bool]) -> Iterator[Any]:
         methods = map(_behind, vars(part).values())
         waiting += [found for found in methods if isinstance(found, FunctionType)]
         waiting += part.__bases__
+
+
+@lru_cache(maxsize=256)
+def variables_read(code: CodeType, by: frozenset[str] = ANY) -> frozenset[str]:
+    """Return the variables that code reads by some instructions, no attributes."""
+    got = {line.argval for line in dis.get_instructions(code) if line.opname in by}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            got |= variables_read(constant, by)
+    return frozenset(got)
 
 
 def _behind(value: Any) -> Any:

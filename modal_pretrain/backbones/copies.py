@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from copy import deepcopy
+from functools import partial
 from types import CellType, FunctionType, MethodType
 from typing import Any, TypeVar
 
 from torch import nn
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_OF_PYTORCH = vars(nn.Module()).keys()
+_MAPPINGS = (dict, OrderedDict)
 
 
 def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
@@ -31,12 +36,28 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
     memo = {} if memo is None else memo
     copied = deepcopy(network, memo)
     for module in copied.modules():
-        tables: tuple[Any, ...] = vars(module), module._forward_hooks
-        for held in (*tables, module._forward_pre_hooks):
-            for key, value in held.items():
-                if isinstance(value, FunctionType | MethodType):
-                    held[key] = _bound_anew(value, memo)
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for key, value in hooks.items():
+                hooks[key] = _bound_anew(value, memo)
+        attributes = vars(module)
+        for name in attributes.keys() - _OF_PYTORCH:
+            attributes[name] = _filled_anew(attributes[name], memo)
     return copied
+
+
+def _filled_anew(value: Any, memo: dict[int, Any]) -> Any:
+    """Return what stands for an attribute of the copy.
+
+    Its containers are the copy's own, and closures may hold them: they are filled anew.
+    """
+    keys: Any = range(len(value)) if type(value) is list else ()
+    keys = [*value] if type(value) in _MAPPINGS else keys
+    if id(value) in memo or not keys:
+        return _bound_anew(value, memo)
+    memo[id(value)] = value  # it may hold itself
+    for key in keys:
+        value[key] = _filled_anew(value[key], memo)
+    return value
 
 
 def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:
@@ -54,10 +75,15 @@ def _bound_anew(value: Any, memo: dict[int, Any]) -> Any:
         items = [_bound_anew(part, memo) for part in value]
         if any(item is not part for item, part in zip(items, value, strict=True)):
             new = type(value)(items)
-    elif type(value) is dict:
+    elif type(value) in _MAPPINGS:
         items = [_bound_anew(part, memo) for part in value.values()]
         if any(i is not p for i, p in zip(items, value.values(), strict=True)):
-            new = dict(zip(value, items, strict=True))
+            new = type(value)(zip(value, items, strict=True))
+    elif type(value) is partial:
+        given = value.func, value.args, value.keywords
+        found = [_bound_anew(part, memo) for part in given]
+        if any(part is not old for part, old in zip(found, given, strict=True)):
+            new = partial(found[0], *found[1], **found[2])
     memo[id(value)] = new  # two functions may share it
     return new
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from modal_pretrain.backbones.code import GLOBAL, variables_read
+
 _DEPTH = 3  # of containers in each other
 _OF_PYTORCH = vars(nn.Module()).keys()
 
@@ -107,7 +109,8 @@ def _networks_in(value: Any, depth: int = 0) -> Iterator[nn.Module]:
         parts = [value.__self__, value.__func__]
     elif isinstance(value, FunctionType):
         known = value.__globals__
-        parts = [known[name] for name in value.__code__.co_names if name in known]
+        names = variables_read(value.__code__, GLOBAL) & known.keys()
+        parts = [known[name] for name in sorted(names)]
         # Of variables alone: what else it calls is looked into by nobody.
         parts = [part for part in parts if isinstance(part, nn.Module)]
         parts += value.__defaults__ or ()

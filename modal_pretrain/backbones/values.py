@@ -6,12 +6,11 @@ writes over, keeps its code and makes another network.
 
 from __future__ import annotations
 
-import dis
 from argparse import Namespace
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import is_dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import (
     BuiltinFunctionType,
@@ -26,7 +25,7 @@ import xxhash
 from torch import nn
 
 from modal_pretrain._identity import NotAFileError, expanded, file_identity
-from modal_pretrain.backbones.code import code_of, own_parts
+from modal_pretrain.backbones.code import code_of, own_parts, variables_read
 from modal_pretrain.backbones.fingerprint import (
     add_tensor,
     as_tensor,
@@ -42,7 +41,6 @@ _DEPTH = 4  # of containers in each other
 _LARGE = 100  # plain values, that are hashed as one: a vocabulary, not names of files
 # By which a folder is one of a network, or of an adapter of one, and none of pictures.
 _CONFIGS = ("config.json", "adapter_config.json")
-_GETTERS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"}
 Values = dict[str, tuple[bool, str]]
 # What each factory has changed while it was called, such as a counter of its calls.
 _NOTED: dict[Any, set[str]] = {}
@@ -188,25 +186,13 @@ def _found(part: FunctionType | type) -> Iterator[tuple[str, Any]]:
     yield "defaults", part.__defaults__
     yield "keywords", part.__kwdefaults__
     yield "constants", tuple(_constants(code.co_consts))
-    names = _names(code)
+    names = variables_read(code)
     for name in sorted(names & part.__globals__.keys()):
         yield name, part.__globals__[name]
     for name, cell in zip(code.co_freevars, part.__closure__ or (), strict=True):
         if name in names:
             with suppress(ValueError):  # not filled yet
                 yield name, cell.cell_contents
-
-
-@lru_cache(maxsize=256)
-def _names(code: CodeType) -> frozenset[str]:
-    """Return the variables that code reads."""
-    got = {
-        line.argval for line in dis.get_instructions(code) if line.opname in _GETTERS
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            got |= _names(constant)
-    return frozenset(got)
 
 
 def _constants(constants: Iterable[Any]) -> Iterator[str]:

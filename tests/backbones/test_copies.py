@@ -1,5 +1,7 @@
 """Networks whose functions refer to themselves, and their copies."""
 
+from collections import OrderedDict
+from functools import partial
 from types import MethodType
 
 import numpy as np
@@ -77,7 +79,47 @@ class _Lambda(nn.Module):
         return self.embed(x)
 
 
+class _Listed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = _net()
+        first = {"conv": lambda x: self.net[0](x)}
+        self.steps = [first, (lambda x: self.net[1:](x),)]
+
+    def forward(self, x):
+        return self.steps[1][0](self.steps[0]["conv"](x))
+
+
+def _list_of_a_closure():
+    net = _net()
+    net.steps = steps = [[lambda x: net[0](x)], {"rest": lambda x: net[1:](x)}]
+    net.forward = lambda x: steps[1]["rest"](steps[0][0](x))
+    return net
+
+
+def _ordered():
+    net = _net()
+    parts = OrderedDict(net.named_children())
+
+    def forward(x, first):
+        x = parts[first](x)
+        for part in [*parts.values()][1:]:
+            x = part(x)
+        return x
+
+    net.forward = partial(forward, first="0")
+    return net
+
+
+def _partial():
+    net = _net()
+    run = partial(lambda network, x: network[1:](network[0](x)), net)
+    net.forward = lambda x: run(x)
+    return net
+
+
 FACTORIES = [_assigned, _over_list, _method, _defaults, _Hooked, _Lambda]
+FACTORIES += [_Listed, _list_of_a_closure, _ordered, _partial]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

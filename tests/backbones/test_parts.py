@@ -66,6 +66,20 @@ def registered():
     return module
 
 
+def an_attribute_of_a_variables_name():
+    module = Holds(None)
+    module.GLOBAL = part()
+    module.held = lambda x: module.GLOBAL(x)
+    return module
+
+
+def a_closure_of_a_variables_name():
+    GLOBAL = part()
+    module = Holds(lambda x: GLOBAL(x))
+    module.net = GLOBAL
+    return module
+
+
 def at_rest():
     return Holds([part().eval().requires_grad_(False)])
 
@@ -83,7 +97,16 @@ def compiled():
 
 
 @pytest.mark.parametrize(
-    "factory", [registered, at_rest, without_weights, graph, compiled]
+    "factory",
+    [
+        registered,
+        an_attribute_of_a_variables_name,
+        a_closure_of_a_variables_name,
+        at_rest,
+        without_weights,
+        graph,
+        compiled,
+    ],
 )
 def test_others_are_not(factory):
     with warnings.catch_warnings():

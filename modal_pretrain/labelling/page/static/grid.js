@@ -11,6 +11,7 @@ export class Grid {
     this.drag = null;
     box.addEventListener("pointerdown", (event) => this.down(event));
     box.addEventListener("pointermove", (event) => this.move(event));
+    box.addEventListener("pointerup", (event) => this.up(event));
     addEventListener("pointerup", () => (this.drag = null));
     box.addEventListener("focusin", (event) => {
       const place = this.tiles.indexOf(event.target);
@@ -85,6 +86,7 @@ export class Grid {
   down(event) {
     const place = this.tiles.indexOf(event.target.closest(".tile"));
     if (place < 0 || event.button) return;
+    if (event.pointerType === "touch") return; // perhaps to scroll
     event.preventDefault();
     if (event.shiftKey) {
       this.roam(place, true);
@@ -92,8 +94,13 @@ export class Grid {
       return;
     }
     this.toggle(place);
-    // A finger scrolls; a mouse or pen draws over tiles.
-    if (event.pointerType !== "touch") this.drag = { on: chosen(this.tiles[place]), from: place };
+    this.drag = { on: chosen(this.tiles[place]), from: place };
+  }
+
+  // A finger that has scrolled is not lifted but cancelled.
+  up(event) {
+    const place = this.tiles.indexOf(event.target.closest(".tile"));
+    if (place >= 0 && event.pointerType === "touch") this.toggle(place);
   }
 
   move(event) {

@@ -303,15 +303,21 @@ function renderClasses() {
   );
 }
 
+// Those that are there stay, as a click on one that goes meanwhile is lost.
 function renderTags() {
-  $("tags").replaceChildren(
-    ...state.tags.map((name, place) => {
-      const button = make("button", { textContent: name, onclick: () => setTag(name) });
-      button.setAttribute("aria-pressed", String(name === tag));
-      if (place < 9) button.append(make("kbd", { textContent: `⇧${place + 1}` }));
-      return button;
-    }),
-  );
+  const box = $("tags");
+  const names = [...box.children].map((button) => button.dataset.name);
+  if (names.join("\n") !== state.tags.join("\n"))
+    box.replaceChildren(
+      ...state.tags.map((name, place) => {
+        const button = make("button", { textContent: name, onclick: () => setTag(name) });
+        button.dataset.name = name;
+        if (place < 9) button.append(make("kbd", { textContent: `⇧${place + 1}` }));
+        return button;
+      }),
+    );
+  for (const button of box.children)
+    button.setAttribute("aria-pressed", String(button.dataset.name === tag));
 }
 
 // Keys and buttons --------------------------------------------------------------------

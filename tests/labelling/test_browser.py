@@ -795,3 +795,31 @@ def test_a_finger_that_scrolls_chooses_nothing(folder, start, serve, browser):
     page.locator(".tile").nth(10).tap()
     assert chosen.count() == 0
     context.close()
+
+
+def test_an_answer_waits_for_what_is_taken_back(folder, start, serve, person, truth):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    wrong = person.row()
+    person.press("1")
+    person.settled()
+    held = []
+    page.route("**/api/undo", lambda route: held.append(route), times=1)  # far away
+    shown = person.row()
+    page.keyboard.press("u")
+    page.keyboard.press("2")  # about what is taken back, and that is not shown yet
+    page.wait_for_timeout(300)
+    assert person.row() == shown
+    assert "on its way" in page.locator("#notice").text_content()
+    held[0].continue_()
+    page.locator(f"#shown img[src*='/{wrong}?']").wait_for()
+    person.press("2")
+    person.settled()
+    assert session.labels()[["row", "label"]].to_numpy().tolist() == [[wrong, "square"]]
+    with page.expect_response("**/undo"):
+        page.keyboard.press("u")
+    page.keyboard.press("u")  # nothing is left to take back
+    person.settled()
+    person.press("1")
+    person.settled()
+    assert session.progress().labelled == 1

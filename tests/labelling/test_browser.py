@@ -727,3 +727,101 @@ def test_tiles_stay_where_they_were_scrolled_to(folder, start, serve, person):
     assert page.evaluate(place) == before
     focused = "() => document.activeElement === document.querySelector('.tile')"
     assert page.evaluate(focused)
+
+
+def test_a_slow_click_on_a_tag_counts(folder, start, serve, person):
+    session = start(folder, tags=["red", "blue"])
+    page = person.open(serve(session).address).page
+    box = page.locator("#tags button").last.bounding_box()
+    page.mouse.move(box["x"] + 8, box["y"] + 8)
+    page.mouse.down()
+    with page.expect_response("**/api/state*"):  # the page asks meanwhile
+        pass
+    page.wait_for_timeout(200)
+    page.mouse.up()
+    chosen = page.locator("#tags button[aria-pressed=true]")
+    assert chosen.text_content()[:4] == "blue"
+    chosen.focus()  # by Tab
+    page.keyboard.press("Enter")
+    assert chosen.count() == 0
+    page.keyboard.press("Enter")  # it has the focus still
+    assert chosen.count() == 1
+    person.label(1)
+    person.settled()
+    assert session.labels()["tag"].tolist() == ["blue"]
+
+
+def test_what_is_exported_has_all_that_was_answered_before(
+    folder, start, serve, person, tmp_path
+):
+    session = start(folder)
+    page = person.open(serve(session, out=tmp_path / "out").address).page
+    held = []
+    page.route("**/api/answer", lambda route: held.append(route), times=1)
+    person.label(2)
+    page.get_by_role("button", name="Write labels").click()
+    page.wait_for_timeout(1000)
+    held[0].continue_()
+    page.locator("#exported div").first.wait_for(timeout=30_000)
+    assert len(pd.read_csv(tmp_path / "out" / "labels.csv")) == 2
+
+
+def test_a_finger_that_scrolls_chooses_nothing(folder, start, serve, browser):
+    session = start(folder)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 760}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.goto(serve(session).address)
+    page.locator("#many").tap()
+    page.locator(".tile").nth(23).wait_for()
+    box = page.locator(".tile").nth(7).bounding_box()
+    finger = {"x": box["x"] + 40, "y": box["y"] + 40}
+    touch = context.new_cdp_session(page)
+
+    def send(kind, *points):
+        said = {"type": f"touch{kind}", "touchPoints": points}
+        touch.send("Input.dispatchTouchEvent", said)
+
+    chosen = page.locator(".tile[aria-selected=true]")
+    for step in (20, -20):  # the first can't scroll: the page is at its top
+        send("Start", finger)
+        for k in range(1, 11):
+            send("Move", {**finger, "y": finger["y"] + step * k})
+        send("End")
+        assert chosen.count() == 0
+    page.wait_for_function("() => scrollY > 100")
+    assert chosen.count() == 0
+    page.locator(".tile").nth(10).tap()
+    assert chosen.count() == 1
+    page.locator(".tile").nth(10).tap()
+    assert chosen.count() == 0
+    context.close()
+
+
+def test_an_answer_waits_for_what_is_taken_back(folder, start, serve, person, truth):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    wrong = person.row()
+    person.press("1")
+    person.settled()
+    held = []
+    page.route("**/api/undo", lambda route: held.append(route), times=1)  # far away
+    shown = person.row()
+    page.keyboard.press("u")
+    page.keyboard.press("2")  # about what is taken back, and that is not shown yet
+    page.wait_for_timeout(300)
+    assert person.row() == shown
+    assert "on its way" in page.locator("#notice").text_content()
+    held[0].continue_()
+    page.locator(f"#shown img[src*='/{wrong}?']").wait_for()
+    person.press("2")
+    person.settled()
+    assert session.labels()[["row", "label"]].to_numpy().tolist() == [[wrong, "square"]]
+    with page.expect_response("**/undo"):
+        page.keyboard.press("u")
+    page.keyboard.press("u")  # nothing is left to take back
+    person.settled()
+    person.press("1")
+    person.settled()
+    assert session.progress().labelled == 1

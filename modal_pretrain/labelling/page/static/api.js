@@ -41,7 +41,8 @@ export function get(name, query) {
   return call(`api/${name}${asked ? `?${asked}` : ""}`);
 }
 
-// `apart`: what takes seconds and must not keep answers waiting.
+// `apart`: what takes seconds and must not keep answers waiting. It is about all that was
+// answered before it.
 export function post(name, said, apart = false) {
   const send = () =>
     call(`api/${name}`, {
@@ -49,7 +50,7 @@ export function post(name, said, apart = false) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(said),
     });
-  if (apart) return send();
+  if (apart) return last.then(send);
   count(1);
   const sent = last.then(send, send).finally(() => count(-1));
   last = sent.catch(() => {});

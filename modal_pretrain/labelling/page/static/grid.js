@@ -9,8 +9,10 @@ export class Grid {
     this.tiles = [];
     this.last = 0; // where a row of tiles begins that Shift ends
     this.drag = null;
+    this.finger = null; // where it came down
     box.addEventListener("pointerdown", (event) => this.down(event));
     box.addEventListener("pointermove", (event) => this.move(event));
+    box.addEventListener("pointerup", (event) => this.up(event));
     addEventListener("pointerup", () => (this.drag = null));
     box.addEventListener("focusin", (event) => {
       const place = this.tiles.indexOf(event.target);
@@ -85,6 +87,10 @@ export class Grid {
   down(event) {
     const place = this.tiles.indexOf(event.target.closest(".tile"));
     if (place < 0 || event.button) return;
+    if (event.pointerType === "touch") { // perhaps to scroll
+      this.finger = { x: event.clientX, y: event.clientY };
+      return;
+    }
     event.preventDefault();
     if (event.shiftKey) {
       this.roam(place, true);
@@ -92,8 +98,15 @@ export class Grid {
       return;
     }
     this.toggle(place);
-    // A finger scrolls; a mouse or pen draws over tiles.
-    if (event.pointerType !== "touch") this.drag = { on: chosen(this.tiles[place]), from: place };
+    this.drag = { on: chosen(this.tiles[place]), from: place };
+  }
+
+  // A finger that has scrolled is cancelled, or lifted elsewhere where nothing could.
+  up(event) {
+    const place = this.tiles.indexOf(event.target.closest(".tile"));
+    if (place < 0 || event.pointerType !== "touch" || !this.finger) return;
+    const { x, y } = this.finger;
+    if (Math.hypot(event.clientX - x, event.clientY - y) < 12) this.toggle(place);
   }
 
   move(event) {

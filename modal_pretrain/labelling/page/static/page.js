@@ -14,6 +14,7 @@ let looked = 0; // which of the queue is shown
 let many = false;
 let tag = "";
 const sent = new Set(); // rows whose answers are on their way
+let coming = 0; // what is taken back, or opened again, and is not here yet
 let told = 0; // grows when something is told and when it has arrived
 const grid = new Grid($("grid"), unreadable);
 const show = { guess: false, why: false };
@@ -108,6 +109,8 @@ function answer(name, said, words) {
     if (many && queue.length) notice("Choose some first: click them, or press Space.");
     return;
   }
+  // It is meant for what comes, and not for what is shown until then.
+  if (coming) return notice("One moment: that one is on its way. Then answer again.");
   const rows = questions.map((question) => question.row);
   const gone = new Set(rows);
   setQueue(queue.filter((question) => !gone.has(question.row)));
@@ -129,8 +132,15 @@ function label(place) {
 const skip = () => answer("skip", {}, "Skipped");
 const cannotTell = () => answer("cannot-tell", {}, "Can't tell");
 
+async function bring(name, said) {
+  coming += 1;
+  const found = await tell(name, said);
+  coming -= 1;
+  return found;
+}
+
 async function undo() {
-  const found = await tell("undo", {});
+  const found = await bring("undo", {});
   if (!found) return;
   if (found.undone.length) say(`Taken back: ${found.undone.length}.`);
   else notice("There is nothing to take back.");
@@ -138,7 +148,7 @@ async function undo() {
 
 function again(question) {
   if (many) setMany(false);
-  tell("again", { row: question.row });
+  bring("again", { row: question.row });
 }
 
 function unreadable(question) {
@@ -303,15 +313,21 @@ function renderClasses() {
   );
 }
 
+// Those that are there stay, as a click on one that goes meanwhile is lost.
 function renderTags() {
-  $("tags").replaceChildren(
-    ...state.tags.map((name, place) => {
-      const button = make("button", { textContent: name, onclick: () => setTag(name) });
-      button.setAttribute("aria-pressed", String(name === tag));
-      if (place < 9) button.append(make("kbd", { textContent: `⇧${place + 1}` }));
-      return button;
-    }),
-  );
+  const box = $("tags");
+  const names = [...box.children].map((button) => button.dataset.name);
+  if (names.join("\n") !== state.tags.join("\n"))
+    box.replaceChildren(
+      ...state.tags.map((name, place) => {
+        const button = make("button", { textContent: name, onclick: () => setTag(name) });
+        button.dataset.name = name;
+        if (place < 9) button.append(make("kbd", { textContent: `⇧${place + 1}` }));
+        return button;
+      }),
+    );
+  for (const button of box.children)
+    button.setAttribute("aria-pressed", String(button.dataset.name === tag));
 }
 
 // Keys and buttons --------------------------------------------------------------------

@@ -88,12 +88,16 @@ def _misread(rows: Callable[[], _Rows], separator: str) -> tuple[int, str]:
                         found.setdefault(key, line)
         before = line
     if found:
-        # A text may have lines with commas; but no label, at the place of labels.
-        own = set(found.values())
+        # A text may have lines with commas; but no label, at the place of labels. What
+        # one row alone has may be its number, with which a line of a text may begin.
+        own, once = set(found.values()), set()
         for line, row in rows():
             for key in enumerate(row):
                 if key in found and line not in own:
-                    return found[key], "holds what other rows have in other columns"
+                    if key in once:
+                        problem = "holds what other rows have in other columns"
+                        return found[key], problem
+                    once.add(key)
     return 0, ""
 
 

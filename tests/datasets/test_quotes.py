@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from modal_pretrain.datasets import load_csv
+from modal_pretrain.datasets._quotes import warn_of_quotes
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,15 @@ def test_texts_of_several_lines_with_commas_are_no_rows(tmp_path):
         warnings.simplefilter("error")
         data = load_csv(path, text="text", target="label")
     assert list(data.X) == texts
+
+
+def test_lines_that_begin_with_the_number_of_another_row_are_no_rows(tmp_path):
+    path = tmp_path / "letters.csv"
+    texts = ["Dear all,\nthanks", "We were\n3, not more", "b", "c", "d", "e"]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows(enumerate(texts))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_quotes(path)

@@ -20,7 +20,8 @@ class Part(NamedTuple):
     """Rows of one split, or of all.
 
     Labels have names where the original keeps numbers for them. Where the user has
-    given other numbers they have none, but `edited` has those of what has a name.
+    given other numbers they have none, but `edited` has those of what has a name. What
+    shares a number has one name, of which `shared` has the parts.
     """
 
     X: Any
@@ -31,6 +32,7 @@ class Part(NamedTuple):
     extra: Mapping[str, np.ndarray] | None = None
     extra_names: Mapping[str, Mapping[Any, str]] | None = None
     edited: Mapping[str, Any] | None = None
+    shared: Mapping[str, tuple[str, ...]] | None = None
 
 
 def join(
@@ -64,6 +66,7 @@ def join(
         raise ValueError("there is no data set in the mapping")
     values = list(parts.values())
     check_one_numbering(values)
+    values = with_shared_names(values)
     y, y_names = joined("y", [(part.y, part.names) for part in values])
     if None in parts:
         split = draw_splits(y, test_size, validation_size, random_state)
@@ -151,6 +154,30 @@ def check_one_numbering(parts: Sequence[Part]) -> None:
                         f"were edited in samples, and {other} in another. Edit the "
                         "samples of all, so that a number means the same in each"
                     )
+
+
+def with_shared_names(parts: Sequence[Part]) -> list[Part]:
+    """Name a class alike in all parts where one lacks some of what was merged into it.
+
+    Nothing is renamed where a part tells apart what another has merged.
+    """
+    groups: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for some in (part.shared or {}).values():
+            whole = tuple(sorted({n for name in some for n in groups.get(name, some)}))
+            groups |= dict.fromkeys(whole, whole)
+    shared = {" or ".join(group): group for group in groups.values()}
+    renamed = []
+    for part in parts:
+        first = {name: some[0] for name, some in (part.shared or {}).items()}
+        names = {
+            number: " or ".join(groups.get(first.get(name, name), (name,)))
+            for number, name in part.names.items()
+        }
+        if len(set(names.values())) < len(names):
+            return list(parts)
+        renamed.append(part._replace(names=names, shared=shared or None))
+    return renamed
 
 
 def _check_none_unlabelled(column: np.ndarray, key: str) -> None:

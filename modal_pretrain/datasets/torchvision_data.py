@@ -18,6 +18,7 @@ from modal_pretrain.datasets._parts import (
     concatenated,
     join,
     joined,
+    with_shared_names,
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -152,12 +153,11 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     unnamed = y.dtype.kind not in "iu" or renumbered
     if unnamed:
         return Part(X, y, {})
-    names, edited = _names(dataset)
-    return Part(X, y, names, edited=edited)
+    return _named(Part(X, y, {}), dataset)
 
 
-def _names(dataset: Any) -> tuple[dict[Any, str], dict[str, Any] | None]:
-    """Names of the numbers that a data set has for its classes.
+def _named(part: Part, dataset: Any) -> Part:
+    """Return a part with the names of the numbers that a data set has for its classes.
 
     Where `samples` were edited there are none, but the numbers of the folders.
     """
@@ -165,7 +165,7 @@ def _names(dataset: Any) -> tuple[dict[Any, str], dict[str, Any] | None]:
     names = dict(enumerate(map(str, () if classes is None else classes)))
     numbers = getattr(dataset, "class_to_idx", None)
     if not isinstance(numbers, Mapping):
-        return names, None
+        return part._replace(names=names)
     of_folders = _numbers_of_folders(dataset)
     true = all(given == {numbers.get(name)} for name, given in of_folders.items())
     if all(numbers.get(name, number) == number for number, name in names.items()):
@@ -174,15 +174,18 @@ def _names(dataset: Any) -> tuple[dict[Any, str], dict[str, Any] | None]:
         whole = all(len(of_folders[name]) == 1 for name in of_folders)
         stale = not true and whole and numbers.keys() >= {*names.values(), *of_folders}
         edited = {name: next(iter(given)) for name, given in sorted(of_folders.items())}
-        return ({}, edited) if stale else (names, None)
+        return part._replace(edited=edited) if stale else part._replace(names=names)
     # A `find_classes` of the user's may merge classes, or number them in another order.
     # Or `class_to_idx` was set afterwards to that of another split: files tell.
     if not true:
-        return names, None
+        return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}
     for name, number in numbers.items():
         of_number.setdefault(number, []).append(str(name))
-    return {number: " or ".join(some) for number, some in of_number.items()}, None
+    names = {number: " or ".join(some) for number, some in of_number.items()}
+    several = [some for some in of_number.values() if len(some) > 1]
+    shared = {" or ".join(some): tuple(some) for some in several}
+    return part._replace(names=names, shared=shared or None)
 
 
 def _numbers_of_folders(dataset: Any) -> dict[str, set[Any]]:
@@ -216,10 +219,13 @@ def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
 
 def _one_after_the_other(parts: list[Part]) -> Part:
     check_one_numbering(parts)
+    parts = with_shared_names(parts)
     y, known = joined("y", [(part.y, part.names) for part in parts])
     edited = {k: v for part in parts for k, v in (part.edited or {}).items()}
     X = concatenated([part.X for part in parts])
-    return Part(X, y, known, edited=None if known else edited or None)
+    shared = {k: v for part in parts for k, v in (part.shared or {}).items()}
+    edited = {} if known else edited
+    return Part(X, y, known, edited=edited or None, shared=shared or None)
 
 
 def _some(values: Any, rows: np.ndarray | None) -> Any:

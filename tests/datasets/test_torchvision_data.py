@@ -113,6 +113,45 @@ def test_names_are_those_of_ones_own_numbers(tmp_path, numbers, expected):
         assert Path(path).parent.name in data.class_names[label]
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_merged_classes_are_one_where_a_part_lacks_some_of_their_folders(
+    tmp_path, joined
+):
+    torchvision = pytest.importorskip("torchvision")
+    torch = pytest.importorskip("torch.utils.data")
+    numbers = {"beagle": 0, "pug": 0, "tabby": 1, "lynx": 1}
+
+    class Merged(torchvision.datasets.ImageFolder):
+        def find_classes(self, directory):
+            found, _ = super().find_classes(directory)
+            return found, {name: numbers[name] for name in found}
+
+    parts = {"train": ["beagle", "pug", "tabby"], "test": ["pug", "tabby", "lynx"]}
+    for part, names in parts.items():
+        (tmp_path / part).mkdir()
+        _a_picture_each(tmp_path / part, names)
+    data = {part: Merged(tmp_path / part) for part in parts}
+    if joined:
+        data = torch.ConcatDataset(list(data.values()))
+    found = from_torchvision(data)
+    assert list(found.class_names) == ["beagle or pug", "lynx or tabby"]
+    assert list(found.y) == [numbers[Path(path).parent.name] for path in found.X]
+
+
+def test_classes_that_a_part_tells_apart_stay_apart(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    torch = pytest.importorskip("torch.utils.data")
+
+    class Merged(torchvision.datasets.ImageFolder):
+        def find_classes(self, directory):
+            return ["beagle", "pug"], {"beagle": 0, "pug": 0}
+
+    _a_picture_each(tmp_path, ["beagle", "pug"])
+    both = [Merged(tmp_path), torchvision.datasets.ImageFolder(tmp_path)]
+    found = from_torchvision(torch.ConcatDataset(both), test_size=0)
+    assert list(found.class_names) == ["beagle or pug", "beagle", "pug"]
+
+
 def test_numbers_of_another_split_that_were_set_afterwards_do_not_count(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     _a_picture_each(tmp_path, ["beagle", "tabby"])

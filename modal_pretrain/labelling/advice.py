@@ -38,7 +38,10 @@ _DOUBTS = 8
 
 
 class Doubt(NamedTuple):
-    """An answer that the model, which has not seen it, contradicts.
+    """An answer that a model, which has not seen it, contradicts.
+
+    That one heeds no tags: where they mislead, right answers with a tag that is rare in
+    their class are among the first.
 
     Parameters
     ----------
@@ -70,7 +73,8 @@ class Advice(NamedTuple):
     worst : str
         Error rate on the tenth of the pool where the model is worst.
     worth : str
-        How many random labels the answers have been worth.
+        How many random labels the answers have been worth to a model that heeds no
+        tags.
     stop : bool
         Whether the accuracy surely reaches the target, random questions that were
         skipped counted as errors.

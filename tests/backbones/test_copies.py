@@ -118,8 +118,25 @@ def _partial():
     return net
 
 
+def _nonlocal():
+    net, pooled = _net(), None
+    before = net.forward
+
+    def note(module, given, output):
+        nonlocal pooled
+        pooled = output
+
+    def forward(x):
+        before(x)
+        return pooled.flatten(1)
+
+    net[2].register_forward_hook(note)
+    net.forward = forward
+    return net
+
+
 FACTORIES = [_assigned, _over_list, _method, _defaults, _Hooked, _Lambda]
-FACTORIES += [_Listed, _list_of_a_closure, _ordered, _partial]
+FACTORIES += [_Listed, _list_of_a_closure, _ordered, _partial, _nonlocal]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

@@ -22,7 +22,8 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
 
     To Python a function is its own copy. That of ``net.forward = lambda x: net.f(x)``
     would compute with the weights of the first network, however the copy is trained,
-    and a hook that closes over its network would note what it gets there.
+    and a hook that closes over its network would note what it gets there. Hooks on
+    gradients of parameters, which mask or clip them, are the copy's, too.
 
     Parameters
     ----------
@@ -36,6 +37,14 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
     """
     memo = {} if memo is None else memo
     copied = deepcopy(network, memo)
+    copies = dict(copied.named_parameters())
+    for name, old in network.named_parameters():
+        new = copies.get(name)
+        if old._backward_hooks and isinstance(new, nn.Parameter) and new is not old:
+            new._backward_hooks = OrderedDict(  # PyTorch copies none
+                (key, _bound_anew(hook, memo))
+                for key, hook in old._backward_hooks.items()
+            )
     for module in copied.modules():
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
             for key, value in hooks.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from types import CellType, FunctionType, MethodType
@@ -21,7 +22,8 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
 
     To Python a function is its own copy. That of ``net.forward = lambda x: net.f(x)``
     would compute with the weights of the first network, however the copy is trained,
-    and a hook that closes over its network would note what it gets there.
+    and a hook that closes over its network would note what it gets there. Hooks on
+    gradients of parameters, which mask or clip them, are the copy's, too.
 
     Parameters
     ----------
@@ -35,6 +37,14 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
     """
     memo = {} if memo is None else memo
     copied = deepcopy(network, memo)
+    copies = dict(copied.named_parameters())
+    for name, old in network.named_parameters():
+        new = copies.get(name)
+        if old._backward_hooks and isinstance(new, nn.Parameter) and new is not old:
+            new._backward_hooks = OrderedDict(  # PyTorch copies none
+                (key, _bound_anew(hook, memo))
+                for key, hook in old._backward_hooks.items()
+            )
     for module in copied.modules():
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
             for key, value in hooks.items():
@@ -94,25 +104,40 @@ def _function_anew(function: FunctionType, memo: dict[int, Any]) -> FunctionType
     if not (closure or function.__defaults__ or function.__kwdefaults__):
         return function
     cells = tuple(CellType() for _ in closure)
-    new = FunctionType(
-        function.__code__, function.__globals__, function.__name__, None, cells
-    )
-    new.__qualname__ = function.__qualname__
-    new.__module__, new.__doc__ = function.__module__, function.__doc__
-    vars(new).update(vars(function))
-    memo[id(function)] = new  # it may call itself
+    new = memo[id(function)] = _with_cells(function, cells)  # it may call itself
     # As in forward=lambda x, part=part: ..., which loops need.
     new.__defaults__ = _bound_anew(function.__defaults__, memo)
     new.__kwdefaults__ = _bound_anew(function.__kwdefaults__, memo)
     changed = new.__defaults__ is not function.__defaults__
     changed |= new.__kwdefaults__ is not function.__kwdefaults__
+    kept = []
     for cell, old in zip(cells, closure, strict=True):
         try:
             content = old.cell_contents
         except ValueError:  # not filled yet
+            kept.append(old)
             continue
         cell.cell_contents = _bound_anew(content, memo)
-        changed |= not any(cell.cell_contents is same for same in (content, new))
+        same = cell.cell_contents is content
+        kept.append(old if same else cell)
+        changed |= not same and cell.cell_contents is not new
     if not changed:
         memo[id(function)] = function
-    return memo[id(function)]
+        return function
+    # Another function may write into it, as a hook does with nonlocal.
+    final = memo[id(function)] = _with_cells(function, tuple(kept))
+    final.__defaults__, final.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
+    for cell in cells:
+        with suppress(ValueError):
+            if cell.cell_contents is new:
+                cell.cell_contents = final
+    return final
+
+
+def _with_cells(function: FunctionType, cells: tuple[CellType, ...]) -> FunctionType:
+    code, known = function.__code__, function.__globals__
+    new = FunctionType(code, known, function.__name__, None, cells)
+    new.__qualname__ = function.__qualname__
+    new.__module__, new.__doc__ = function.__module__, function.__doc__
+    vars(new).update(vars(function))
+    return new

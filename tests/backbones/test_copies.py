@@ -118,8 +118,25 @@ def _partial():
     return net
 
 
+def _nonlocal():
+    net, pooled = _net(), None
+    before = net.forward
+
+    def note(module, given, output):
+        nonlocal pooled
+        pooled = output
+
+    def forward(x):
+        before(x)
+        return pooled.flatten(1)
+
+    net[2].register_forward_hook(note)
+    net.forward = forward
+    return net
+
+
 FACTORIES = [_assigned, _over_list, _method, _defaults, _Hooked, _Lambda]
-FACTORIES += [_Listed, _list_of_a_closure, _ordered, _partial]
+FACTORIES += [_Listed, _list_of_a_closure, _ordered, _partial, _nonlocal]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -164,3 +181,37 @@ def test_they_train_as_any_other(factory, embedded_before):
     found = PretrainedClassifier(factory, **given).fit(X, y).predict_proba(X)
     expected = PretrainedClassifier(_net, **given).fit(X, y).predict_proba(X)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_hooks_on_gradients_are_the_copys_too():
+    net = _net()
+    net.register_buffer("mask", torch.zeros(4))
+    net[0].bias.register_hook(lambda gradient: gradient * net.mask)
+    net.requires_grad_(False)
+    other = copy_of(net).requires_grad_(True)
+    for mask in (0.0, 1.0):
+        other.mask.fill_(mask)  # type: ignore[operator]
+        other.zero_grad()
+        other(torch.rand(2, 3, 16, 16)).sum().backward()
+        assert bool(other[0].weight.grad.any())
+        assert bool(other[0].bias.grad.any()) is bool(mask)
+    assert not net.mask.any()  # type: ignore[operator]
+
+
+def test_masked_weights_stay_as_they_were():
+    initial = _net().state_dict()
+
+    def factory():
+        net = _net()
+        net.load_state_dict(initial)
+        net[0].bias.register_hook(torch.zeros_like)
+        return net
+
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8), [0, 1] * 4
+    given = {"image_size": 16, "random_state": 0, "max_epochs": 2, "lr": 0.1}
+    given |= {"optimizer": torch.optim.SGD, "augment": False, "tune": "all"}
+    fitted = PretrainedClassifier(factory, pretrained=False, **given).fit(X, y)
+    state = fitted.module_.backbone.state_dict()
+    assert not torch.equal(state["0.weight"], initial["0.weight"])
+    assert torch.equal(state["0.bias"], initial["0.bias"])

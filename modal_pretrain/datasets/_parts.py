@@ -15,13 +15,14 @@ from modal_pretrain.datasets._splits import (
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
 
+_MOST_NAMED = 5
+
 
 class Part(NamedTuple):
     """Rows of one split, or of all.
 
-    Labels have names where the original keeps numbers for them. Where the user has
-    given other numbers they have none, but `edited` has those of what has a name. What
-    shares a number has one name, of which `shared` has the parts.
+    Labels have names where the original keeps numbers for them. Classes that share a
+    number have one name together, and `merged` has what was merged into it.
     """
 
     X: Any
@@ -31,8 +32,7 @@ class Part(NamedTuple):
     attribute_names: Mapping[Any, str] | None = None
     extra: Mapping[str, np.ndarray] | None = None
     extra_names: Mapping[str, Mapping[Any, str]] | None = None
-    edited: Mapping[str, Any] | None = None
-    shared: Mapping[str, tuple[str, ...]] | None = None
+    merged: Mapping[str, tuple[str, ...]] | None = None
 
 
 def join(
@@ -65,8 +65,7 @@ def join(
     if not parts:
         raise ValueError("there is no data set in the mapping")
     values = list(parts.values())
-    check_one_numbering(values)
-    values = with_shared_names(values)
+    values = with_merged_names(values)
     y, y_names = joined("y", [(part.y, part.names) for part in values])
     if None in parts:
         split = draw_splits(y, test_size, validation_size, random_state)
@@ -135,49 +134,45 @@ def joined(
     return np.concatenate(columns), joined
 
 
-def check_one_numbering(parts: Sequence[Part]) -> None:
-    """Refuse labels that were edited to numbers which mean something else elsewhere.
+def either(names: Sequence[str]) -> str:
+    """Return the name of a class that several were merged into."""
+    if len(names) <= _MOST_NAMED:
+        return " or ".join(names)
+    return f"{names[0]} or {len(names) - 1} others"
+
+
+def with_merged_names(parts: Sequence[Part]) -> list[Part]:
+    """Name a class alike in all parts where one lacks some of what was merged into it.
 
     Raises
     ------
     ValueError
-        If a class has another number in another part, which only names could tell.
-    """
-    for one in parts:
-        for name, number in (one.edited or {}).items():
-            for part in parts:
-                own = {name: number for number, name in part.names.items()}
-                other = (own if part.edited is None else part.edited).get(name, number)
-                if other != number:
-                    raise ValueError(
-                        f"{name!r} has the number {number} in a data set whose labels "
-                        f"were edited in samples, and {other} in another. Edit the "
-                        "samples of all, so that a number means the same in each"
-                    )
-
-
-def with_shared_names(parts: Sequence[Part]) -> list[Part]:
-    """Name a class alike in all parts where one lacks some of what was merged into it.
-
-    Nothing is renamed where a part tells apart what another has merged.
+        If a part tells apart what another has merged.
     """
     groups: dict[str, tuple[str, ...]] = {}
     for part in parts:
-        for some in (part.shared or {}).values():
+        for some in (part.merged or {}).values():
             whole = tuple(sorted({n for name in some for n in groups.get(name, some)}))
             groups |= dict.fromkeys(whole, whole)
-    shared = {" or ".join(group): group for group in groups.values()}
-    renamed = []
+    if not groups:
+        return list(parts)
+    merged = {either(group): group for group in groups.values()}
+    found = []
     for part in parts:
-        first = {name: some[0] for name, some in (part.shared or {}).items()}
+        of_name = {name: some[0] for name, some in (part.merged or {}).items()}
         names = {
-            number: " or ".join(groups.get(first.get(name, name), (name,)))
+            number: either(groups.get(of_name.get(name, name), (name,)))
             for number, name in part.names.items()
         }
-        if len(set(names.values())) < len(names):
-            return list(parts)
-        renamed.append(part._replace(names=names, shared=shared or None))
-    return renamed
+        shared = [name for name in names.values() if name in merged]
+        if len(set(shared)) < len(shared):
+            apart = next(name for name in shared if shared.count(name) > 1)
+            raise ValueError(
+                f"{apart!r} is one class in a data set and several in another. Merge "
+                "the same folders in all of them"
+            )
+        found.append(part._replace(names=names, merged=merged))
+    return found
 
 
 def _check_none_unlabelled(column: np.ndarray, key: str) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 
 from modal_pretrain.datasets._parts import (
     Part,
-    check_one_numbering,
     concatenated,
+    either,
     join,
     joined,
-    with_shared_names,
+    with_merged_names,
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -68,17 +68,18 @@ def from_torchvision(
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
         numbers, with the names that the data set has for them ("a or b" where two
-        share one), unless a transform, code of your own, an edit of `samples` or an
-        option of the data set changes the numbers. Where you edit `targets`, of CIFAR
-        say, edit `classes`, too: they keep the old names.
+        share one, by a `find_classes` of yours or an edit of `samples`), unless a
+        transform, code of your own or an option of the data set changes the numbers.
+        Where you edit `targets`, of CIFAR say, edit `classes`, too: they keep the old
+        names.
 
     Raises
     ------
     TypeError
         If there is no length or no item, or an item is not a pair.
     ValueError
-        If a data set has a transform: images are prepared by the classifier. Or if
-        `samples` of one were edited, and a folder has another number in another one.
+        If a data set has a transform: images are prepared by the classifier. Or if one
+        tells classes apart that another has merged.
 
     Warns
     -----
@@ -159,37 +160,34 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
 def _named(part: Part, dataset: Any) -> Part:
     """Return a part with the names of the numbers that a data set has for its classes.
 
-    Where `samples` were edited there are none, but the numbers of the folders.
+    A `find_classes` of the user's may merge classes, or number them in another order;
+    so may an edit of `samples`. Then the files tell, by their folders.
     """
     classes = getattr(dataset, "classes", None)
     names = dict(enumerate(map(str, () if classes is None else classes)))
-    numbers = getattr(dataset, "class_to_idx", None)
-    if not isinstance(numbers, Mapping):
-        return part._replace(names=names)
-    of_folders = _numbers_of_folders(dataset)
-    true = all(given == {numbers.get(name)} for name, given in of_folders.items())
+    given = getattr(dataset, "class_to_idx", None)
+    numbers = dict(given) if isinstance(given, Mapping) else {}
+    folders = _numbers_of_folders(dataset)
+    if not folders.items() <= numbers.items():
+        # Of another split, or from before the edit. `classes` may have been edited too.
+        numbers = folders if folders.keys() <= {*names.values()} else {}
     if all(numbers.get(name, number) == number for number, name in names.items()):
-        # `samples` may have been edited, say to merge classes, and `classes` not. Where
-        # a folder has several numbers, some are noise.
-        whole = all(len(of_folders[name]) == 1 for name in of_folders)
-        stale = not true and whole and numbers.keys() >= {*names.values(), *of_folders}
-        edited = {name: next(iter(given)) for name, given in sorted(of_folders.items())}
-        return part._replace(edited=edited) if stale else part._replace(names=names)
-    # A `find_classes` of the user's may merge classes, or number them in another order.
-    # Or `class_to_idx` was set afterwards to that of another split: files tell.
-    if not true:
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}
     for name, number in numbers.items():
         of_number.setdefault(number, []).append(str(name))
-    names = {number: " or ".join(some) for number, some in of_number.items()}
-    several = [some for some in of_number.values() if len(some) > 1]
-    shared = {" or ".join(some): tuple(some) for some in several}
-    return part._replace(names=names, shared=shared or None)
+    merged = {number: tuple(sorted(some)) for number, some in of_number.items()}
+    return part._replace(
+        names={number: either(some) for number, some in merged.items()},
+        merged={either(some): some for some in merged.values() if len(some) > 1},
+    )
 
 
-def _numbers_of_folders(dataset: Any) -> dict[str, set[Any]]:
-    """Return the labels in each folder at the top of a data set that lists files."""
+def _numbers_of_folders(dataset: Any) -> dict[str, Any]:
+    """Return the label of each folder at the top of a data set that lists files.
+
+    Nothing is returned where one has several: some may be noise.
+    """
     root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
     if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
         return {}
@@ -199,7 +197,9 @@ def _numbers_of_folders(dataset: Any) -> dict[str, set[Any]]:
         for folder, number in pairs:
             name = os.path.relpath(folder, root).split(os.sep)[0]
             found.setdefault(name, set()).add(number)
-    return found
+    if any(len(some) > 1 for some in found.values()):
+        return {}
+    return {name: some.pop() for name, some in found.items()}
 
 
 def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
@@ -218,14 +218,10 @@ def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
 
 
 def _one_after_the_other(parts: list[Part]) -> Part:
-    check_one_numbering(parts)
-    parts = with_shared_names(parts)
+    parts = with_merged_names(parts)
     y, known = joined("y", [(part.y, part.names) for part in parts])
-    edited = {k: v for part in parts for k, v in (part.edited or {}).items()}
     X = concatenated([part.X for part in parts])
-    shared = {k: v for part in parts for k, v in (part.shared or {}).items()}
-    edited = {} if known else edited
-    return Part(X, y, known, edited=edited or None, shared=shared or None)
+    return Part(X, y, known, merged=parts[0].merged)
 
 
 def _some(values: Any, rows: np.ndarray | None) -> Any:

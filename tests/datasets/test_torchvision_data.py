@@ -138,7 +138,7 @@ def test_merged_classes_are_one_where_a_part_lacks_some_of_their_folders(
     assert list(found.y) == [numbers[Path(path).parent.name] for path in found.X]
 
 
-def test_classes_that_a_part_tells_apart_stay_apart(tmp_path):
+def test_classes_are_merged_in_all_parts_or_in_none(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     torch = pytest.importorskip("torch.utils.data")
 
@@ -148,8 +148,11 @@ def test_classes_that_a_part_tells_apart_stay_apart(tmp_path):
 
     _a_picture_each(tmp_path, ["beagle", "pug"])
     both = [Merged(tmp_path), torchvision.datasets.ImageFolder(tmp_path)]
-    found = from_torchvision(torch.ConcatDataset(both), test_size=0)
-    assert list(found.class_names) == ["beagle or pug", "beagle", "pug"]
+    message = "'beagle or pug' is one class in a data set and several in another"
+    with pytest.raises(ValueError, match=message):
+        from_torchvision(torch.ConcatDataset(both))
+    with pytest.raises(ValueError, match=message):
+        from_torchvision({"train": both[1], "test": both[0]})
 
 
 def test_numbers_of_another_split_that_were_set_afterwards_do_not_count(tmp_path):
@@ -164,12 +167,13 @@ def test_numbers_of_another_split_that_were_set_afterwards_do_not_count(tmp_path
 @pytest.mark.parametrize(
     ("change", "classes", "expected"),
     [
-        ({0: 0, 1: 0, 2: 1}, None, ("0", "1")),  # they were beagle and pug
+        ({0: 0, 1: 0, 2: 1}, None, ("beagle or pug", "tabby")),
+        ({0: 1, 1: 0, 2: 1}, None, ("pug", "beagle or tabby")),
         ({0: 0, 1: 0, 2: 1}, ["dog", "cat"], ("dog", "cat")),
         ({0: 0, 1: 1, 2: 2}, None, ("beagle", "pug", "tabby")),
     ],
 )
-def test_labels_that_were_edited_have_no_names_of_others(
+def test_labels_that_were_edited_have_the_names_of_their_folders(
     tmp_path, change, classes, expected
 ):
     torchvision = pytest.importorskip("torchvision")
@@ -197,12 +201,28 @@ def test_edited_numbers_mean_the_same_in_all_parts(tmp_path, concatenated):
     train.samples = [(path, min(label, 2)) for path, label in train.samples]
     if concatenated:
         parts = torch.ConcatDataset(parts.values())
-    with pytest.raises(ValueError, match=r"'bee' has the number 1 .*edited.* 0 in ano"):
-        from_torchvision(parts)
-    test.samples = [(path, label + 1) for path, label in test.samples]
     data = from_torchvision(parts, test_size=0)
     assert data.y.tolist() == [0, 1, 2, 2, 1, 2]
-    assert data.class_names == ("0", "1", "2")
+    assert data.class_names == ("ant", "bee", "dog or husky")
+    test.samples = [(path, label + 1) for path, label in test.samples]
+    assert from_torchvision(parts, test_size=0).y.tolist() == [0, 1, 2, 2, 1, 2]
+
+
+def test_classes_of_a_selection_keep_their_names(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    _a_picture_each(tmp_path, ["ant", "bee", "cat", "dog"])
+    part = torchvision.datasets.ImageFolder(tmp_path)
+    part.samples = [(p, {1: 0, 3: 1}[y]) for p, y in part.samples if y in (1, 3)]
+    data = from_torchvision(part, test_size=0)
+    assert data.class_names == ("bee", "dog")
+
+
+def test_many_merged_classes_have_a_short_name(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    _a_picture_each(tmp_path, "abcdefgh")
+    part = torchvision.datasets.ImageFolder(tmp_path)
+    part.samples = [(path, int(label > 5)) for path, label in part.samples]
+    assert from_torchvision(part).class_names == ("a or 5 others", "g or h")
 
 
 def test_some_wrong_labels_keep_their_names(tmp_path):

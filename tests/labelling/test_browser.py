@@ -905,3 +905,17 @@ def test_a_drag_ends_also_where_nobody_says_so(folder, start, serve, person):
         mouse.send("Input.dispatchMouseEvent", said)
     page.wait_for_timeout(200)
     assert page.locator(".tile[aria-selected=true]").count() == 1
+
+
+@pytest.mark.parametrize("size", [(568, 232), (366, 266)])
+def test_a_picture_is_seen_in_a_low_window(folder, start, serve, person, size):
+    session = start(folder)
+    person.page.set_viewport_size({"width": size[0], "height": size[1]})
+    page = person.open(serve(session).address).page
+    picture = page.locator("#shown").bounding_box()
+    assert picture["height"] >= 120
+    answers = page.locator("#answers").bounding_box()
+    assert answers["y"] >= picture["y"] + picture["height"]
+    page.get_by_role("button", name="circle").click()
+    person.settled()
+    assert session.progress().labelled == 1

@@ -1,5 +1,7 @@
 """The page in a real browser: by keyboard, many at once, reloaded, killed, resumed."""
 
+import time
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -138,6 +140,7 @@ def test_export_and_new_words(folder, start, serve, person, tmp_path):
     page.locator("#new-class input").fill("star")
     page.locator("#new-class input").press("Enter")
     page.get_by_role("button", name="star").wait_for()
+    page.keyboard.press("Escape")
     page.keyboard.press("t")
     page.keyboard.type("red 1")  # digits in a field answer nothing
     page.keyboard.press("Enter")
@@ -823,5 +826,96 @@ def test_an_answer_waits_for_what_is_taken_back(folder, start, serve, person, tr
     page.keyboard.press("u")  # nothing is left to take back
     person.settled()
     person.press("1")
+    person.settled()
+    assert session.progress().labelled == 1
+
+
+def test_classes_are_typed_one_after_the_other(folder, start, serve, person):
+    session = start(folder, classes=None)
+    page = person.open(serve(session).address).page
+    page.route("**/api/class", lambda route: (time.sleep(0.1), route.continue_()))
+    field = page.locator("#new-class input")
+    field.click()
+    page.keyboard.type("dog\ncat\nsun\n", delay=70)  # c, s and u are keys of the page
+    page.locator("#classes button").nth(2).wait_for()
+    assert session.classes == ["dog", "cat", "sun"]
+    page.keyboard.type("cat\n")  # refused, and left to be corrected
+    page.wait_for_function("() => document.querySelector('#new-class input').value")
+    assert field.input_value() == "cat"
+    person.errors.clear()
+    field.fill("")
+    page.keyboard.press("Enter")  # leaves the field
+    person.label(1)
+    person.settled()
+    progress = session.progress()
+    assert (progress.labelled, progress.skipped, progress.cannot_tell) == (1, 0, 0)
+
+
+def test_a_new_tag_goes_with_the_answer_it_was_typed_for(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    held = []
+    page.route("**/api/tag", lambda route: held.append(route), times=1)
+    shown = person.row()
+    page.keyboard.press("t")
+    page.keyboard.type("red")
+    page.keyboard.press("Enter")
+    page.locator("#classes button").first.click()
+    page.wait_for_timeout(300)
+    assert person.row() == shown
+    assert "on its way" in page.locator("#notice").text_content()
+    held[0].continue_()
+    page.locator("#tags button[aria-pressed=true]").wait_for()
+    page.locator("#classes button").first.click()
+    person.settled()
+    labels = session.labels()
+    assert labels[["row", "tag"]].to_numpy().tolist() == [[shown, "red"]]
+
+
+def test_what_was_answered_alone_is_not_chosen_among_many(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    chosen = page.locator(".tile[aria-selected=true]")
+    first, second = (row_of(image) for image in chosen.locator("img").all())
+    page.keyboard.press("m")  # to see it large
+    assert person.row() == first
+    person.press("1")
+    person.press("u")
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    assert [row_of(image) for image in chosen.locator("img").all()] == [second]
+
+
+def test_a_drag_ends_also_where_nobody_says_so(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    mouse = page.context.new_cdp_session(page)
+    places = [page.locator(".tile").nth(k).bounding_box() for k in (0, 3)]
+    for kind, place, buttons in (("Pressed", places[0], 1), ("Moved", places[1], 0)):
+        said = {"type": f"mouse{kind}", "x": place["x"] + 20, "y": place["y"] + 20}
+        button = "left" if buttons else "none"
+        said |= {"button": button, "buttons": buttons, "clickCount": buttons}
+        mouse.send("Input.dispatchMouseEvent", said)
+    page.wait_for_timeout(200)
+    assert page.locator(".tile[aria-selected=true]").count() == 1
+
+
+@pytest.mark.parametrize("size", [(568, 232), (366, 266)])
+def test_a_picture_is_seen_in_a_low_window(folder, start, serve, person, size):
+    session = start(folder)
+    person.page.set_viewport_size({"width": size[0], "height": size[1]})
+    page = person.open(serve(session).address).page
+    picture = page.locator("#shown").bounding_box()
+    assert picture["height"] >= 120
+    answers = page.locator("#answers").bounding_box()
+    assert answers["y"] >= picture["y"] + picture["height"]
+    page.get_by_role("button", name="circle").click()
     person.settled()
     assert session.progress().labelled == 1

@@ -55,6 +55,13 @@ export class Grid {
     }
   }
 
+  // What is answered is not chosen when it comes again, also where it was answered alone.
+  release(rows) {
+    for (const tile of this.tiles) {
+      if (rows.has(tile.question.row)) tile.setAttribute("aria-selected", "false");
+    }
+  }
+
   all(on) {
     this.choose(0, this.tiles.length - 1, on);
   }
@@ -110,6 +117,7 @@ export class Grid {
   }
 
   move(event) {
+    if (!event.buttons) this.drag = null; // lifted where nobody said so, as under a menu
     if (!this.drag) return;
     const under = document.elementFromPoint(event.clientX, event.clientY)?.closest(".tile");
     const place = this.tiles.indexOf(under);

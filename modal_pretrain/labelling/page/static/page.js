@@ -14,7 +14,7 @@ let looked = 0; // which of the queue is shown
 let many = false;
 let tag = "";
 const sent = new Set(); // rows whose answers are on their way
-let coming = 0; // what is taken back, or opened again, and is not here yet
+let coming = 0; // what is taken back, opened again, or a new tag, and is not here yet
 let told = 0; // grows when something is told and when it has arrived
 const grid = new Grid($("grid"), unreadable);
 const show = { guess: false, why: false };
@@ -113,6 +113,7 @@ function answer(name, said, words) {
   if (coming) return notice("One moment: that one is on its way. Then answer again.");
   const rows = questions.map((question) => question.row);
   const gone = new Set(rows);
+  grid.release(gone);
   setQueue(queue.filter((question) => !gone.has(question.row)));
   say(`${words}${rows.length > 1 ? `, ${rows.length} at once` : ""}.`);
   tell(name, { ...said, rows });
@@ -394,13 +395,15 @@ function adds(form, name) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const input = form.querySelector("input");
-    if (!input.value.trim()) return;
     const word = input.value.trim();
-    const found = await tell(name, { name: word });
-    if (!found) return;
-    input.value = "";
-    input.blur();
-    if (name === "tag") setTag(found.tags.at(-1)); // as it is spelt there
+    if (!word) return input.blur();
+    input.value = ""; // the next one may be typed already
+    // A tag is for what is shown, and so leaves the field, before which no answer is taken.
+    // Classes come one after the other, and their letters would be keys of the page.
+    if (name === "tag") input.blur();
+    const found = await (name === "tag" ? bring : tell)(name, { name: word });
+    if (!found) input.value ||= word;
+    else if (name === "tag") setTag(found.tags.at(-1)); // as it is spelt there
   });
 }
 

@@ -4,7 +4,7 @@
 import { get, post } from "./api.js";
 import { Grid } from "./grid.js";
 import { showAdvice, showExported, showPanel } from "./panel.js";
-import { $, make, notice, prefetch, row, say } from "./view.js";
+import { $, buttons, make, notice, prefetch, row, say } from "./view.js";
 
 const ONE = 8;
 const MANY = 24;
@@ -301,32 +301,13 @@ function inWords(found) {
 }
 
 function renderClasses() {
-  const box = $("classes");
-  const names = [...box.children].map((button) => button.dataset.name);
-  if (names.join("\n") === state.classes.join("\n")) return;
-  box.replaceChildren(
-    ...state.classes.map((name, place) => {
-      const button = make("button", { onclick: () => label(place) }, make("span", { textContent: name }));
-      button.dataset.name = name;
-      if (place < 10) button.append(make("kbd", { textContent: (place + 1) % 10 }));
-      return button;
-    }),
-  );
+  const key = (place) => (place < 10 ? `${(place + 1) % 10}` : "");
+  buttons($("classes"), state.classes, (name, place) => label(place), key);
 }
 
-// Those that are there stay, as a click on one that goes meanwhile is lost.
 function renderTags() {
   const box = $("tags");
-  const names = [...box.children].map((button) => button.dataset.name);
-  if (names.join("\n") !== state.tags.join("\n"))
-    box.replaceChildren(
-      ...state.tags.map((name, place) => {
-        const button = make("button", { textContent: name, onclick: () => setTag(name) });
-        button.dataset.name = name;
-        if (place < 9) button.append(make("kbd", { textContent: `⇧${place + 1}` }));
-        return button;
-      }),
-    );
+  buttons(box, state.tags, setTag, (place) => (place < 9 ? `⇧${place + 1}` : ""));
   for (const button of box.children)
     button.setAttribute("aria-pressed", String(button.dataset.name === tag));
 }

@@ -10,6 +10,22 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+// One for each name, with the key that presses it. Those that are there stay: a click on
+// one that goes meanwhile would be lost.
+export function buttons(box, names, does, key) {
+  const there = [...box.children].map((button) => button.dataset.name);
+  if (there.join("\n") === names.join("\n")) return;
+  box.replaceChildren(
+    ...names.map((name, place) => {
+      const words = make("span", { textContent: name });
+      const button = make("button", { onclick: () => does(name, place) }, words);
+      button.dataset.name = name;
+      if (key(place)) button.append(make("kbd", { textContent: key(place) }));
+      return button;
+    }),
+  );
+}
+
 export function row(question, size, failed) {
   if (question.text !== undefined) return make("blockquote", { textContent: question.text });
   const image = make("img", { alt: question.name, draggable: false, decoding: "sync" });

@@ -6,6 +6,7 @@ Nothing is imported here: what has ``len`` and gives (image, label) will do.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -167,10 +168,13 @@ def _named(part: Part, dataset: Any) -> Part:
     names = dict(enumerate(map(str, () if classes is None else classes)))
     given = getattr(dataset, "class_to_idx", None)
     numbers = dict(given) if isinstance(given, Mapping) else {}
-    folders = _numbers_of_folders(dataset)
+    labels = _labels_of_folders(dataset)
+    # Some labels may be noise, or a folder may have been split up.
+    folders = {name: some.most_common(1)[0][0] for name, some in labels.items()}
     if not folders.items() <= numbers.items():
         # Of another split, or from before the edit. `classes` may have been edited too.
-        numbers = folders if folders.keys() <= {*names.values()} else {}
+        whole = all(len(some) == 1 for some in labels.values())
+        numbers = folders if whole and folders.keys() <= {*names.values()} else {}
     if all(numbers.get(name, number) == number for number, name in names.items()):
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}
@@ -183,23 +187,18 @@ def _named(part: Part, dataset: Any) -> Part:
     )
 
 
-def _numbers_of_folders(dataset: Any) -> dict[str, Any]:
-    """Return the label of each folder at the top of a data set that lists files.
-
-    Nothing is returned where one has several: some may be noise.
-    """
+def _labels_of_folders(dataset: Any) -> dict[str, Counter[Any]]:
+    """Count the labels in each folder at the top of a data set that lists files."""
     root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
     if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
         return {}
-    found: dict[str, set[Any]] = {}
+    found: dict[str, Counter[Any]] = {}
     with suppress(TypeError, ValueError):  # they are no pairs of path and number
-        pairs = {(os.path.dirname(path), number) for path, number in samples}
-        for folder, number in pairs:
+        pairs = Counter((os.path.dirname(path), number) for path, number in samples)
+        for (folder, number), count in pairs.items():
             name = os.path.relpath(folder, root).split(os.sep)[0]
-            found.setdefault(name, set()).add(number)
-    if any(len(some) > 1 for some in found.values()):
-        return {}
-    return {name: some.pop() for name, some in found.items()}
+            found.setdefault(name, Counter())[number] += count
+    return found
 
 
 def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:

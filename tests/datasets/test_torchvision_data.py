@@ -1,5 +1,6 @@
 """from_torchvision."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -235,9 +236,24 @@ def test_some_wrong_labels_keep_their_names(tmp_path):
     assert data.class_names == ("beagle", "pug")
 
 
+def test_classes_of_ones_own_keep_their_names_where_a_folder_has_several(tmp_path):
+    """`class_to_idx` is still that of the folders then."""
+    datasets = pytest.importorskip("torchvision.datasets")
+    _a_picture_each(tmp_path, ["defect/dent", "defect/scratch", "good"])
+    source = datasets.ImageFolder(tmp_path)
+    source.classes = ["good", "scratch", "dent"]
+    folders = [os.path.basename(os.path.dirname(path)) for path, _ in source.samples]
+    source.samples = [
+        (path, source.classes.index(folder))
+        for (path, _), folder in zip(source.samples, folders, strict=True)
+    ]
+    data = from_torchvision(source, test_size=0)
+    assert [data.class_names[label] for label in data.y] == folders
+
+
 def _a_picture_each(root, names):
     for name in names:
-        (root / name).mkdir()
+        (root / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(root / name / "0.png")
 
 

@@ -71,8 +71,8 @@ def from_torchvision(
         numbers, with the names that the data set has for them ("a or b" where two
         share one, by a `find_classes` of yours or an edit of `samples`), unless a
         transform, code of your own or an option of the data set changes the numbers.
-        Where you edit `targets`, of CIFAR say, edit `classes`, too: they keep the old
-        names.
+        Where you edit `targets`, of CIFAR say, or give files of one folder several
+        labels, edit `classes`, too: they keep the old names.
 
     Raises
     ------

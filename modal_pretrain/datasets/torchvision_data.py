@@ -171,10 +171,12 @@ def _named(part: Part, dataset: Any) -> Part:
     labels = _labels_of_folders(dataset)
     # Some labels may be noise, or a folder may have been split up.
     folders = {name: some.most_common(1)[0][0] for name, some in labels.items()}
-    if not folders.items() <= numbers.items():
+    whole = all(len(some) == 1 for some in labels.values())
+    own = {*names.values()}
+    fitting = folders.items() <= numbers.items()
+    if not fitting or not (whole or own <= numbers.keys()):
         # Of another split, or from before the edit. `classes` may have been edited too.
-        whole = all(len(some) == 1 for some in labels.values())
-        numbers = folders if whole and folders.keys() <= {*names.values()} else {}
+        numbers = folders if whole and folders.keys() <= own else {}
     if all(numbers.get(name, number) == number for number, name in names.items()):
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}

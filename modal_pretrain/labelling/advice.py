@@ -6,6 +6,7 @@ at random to measure are the audit: the model does not learn from them.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from modal_pretrain.stopping import (
     worst_part,
     worth_of_labels,
 )
+from modal_pretrain.stopping.suspicious import TooFewError
 
 # Audit labels below which an interval would say nothing.
 _LEAST = 5
@@ -74,14 +76,16 @@ class Advice(NamedTuple):
         Error rate on the tenth of the pool where the model is worst.
     worth : str
         How many random labels the answers have been worth to a model that heeds no
-        tags.
+        tags; "cannot tell yet" also where the estimator cannot learn from as few labels
+        as its copies get.
     stop : bool
         Whether the accuracy surely reaches the target, random questions that were
         skipped counted as errors.
     reason : str
         Why, in a sentence or two.
     doubts : list of Doubt
-        Answers to look at again, most suspicious first.
+        Answers to look at again, most suspicious first; none where the estimator
+        cannot learn from four fifths of the labels.
     """
 
     learnt: int
@@ -208,7 +212,25 @@ class Adviser:
         drawn = np.array(
             [r.asked in (FIRST, AUDIT, MEANWHILE) for r in labelled.values()]
         )
-        worth = worth_of_labels(belief.head, X, y, drawn)
+        words = "cannot tell yet"
+        doubts: list[Doubt] = []
+        # A part of the user's own estimator, such as five neighbours, may need more
+        # labels than a copy gets: then it is too early for that, and not for the rest.
+        with contextlib.suppress(TooFewError):
+            worth = worth_of_labels(belief.head, X, y, drawn)
+            words = str(worth) if worth.tells else words
+        with contextlib.suppress(TooFewError):
+            doubts = self._doubts(belief, X, y, rows)
+        return words, doubts
+
+    def _doubts(
+        self,
+        belief: Belief,
+        X: NDArray[np.float32],
+        y: NDArray[np.str_],
+        rows: NDArray[np.intp],
+    ) -> list[Doubt]:
+        """Return the answers that copies of the head, which lack them, contradict."""
         found = suspicious_labels(out_of_fold(belief.head, X, y), y)
         doubts = [
             Doubt(int(rows[k]), str(y[k]), str(label), round(float(score), 3))
@@ -216,8 +238,7 @@ class Adviser:
                 found.rows, found.suggested, found.scores, strict=True
             )
         ]
-        words = str(worth) if worth.tells else "cannot tell yet"
-        return words, doubts[:_DOUBTS]
+        return doubts[:_DOUBTS]
 
     def _settled(self, belief: Belief) -> bool:
         if self._followed is None:

@@ -48,6 +48,10 @@ class Suspicious(NamedTuple):
     confident: NDArray[np.bool_]
 
 
+class TooFewError(ValueError):
+    """A copy of a classifier cannot learn from the few rows that it gets."""
+
+
 def out_of_fold(
     classifier: Any, X: Any, y: Any, *, n_folds: int = 5, random_state: RandomState = 0
 ) -> Predictions:
@@ -169,7 +173,7 @@ def predict_with(
     except ValueError as error:
         if type(error) is not ValueError:  # as of a picture that cannot be read
             raise
-        raise ValueError(
+        raise TooFewError(
             f"classifier: a copy that is to learn from {len(taught)} of the {len(y)} "
             "labelled rows failed. If the classifier learns from all of them, these "
             "are too few for a part of it: label more rows of each class, or pass a "

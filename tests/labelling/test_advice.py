@@ -5,7 +5,10 @@ import threading
 import time
 
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
+from modal_pretrain import TimmEncoder
 from modal_pretrain.labelling.advice import Doubt
 from modal_pretrain.labelling.background import Background
 from tests.labelling.conftest import label
@@ -121,6 +124,18 @@ def test_a_slip_is_found(folder, start, truth):
     assert doubts and isinstance(doubts[0], Doubt)
     found = {doubt.row: doubt for doubt in doubts}
     assert found[row].label == wrong and found[row].suggested == truth(row)
+
+
+def test_what_needs_more_labels_than_a_copy_gets_hides_nothing_else(
+    folder, start, truth
+):
+    """A third of the random labels are too few for five neighbours."""
+    encoder = TimmEncoder(image_size=32, device="cpu", precision="float32")
+    estimator = make_pipeline(encoder, KNeighborsClassifier())
+    session = start(folder, estimator=estimator, audit_share=0.34)
+    advice = label(session, truth, 30).advice()
+    assert advice.accuracy.endswith("%)") and advice.reason.startswith("Go on")
+    assert advice.worth == "cannot tell yet"
 
 
 def test_an_estimator_that_is_slow_to_fit_is_measured_only(folder, start, truth, make):

@@ -32,7 +32,7 @@ demo-small: install
 test: install
 	$(PYTEST) -m "not pages" $(ARGS)
 
-# For tests/labelling/test_browser.py, which is skipped where no browser can be had.
+# For tests/labelling/in_browser, which are skipped where no browser can be had.
 browser:
 	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || \
 		{ [ "$$(id -u)" = 0 ] && apt-get update -qq && \

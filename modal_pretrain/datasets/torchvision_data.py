@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -203,9 +204,11 @@ def _labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]
     with suppress(TypeError, ValueError):  # they are no pairs of path and number
         pairs = Counter((os.path.dirname(path), number) for path, number in samples)
         below = {each: os.path.relpath(each, root).split(os.sep) for each, _ in pairs}
-        top = len(os.path.commonprefix([*below.values()]))
-        shared = next(iter(below.values()), [])[:top]
-        start = next((i for i, name in enumerate(shared) if name in known), top)
+        levels = zip(*below.values(), strict=False)
+        shared = list(takewhile(lambda names: len(set(names)) == 1, levels))
+        start = next(
+            (i for i, names in enumerate(shared) if names[0] in known), len(shared)
+        )
         for (folder, number), count in pairs.items():
             # With pictures beside folders there is no class folder to name them by.
             name = [*below[folder], os.curdir][start]

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,9 @@ def from_torchvision(
         numbers, with the names that the data set has for them ("a or b" where two
         share one, by a `find_classes` of yours or an edit of `samples`), unless a
         transform, code of your own or an option of the data set changes the numbers.
-        Where you edit `targets`, of CIFAR say, or give files of one folder several
-        labels, edit `classes`, too: they keep the old names.
+        Where you edit `targets`, of CIFAR say, or `samples` where folders are not
+        called as classes (ImageNet), or give files of one folder several labels, edit
+        `classes`, too: they keep the old names.
 
     Raises
     ------
@@ -168,11 +170,11 @@ def _named(part: Part, dataset: Any) -> Part:
     names = dict(enumerate(map(str, () if classes is None else classes)))
     given = getattr(dataset, "class_to_idx", None)
     numbers = dict(given) if isinstance(given, Mapping) else {}
-    labels = _labels_of_folders(dataset)
+    own = {*names.values()}
+    labels = _labels_of_folders(dataset, own.union(numbers))
     # Some labels may be noise, or a folder may have been split up.
     folders = {name: some.most_common(1)[0][0] for name, some in labels.items()}
     whole = all(len(some) == 1 for some in labels.values())
-    own = {*names.values()}
     fitting = folders.items() <= numbers.items()
     if not fitting or not (whole or own <= numbers.keys()):
         # Of another split, or from before the edit. `classes` may have been edited too.
@@ -189,16 +191,27 @@ def _named(part: Part, dataset: Any) -> Part:
     )
 
 
-def _labels_of_folders(dataset: Any) -> dict[str, Counter[Any]]:
-    """Count the labels in each folder at the top of a data set that lists files."""
+def _labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
+    """Count the labels in each class folder of a data set that lists files.
+
+    They are at the top, or where all files lie deeper, as of EuroSAT, below what has no
+    name of a class.
+    """
     root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
     if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
         return {}
     found: dict[str, Counter[Any]] = {}
     with suppress(TypeError, ValueError):  # they are no pairs of path and number
         pairs = Counter((os.path.dirname(path), number) for path, number in samples)
+        below = {each: os.path.relpath(each, root).split(os.sep) for each, _ in pairs}
+        levels = zip(*below.values(), strict=False)
+        shared = list(takewhile(lambda names: len(set(names)) == 1, levels))
+        start = next(
+            (i for i, names in enumerate(shared) if names[0] in known), len(shared)
+        )
         for (folder, number), count in pairs.items():
-            name = os.path.relpath(folder, root).split(os.sep)[0]
+            # With pictures beside folders there is no class folder to name them by.
+            name = [*below[folder], os.curdir][start]
             found.setdefault(name, Counter())[number] += count
     return found
 

@@ -218,6 +218,22 @@ def test_classes_of_a_selection_keep_their_names(tmp_path):
     assert data.class_names == ("bee", "dog")
 
 
+@pytest.mark.parametrize("names", [["bee", "cow"], ["bee/1", "bee/2", "cow/1"]])
+def test_labels_edited_where_the_folders_of_classes_lie_deeper(tmp_path, names):
+    """EuroSAT's, say: its root is that of all data sets."""
+    torchvision = pytest.importorskip("torchvision")
+    place = tmp_path / "eurosat" / "2750"
+    place.mkdir(parents=True)
+    _a_picture_each(place, ["ant", *names])
+    part = torchvision.datasets.ImageFolder(place)
+    part.root = tmp_path
+    assert from_torchvision(part).class_names == ("ant", "bee", "cow")
+    part.samples = [(path, label - 1) for path, label in part.samples if label]
+    assert from_torchvision(part).class_names == ("bee", "cow")
+    part.samples = [(path, 0) for path, label in part.samples if not label]
+    assert from_torchvision(part).class_names == ("bee",)
+
+
 def test_many_merged_classes_have_a_short_name(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     _a_picture_each(tmp_path, "abcdefgh")

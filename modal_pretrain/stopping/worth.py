@@ -131,7 +131,9 @@ def worth_of_labels(
     -------
     Worth
         "Cannot tell yet" with fewer than 15 random rows, one class among them or fewer
-        than five that random labels get wrong, or where the interval says nothing.
+        than five that random labels get wrong, where copies that learnt from random
+        rows alone give one class whatever the row, as gradient boosting does below 40
+        rows, or where the interval says nothing.
 
     Raises
     ------
@@ -154,8 +156,9 @@ def worth_of_labels(
     if m == n:  # there are no others
         return Worth(n, n, n, n, m, tells=True)
     rng = as_generator(random_state)
-    sizes, wrong, luck = _judge(classifier, X, labels, drawn, rng)
-    if wrong[-2].sum() < _LEAST_WRONG:
+    sizes, wrong, luck, learnt = _judge(classifier, X, labels, drawn, rng)
+    # Who has learnt nothing from them is on no curve that could be followed.
+    if wrong[-2].sum() < _LEAST_WRONG or not learnt:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
     times, weights = _times(sizes, wrong, luck, rng)
     out = m / _FOLDS  # rows that no copy has learnt from when they judge it
@@ -178,7 +181,7 @@ def _judge(
     y: NDArray[Any],
     drawn: NDArray[np.intp],
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, bool]:
     """Find each random row's error by models that have not seen it.
 
     Returns
@@ -190,21 +193,28 @@ def _judge(
         last by those that learnt from all labels.
     luck : float
         Standard deviation of the error of `sizes[-1]` labels, by which labels they are.
+    learnt : bool
+        Whether a model that learnt from `sizes[-1]` random labels tells rows apart.
     """
     classes, codes = np.unique(y, return_inverse=True)
     fold = balanced_folds(codes[drawn], _FOLDS, rng)
     wrong = np.zeros((len(_PARTS) + 2, len(drawn)))
     halves = np.zeros((_SPLITS, 2))
+    learnt = False
+
+    def said(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        return predict_with(classifier, X, y, taught, rows, classes).argmax(axis=1)
 
     def errors(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        proba = predict_with(classifier, X, y, taught, rows, classes)
-        return proba.argmax(axis=1) != codes[rows]
+        return said(taught, rows) != codes[rows]
 
     for k in range(_FOLDS):
         out, kept = np.flatnonzero(fold == k), drawn[fold != k]
         judges = drawn[out]
         wrong[-1, out] = errors(np.setdiff1d(np.arange(len(y)), judges), judges)
-        wrong[-2, out] = errors(kept, judges)
+        by_random = said(kept, judges)
+        wrong[-2, out] = by_random != codes[judges]
+        learnt |= len(np.unique(by_random)) > 1
         for i, parts in enumerate(_PARTS):
             for split in range(_SPLITS):
                 mixed = rng.permutation(kept)
@@ -216,7 +226,7 @@ def _judge(
     between = np.mean((halves[:, 0] - halves[:, 1]) ** 2) / 2
     sizes = len(drawn) * (1 - 1 / _FOLDS) / np.array([*_PARTS, 1])
     # Twice as many labels, half the variance.
-    return sizes, wrong, float(np.sqrt(between / 2))
+    return sizes, wrong, float(np.sqrt(between / 2)), learnt
 
 
 def _times(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from modal_pretrain.stopping import Worth, random_share, worth_of_labels
@@ -128,3 +129,12 @@ def test_bad_input():
         worth_of_labels(LogisticRegression(), X, y[1:], [5])
     with pytest.raises(ValueError, match="every must be"):
         random_share(10, 0)
+
+
+def test_a_classifier_that_random_labels_are_too_few_for_tells_nothing():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 120)
+    X = rng.normal(size=(120, 5)) + 3 * y[:, None]
+    boosting = HistGradientBoostingClassifier(max_iter=5)  # constant below 40 rows
+    assert not worth_of_labels(boosting, X, y, np.arange(40)).tells
+    assert worth_of_labels(boosting, X, y, np.arange(60)).low <= 120  # it learns

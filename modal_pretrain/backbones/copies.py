@@ -9,6 +9,7 @@ from functools import partial
 from types import CellType, FunctionType, MethodType
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -36,6 +37,12 @@ def copy_of(network: Module, memo: dict[int, Any] | None = None) -> Module:
     torch.nn.Module
     """
     memo = {} if memo is None else memo
+    # What hooks compute anew in every pass, as those of pruning and of the old
+    # weight_norm do; PyTorch copies no results.
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                memo.setdefault(id(value), value.detach().clone())
     copied = deepcopy(network, memo)
     copies = dict(copied.named_parameters())
     for name, old in network.named_parameters():

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from modal_pretrain._checks import Whole, height_and_width
+from modal_pretrain.backbones.copies import copy_of
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
 from modal_pretrain.backbones.folder import (
@@ -30,7 +32,11 @@ from modal_pretrain.backbones.folder import (
 from modal_pretrain.backbones.names import check_name, local_folder
 from modal_pretrain.backbones.output import check_weights, warn_of_batches
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
-from modal_pretrain.backbones.parts import warn_of_other_input, warn_of_unregistered
+from modal_pretrain.backbones.parts import (
+    is_held,
+    warn_of_other_input,
+    warn_of_unregistered,
+)
 from modal_pretrain.backbones.sizes import (
     ImageSize,
     adapt_size,
@@ -174,6 +180,10 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
             f"The factory {describe(factory)} returned {type(backbone).__name__}, "
             "expected a torch.nn.Module."
         )
+    if is_held(backbone, factory):
+        # The user's own may train on; and two estimators may load two checkpoints.
+        with suppress(Exception):  # of what cannot be copied
+            backbone = copy_of(backbone)
     maker = f"The factory {describe(factory)}"
     check_weights(backbone, maker)
     warn_of_batches(backbone, maker)

@@ -89,6 +89,15 @@ def warn_of_other_input(
                 return
 
 
+def is_held(backbone: nn.Module, factory: Any) -> bool:
+    """Say whether a factory returned a network, or a part of one, that it only holds.
+
+    As ``lambda: net`` does: it would be frozen, or loaded into, under its owner.
+    """
+    held = (part for net in _networks_in(factory) for part in net.modules())
+    return any(part is backbone for part in held)
+
+
 def _takes_part(found: nn.Module) -> bool:
     """Say whether a network has weights, and nobody has put it to rest."""
     weights = [*found.parameters()]

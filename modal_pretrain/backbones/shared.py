@@ -123,15 +123,7 @@ def _noted(key: tuple, before: Values) -> tuple:
 
 def own(backbone: Module) -> Module:
     """Return a private, trainable copy of a shared backbone, in its initial state."""
-    # What hooks compute anew in every pass, as those of pruning and of the old
-    # weight_norm do; PyTorch copies no results.
-    results = {
-        id(value): value.detach().clone()
-        for module in backbone.modules()
-        for value in vars(module).values()
-        if isinstance(value, torch.Tensor) and not value.is_leaf
-    }
-    return copy_of(backbone, results).requires_grad_(True)
+    return copy_of(backbone).requires_grad_(True)
 
 
 def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:

@@ -249,13 +249,14 @@ def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:
         return key.removeprefix(f"{prefix}." if prefix else "").split(".")[0]
 
     missing = [k for k in info.get("missing_keys", ()) if top(k) not in idle]
+    # (name, shape here, shape there)
+    misfits = [str(key[0]) for key in info.get("mismatched_keys", ())]
     unexpected = [
         key
         for key in info.get("unexpected_keys", ())
-        if top(key) in used and not key.endswith("position_ids")  # a constant
+        # What is missing may be there under the name that a wrapper put before it.
+        if (top(key) in used or missing) and not key.endswith("position_ids")
     ]
-    # (name, shape here, shape there)
-    misfits = [str(key[0]) for key in info.get("mismatched_keys", ())]
     result = SimpleNamespace(
         missing_keys=sorted({*missing, *misfits}), unexpected_keys=sorted(unexpected)
     )

@@ -397,3 +397,17 @@ def test_a_head_in_the_checkpoint_of_a_factory(tmp_path):
         create_backbone(factory, path)
     torch.save({k: v for k, v in state.items() if not k.startswith("fc.")}, path)
     create_backbone(factory, path)
+
+
+def test_a_network_that_a_factory_holds_stays_its_owner_s(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten())
+    before = net[0].weight.detach().clone()
+    path = tmp_path / "weights.pt"
+    torch.save({key: 2 * value for key, value in net.state_dict().items()}, path)
+    for held in (net, torch.nn.ModuleList([net])):
+        factory = (lambda: net) if held is net else (lambda held=held: held[0])
+        loaded = create_backbone(factory, path)
+        loaded.requires_grad_(False)
+        assert torch.equal(loaded[0].weight, 2 * before)
+    assert torch.equal(net[0].weight, before)
+    assert net.training and net[0].weight.requires_grad

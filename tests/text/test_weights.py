@@ -215,6 +215,20 @@ def test_weights_that_do_not_fit(folder, tmp_path, change, as_file):
         create_text_backbone(path, pretrained)
 
 
+@pytest.mark.parametrize("wrapper", ["model", "model.bert"])
+def test_of_a_wrapper_s_checkpoint_the_names_before_the_keys_are_told(
+    folder, tmp_path, wrapper
+):
+    state = load_file(os.path.join(folder, "model.safetensors"))
+    state = {f"{wrapper}.{key.removeprefix('bert.')}": w for key, w in state.items()}
+    state["model.classifier.weight"] = torch.zeros(3, 4)
+    path = tmp_path / "lightning.ckpt"
+    torch.save({"state_dict": state}, path)
+    with pytest.raises(BackboneWeightsError) as error:
+        create_text_backbone(folder, path)
+    assert f"removeprefix('{wrapper}.')" in str(error.value)
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_an_encoder_decoder_needs_its_encoder_alone(tmp_path, both):
     config = transformers.T5Config(

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from modal_pretrain._checks import Whole, height_and_width
-from modal_pretrain.backbones.copies import copy_of
+from modal_pretrain.backbones import parts
 from modal_pretrain.backbones.device import seeded
 from modal_pretrain.backbones.fingerprint import describe
 from modal_pretrain.backbones.folder import (
@@ -32,11 +31,6 @@ from modal_pretrain.backbones.folder import (
 from modal_pretrain.backbones.names import check_name, local_folder
 from modal_pretrain.backbones.output import check_weights, warn_of_batches
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
-from modal_pretrain.backbones.parts import (
-    is_held,
-    warn_of_other_input,
-    warn_of_unregistered,
-)
 from modal_pretrain.backbones.sizes import (
     ImageSize,
     adapt_size,
@@ -175,21 +169,16 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     _check_call(factory, params)
     with seeded(random_state):
         backbone = factory(**params)
-    if not isinstance(backbone, nn.Module):
-        raise TypeError(
-            f"The factory {describe(factory)} returned {type(backbone).__name__}, "
-            "expected a torch.nn.Module."
-        )
-    if is_held(backbone, factory):
-        # The user's own may train on; and two estimators may load two checkpoints.
-        with suppress(Exception):  # of what cannot be copied
-            backbone = copy_of(backbone)
     maker = f"The factory {describe(factory)}"
+    if not isinstance(backbone, nn.Module):
+        returned = type(backbone).__name__
+        raise TypeError(f"{maker} returned {returned}, expected a torch.nn.Module.")
+    backbone = parts.free_of(backbone, factory)
     check_weights(backbone, maker)
     warn_of_batches(backbone, maker)
-    warn_of_unregistered(backbone, maker)
+    parts.warn_of_unregistered(backbone, maker)
     if pretrained is not False:
-        warn_of_other_input(backbone, data_config(backbone), maker)
+        parts.warn_of_other_input(backbone, data_config(backbone), maker)
     source = f"factory {describe(factory)}"
     if not isinstance(pretrained, bool):
         path = checkpoint_path(pretrained)

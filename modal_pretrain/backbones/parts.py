@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from modal_pretrain.backbones.code import GLOBAL, variables_read
+from modal_pretrain.backbones.copies import copy_of
 
 _DEPTH = 3  # of containers in each other
 _OF_PYTORCH = vars(nn.Module()).keys()
@@ -89,13 +90,17 @@ def warn_of_other_input(
                 return
 
 
-def is_held(backbone: nn.Module, factory: Any) -> bool:
-    """Say whether a factory returned a network, or a part of one, that it only holds.
+def free_of(backbone: nn.Module, factory: Any) -> nn.Module:
+    """Return a copy of a network, or of a part of one, that a factory only holds.
 
-    As ``lambda: net`` does: it would be frozen, or loaded into, under its owner.
+    As ``lambda: net`` does. The user's own may train on, where it would be frozen; and
+    two estimators may load two checkpoints. What cannot be copied is returned itself.
     """
     held = (part for net in _networks_in(factory) for part in net.modules())
-    return any(part is backbone for part in held)
+    if any(part is backbone for part in held):
+        with suppress(Exception):
+            return copy_of(backbone)
+    return backbone
 
 
 def _takes_part(found: nn.Module) -> bool:

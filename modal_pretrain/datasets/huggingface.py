@@ -92,7 +92,7 @@ def from_huggingface(
     --------
     With the package `datasets` and a download of your own choice::
 
-        dataset = datasets.load_dataset("imdb")
+        dataset = datasets.load_dataset("rotten_tomatoes")
         data = from_huggingface(dataset, text="text", target="label")
     """
     if (image is None) == (text is None):

@@ -103,13 +103,28 @@ def values_of(factory: Any) -> Values:
         elif is_plain(value):
             found[name] = True, repr(value)
 
-    for name, value in _held(factory):
+    for name, value in found_by(factory):
         add(name, value)
+    return found
+
+
+def found_by(factory: Any) -> Iterator[tuple[str, Any]]:
+    """List what a factory holds, and what its own code finds by name.
+
+    Parameters
+    ----------
+    factory : callable
+
+    Yields
+    ------
+    (str, object)
+        A name that no other has, and a global variable, say.
+    """
+    yield from _held(factory)
     for number, part in enumerate(own_parts(factory, is_own)):
         where = f"{number}.{describe(part)}"  # lambdas have one name
         for name, value in _found(part):
-            add(f"{where}:{name}", value)
-    return found
+            yield f"{where}:{name}", value
 
 
 def hash_of(factory: Any, values: Values) -> str:

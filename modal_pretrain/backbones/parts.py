@@ -101,9 +101,6 @@ def free_of(backbone: nn.Module, factory: Any) -> nn.Module:
     """
     made = {*backbone.modules()}
     values = [factory, *(value for _, value in found_by(factory))]
-    for thing in [*values]:  # trainer.model, or models.net of an imported file
-        attributes = getattr(thing, "__dict__", {}).copy().values()
-        values += [one for one in attributes if issubclass(type(one), nn.Module)]
     found = (net for value in values for net in _networks_in(value))
     if any(part in made for net in found for part in net.modules()):
         with suppress(Exception):

@@ -60,8 +60,8 @@ def values_of(factory: Any) -> Values:
         factory and of the user's classes: numbers, texts, and other things that `repr`
         tells all of; hashes of tensors and networks; classes and functions of
         libraries by their names; the `file_identity` of files that a text names, and
-        of those in a network's folder. Other objects are left out. The first says
-        whether it is a plain value.
+        of those in a network's folder. Of other objects their networks count
+        (``trainer.model``), and no more. The first says whether it is a plain value.
     """
     found: Values = {}
 
@@ -125,6 +125,10 @@ def found_by(factory: Any) -> Iterator[tuple[str, Any]]:
         where = f"{number}.{describe(part)}"  # lambdas have one name
         for name, value in _found(part):
             yield f"{where}:{name}", value
+            # As of trainer.model, or models.net of a module that is imported.
+            for key, held in dict(getattr(value, "__dict__", {})).items():
+                if issubclass(type(held), nn.Module):
+                    yield f"{where}:{name}.{key}", held
 
 
 def hash_of(factory: Any, values: Values) -> str:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from modal_pretrain import BackboneWeightsError, create_backbone
 from modal_pretrain.backbones.parts import free_of
+from modal_pretrain.backbones.shared import shared_backbone
 from tests.backbones.cases import (
     SMALL,
     SMALL_VIT,
@@ -450,3 +451,16 @@ def test_parts_of_a_network_that_a_factory_holds_stay_its_owner_s(tmp_path):
         assert net.training and net[0].weight.requires_grad
     new = Wrapped(torch.nn.Conv2d(3, 4, 3))
     assert free_of(new, lambda: Wrapped(torch.nn.Conv2d(3, 4, 3))) is new
+
+
+def test_a_network_of_an_object_that_trains_on_is_another_one():
+    trainer = type("Trainer", (), {})()
+    trainer.model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten())
+    factory = lambda: torch.nn.Sequential(*trainer.model)  # noqa: E731
+    first = shared_backbone(factory, False, 0)
+    assert shared_backbone(factory, False, 0) is first
+    with torch.no_grad():
+        trainer.model[0].weight += 1
+    second = shared_backbone(factory, False, 0)
+    assert torch.equal(second[0].weight, trainer.model[0].weight)
+    assert torch.equal(first[0].weight + 1, trainer.model[0].weight)

@@ -126,7 +126,10 @@ def found_by(factory: Any) -> Iterator[tuple[str, Any]]:
         for name, value in _found(part):
             yield f"{where}:{name}", value
             # As of trainer.model, or models.net of a module that is imported.
-            for key, held in dict(getattr(value, "__dict__", {})).items():
+            attributes: dict[str, Any] = {}
+            with suppress(Exception):  # it has none, or is a proxy of nothing
+                attributes = dict(vars(value))
+            for key, held in attributes.items():
                 if issubclass(type(held), nn.Module):
                     yield f"{where}:{name}.{key}", held
 

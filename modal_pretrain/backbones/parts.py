@@ -12,6 +12,7 @@ from torch import nn
 
 from modal_pretrain.backbones.code import GLOBAL, variables_read
 from modal_pretrain.backbones.copies import copy_of
+from modal_pretrain.backbones.values import found_by
 
 _DEPTH = 3  # of containers in each other
 _OF_PYTORCH = vars(nn.Module()).keys()
@@ -91,13 +92,17 @@ def warn_of_other_input(
 
 
 def free_of(backbone: nn.Module, factory: Any) -> nn.Module:
-    """Return a copy of a network, or of a part of one, that a factory only holds.
+    """Return a copy of a network that has parts of one that a factory only holds.
 
-    As ``lambda: net`` does. The user's own may train on, where it would be frozen; and
-    two estimators may load two checkpoints. What cannot be copied is returned itself.
+    As ``lambda: net``, ``lambda: trainer.model.encoder`` and ``lambda:
+    nn.Sequential(*list(net.children())[:-1])`` do. The user's own may train on, where
+    it would be frozen; and two estimators may load two checkpoints. What cannot be
+    copied is returned itself.
     """
-    held = (part for net in _networks_in(factory) for part in net.modules())
-    if any(part is backbone for part in held):
+    made = {*backbone.modules()}
+    values = [factory, *(value for _, value in found_by(factory))]
+    found = (net for value in values for net in _networks_in(value))
+    if any(part in made for net in found for part in net.modules()):
         with suppress(Exception):
             return copy_of(backbone)
     return backbone

@@ -60,8 +60,8 @@ def values_of(factory: Any) -> Values:
         factory and of the user's classes: numbers, texts, and other things that `repr`
         tells all of; hashes of tensors and networks; classes and functions of
         libraries by their names; the `file_identity` of files that a text names, and
-        of those in a network's folder. Other objects are left out. The first says
-        whether it is a plain value.
+        of those in a network's folder. Of other objects their networks count
+        (``trainer.model``), and no more. The first says whether it is a plain value.
     """
     found: Values = {}
 
@@ -103,13 +103,35 @@ def values_of(factory: Any) -> Values:
         elif is_plain(value):
             found[name] = True, repr(value)
 
-    for name, value in _held(factory):
+    for name, value in found_by(factory):
         add(name, value)
+    return found
+
+
+def found_by(factory: Any) -> Iterator[tuple[str, Any]]:
+    """List what a factory holds, and what its own code finds by name.
+
+    Parameters
+    ----------
+    factory : callable
+
+    Yields
+    ------
+    (str, object)
+        A name that no other has, and a global variable, say.
+    """
+    yield from _held(factory)
     for number, part in enumerate(own_parts(factory, is_own)):
         where = f"{number}.{describe(part)}"  # lambdas have one name
         for name, value in _found(part):
-            add(f"{where}:{name}", value)
-    return found
+            yield f"{where}:{name}", value
+            # As of trainer.model, or models.net of a module that is imported.
+            attributes: dict[str, Any] = {}
+            with suppress(Exception):  # it has none, or is a proxy of nothing
+                attributes = dict(vars(value))
+            for key, held in attributes.items():
+                if issubclass(type(held), nn.Module):
+                    yield f"{where}:{name}.{key}", held
 
 
 def hash_of(factory: Any, values: Values) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from modal_pretrain.backbones.create import create_backbone
 from modal_pretrain.backbones.device import float32_rounding
+from modal_pretrain.backbones.parts import free_of
 from modal_pretrain.backbones.shared import shared
 from modal_pretrain.text.hugging_face import (
     DEFAULT_TEXT_BACKBONE,
@@ -250,7 +251,7 @@ def _from_factory(factory, pretrained, random_state) -> TextBackbone:
                 f"{got or type(result).__name__}."
             )
         made.append(result[1])
-        return without_decoder(result[0])
+        return free_of(without_decoder(result[0]), factory)
 
     model = create_backbone(model_of, pretrained, random_state=random_state)
     (tokenizer,) = made

@@ -377,3 +377,13 @@ def test_factory(text_classifier, texts, names, tmp_path):
         text_classifier(backbone=headed, pretrained=False).fit(texts, names)
     with pytest.raises(TypeError, match=r"tokenizer.*got \(BertModel, function\)"):
         create_text_backbone(lambda: (tiny_model(), no_argument), False)
+
+
+def test_a_model_that_a_partial_holds_stays_its_owner_s():
+    model = tiny_model().train()
+    for factory in (
+        partial(lambda model: (model, tiny_tokenizer()), model),
+        lambda: (model, tiny_tokenizer()),
+    ):
+        create_text_backbone(factory, False).requires_grad_(False)
+        assert model.training and all(p.requires_grad for p in model.parameters())

@@ -131,9 +131,9 @@ def worth_of_labels(
     -------
     Worth
         "Cannot tell yet" with fewer than 15 random rows, one class among them or fewer
-        than five that random labels get wrong, where copies that learnt from random
-        rows alone give one class whatever the row, as gradient boosting does below 40
-        rows, or where the interval says nothing.
+        than five that random labels get wrong, where copies that learnt from a third of
+        the random rows, a half or all give one class whatever the row, as gradient
+        boosting does below 40 rows, or where the interval says nothing.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def worth_of_labels(
         return Worth(n, n, n, n, m, tells=True)
     rng = as_generator(random_state)
     sizes, wrong, luck, learnt = _judge(classifier, X, labels, drawn, rng)
-    # Who has learnt nothing from them is on no curve that could be followed.
+    # Who has learnt nothing from a part begins later: no power of the number of labels.
     if wrong[-2].sum() < _LEAST_WRONG or not learnt:
         return Worth(np.nan, 0.0, np.inf, n, m, tells=False)
     times, weights = _times(sizes, wrong, luck, rng)
@@ -194,39 +194,41 @@ def _judge(
     luck : float
         Standard deviation of the error of `sizes[-1]` labels, by which labels they are.
     learnt : bool
-        Whether a model that learnt from `sizes[-1]` random labels tells rows apart.
+        Whether there is, of each of the sizes, a model that tells rows apart.
     """
     classes, codes = np.unique(y, return_inverse=True)
     fold = balanced_folds(codes[drawn], _FOLDS, rng)
     wrong = np.zeros((len(_PARTS) + 2, len(drawn)))
     halves = np.zeros((_SPLITS, 2))
-    learnt = False
+    learnt = np.zeros(len(_PARTS) + 1, dtype=bool)
 
-    def said(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        return predict_with(classifier, X, y, taught, rows, classes).argmax(axis=1)
-
-    def errors(taught: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        return said(taught, rows) != codes[rows]
+    def errors(
+        size: int, taught: NDArray[np.intp], rows: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        proba = predict_with(classifier, X, y, taught, rows, classes)
+        said = proba.argmax(axis=1)
+        if size < len(learnt):
+            learnt[size] |= len(np.unique(said)) > 1
+        return said != codes[rows]
 
     for k in range(_FOLDS):
         out, kept = np.flatnonzero(fold == k), drawn[fold != k]
         judges = drawn[out]
-        wrong[-1, out] = errors(np.setdiff1d(np.arange(len(y)), judges), judges)
-        by_random = said(kept, judges)
-        wrong[-2, out] = by_random != codes[judges]
-        learnt |= len(np.unique(by_random)) > 1
+        others = np.setdiff1d(np.arange(len(y)), judges)
+        wrong[-1, out] = errors(len(_PARTS) + 1, others, judges)
+        wrong[-2, out] = errors(len(_PARTS), kept, judges)
         for i, parts in enumerate(_PARTS):
             for split in range(_SPLITS):
                 mixed = rng.permutation(kept)
                 for part in range(parts):
-                    found = errors(mixed[part::parts], judges)
+                    found = errors(i, mixed[part::parts], judges)
                     wrong[i, out] += found / (parts * _SPLITS)
                     if parts == 2:
                         halves[split, part] += found.sum() / len(drawn)
     between = np.mean((halves[:, 0] - halves[:, 1]) ** 2) / 2
     sizes = len(drawn) * (1 - 1 / _FOLDS) / np.array([*_PARTS, 1])
     # Twice as many labels, half the variance.
-    return sizes, wrong, float(np.sqrt(between / 2)), learnt
+    return sizes, wrong, float(np.sqrt(between / 2)), bool(learnt.all())
 
 
 def _times(

@@ -1,4 +1,7 @@
-"""Parts of a user's network: that no mode reaches, or that expect other pictures."""
+"""Parts of networks that a user's factory returns, and what may be wrong with them.
+
+No mode reaches them, they expect other pictures, or somebody else trains them.
+"""
 
 from __future__ import annotations
 

@@ -5,12 +5,18 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
+def tagged_twice(session, truth):
+    """Answer one row with a tag, and again with another; return it."""
+    row = session.ask()[0].row
+    for tag in ("blue", "red"):
+        session.ask(rows=[row])
+        session.answer(row, truth(row), tag)
+    return row
+
+
 def test_what_is_looked_at_again_has_its_tag(folder, start, serve, person, truth):
     session = start(folder, tags=["red", "blue"])
-    row = session.ask()[0].row
-    session.answer(row, truth(row), "blue")
-    session.ask(rows=[row])
-    session.answer(row, truth(row), "red")
+    row = tagged_twice(session, truth)
     page = person.open(serve(session).address).page
     person.press("u")
     assert person.row() == row
@@ -30,10 +36,7 @@ def test_what_is_taken_back_twice_has_the_tag_of_neither(
     folder, start, serve, person, truth
 ):
     session = start(folder, tags=["red", "blue"])
-    row = session.ask()[0].row
-    for tag in ("blue", "red"):
-        session.ask(rows=[row])
-        session.answer(row, truth(row), tag)
+    row = tagged_twice(session, truth)
     page = person.open(serve(session).address).page
     chosen = page.locator("#tags button[aria-pressed=true]")
     person.press("u")
@@ -46,10 +49,7 @@ def test_what_is_taken_back_twice_has_the_tag_of_neither(
 
 def test_the_tag_of_one_does_not_go_to_many(folder, start, serve, person, truth):
     session = start(folder, tags=["red", "blue"])
-    row = session.ask()[0].row
-    for tag in ("blue", "red"):
-        session.ask(rows=[row])
-        session.answer(row, truth(row), tag)
+    row = tagged_twice(session, truth)
     page = person.open(serve(session).address).page
     page.keyboard.press("m")
     page.locator(".tile").nth(23).wait_for()

@@ -120,7 +120,11 @@ def _labelled(
     folder: Path, file: Path, columns: tuple[str, str], group: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     from modal_pretrain.datasets._listed import other_spelling
-    from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
+    from modal_pretrain.datasets._spelling import (
+        blanks_missing,
+        equal_numbers,
+        look_alikes,
+    )
     from modal_pretrain.datasets._table import read_table
     from modal_pretrain.labelling.label_file import torn
     from modal_pretrain.labelling.places import places
@@ -131,13 +135,15 @@ def _labelled(
         raise ValueError(f"--columns names {item!r} twice; give FILE LABEL.")
     named = [label, *([] if group is None else [group])]
     try:
-        # "None" and "NA" are labels; only empty cells are missing.
+        # "None" and "NA" are labels; only empty cells, and spaces, are missing.
         own = FIELDS if (item, label) == ("item", "label") else ()
         table = read_table(file, [item, *named], optional=own)
     except ValueError as error:
         raise ValueError(
             f"{error}. --columns FILE LABEL names the columns of --labels."
         ) from error
+    for column in named:
+        table[column] = blanks_missing(table[column])
     if own and torn(file.read_bytes()):
         table = table.iloc[:-1]  # as a session does: its label may be cut off, too
     table = table.dropna(subset=[item])

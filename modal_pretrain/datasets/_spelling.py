@@ -14,6 +14,21 @@ import pandas as pd
 _UNSEEN = frozenset("\0\u00ad\u200b\u200e\u200f\u2060\ufeff")
 
 
+def blanks_missing(cells: pd.Series) -> pd.Series:
+    """Return a column where cells with nothing that can be seen are missing.
+
+    Some empty a cell with the space bar, and SPSS and padded exports of data bases
+    write spaces where nothing is.
+    """
+    known = cells.dropna().unique()
+    blank = [name for name in known if not _seen(name).strip()]
+    return cells.mask(cells.isin(blank)) if blank else cells
+
+
+def _seen(name: str) -> str:
+    return "".join(letter for letter in name if letter not in _UNSEEN)
+
+
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that differ in what can't be seen only.
 
@@ -22,8 +37,7 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """
     first: dict[str, str] = {}
     for name in names:
-        seen = "".join(letter for letter in name if letter not in _UNSEEN)
-        spelt = unicodedata.normalize("NFC", " ".join(seen.split()))
+        spelt = unicodedata.normalize("NFC", " ".join(_seen(name).split()))
         other = first.setdefault(spelt, name)
         if other != name:
             return other, name

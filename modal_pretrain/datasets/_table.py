@@ -175,6 +175,19 @@ def read_table(
     return table
 
 
+def refuse_header_again(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Raise ValueError where a row is the header once more, as in joined files.
+
+    Of texts it would be one, in a class of its own.
+    """
+    again = np.logical_and.reduce([table[key] == key for key in table])
+    if again.any():
+        raise ValueError(
+            f"{row_name(int(np.argmax(again)))} of {os.fspath(path)} repeats the "
+            f"header ({again.sum()} such rows), as where files were joined; remove it"
+        )
+
+
 def separator_hint(header: Sequence[str]) -> str:
     """Say so, as the end of a message, where commas do not separate the columns."""
     found = [mark for mark in ";\t|" if len(header) == 1 and mark in header[0]]

@@ -17,13 +17,21 @@ from modal_pretrain.datasets._listed import check_missing, image_paths
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._quotes import warn_of_quotes
 from modal_pretrain.datasets._spelling import (
+    blanks_missing,
     equal_numbers,
     look_alikes,
     other_capitals,
 )
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
-from modal_pretrain.datasets._table import choices, numbers, read_table, row_name, warn
+from modal_pretrain.datasets._table import (
+    choices,
+    numbers,
+    read_table,
+    refuse_header_again,
+    row_name,
+    warn,
+)
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 # Of read_csv: what would return something else than a table of texts.
@@ -136,8 +144,9 @@ def load_csv(
 
     Notes
     -----
-    Only empty cells count as missing: "NA" and "None" are labels and texts, unless
-    ``read_options={"na_values": ["NA"]}``, say, names them.
+    Only empty cells count as missing, of other columns than the input also those that
+    hold spaces alone (``labels="text"``: not those): "NA" and "None" are labels and
+    texts, unless ``read_options={"na_values": ["NA"]}``, say, names them.
 
     Examples
     --------
@@ -187,8 +196,14 @@ def load_csv(
         *(c for c in (attribute, split, flags) if c is not None),
         *extra,
     ]
-    table = read_table(path, used, options=_read_options(read_options))
+    table_options = _read_options(read_options)
+    table = read_table(path, used, options=table_options)
     warn_of_quotes(path, read_options)
+    if "names" not in table_options and table_options.get("header", 0) is not None:
+        refuse_header_again(table, path)
+    if labels == "auto":
+        for key in set(used) - {column}:
+            table[key] = blanks_missing(table[key])
     table = _without_gaps(table, missing, path)
     X: Any
     if image is None:

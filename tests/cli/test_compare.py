@@ -242,6 +242,16 @@ def test_a_file_that_is_spelt_otherwise_is_named(folder, capsys):
     assert f"There is {str(folder / 'a/0.png')!r}, which differs" in said
 
 
+def test_a_cell_of_spaces_alone_is_no_label(folder):
+    from modal_pretrain.cli.compare import _labelled
+
+    table = folder / "spaces.csv"
+    table.write_text("file,label,site\na/0.png,x, \na/2.png, ,s\nb/1.png,y,s\n")
+    X, y, groups = _labelled(folder, table, ("file", "label"), "site")
+    assert [path.removeprefix(f"{folder}/") for path in X] == ["a/0.png", "b/1.png"]
+    assert (y.tolist(), groups.tolist()) == (["x", "y"], ["x / unknown", "y / s"])
+
+
 def test_a_line_that_was_cut_off_does_not_count(folder):
     """A crash, or a folder that is synced, leaves half a line: 1 may have been 10."""
     from modal_pretrain.cli.compare import _labelled

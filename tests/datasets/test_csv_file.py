@@ -416,3 +416,16 @@ def test_columns_without_a_header_have_numbers_for_names(tmp_path):
     assert data.y.tolist() == [1, 2, 1]
     with pytest.raises(ValueError, match=r"no column 1; .* Names are texts: write '1'"):
         load_csv(path, text="0", target=1, **without)
+
+
+def test_csv_of_two_files_joined_with_their_headers(tmp_path):
+    table = tmp_path / "reviews.csv"
+    table.write_text("text,label\ngood,x\nbad,y\ntext,label\nfine,x\n")
+    columns = {"text": "text", "target": "label"}
+    with pytest.raises(ValueError, match=r"row 3 below the header of .* repeats the"):
+        load_csv(table, **columns)
+    table.write_text("text,label\ngood,x\ntext,y\nlabel,text\n")
+    assert len(load_csv(table, **columns)) == 3
+    table.write_text("0,1\n1,0\n")  # without a header columns have numbers
+    options = {"read_options": {"header": None}}
+    assert len(load_csv(table, text="0", target="1", **options)) == 2

@@ -123,3 +123,17 @@ def test_labels_with_fractions_may_be_texts(tmp_path):
     path.write_text("text,dose\na,0.5\nb,1\n")
     with pytest.raises(ValueError, match=r"whole numbers; .* for texts: labels='text'"):
         load_csv(path, text="text", target="dose")
+
+
+@pytest.mark.parametrize("blank", [" ", "   ", "\u00a0", "\t", "\u200b"])
+@pytest.mark.parametrize("column", ["kind", "place"])
+def test_csv_cells_of_spaces_alone_are_empty(table, blank, column):
+    cells = f"a.png,{blank},in" if column == "kind" else f"a.png,cat,{blank}"
+    table.write_text(CSV.replace("a.png,cat,in", cells))
+    with pytest.raises(ValueError, match=rf"empty cell, in {column} \(1\); the first"):
+        load_csv(table, **COLUMNS)
+    with pytest.warns(UserWarning, match="They are left out"):
+        data = load_csv(table, **COLUMNS, missing="drop")
+    assert len(data) == 4
+    data = load_csv(table, **COLUMNS, labels="text")  # as they stand
+    assert (data.y if column == "kind" else data.attribute)[0] == blank

@@ -10,6 +10,8 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 import pandas as pd
 
+# What word processors, and macOS in any field, make of ' and - as one types.
+_TYPED = str.maketrans("\u2018\u2019\u02bc\u2010\u2011\u2013\u2014\u2212", "'''-----")
 # No joiners, which Persian, Indic scripts and emoji need.
 _UNSEEN = frozenset("\0\u00ad\u200b\u200e\u200f\u2060\ufeff")
 
@@ -44,11 +46,14 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
-def other_capitals(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that differ in capitals only; letters may be two."""
+def near_alikes(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ in capitals, apostrophes or dashes only.
+
+    Single letters may be two.
+    """
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(name.casefold(), name)
+        other = first.setdefault(name.translate(_TYPED).casefold(), name)
         if other != name and len(name) > 1:
             return other, name
     return None

@@ -18,6 +18,8 @@ import pandas as pd
 
 from modal_pretrain._identity import NotAFileError, expanded, file_identity
 
+_NO_TEXT = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".parquet", ".feather")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -142,6 +144,11 @@ def read_table(
             "read_options={'sep': ';'}"
         ) from error
     except UnicodeDecodeError as error:
+        if os.fspath(path).lower().endswith(_NO_TEXT):
+            raise ValueError(
+                f"{os.fspath(path)} is no text file. Save the table as CSV (UTF-8), in "
+                "a spreadsheet or with pandas' to_csv(..., index=False), and give that"
+            ) from error
         raise ValueError(
             f"{os.fspath(path)} is not in {settings['encoding']}: {error}. Save it as "
             "UTF-8, or give load_csv, say, read_options={'encoding': 'cp1252'}, which "

@@ -20,7 +20,7 @@ from modal_pretrain.datasets._spelling import (
     blanks_missing,
     equal_numbers,
     look_alikes,
-    other_capitals,
+    near_alikes,
 )
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
@@ -113,8 +113,9 @@ def load_csv(
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
         spellings of one number, such as 1 and 1.0, and texts that differ in spaces
-        around them; words that differ in capitals, 01 beside 1, and classes that train
-        lacks are warned of. "text": they are texts as they stand.
+        around them; words that differ in capitals, apostrophes or dashes, 01 beside 1,
+        and classes that train lacks are warned of. "text": they are texts as they
+        stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
@@ -364,7 +365,8 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
 def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
     """Refuse labels that differ in what cannot be seen, spaces or kinds of accents.
 
-    Those that differ in capitals are warned of, and so are codes of one number.
+    Those that differ in capitals, apostrophes or dashes are warned of, and so are codes
+    of one number.
     """
     found = look_alikes(cells.unique())
     if found is not None:
@@ -374,7 +376,7 @@ def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
             "labels='text'"
         )
     # Of a joined table one half may have lost its leading zeros in a spreadsheet.
-    found = other_capitals(cells.unique()) or equal_numbers(cells.unique())
+    found = near_alikes(cells.unique()) or equal_numbers(cells.unique())
     if found is not None:
         one, other = (f"{name!r} ({(cells == name).sum()} rows)" for name in found)
         warn(

@@ -21,7 +21,7 @@ from modal_pretrain.datasets._folders import (
     subfolders,
 )
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._spelling import look_alikes, other_capitals
+from modal_pretrain.datasets._spelling import look_alikes, near_alikes
 from modal_pretrain.datasets._split_folders import are_splits
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
@@ -100,7 +100,8 @@ def load_folder(
     -----
     UserWarning
         Of what is left out, where the names of two classes or attributes differ in
-        capitals only, and where other splits have classes that train lacks.
+        capitals, apostrophes or dashes only, and where other splits have classes that
+        train lacks.
 
     Notes
     -----
@@ -174,8 +175,8 @@ def load_folder(
     ]
     texts = [value for value in values if isinstance(value, str)]
     _refuse_look_alikes("attributes", texts, root)
-    _warn_of_capitals("class folders", y.tolist(), root)
-    _warn_of_capitals("attributes", texts, root)
+    _warn_of_near_alikes("class folders", y.tolist(), root)
+    _warn_of_near_alikes("attributes", texts, root)
     data = GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
         y,
@@ -216,13 +217,14 @@ def _refuse_other_case(classes: list[tuple[str, str]], root: Path) -> None:
             )
 
 
-def _warn_of_capitals(what: str, names: Sequence[str], root: Path) -> None:
-    found = other_capitals(dict.fromkeys(names))
+def _warn_of_near_alikes(what: str, names: Sequence[str], root: Path) -> None:
+    found = near_alikes(dict.fromkeys(names))
     if found is not None:
         one, other = (f"{name!r} ({names.count(name)} pictures)" for name in found)
         warn(
-            f"the {what} {one} and {other} of {root} differ in capitals only, and "
-            "count as two. If they are one, give all their pictures one name"
+            f"the {what} {one} and {other} of {root} differ in capitals, apostrophes "
+            "or dashes only, and count as two. If they are one, give all their "
+            "pictures one name"
         )
 
 

@@ -429,3 +429,11 @@ def test_csv_of_two_files_joined_with_their_headers(tmp_path):
     table.write_text("0,1\n1,0\n")  # without a header columns have numbers
     options = {"read_options": {"header": None}}
     assert len(load_csv(table, text="0", target="1", **options)) == 2
+
+
+@pytest.mark.parametrize("name", ["labels.xlsx", "labels.XLS", "labels.parquet"])
+def test_csv_that_is_no_text_file(tmp_path, name):
+    table = tmp_path / name
+    table.write_bytes(b"PK\x03\x04\x14\x00\x06\x00\xb5\xd6\xf3")
+    with pytest.raises(ValueError, match=r"labels\.\w+ is no text file\. Save the"):
+        load_csv(table, text="text", target="label")

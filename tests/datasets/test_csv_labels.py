@@ -137,3 +137,18 @@ def test_csv_cells_of_spaces_alone_are_empty(table, blank, column):
     assert len(data) == 4
     data = load_csv(table, **COLUMNS, labels="text")  # as they stand
     assert (data.y if column == "kind" else data.attribute)[0] == blank
+
+
+@pytest.mark.parametrize(
+    "typed", ["cooper\u2019s x-ray", "cooper's x\u2013ray", "Cooper\u2019s x\u2011ray"]
+)
+def test_csv_apostrophes_and_dashes_that_a_program_changed(table, typed):
+    """Word processors write others than keyboards have."""
+    plain = "cooper's x-ray"
+    table.write_text(CSV.replace(",cat", f",{plain}").replace(",dog", f",{typed}"))
+    with pytest.warns(UserWarning, match=r"2 rows\), which are two labels"):
+        data = load_csv(table, **COLUMNS)
+    assert data.classes.tolist() == sorted([plain, typed])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_csv(table, **COLUMNS, labels="text")

@@ -340,7 +340,7 @@ def test_capitals_alone_tell_classes_or_attributes_apart(tmp_path, level):
         assert len(load_folder(tmp_path, **params).classes) == 3
     assert caught[0].filename == __file__
     fill(tmp_path / "more", "owl/In/1.png", "elk/in/2.png")
-    with pytest.warns(UserWarning, match=r"attributes '.n' \(1 pic.* capitals only"):
+    with pytest.warns(UserWarning, match=r"attributes '.n' \(1 pic.* capitals, ap"):
         load_folder(tmp_path / "more", attribute="folder")
 
 
@@ -387,3 +387,11 @@ def test_folder_split_names_that_are_none(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(ValueError, match=r"split_names must say what .* got 'train'"):
         load_folder(tmp_path, split_names="train")
+
+
+def test_folders_that_differ_in_apostrophes_are_warned_of(tmp_path):
+    for name in ("Cooper's hawk/a.png", "Cooper\u2019s hawk/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.warns(UserWarning, match=r"hawk' \(1 pictures\) of .* apostrophes"):
+        assert len(load_folder(tmp_path, test_size=0).classes) == 2

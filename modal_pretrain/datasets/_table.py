@@ -187,11 +187,15 @@ def refuse_header_again(table: pd.DataFrame, path: str | os.PathLike[str]) -> No
 
     Of texts it would be one, in a class of its own.
     """
-    again = np.logical_and.reduce([table[key] == key for key in table])
+    # Spreadsheets write a byte order mark at the start of each file.
+    forms = {key: [key, f"\ufeff{key}", f'\ufeff"{key}"'] for key in table}
+    again = np.logical_and.reduce([table[key].isin(forms[key]) for key in table])
     if again.any():
         raise ValueError(
             f"{row_name(int(np.argmax(again)))} of {os.fspath(path)} repeats the "
-            f"header ({again.sum()} such rows), as where files were joined; remove it"
+            f"header ({again.sum()} such rows), as where files were joined; remove it. "
+            "Where read_options names the columns of a file with a header, give it "
+            "'header': 0, too"
         )
 
 

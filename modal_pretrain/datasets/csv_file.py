@@ -200,7 +200,7 @@ def load_csv(
     table_options = _read_options(read_options)
     table = read_table(path, used, options=table_options)
     warn_of_quotes(path, read_options)
-    if "names" not in table_options and table_options.get("header", 0) is not None:
+    if "names" in table_options or table_options.get("header", 0) is not None:
         refuse_header_again(table, path)
     if labels == "auto":
         for key in set(used) - {column}:

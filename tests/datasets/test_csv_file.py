@@ -424,7 +424,15 @@ def test_csv_of_two_files_joined_with_their_headers(tmp_path):
     columns = {"text": "text", "target": "label"}
     with pytest.raises(ValueError, match=r"row 3 below the header of .* repeats the"):
         load_csv(table, **columns)
+    for start in ("\ufefftext", '\ufeff"text"'):  # of a spreadsheet
+        table.write_text(f"{start},label\ngood,x\n{start},label\nfine,x\n", "utf-8")
+        with pytest.raises(ValueError, match="row 2 below the header"):
+            load_csv(table, **columns)
+    names = {"names": ["text", "label"]}
+    with pytest.raises(ValueError, match=r"repeats the header .* give it 'header': 0"):
+        load_csv(table, **columns, read_options=names)
     table.write_text("text,label\ngood,x\ntext,y\nlabel,text\n")
+    assert len(load_csv(table, **columns, read_options={**names, "header": 0})) == 3
     assert len(load_csv(table, **columns)) == 3
     table.write_text("0,1\n1,0\n")  # without a header columns have numbers
     options = {"read_options": {"header": None}}

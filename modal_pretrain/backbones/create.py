@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,12 @@ from modal_pretrain.backbones.folder import (
     read_weights,
 )
 from modal_pretrain.backbones.names import check_name, local_folder
-from modal_pretrain.backbones.output import check_weights, warn_of_batches
+from modal_pretrain.backbones.output import (
+    check_call,
+    check_weights,
+    parameter_names,
+    warn_of_batches,
+)
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
 from modal_pretrain.backbones.sizes import (
     ImageSize,
@@ -158,7 +162,7 @@ def create_backbone(
 def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
     params = dict(model_params)
     if pretrained is True:
-        if "pretrained" not in _parameter_names(factory):
+        if "pretrained" not in parameter_names(factory):
             raise ValueError(
                 f"pretrained=True, but backbone={describe(factory)} takes no "
                 "argument 'pretrained', so nobody can tell whether its weights were "
@@ -166,7 +170,7 @@ def _from_factory(factory, pretrained, random_state, model_params) -> nn.Module:
                 "checkpoint to load into it, or give the factory that argument."
             )
         params["pretrained"] = True
-    _check_call(factory, params)
+    check_call(factory, params)
     with seeded(random_state):
         backbone = factory(**params)
     maker = f"The factory {describe(factory)}"
@@ -255,7 +259,12 @@ def _first_source(name, params) -> nn.Module:
     tried = []
     architecture, _, tag = name.partition(".")
     packaged = PACKAGED_WEIGHTS.get(architecture)
-    if packaged is None:
+    source, given = f"hub, {name}", params.get("pretrained_cfg")
+    given = given if isinstance(given, dict) else {}
+    if any(given.get(place) for place in ("state_dict", *_NOWHERE_ELSE)):
+        tried.append("package: pretrained_cfg names another source")
+        source = "pretrained_cfg"
+    elif packaged is None:
         tried.append(f"package: none carries weights for {name!r}")
     elif tag and tag not in packaged.tags:
         tried.append(
@@ -270,9 +279,9 @@ def _first_source(name, params) -> nn.Module:
         else:
             return _load(name, params, packaged.source(), lambda: state)
     try:
-        return _load(name, params, f"hub, {name}")
+        return _load(name, params, source)
     except BackboneWeightsError as error:
-        tried.append(f"hub: {reason_of(error.__cause__ or error)}")
+        tried.append(f"{source.split(',')[0]}: {reason_of(error.__cause__ or error)}")
         raise BackboneWeightsError(
             f"No pretrained weights for backbone={name!r}. Tried in order:\n  - "
             + "\n  - ".join(["file: none was given", *tried])
@@ -328,28 +337,6 @@ def _load(name, params, source, read=None) -> nn.Module:
     check_patches(patches, backbone, where)
     backbone.weights_source = source
     return backbone
-
-
-def _check_call(factory, params: dict[str, Any]) -> None:
-    """Raise TypeError if a factory wants arguments that nobody gives it."""
-    try:
-        signature = inspect.signature(factory)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(**params)
-    except TypeError as error:
-        raise TypeError(
-            f"backbone={describe(factory)} can't be called: {error}. A factory has no "
-            "required arguments; give them with functools.partial."
-        ) from None
-
-
-def _parameter_names(factory) -> set[str]:
-    try:
-        return set(inspect.signature(factory).parameters)
-    except (TypeError, ValueError):
-        return set()
 
 
 def data_config(backbone: nn.Module) -> dict[str, Any]:

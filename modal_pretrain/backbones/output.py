@@ -1,7 +1,8 @@
-"""What a backbone of the user's has to be, and to return."""
+"""What a backbone of the user's and its factory have to be, and to return."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
+
+from modal_pretrain.backbones.fingerprint import describe
 
 
 def check_embedding(
@@ -50,6 +53,29 @@ def check_embedding(
         f"(n, d), got {came}. Pool it to one vector a row; timm's networks do with "
         "global_pool='avg'."
     )
+
+
+def check_call(factory: Any, params: dict[str, Any]) -> None:
+    """Raise TypeError if a factory wants arguments that nobody gives it."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(**params)
+    except TypeError as error:
+        raise TypeError(
+            f"backbone={describe(factory)} can't be called: {error}. A factory has no "
+            "required arguments; give them with functools.partial."
+        ) from None
+
+
+def parameter_names(factory: Any) -> set[str]:
+    """Return the names of the arguments that a factory takes, as far as it tells."""
+    try:
+        return set(inspect.signature(factory).parameters)
+    except (TypeError, ValueError):
+        return set()
 
 
 def check_weights(backbone: nn.Module, maker: str) -> None:

@@ -60,10 +60,13 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             f"{path} ({size} bytes) is no checkpoint that can be read: "
             f"{what_it_is(path, error)}"
         ) from error
-    if not all(isinstance(key, str) for key in state) or not any(
-        isinstance(value, torch.Tensor) for value in state.values()
+    elsewhere = _where_else(state)  # the loss beside them may be a tensor, too
+    if (
+        elsewhere
+        or not all(isinstance(key, str) for key in state)
+        or not any(isinstance(value, torch.Tensor) for value in state.values())
     ):
-        raise BackboneWeightsError(f"{path} {_NO_STATE}{_where_else(state)}")
+        raise BackboneWeightsError(f"{path} {_NO_STATE}{elsewhere}")
     state.pop("n_averaged", None)  # the count that PyTorch's AveragedModel keeps
     return state
 
@@ -74,6 +77,7 @@ def _where_else(content: Mapping[Any, Any]) -> str:
         key
         for key, value in content.items()
         if isinstance(value, Mapping)
+        and not str(key).endswith("_extra_state")  # of a layer, in PyTorch's terms
         and any(isinstance(some, torch.Tensor) for some in value.values())
     ]
     shown = ", ".join(map(repr, found[:_MAX_KEYS_SHOWN]))
@@ -246,7 +250,9 @@ def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:
     weights = {key for key, _ in module.named_parameters(remove_duplicate=False)}
     for key, here in module.state_dict().items():
         tensor = state.get(key)
-        if tensor is None or not here.is_floating_point():
+        if not (isinstance(tensor, torch.Tensor) and isinstance(here, torch.Tensor)):
+            continue  # missing, or an extra state
+        if not here.is_floating_point():
             continue
         if key in weights:
             n_weights += here.numel()

@@ -157,7 +157,8 @@ def create_text_backbone(
         If no source serves (the message lists what was tried), the file is damaged,
         or keys other than a head's are missing or left over (they are listed).
     ValueError
-        If `pooling` or `max_length` do not fit, or the model does not heed the mask, so
+        If `pooling` or `max_length` do not fit, the tokenizer's vocabulary is empty, as
+        where it was not saved with the model, or the model does not heed the mask, so
         that the embedding of a text would depend on the others in its batch.
     TypeError
         If `name` is a module instance, or something else than a name or a factory.
@@ -191,10 +192,29 @@ def create_text_backbone(
             f"backbone must be a name, a folder or a factory, got {name!r} of type "
             f"{type(name).__name__}."
         )
+    _check_words(backbone.tokenization.tokenizer)
     backbone = _with(backbone, pooling, max_length).eval()
     _take_into_memory(backbone)
     _check_padding(backbone)
     return backbone
+
+
+def _check_words(tokenizer: Any) -> None:
+    """Raise ValueError where a tokenizer knows no words, so that all are one token.
+
+    transformers makes such a one, without a word, for a folder that has the model alone
+    (since version 5).
+    """
+    special = {*getattr(tokenizer, "all_special_ids", ())}
+    known = {*tokenizer.get_vocab().values()} - special
+    if len(known) < 2:  # T5's has the mark of a word's beginning
+        raise ValueError(
+            f"backbone: the tokenizer, a {type(tokenizer).__name__}, has an empty "
+            "vocabulary, so that all words would be the same to the model. Where the "
+            "model was saved, save its tokenizer beside it, "
+            "tokenizer.save_pretrained(FOLDER), or copy its files from the model it "
+            "was trained from (tokenizer.json, or vocab.txt and the like)."
+        )
 
 
 def _take_into_memory(backbone: nn.Module) -> None:

@@ -367,6 +367,31 @@ def test_weights_under_other_names_are_shown(tmp_path):
         create_backbone(SMALL, pretrained=path)
 
 
+def test_weights_beside_a_loss_are_shown(tmp_path):
+    # As PyTorch's tutorial on checkpoints saves them.
+    content = {"model_state_dict": small().state_dict(), "loss": torch.tensor(0.3)}
+    path = save(content, tmp_path / "w.pth")
+    with pytest.raises(BackboneWeightsError, match="some under 'model_state_dict':"):
+        create_backbone(SMALL, pretrained=path)
+
+
+def test_tensors_in_the_extra_state_of_a_layer(tmp_path):
+    class Scaled(torch.nn.Linear):
+        scale = 1.0
+
+        def get_extra_state(self):
+            return {"scale": torch.tensor(self.scale)}
+
+        def set_extra_state(self, state):
+            self.scale = float(state["scale"])
+
+    trained = torch.nn.Sequential(Scaled(3, 2))
+    trained[0].scale = 2.0
+    path = save(trained.state_dict(), tmp_path / "w.pth")
+    loaded = create_backbone(lambda: torch.nn.Sequential(Scaled(3, 2)), path)
+    assert loaded[0].scale == 2
+
+
 def test_positions_that_do_not_fit_ask_for_the_architecture(tmp_path):
     state = small(SMALL_VIT).state_dict()
     state["pos_embed"] = state["pos_embed"][:, :-3]

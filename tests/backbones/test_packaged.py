@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from modal_pretrain import BackboneWeightsError, create_backbone
@@ -19,6 +20,7 @@ from tests.backbones.cases import (
     DEFAULT,
     SMALL,
     embed,
+    save,
     small,
     states_equal,
 )
@@ -50,6 +52,23 @@ def test_golden_embedding_and_logits():
     ]
     np.testing.assert_allclose(logits[:, ::200], golden, atol=1e-3)
     assert logits.argmax(1).tolist() == [111, 111]
+
+
+def test_a_source_in_the_configuration_of_timm_comes_before_the_package(tmp_path):
+    trained = timm.create_model(DEFAULT)
+    path = save(trained.state_dict(), tmp_path / "w.pth")
+    config = {"num_classes": 1000, "classifier": "classifier"}
+    loaded = create_backbone(pretrained_cfg={**config, "file": str(path)})
+    assert loaded.weights_source == "pretrained_cfg"
+    trained.reset_classifier(0)
+    assert states_equal(loaded.state_dict(), trained.state_dict())
+    gone = {**config, "file": str(tmp_path / "gone.pth")}
+    with pytest.raises(BackboneWeightsError, match=r"package: pretrained_cfg names"):
+        create_backbone(pretrained_cfg=gone)
+    # Without a source it only says how pictures are read.
+    loaded = create_backbone(pretrained_cfg={**config, "mean": (0.1, 0.2, 0.3)})
+    assert loaded.weights_source == PACKAGED.source()
+    assert data_config(loaded)["mean"] == (0.1, 0.2, 0.3)
 
 
 @pytest.mark.parametrize("name", [DEFAULT, f"{DEFAULT}.in1k"])

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -348,6 +349,30 @@ def test_a_tokenizer_of_another_model(folder, tmp_path):
     tokenizer.save_pretrained(path)
     with pytest.raises(BackboneWeightsError, match="Do they belong together"):
         create_text_backbone(path)
+
+
+@pytest.mark.parametrize("kind", ["Bert", "DistilBert", "GPT2", "T5", "XLMRoberta"])
+def test_a_model_that_was_saved_without_its_tokenizer(tmp_path, kind):
+    # transformers makes a tokenizer without words, or fails itself, by its version.
+    config = getattr(transformers, f"{kind}Config")(vocab_size=120)
+    config.save_pretrained(tmp_path)
+    expected = (ValueError, BackboneWeightsError)
+    with pytest.raises(expected, match=r"[Tt]okenizer|empty vocabulary"):
+        create_text_backbone(tmp_path, False)
+
+
+def test_a_tokenizer_without_words_from_a_factory():
+    def factory():
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=tokenizers.Tokenizer(
+                tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")
+            ),
+            unk_token="[UNK]",
+        )
+        return tiny_model(), tokenizer
+
+    with pytest.raises(ValueError, match=r"empty vocabulary.*save_pretrained"):
+        create_text_backbone(factory, False)
 
 
 def test_pickled_code_in_a_checkpoint_is_refused(folder, tmp_path):

@@ -21,7 +21,7 @@ _DTYPES = {
 }
 PRECISIONS = ("auto", *_DTYPES)
 # What PyTorch says where types do not fit each other.
-_ABOUT_TYPES = re.compile("BFloat16|Half|same dtype|scalar type")
+_ABOUT_TYPES = re.compile("BFloat16|Half|same dtype|scalar type|type .* the same")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -114,8 +114,15 @@ def in_type(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
                     "pictures are here. Write x.reshape(...) for x.view(...): it takes "
                     "the same arguments and gives the same values."
                 ) from error
-            if dtype == torch.float32 or not _ABOUT_TYPES.search(str(error)):
+            if not _ABOUT_TYPES.search(str(error)):
                 raise
+            if dtype == torch.float32:
+                raise ValueError(
+                    "The backbone computes with numbers of several types, but gets "
+                    f"float32: {error}. If its weights are of another type, as after "
+                    "half() or with torch_dtype='auto', let the factory return "
+                    "net.float(); `precision` says what it computes in."
+                ) from error
             raise ValueError(
                 f"The backbone cannot compute in {str(dtype).split('.')[-1]}: {error}. "
                 "Give precision='float32'."

@@ -60,4 +60,7 @@ def generators() -> tuple[Any, ...]:
     """Return the states of the generators that a forward may draw from."""
     state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
     drawn = torch.get_rng_state().numpy().tobytes(), state["state"]["key"].tobytes()
+    if torch.cuda.is_initialized():
+        states = torch.cuda.get_rng_state_all()
+        drawn = *drawn, *(one.numpy().tobytes() for one in states)
     return *drawn, state["state"]["pos"], random.getstate()

@@ -15,6 +15,7 @@ import xxhash
 from torch import nn
 
 from modal_pretrain.backbones.device import float32_rounding, in_type, resolve_precision
+from modal_pretrain.backbones.draws import warning_of_draws
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
@@ -305,12 +306,12 @@ class Encoder:
 
     def _by_torch(self, batches: Iterator[torch.Tensor]) -> Iterator[np.ndarray]:
         waiting: tuple[torch.Tensor, torch.Tensor] | None = None
-        for batch in batches:
-            for launched in in_parts(self.backbone, batch, self._launch):
-                # A device computes this one while the last one is fetched.
-                if waiting is not None:
-                    yield self._fetch(*waiting)
-                waiting = launched
+        parts = (in_parts(self.backbone, batch, self._launch) for batch in batches)
+        for launched in warning_of_draws(parts, self._apply, self.dtype, self.backbone):
+            # A device computes this one while the last one is fetched.
+            if waiting is not None:
+                yield self._fetch(*waiting)
+            waiting = launched
         if waiting is not None:
             yield self._fetch(*waiting)
 
@@ -336,8 +337,7 @@ class Encoder:
             return size
         if self.device.type != "cuda":
             return CPU_BATCH_SIZE
-        one = source.take(np.arange(1))
-        first = next(iter(one.batches(self.preprocessing, 1, 1)))
+        first = next(iter(source.take(np.arange(1)).batches(self.preprocessing, 1, 1)))
 
         def run(rows: int) -> None:
             self._launch(first.expand(rows, *first.shape[1:]))

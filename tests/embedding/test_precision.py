@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from modal_pretrain import EmbeddingCache
+from modal_pretrain import EmbeddingCache, PretrainedClassifier
 from modal_pretrain.backbones import device as device_module
 from modal_pretrain.backbones.device import (
     float32_rounding,
@@ -169,3 +169,16 @@ def test_precision_in_training(precision, device, expected):
 def test_bad_precision(make_encoder, pictures, precision):
     with pytest.raises(ValueError, match="precision must be 'auto', 'float32', "):
         make_encoder(precision=precision).fit(pictures)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_weights_of_another_type_are_told_so(dtype):
+    def factory():
+        pooled = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), *pooled).to(dtype)
+
+    classifier = PretrainedClassifier(
+        factory, pretrained=False, device="cpu", precision="float32"
+    )
+    with pytest.raises(ValueError, match=r"gets float32: .*return net\.float\(\)"):
+        classifier.embed(np.zeros((3, 32, 32, 3), np.uint8))

@@ -46,6 +46,8 @@ def fingerprint(backbone: nn.Module) -> str:
     modules = list(backbone.named_modules())
     first = {id(module): name for name, module in modules}
     opaque: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    has_own = False
     configs: dict[int, str] = {}  # all parts of a network have the same one
     classes = {kind: _identity(kind) for kind in {type(m) for _, m in modules}}
     for name, module in modules:
@@ -69,11 +71,15 @@ def fingerprint(backbone: nn.Module) -> str:
                 add(where, tensor)
             elif callable(value):
                 text.append(f"{where}={_identity(value)}")
+                has_own |= _package(value) not in _LIBRARIES
             elif hasattr(value, "to_dict"):
                 about = configs.get(id(value)) or _config(value)
                 text.append(f"{where}={configs.setdefault(id(value), about)}")
+            else:
+                others[f"{where}."] = value
         digest.update("".join(text).encode())
-    if opaque:
+    if opaque or has_own:  # a hook may read what no code of the libraries computes with
+        opaque |= others
         numbers = {id(module): number for number, (_, module) in enumerate(modules)}
         digest.update(_pickled(opaque, numbers))
     # As `named_parameters` and `named_buffers` list them, which walk all modules again.

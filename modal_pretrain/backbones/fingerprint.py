@@ -32,8 +32,9 @@ def fingerprint(backbone: nn.Module) -> str:
     Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's,
     timm's, transformers' or this package's count by identity, since one that is defined
     anew under its old name, here or in another process, may compute something else, and
-    by their code, see `code_of`, which may change in place. Of
-    hooks and of the user's own modules, all that a pickle would hold counts.
+    by their code, see `code_of`, which may change in place. Of hooks and of the user's
+    own modules, all that a pickle would hold counts; of the libraries' modules too,
+    where such hooks, modules or functions may read it.
 
     Returns
     -------

@@ -32,8 +32,9 @@ def fingerprint(backbone: nn.Module) -> str:
     Tensors go in at about 20 GB/s. Classes and functions that are not PyTorch's,
     timm's, transformers' or this package's count by identity, since one that is defined
     anew under its old name, here or in another process, may compute something else, and
-    by their code, see `code_of`, which may change in place. Of
-    hooks and of the user's own modules, all that a pickle would hold counts.
+    by their code, see `code_of`, which may change in place. Of hooks and of the user's
+    own modules, all that a pickle would hold counts; of the libraries' modules too,
+    where such hooks, modules or functions may read it.
 
     Returns
     -------
@@ -46,6 +47,8 @@ def fingerprint(backbone: nn.Module) -> str:
     modules = list(backbone.named_modules())
     first = {id(module): name for name, module in modules}
     opaque: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    has_own = False
     configs: dict[int, str] = {}  # all parts of a network have the same one
     classes = {kind: _identity(kind) for kind in {type(m) for _, m in modules}}
     for name, module in modules:
@@ -69,11 +72,15 @@ def fingerprint(backbone: nn.Module) -> str:
                 add(where, tensor)
             elif callable(value):
                 text.append(f"{where}={_identity(value)}")
+                has_own |= _package(value) not in _LIBRARIES
             elif hasattr(value, "to_dict"):
                 about = configs.get(id(value)) or _config(value)
                 text.append(f"{where}={configs.setdefault(id(value), about)}")
+            else:
+                others[f"{where}."] = value
         digest.update("".join(text).encode())
-    if opaque:
+    if opaque or has_own:  # a hook may read what no code of the libraries computes with
+        opaque |= others
         numbers = {id(module): number for number, (_, module) in enumerate(modules)}
         digest.update(_pickled(opaque, numbers))
     # As `named_parameters` and `named_buffers` list them, which walk all modules again.

@@ -50,13 +50,35 @@ def files_of(path: str | Path) -> tuple:
         if place.is_dir():
             # sentence-transformers says in a folder of its own how tokens are pooled.
             paths = sorted([*place.iterdir(), *place.glob("*/config.json")])
-            # Its older versions say so beside the folder.
-            beside = Path(os.path.abspath(place)).parent / "modules.json"
-            if beside.is_file():
-                paths += [beside, *sorted(beside.parent.glob("*/config.json"))]
+            for whole, _ in may_be_of(place):
+                paths += [whole / "modules.json", *sorted(whole.glob("*/config.json"))]
         files = [p for p in paths if p.is_file()]
         return tuple((os.path.abspath(p), *file_identity(p)) for p in files)
     return ()
+
+
+def may_be_of(network: Path) -> list[tuple[Path, str]]:
+    """Return the folders of whose model another folder may be the network.
+
+    Older versions of sentence-transformers put it beside the pooling's folder.
+
+    Parameters
+    ----------
+    network : Path
+        A folder, or a link to one: as it is named and where it is, both count.
+
+    Returns
+    -------
+    list of (Path, str)
+        Folders with a modules.json, and the network's name in each.
+    """
+    ways = os.path.abspath(network), os.path.realpath(network)
+    places = [Path(way) for way in dict.fromkeys(ways)]
+    return [
+        (place.parent, place.name)
+        for place in places
+        if (place.parent / "modules.json").is_file()
+    ]
 
 
 def check_folder(name: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from xxhash import xxh3_64
 from modal_pretrain._checks import take_rows
 from modal_pretrain._disk import write_whole
 from modal_pretrain._identity import expanded
-from modal_pretrain.backbones.folder import is_list_of_parts
+from modal_pretrain.backbones.folder import is_list_of_parts, may_be_of
 from modal_pretrain.backbones.names import local_folder
 from modal_pretrain.benchmark.config import FULL, BenchmarkConfig, Unit
 from modal_pretrain.benchmark.records import other_flags, other_rows
@@ -136,9 +136,12 @@ def weights(config: BenchmarkConfig) -> str | None:
         folder = place.parent if parts else place
         if (parts and place.is_file()) or (folder / "config.json").is_file():
             files += sorted(filter(_is_of_a_model, folder.iterdir()))
+            # sentence-transformers says in folders how tokens are pooled.
             if (folder / "modules.json").is_file():
-                # sentence-transformers says in folders how tokens are pooled.
                 files += sorted(folder.glob("[0-9]*_*/config.json"))
+            for whole in sorted({whole for whole, _ in may_be_of(folder)}):
+                files += [whole / "modules.json"]
+                files += sorted(whole.glob("[0-9]*_*/config.json"))
         elif place.is_file():
             files.append(place)
     digest = xxh3_64()

@@ -8,12 +8,12 @@ texts are lowered.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from modal_pretrain.backbones.folder import may_be_of
 from modal_pretrain.backbones.weights import BackboneWeightsError
 
 # Where neither tokenizer nor model says how much they read.
@@ -114,13 +114,10 @@ def _whole(where: Any) -> Any:
     Older versions of sentence-transformers put it beside the pooling's folder.
     """
     if isinstance(where, Path) and not (where / "modules.json").exists():
-        network = Path(os.path.abspath(where))
-        parts = (network.parent / "modules.json").is_file() and _read(
-            network.parent, "modules.json", list
-        )
-        for part in parts or ():
-            if isinstance(part, dict) and part.get("path") == network.name:
-                return network.parent
+        for whole, name in may_be_of(where):
+            for part in _read(whole, "modules.json", list):
+                if isinstance(part, dict) and part.get("path") == name:
+                    return whole
     return where
 
 

@@ -281,6 +281,27 @@ def test_an_object_that_changes():
     assert fingerprint(module) != before
 
 
+@pytest.mark.parametrize("by", ["hook", "forward"])
+@pytest.mark.parametrize(
+    "held, change",
+    [
+        ({1}, lambda held: held.add(2)),
+        ({"shift": torch.zeros(2)}, lambda held: held["shift"].add_(1)),
+    ],
+)
+def test_what_own_code_may_read_of_a_layer_of_the_libraries(by, held, change):
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    held = net[0].held = copy.deepcopy(held)
+    if by == "hook":
+        net[1].register_forward_hook(lambda module, inputs, output: output)
+    else:
+        net.forward = lambda x: net[1](net[0](x))
+    before = fingerprint(net)
+    assert fingerprint(net) == before
+    change(held)
+    assert fingerprint(net) != before
+
+
 @pytest.mark.parametrize("when", ["register_forward_hook", "register_forward_pre_hook"])
 def test_hooks(when):
     module = small(num_classes=0)

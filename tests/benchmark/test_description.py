@@ -209,6 +209,22 @@ def test_weights_of_sentence_transformers_have_a_way_to_pool(small, tmp_path):
     assert weights(config) != first
 
 
+def test_weights_of_a_network_have_the_way_to_pool_that_lies_beside(small, tmp_path):
+    network, pooling = tmp_path / "0_Transformer", tmp_path / "1_Pooling"
+    config = small(estimator_params={"backbone": str(network)})
+    for place in (network, pooling):
+        place.mkdir()
+        (place / "config.json").write_text("{}")
+    (tmp_path / "modules.json").write_text("[]")
+    first = weights(config)
+    assert weights(config) == first
+    (pooling / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    assert weights(config) != first
+    os.symlink(network, tmp_path / "link")
+    linked = small(estimator_params={"backbone": str(tmp_path / "link")})
+    assert weights(linked) == weights(config)
+
+
 def test_weights_are_looked_for_where_backbones_are(small, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

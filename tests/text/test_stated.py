@@ -73,6 +73,26 @@ def test_a_network_in_a_folder_of_its_own_is_pooled_as_the_files_beside_it_say(
         embed(tmp_path, texts)
 
 
+@pytest.mark.parametrize("place", ["beside", "elsewhere"])
+def test_a_network_is_that_of_its_files_also_through_a_link(
+    folder, texts, tmp_path, place
+):
+    network = shutil.copytree(folder, tmp_path / "model" / "0_Transformer")
+    state(network.parent, KINDS["cls"])
+    modules = network.parent / "modules.json"
+    alone = modules.read_text()
+    modules.write_text(alone.replace('"path": ""', f'"path": "{network.name}"'))
+    parent = network.parent if place == "beside" else tmp_path
+    link = parent / "encoder"
+    link.symlink_to(network)
+    expected = embed(network, texts, pooling="cls")
+    np.testing.assert_array_equal(embed(link, texts), expected)
+    pooling = network.parent / "1_Pooling" / "config.json"
+    pooling.write_text(json.dumps(KINDS["last"]))
+    expected = embed(network, texts, pooling="last")
+    np.testing.assert_array_equal(embed(link, texts), expected)
+
+
 def test_the_last_token_is_the_last_of_the_text(own, texts):
     backbone = create_text_backbone(own, pooling="last")
     tokens, _ = backbone.tokenization.tokenise([texts[0]])

@@ -17,7 +17,7 @@ import pandas as pd
 from modal_pretrain._checks import ParameterError, Whole
 from modal_pretrain._disk import write_whole
 from modal_pretrain.benchmark.call import Call
-from modal_pretrain.benchmark.config import BenchmarkConfig
+from modal_pretrain.benchmark.config import BenchmarkConfig, Unit
 from modal_pretrain.benchmark.description import (
     check_rows,
     check_splits,
@@ -119,8 +119,7 @@ def run(
     works = [
         Work(store, unit, cache, call)
         for store in stores
-        for unit in store.config.units()
-        if (store.config.digest(), unit) in asked
+        for unit in _asked(store.config, asked)
     ]
     with _noting_runs(works, n_jobs):
         _work(works, parallel, n_jobs, bool(verbose))
@@ -157,6 +156,17 @@ def _folders(configs: list[BenchmarkConfig]) -> list[BenchmarkConfig]:
         key = config.digest()
         joined[key] = joined[key].joined(config) if key in joined else config
     return list(joined.values())
+
+
+def _asked(config: BenchmarkConfig, asked: set[tuple[str, Unit]]) -> list[Unit]:
+    """Return what is asked for of a folder, seed by seed.
+
+    Each of its configurations fits all labels for its own first seed, which need not be
+    the first of all: one stands for the others.
+    """
+    digest = config.digest()
+    units = config.units(lambda unit: (digest, unit) in asked)
+    return [unit for unit in units if (digest, unit) in asked]
 
 
 def _work(works: list[Work], parallel: bool, n_jobs: int | None, verbose: bool) -> None:

@@ -422,6 +422,17 @@ def test_all_labels_of_a_later_call_with_other_seeds_first(small, tmp_path):
     assert summary(store).n_left == 0
 
 
+@pytest.mark.parametrize("models", [("random-init",), ("pretrained",)])
+def test_all_labels_where_configurations_differ_in_seeds(small, tmp_path, models):
+    """The first seed of the one that asks is not the first seed of the folder."""
+    one = small(models=("pretrained",), seeds=(2,), strategies=("random",))
+    other = small(models=models, strategies=("random",), references=("full",))
+    table = run([one, other], tmp_path, verbose=0)
+    full = table[table["strategy"] == "full"]
+    assert set(models) <= set(full["model"])
+    pd.testing.assert_frame_equal(load(tmp_path), table)
+
+
 @pytest.mark.parametrize("module", ["modal_pretrain", "modal_pretrain.benchmark"])
 def test_the_command_can_be_typed_again(module, monkeypatch):
     """Also where the whole package was called as a module, with "bench" behind."""

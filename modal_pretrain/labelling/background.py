@@ -80,11 +80,12 @@ class Background:
     unreadable : Unreadable
         Rows that can't be read.
     belief : Belief or None
-        The present one.
+        The present one, which a fit that fails leaves.
     model : int
         Its number, which goes up with every other one, or when there is none any more.
     problem : str
-        Why the thread gave up, else empty. Answers are still taken then.
+        Why the last fit failed, or the thread gave up, else empty. Answers are still
+        taken then, and after each the fit is tried again.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Background:
         self._calls = 0
         self._idle = False
         self._closed = False
+        self._ended = False
         self._change = threading.Condition()
         self._thread = threading.Thread(
             target=self._run, name="modal_pretrain labelling", daemon=True
@@ -153,7 +155,7 @@ class Background:
         """Wait until everything is embedded and the model knows all answers."""
         with self._change:
             self._change.wait_for(
-                lambda: self._idle or self._closed or bool(self.problem), timeout
+                lambda: self._idle or self._closed or self._ended, timeout
             )
             return self._idle  # not where it was closed amid its work
 
@@ -202,9 +204,9 @@ class Background:
                             _PAUSE if len(self.unreadable) else None,
                         )
         except BaseException as error:  # the person goes on answering, at random
-            self.problem = f"{type(error).__name__}: {error}"
+            self.problem = _words(error)
             with self._change:
-                self._idle = True
+                self._idle = self._ended = True
                 self._change.notify_all()
 
     def _look_again(self) -> bool:
@@ -294,9 +296,15 @@ class Background:
         self._seen = known.version, n_embedded
         if len(rows) < self.first or len(set(labels)) < 2:
             self.model += self.belief is not None
-            self.belief = None
+            self.belief, self.problem = None, ""
             return False
-        self.belief = self._fit(known, rows, labels, tags)
+        try:
+            self.belief = self._fit(known, rows, labels, tags)
+        except BaseException as error:  # also a strategy that wants to exit
+            # The next answer may mend it, as a second label of a new class does.
+            self.problem = _words(error)
+            return False
+        self.problem = ""
         self.model += 1  # whoever sees that finds the other one
         return True
 
@@ -364,3 +372,7 @@ class Background:
             int(row): (reason, values)
             for row, reason, values in zip(questions, found, proba, strict=True)
         }
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -24,7 +24,8 @@ class Progress(NamedTuple):
     learnt : int
         Labels that the model knows, 0 before the first fit.
     problem : str
-        What stopped the model, else empty.
+        Why the model could not be fitted on the latest answers, else empty. It is as
+        it was before, and each answer is another try.
     first : int
         Labels before the first fit.
     model : int

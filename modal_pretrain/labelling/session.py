@@ -316,11 +316,14 @@ class LabelSession:
         Raises
         ------
         RuntimeError
-            If the model could not be fitted, with what went wrong.
+            If the model could not be fitted, with what went wrong. The last one that
+            could stays, and each answer is another try.
         """
         done = self._background.wait(timeout)
         if self._background.problem:
-            raise RuntimeError(f"the model stopped: {self._background.problem}")
+            raise RuntimeError(
+                f"the model could not be fitted: {self._background.problem}"
+            )
         return done
 
     def labels(self) -> pd.DataFrame:

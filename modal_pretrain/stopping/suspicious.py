@@ -83,6 +83,13 @@ def out_of_fold(
         If there is one class only, fewer rows than two, lengths differ, or the
         classifier can't learn from so few rows as a copy gets.
     """
+    return predict_folds(classifier, X, y, n_folds, random_state)[0]
+
+
+def predict_folds(
+    classifier: Any, X: Any, y: Any, n_folds: int = 5, random_state: RandomState = 0
+) -> tuple[Predictions, NDArray[np.intp]]:
+    """Do as `out_of_fold`; also return the part of each row, (m,)."""
     Whole(least=2).check("n_folds", n_folds)
     check_order(X=X, y=y)
     labels, n = check_groups(y, "y", noun="label"), n_rows(X, "X")
@@ -106,7 +113,7 @@ def out_of_fold(
     for k in np.unique(fold):
         seen, new = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         proba[new] = predict_with(classifier, X, labels, seen, new, classes)
-    return Predictions(proba, classes)
+    return Predictions(proba, classes), fold
 
 
 def _copies(X: Any, codes: NDArray[np.intp], most: int) -> NDArray[np.intp]:
@@ -171,7 +178,8 @@ def predict_with(
             copy.fit(take_rows(X, taught), y[taught]), take_rows(X, rows)
         )
     except ValueError as error:
-        if type(error) is not ValueError:  # as of a picture that cannot be read
+        # Others say more, as of a picture that cannot be read.
+        if type(error) not in (ValueError, np.linalg.LinAlgError):
             raise
         raise TooFewError(
             f"classifier: a copy that is to learn from {len(taught)} of the {len(y)} "

@@ -5,6 +5,8 @@ import threading
 import time
 
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
@@ -136,6 +138,17 @@ def test_what_needs_more_labels_than_a_copy_gets_hides_nothing_else(
     advice = label(session, truth, 30).advice()
     assert advice.accuracy.endswith("%)") and advice.reason.startswith("Go on")
     assert advice.worth == "cannot tell yet"
+
+
+def test_an_estimator_that_has_not_learnt_yet_contradicts_nothing(folder, start, truth):
+    """Boosting wants 20 rows on either side of a split."""
+    encoder = TimmEncoder(image_size=32, device="cpu", precision="float32")
+    boosting = HistGradientBoostingClassifier(max_iter=5)
+    estimator = make_pipeline(encoder, PCA(4), boosting)
+    session = start(folder, estimator=estimator, audit_share=0)
+    label(session, lambda row: "circle" if row % 3 else "square", 24)
+    advice = session.advice()
+    assert advice.learnt == 24 and advice.doubts == []
 
 
 def test_an_estimator_that_is_slow_to_fit_is_measured_only(folder, start, truth, make):

@@ -9,6 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from modAL.uncertainty import uncertainty_sampling
+from PIL import Image
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from modal_pretrain import PretrainedClassifier
 from modal_pretrain.labelling import AnsweredError, LabelSession, NotAskedError
@@ -292,6 +297,28 @@ def test_a_strategy_that_fails_does_not_end_the_session(folder, start):
     assert session.progress().labelled == 3
     with pytest.raises(RuntimeError, match="oh no"):
         session.wait(60)
+
+
+def colours(paths):
+    return np.array([np.asarray(Image.open(path)).mean(axis=(0, 1)) for path in paths])
+
+
+def test_a_fit_that_fails_is_tried_again_after_the_next_answer(folder, start, truth):
+    estimator = make_pipeline(
+        FunctionTransformer(colours),
+        CalibratedClassifierCV(GaussianNB(), cv=2),
+    )
+    session = start(folder, classes=None, estimator=estimator, audit_share=0)
+    label(session, truth, 12)
+    before = session.progress()
+    session.answer(session.ask()[0].row, "star")  # two folds need two of each
+    with pytest.raises(RuntimeError, match="could not be fitted: ValueError"):
+        session.wait(60)
+    assert session.progress().model == before.model and session.progress().learnt == 12
+    assert set(session.predictions()["predicted"]) <= {"circle", "square"}
+    session.answer(session.ask()[0].row, "star")
+    assert session.wait(60) and session.progress().problem == ""
+    assert session.progress().learnt == 14
 
 
 def test_a_strategy_that_wants_to_exit_only_stops_the_model(folder, start):

@@ -193,12 +193,18 @@ def test_labels_of_a_table_in_another_order():
     assert len(suspicious_labels(proba, y).rows) < 10
 
 
+def inverted(X):
+    """Fail as quadratic discriminants do, whose classes need rows enough each."""
+    return X @ np.linalg.inv(np.zeros((4, 4)))
+
+
 @pytest.mark.parametrize(
     "classifier",
     [
         CalibratedClassifierCV(LogisticRegression()),
         make_pipeline(PCA(4), LogisticRegression()),
         KNeighborsClassifier(9),
+        make_pipeline(FunctionTransformer(inverted), LogisticRegression()),
     ],
     ids=lambda classifier: type(classifier).__name__,
 )

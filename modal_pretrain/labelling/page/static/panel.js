@@ -35,7 +35,7 @@ function words(progress) {
   if (progress.skipped) parts.push(`${count(progress.skipped)} skipped`);
   if (progress.cannot_tell) parts.push(`${count(progress.cannot_tell)} can't be told`);
   if (progress.unreadable) parts.push(`${count(progress.unreadable)} can't be read`);
-  if (progress.problem) parts.push(`the model stopped: ${progress.problem}`);
+  if (progress.problem) parts.push(`the model could not be fitted: ${progress.problem}`);
   else if (progress.embedded + progress.unreadable < progress.n)
     parts.push(`the model has seen ${count(progress.embedded)} of ${count(progress.n)}`);
   if (progress.learnt) parts.push(`learnt from ${count(progress.learnt)}`);

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.config import REFERENCES
 from modal_pretrain.benchmark.registry import MODELS, strategy_names
 from modal_pretrain.cli.flags import settings_of
@@ -113,8 +113,9 @@ def bench(args: argparse.Namespace) -> None:
     for place in (args.out, getattr(args, "root", None)):
         str(place or "").encode()  # or the report fails, at the end of all work
     # Modules of the user's own may go to another folder when they are imported.
-    shown, out = Path(args.out), Path(args.out).absolute()
-    cache = None if args.cache is None else Path(args.cache).absolute()
+    shown = expanded(args.out)
+    out = shown.absolute()
+    cache = None if args.cache is None else expanded(args.cache).absolute()
     with STOP.importing():
         from modal_pretrain.benchmark.report.markdown import to_markdown
         from modal_pretrain.benchmark.report.page import write_report

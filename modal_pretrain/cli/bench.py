@@ -11,7 +11,7 @@ from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.config import REFERENCES
 from modal_pretrain.benchmark.registry import MODELS, strategy_names
 from modal_pretrain.cli.flags import settings_of
-from modal_pretrain.cli.report import left_out
+from modal_pretrain.cli.report import left_out, names
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets import registry
 
@@ -130,8 +130,9 @@ def bench(args: argparse.Namespace) -> None:
         verbose=not args.quiet,
     )
     report = write_report(out, out)
-    for summary in report.summaries:
-        sys.stdout.write(f"\n{summary.title}\n\n{to_markdown(summary.table)}\n")
+    for summary, name in zip(report.summaries, names(report), strict=True):
+        what = f"{name}\n" if name else ""
+        sys.stdout.write(f"\n{what}{summary.title}\n\n{to_markdown(summary.table)}\n")
     sys.stdout.write(
         f"\nRecords: {shown}\n{left_out(report)}"
         f"Report: {shown / report.html.name} (open it in a browser), "

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.records import DamagedRecords
 from modal_pretrain.benchmark.store import RecordStore
 
@@ -85,7 +86,7 @@ def open_stores(out: str | Path) -> list[RecordStore]:
     PermissionError
         If a folder of records may not be read.
     """
-    out = Path(out)
+    out = expanded(out, "out")
     _check_readable(out)
     found = sorted([*out.glob("config.json"), *out.glob("*/config.json")])
     paths = [path for path in found if _is_own(path.parent)]

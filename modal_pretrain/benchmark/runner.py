@@ -16,6 +16,7 @@ import pandas as pd
 
 from modal_pretrain._checks import ParameterError, Whole
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.call import Call
 from modal_pretrain.benchmark.config import BenchmarkConfig, Unit
 from modal_pretrain.benchmark.description import (
@@ -51,8 +52,8 @@ def run(
     settings : BenchmarkConfig, list of them, or mapping
         A mapping is a grid, see `expand`.
     out : str or Path
-        Folder for the results, see docs/benchmark.md. Several processes, on several
-        machines that share it, may work on one folder.
+        Folder for the results, see docs/benchmark.md; "~" is the home directory.
+        Several processes, on several machines that share it, may work on one folder.
     n_jobs : int or None, default=None
         Units at a time, as joblib counts them; ``joblib.parallel_config`` chooses
         another backend, such as Dask or Ray, whose workers must see `out`.
@@ -89,7 +90,8 @@ def run(
         if not n_jobs:
             raise ValueError("n_jobs must be a whole number but 0 (-1: all), got 0.")
     # Modules of the user's own may go to another folder when they are imported.
-    out, cache = Path(out).absolute(), None if cache is None else Path(cache).absolute()
+    out = expanded(out, "out").absolute()
+    cache = None if cache is None else expanded(cache, "cache").absolute()
     configs = _configs(settings)
     for config in configs:  # an unknown name fails before the work
         check_names(config)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modal_pretrain._checks import Whole, did_you_mean
-from modal_pretrain._identity import read_whole
+from modal_pretrain._identity import expanded, read_whole
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.parameters import as_text
@@ -65,7 +65,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     ImportError
         If it is YAML and PyYAML is not installed.
     """
-    path = Path(path)
+    path = expanded(path)
     try:
         text = read_whole(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

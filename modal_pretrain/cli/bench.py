@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.config import REFERENCES
 from modal_pretrain.benchmark.registry import MODELS, strategy_names
 from modal_pretrain.cli.flags import settings_of
-from modal_pretrain.cli.report import left_out
+from modal_pretrain.cli.report import left_out, names
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets import registry
 
@@ -113,8 +113,9 @@ def bench(args: argparse.Namespace) -> None:
     for place in (args.out, getattr(args, "root", None)):
         str(place or "").encode()  # or the report fails, at the end of all work
     # Modules of the user's own may go to another folder when they are imported.
-    shown, out = Path(args.out), Path(args.out).absolute()
-    cache = None if args.cache is None else Path(args.cache).absolute()
+    shown = expanded(args.out)
+    out = shown.absolute()
+    cache = None if args.cache is None else expanded(args.cache).absolute()
     with STOP.importing():
         from modal_pretrain.benchmark.report.markdown import to_markdown
         from modal_pretrain.benchmark.report.page import write_report
@@ -129,8 +130,9 @@ def bench(args: argparse.Namespace) -> None:
         verbose=not args.quiet,
     )
     report = write_report(out, out)
-    for summary in report.summaries:
-        sys.stdout.write(f"\n{summary.title}\n\n{to_markdown(summary.table)}\n")
+    for summary, name in zip(report.summaries, names(report), strict=True):
+        what = f"{name}\n" if name else ""
+        sys.stdout.write(f"\n{what}{summary.title}\n\n{to_markdown(summary.table)}\n")
     sys.stdout.write(
         f"\nRecords: {shown}\n{left_out(report)}"
         f"Report: {shown / report.html.name} (open it in a browser), "

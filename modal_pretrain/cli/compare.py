@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modal_pretrain._checks import Whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.cli.flags import as_number
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets._folders import subfolders
@@ -58,7 +59,7 @@ def add(commands: Any) -> None:
 def compare(args: argparse.Namespace) -> None:
     """Read the labels, compare, and write the table."""
     Whole(least=2).check("--folds", args.folds)
-    folder = Path(args.folder)
+    folder = expanded(args.folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}.")
     if args.labels is None:
@@ -67,7 +68,9 @@ def compare(args: argparse.Namespace) -> None:
         X, y = _folder_per_class(folder)
         groups = None
     else:
-        X, y, groups = _labelled(folder, Path(args.labels), args.columns, args.group)
+        X, y, groups = _labelled(
+            folder, expanded(args.labels), args.columns, args.group
+        )
     with STOP.importing():
         from modal_pretrain import comparison
     candidates = None if args.backbone is None else _candidates(args.backbone)

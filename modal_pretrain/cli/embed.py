@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._identity import expanded
 from modal_pretrain._modalities import lookup
 from modal_pretrain.benchmark.registry import make_estimator
 from modal_pretrain.benchmark.settings import expand
@@ -63,7 +64,7 @@ def embed(args: argparse.Namespace) -> None:
         )
     modality = "image"
     if args.folder is not None:
-        X, name = _pictures_in(Path(args.folder)), str(args.folder)
+        X, name = _pictures_in(expanded(args.folder)), str(args.folder)
     else:
         with STOP.importing():
             from modal_pretrain.benchmark.call import Call

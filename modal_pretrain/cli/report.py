@@ -34,7 +34,19 @@ def write(args: argparse.Namespace) -> None:
     report = write_report(args.folder, args.out or args.folder)
     sys.stdout.write(f"{report.html}\n{report.markdown}\n{left_out(report)}")
     if args.figure:
-        sys.stdout.write(f"{draw(report.summaries[0], args.figure)}\n")
+        drawn, name = draw(report.summaries[0], args.figure), names(report)[0]
+        sys.stdout.write(f"{drawn} ({name})\n" if name else f"{drawn}\n")
+
+
+def names(report: Any) -> list[str]:
+    """Return what tells each benchmark of a report from the others, "" if it is one.
+
+    They come in the order of their folders' names, not of what was asked for.
+    """
+    from modal_pretrain.benchmark.report.tables import settings
+
+    alone = len(report.summaries) == 1
+    return [""] if alone else settings(report.summaries)
 
 
 def left_out(report: Any) -> str:

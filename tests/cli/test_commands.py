@@ -29,6 +29,20 @@ def test_command_line(tmp_path, capsys):
     assert figure.stat().st_size > 10_000
 
 
+def test_tables_of_a_grid_say_which_is_which(tmp_path, capsys):
+    """They come in the order of their folders' hashes, under the data's name."""
+    out = tmp_path / "out"
+    grid = ["--batch", "2", "3", "5", "--strategies", "random", "--references"]
+    assert main(["bench", *SMALL, *grid, "--out", str(out)]) == 0
+    parts = capsys.readouterr().out.split("\nshapes, seed set 4, batch ")[1:]
+    labels = {p[0]: p.split("| pretrained | random | ")[1].split(" ")[0] for p in parts}
+    assert labels == {"2": "6", "3": "7", "5": "9"}
+    first = parts[0].splitlines()[0]
+    assert main(["report", str(out), "--figure", str(tmp_path / "f.svg")]) == 0
+    said = capsys.readouterr().out
+    assert f"f.svg (shapes, seed set 4, batch {first})\n" in said
+
+
 def test_flags_win_over_the_file(tmp_path, capsys):
     (tmp_path / "a.toml").write_text(
         "strategies = ['margin']\nseeds = 7\nbudget = 90\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from modal_pretrain.benchmark import BenchmarkConfig, RecordStore, run
+from modal_pretrain.benchmark import BenchmarkConfig, RecordStore, load, run
 from modal_pretrain.benchmark.config import Unit
 from modal_pretrain.cli.main import COMMANDS, main
 from modal_pretrain.cli.stop import STOP
@@ -478,3 +478,29 @@ def test_a_standard_error_that_takes_nothing(monkeypatch, tmp_path):
     assert main(["bench", *loud, "--out", str(tmp_path)]) == 0
     assert main(["status", str(tmp_path / "nowhere")]) == 2
     assert (tmp_path / "report.html").exists()
+
+
+def test_a_tilde_is_the_home_directory(capsys, tmp_path, monkeypatch):
+    """A shell leaves that of --out=~/results as it is; bench made a folder "~"."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    (home / "a.toml").write_text("strategies = ['random']\n")
+    flags = ["--config=~/a.toml", "--out=~/results", "--cache=~/cache"]
+    assert main(["bench", *SMALL, "--references", *flags]) == 0
+    assert main(["status", "~/results"]) == 0
+    report = ["report", "~/results", "--out=~/page", "--figure=~/figure.svg"]
+    assert main(report) == 0
+    assert str(home / "page" / "report.html") in capsys.readouterr().out
+    assert len(load("~/results")) == 2
+    made = {"results", "cache", "page", "figure.svg"}
+    assert made <= {path.name for path in home.iterdir()}
+    (home / "pictures").mkdir()
+    assert main(["embed", "~/pictures", "--cache=~/cache"]) == 2
+    assert f"no pictures in {home / 'pictures'}" in capsys.readouterr().err
+    assert main(["compare", "~/pictures"]) == 2
+    assert f"{home / 'pictures'} has no folders" in capsys.readouterr().err
+    assert not list(here.iterdir())

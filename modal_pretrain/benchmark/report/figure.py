@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.config import FULL, ORACLE
 from modal_pretrain.benchmark.report.charts import curve_panel
 from modal_pretrain.benchmark.report.plot import HEIGHT, WIDTH, line_chart, shortened
@@ -53,7 +54,7 @@ def draw(summary: Summary, path: str | Path) -> Path:
     ValueError
         If the file is neither, or cannot be written.
     """
-    path = Path(path)
+    path = expanded(path)
     kind = path.suffix.lower()
     if kind not in (".png", ".svg"):
         raise ValueError(

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.benchmark.folder import open_stores
 from modal_pretrain.benchmark.report.charts import (
     Panel,
@@ -83,7 +84,7 @@ def write_report(folder: str | Path, out: str | Path) -> Report:
     # With nothing at all to report, the first says so.
     chosen = [s for s in stores if s.folder not in without] or stores
     summaries = [summary(store) for store in chosen]
-    out = Path(out)
+    out = expanded(out, "out")
     report = Report(out / "report.html", out / "report.md", summaries, without)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from modal_pretrain.images.decode import read_pixels
 # floats in [0, 1] whose fractions `astype` has cut off.
 _FEW = {1: 1, 2: 12}
 _LOOKED_AT = 8  # files of a pass; fewer say little, as one may be dark
+_ENOUGH = 1 << 26  # bytes to judge masks by: a map of black ones stays on the disk
 _BITS_TAG = 258
 _WIDE = re.compile(";16[BLN]")  # of Pillow's raw modes; BGR;16 has 16 bits in all
 
@@ -123,7 +124,7 @@ def deep_values(image: Image.Image) -> np.ndarray:
 
 def _few_bits(parts: Iterable[np.ndarray]) -> tuple[int, int]:
     """Return bytes of the type, 0 if all is well, and the largest value."""
-    sizes, largest = set(), 0
+    sizes, largest, read = set(), 0, 0
     for part in parts:
         size = part.dtype.itemsize
         sizes.add(size)
@@ -132,6 +133,9 @@ def _few_bits(parts: Iterable[np.ndarray]) -> tuple[int, int]:
         largest = max(largest, int(part.max(initial=0)))
         if largest >= 2 ** _FEW[size]:
             return 0, 0
+        read += part.nbytes
+        if size == 1 and read >= _ENOUGH:
+            break
     return (sizes.pop() if largest else 0), largest
 
 

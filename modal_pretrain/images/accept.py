@@ -77,7 +77,8 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
     Warns
     -----
     UserWarning
-        If 16-bit integers hold nothing above 4095: nearly black, as 16-bit.
+        If 16-bit integers hold nothing above 4095, or 8-bit ones nothing above 1:
+        nearly black.
 
     Examples
     --------

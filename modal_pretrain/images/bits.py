@@ -1,7 +1,8 @@
-"""Pictures of 8 to 12 bits among those of 16, where they are nearly black.
+"""Pictures of fewer bits than their type has, where they are nearly black.
 
-Nothing in an array or a file says so: it shows in that no value is large. Of colours in
-files Pillow keeps the upper 8 bits of 16, so that they are looked at before it reads.
+Of 8 to 12 bits among those of 16, and of one (masks) among those of 8. Nothing in an
+array or a file says so: it shows in that no value is large. Of colours in files Pillow
+keeps the upper 8 bits of 16, so that they are looked at before it reads.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from PIL import Image
 
 from modal_pretrain.images.decode import read_pixels
 
-_CAMERA_BITS = 12  # of sensors whose numbers come in 16 bits
+# By bytes of the type: of sensors whose numbers come in 16 bits; and of masks, or of
+# floats in [0, 1] whose fractions `astype` has cut off.
+_FEW = {1: 1, 2: 12}
 _LOOKED_AT = 8  # files of a pass; fewer say little, as one may be dark
+_ENOUGH = 1 << 26  # bytes to judge masks by: a map of black ones stays on the disk
 _BITS_TAG = 258
 _WIDE = re.compile(";16[BLN]")  # of Pillow's raw modes; BGR;16 has 16 bits in all
 
 
 def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
-    """Warn if uint16 arrays look like pictures of 8 to 12 bits, as cameras give them.
+    """Warn if arrays look like pictures of fewer bits, as cameras and masks have them.
 
     Parameters
     ----------
@@ -31,8 +35,16 @@ def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
     name : str
         What the message calls them together.
     """
-    bits, largest = _bits(parts)
-    if bits:
+    size, largest = _few_bits(parts)
+    if size == 1:
+        _warn(
+            f"{name} has dtype uint8, but no value above 1.",
+            8,
+            f"If they are masks, write {name} * 255; if they were floats in [0, 1], "
+            "multiply these by 255 before they become integers.",
+        )
+    elif size:
+        bits = max(8, largest.bit_length())
         fix = (
             f"{name} * {2 ** (16 - bits)}"
             if bits > 8
@@ -40,6 +52,7 @@ def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
         )
         _warn(
             f"{name} has dtype uint16, but no value above {largest}.",
+            16,
             f"If they hold {bits} bits, write {fix}.",
         )
 
@@ -61,12 +74,14 @@ def warn_of_dark_files(stored: Iterable[np.ndarray], name: str, n: int) -> None:
     n : int
         How many there are.
     """
-    bits, largest = _bits(stored)
-    if bits:
+    size, largest = _few_bits(stored)
+    if size == 2:
+        bits = max(8, largest.bit_length())
         times = 2 ** (16 - bits)
         _warn(
             f"{name} holds {n} pictures, and {_LOOKED_AT} of them, which have 16 bits, "
             f"were looked at: no value is above {largest}.",
+            16,
             f"If they hold {bits} bits, save them with all values times {times}.",
         )
 
@@ -107,22 +122,27 @@ def deep_values(image: Image.Image) -> np.ndarray:
     return values
 
 
-def _bits(parts: Iterable[np.ndarray]) -> tuple[int, int]:
-    """Return what bits uint16 arrays seem to have, 0 if all is well, and the top."""
-    largest = 0
+def _few_bits(parts: Iterable[np.ndarray]) -> tuple[int, int]:
+    """Return bytes of the type, 0 if all is well, and the largest value."""
+    sizes, largest, read = set(), 0, 0
     for part in parts:
-        if part.dtype.kind != "u" or part.dtype.itemsize != 2:
+        size = part.dtype.itemsize
+        sizes.add(size)
+        if part.dtype.kind != "u" or size not in _FEW or len(sizes) > 1:
             return 0, 0
         largest = max(largest, int(part.max(initial=0)))
-        if largest >= 2**_CAMERA_BITS:
+        if largest >= 2 ** _FEW[size]:
             return 0, 0
-    return (max(8, largest.bit_length()) if largest else 0), largest
+        read += part.nbytes
+        if size == 1 and read >= _ENOUGH:
+            break
+    return (sizes.pop() if largest else 0), largest
 
 
-def _warn(found: str, fix: str) -> None:
+def _warn(found: str, bits: int, fix: str) -> None:
     warnings.warn(
-        f"{found} 16 bits go up to 65535, so its pictures are taken for nearly black. "
-        f"{fix}",
+        f"{found} {bits} bits go up to {2**bits - 1}, so its pictures are taken for "
+        f"nearly black. {fix}",
         UserWarning,
         stacklevel=4,
     )

@@ -100,6 +100,11 @@ def predict_pool(classifier: Any, X: Any) -> Predictions:
 
 def as_array(values: Any, name: str, dtype: Any = None) -> NDArray[Any]:
     """Return values as an array; raise ValueError, with the name, if that can't be."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} is masked in places, which would count as values. Leave those "
+            "rows out."
+        )
     try:
         return np.asarray(of_tensor(values, name), dtype=dtype)
     except (TypeError, ValueError) as error:
@@ -244,8 +249,6 @@ def check_labels(
     labels = as_array(y, name)
     if labels.dtype.kind == "U" and not hasattr(y, "__array__"):
         labels = as_array(y, name, object)  # numbers among strings stay numbers
-    if np.ma.is_masked(y):
-        raise ValueError(f"{name} has masked labels; leave these rows out.")
     if labels.shape != (n,):
         raise ValueError(
             f"{name} must hold one label for each of the {n} rows, in their order, got "
@@ -313,13 +316,19 @@ def check_bounds(bounds: Any) -> tuple[float, float]:
 def _hint(label: Any, known: Mapping[Any, int]) -> str:
     for other in known:
         if _spelling(other) == _spelling(label):
+            if type(other) is type(label):
+                return f" It is {other!r} in another spelling."
             kinds = f"{type(label).__name__}, the class {type(other).__name__}"
             return f" The label is of type {kinds}."
     return did_you_mean(label, known)
 
 
 def _spelling(label: Any) -> str:
-    return label.decode(errors="replace") if isinstance(label, bytes) else str(label)
+    """Return a label as text, without what files change: 1.0 for 1, spaces at ends."""
+    bare = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
+    text = " ".join(bare.split())
+    whole, dot, rest = text.partition(".")
+    return whole if dot and whole.isdecimal() and set(rest) == {"0"} else text
 
 
 def in_bounds(

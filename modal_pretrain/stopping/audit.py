@@ -155,7 +155,8 @@ class Audit:
         confidence : float, default=0.95
             Of the intervals.
         unknown : {"error", "wrong"}, default="error"
-            A label that is none of `classes`: raise, or count as a wrong prediction.
+            A label that is none of `classes`: raise, or count as a wrong prediction. A
+            class in another type or spelling ("1.0" for 1) raises anyway.
 
         Returns
         -------
@@ -276,8 +277,7 @@ class Audit:
         check_parameters({"confidence": confidence}, _RULES)
         rows, n = self.rows, len(values)
         away = self._taught(taught)
-        there = np.ones(len(guess), dtype=bool)
-        there[away] = False
+        there = ~np.isin(np.arange(len(guess)), away)
         if n == there.sum():
             value = float(values.mean())
             return Estimate(value, value, value, n, "all rows")

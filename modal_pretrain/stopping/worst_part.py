@@ -203,8 +203,11 @@ def audit_groups(
 def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
     """List the group of each audited row, None where it is unknown."""
     number_of(rows, groups, "groups")
+    groups = of_tensor(groups, "groups")
     if hasattr(groups, "__array__"):
-        groups = np.asarray(of_tensor(groups, "groups")).tolist()
+        # Their own way has None where masked, and dates of pandas, which NumPy counts.
+        own = hasattr(groups, "tolist")
+        groups = groups.tolist() if own else np.asarray(groups).tolist()
     unordered = isinstance(groups, str | Mapping | Set)
     names = [] if unordered or not isinstance(groups, Iterable) else list(groups)
     if len(names) != len(rows):

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from modal_pretrain import TimmEncoder
@@ -130,3 +131,25 @@ def test_colours_and_grey_with_alpha_of_16_bits_are_looked_at_too(tmp_path, chan
         embed(paths[:8])
         embed(small)
         embed([tmp_path / f"{i}.bmp" for i in range(8)])
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "list", "grey"])
+def test_bytes_of_0_and_1_are_warned_of(kind):
+    masks = pictures(4, 256).repeat(3).reshape(4, 40, 30, 3) > 127
+    X = masks.astype(np.uint8)
+    X = {"tensor": torch.from_numpy(X), "list": list(X), "grey": X[..., 0]}.get(kind, X)
+    with pytest.warns(UserWarning, match=r"X has .* above 1\. 8 bits .* X \* 255"):
+        as_images(X)
+    cut = (pictures(4, 256) / 255).astype(np.uint8)  # as skimage gives floats
+    with pytest.warns(UserWarning, match=r"if they were floats in \[0, 1\]"):
+        as_images(cut)
+
+
+def test_dark_bytes_are_not():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_images(pictures(4, 3).astype(np.uint8))
+        as_images(np.zeros((4, 40, 30), np.uint8))
+        dark = np.ones((40, 30), np.uint8)
+        as_images([dark, dark * 2])
+        as_images([dark, dark.astype(np.uint16)])  # each of its own type

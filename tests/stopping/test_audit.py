@@ -397,6 +397,28 @@ def test_labels_of_another_type_are_told_so():
         named.estimate([b"no", b"yes"], unknown="wrong")
 
 
+def test_labels_that_a_file_spells_otherwise_are_no_new_classes():
+    proba = np.full((20, 2), 0.5)
+    texts = draw_audit(proba, 2, classes=["0", "1"], random_state=0)
+    for y in ([0.0, 1.0], ["0.0", "1.0"], ["0", "1 "]):  # of a column with gaps, say
+        with pytest.raises(ValueError, match=r"of type float|in another spelling"):
+            texts.estimate(y, unknown="wrong")
+    numbers = draw_audit(proba, 2, random_state=0)
+    with pytest.raises(ValueError, match="of type str, the class int"):
+        numbers.estimate(["0.0", "1.0"], unknown="wrong")
+    assert numbers.estimate([0.0, 1.0]).accuracy.n == 2
+    new = ["v0.0", "0.5"]  # other classes
+    assert texts.estimate(new, unknown="wrong").accuracy.value == 0
+
+
+def test_masked_values_are_refused():
+    audit = draw_audit(np.full((20, 2), 0.5), 4, random_state=0)
+    masked = np.ma.array([0, 1, 0, 1], mask=[True, False, False, False])
+    for call in (audit.estimate, audit.mean, lambda rows: audit.left(taught=rows)):
+        with pytest.raises(ValueError, match="is masked in places"):
+            call(masked)
+
+
 def test_a_new_class_of_another_type_spoils_no_other_label():
     proba, y = pool(400)
     audit = draw_audit(proba, 30, random_state=0)

@@ -126,3 +126,14 @@ def test_a_class_that_nobody_taught_may_count_as_wrong():
     assert worst_part(audit, y, unknown="wrong").found_by == "confidence"
     with pytest.raises(ValueError, match="y has None in row 0"):
         audit_groups(audit, [None, *["a"] * 19], groups, unknown="wrong")
+
+
+def test_groups_that_are_masked_or_dates_without_one_are_unknown():
+    audit = draw_audit(np.full((20, 2), 0.5), 4, random_state=0)
+    y = np.zeros(4, int)
+    masked = np.ma.array(["a", "b", "a", "b"], mask=[False, True, False, True])
+    assert list(audit_groups(audit, y, masked)) == ["a"]
+    days = pd.Series(pd.to_datetime(["2024-01-01", None, "2024-01-01", None]))
+    for unit in ("ns", "s"):
+        found = audit_groups(audit, y, days.astype(f"datetime64[{unit}]"))
+        assert list(found) == [pd.Timestamp("2024-01-01")]

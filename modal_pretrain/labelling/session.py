@@ -316,14 +316,11 @@ class LabelSession:
         Raises
         ------
         RuntimeError
-            If the model could not be fitted, with what went wrong. The last one that
-            could stays, and each answer is another try.
+            If the model could not be fitted, with why. The last that could stays.
         """
         done = self._background.wait(timeout)
-        if self._background.problem:
-            raise RuntimeError(
-                f"the model could not be fitted: {self._background.problem}"
-            )
+        if problem := self._background.problem:
+            raise RuntimeError(f"the model could not be fitted: {problem}")
         return done
 
     def labels(self) -> pd.DataFrame:

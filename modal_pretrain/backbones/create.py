@@ -260,8 +260,9 @@ def _first_source(name, params) -> nn.Module:
     architecture, _, tag = name.partition(".")
     packaged = PACKAGED_WEIGHTS.get(architecture)
     source, given = f"hub, {name}", params.get("pretrained_cfg")
-    given = given if isinstance(given, dict) else {}
-    if any(given.get(place) for place in ("state_dict", *_NOWHERE_ELSE)):
+    if isinstance(given, str) and given:  # a tag, which timm takes before the name's
+        tag = given
+    if _names_a_source(given, name):
         tried.append("package: pretrained_cfg names another source")
         source = "pretrained_cfg"
     elif packaged is None:
@@ -289,6 +290,19 @@ def _first_source(name, params) -> nn.Module:
             f"use the default backbone {DEFAULT_BACKBONE!r}, whose weights come as a "
             "package, or ask for a random initialisation with pretrained=False."
         ) from error
+
+
+def _names_a_source(given: Any, name: str) -> bool:
+    """Say whether a configuration has its weights from elsewhere than timm's own."""
+    given, own = (
+        vars(config) if isinstance(config, timm.models.PretrainedCfg) else config
+        for config in (given, None if ":" in name else timm.get_pretrained_cfg(name))
+    )
+    if not isinstance(given, dict):
+        return False
+    places = ("state_dict", *_NOWHERE_ELSE)
+    named = {place: given[place] for place in places if given.get(place)}
+    return any(value != (own or {}).get(place) for place, value in named.items())
 
 
 _NOWHERE_ELSE = {"source": "", "file": None, "hf_hub_id": None, "url": ""}

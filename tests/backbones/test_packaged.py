@@ -66,9 +66,36 @@ def test_a_source_in_the_configuration_of_timm_comes_before_the_package(tmp_path
     with pytest.raises(BackboneWeightsError, match=r"package: pretrained_cfg names"):
         create_backbone(pretrained_cfg=gone)
     # Without a source it only says how pictures are read.
-    loaded = create_backbone(pretrained_cfg={**config, "mean": (0.1, 0.2, 0.3)})
+    published = timm.get_pretrained_cfg(DEFAULT).to_dict()
+    for about in ({}, published):
+        mean = {**config, **about, "mean": (0.1, 0.2, 0.3)}
+        loaded = create_backbone(pretrained_cfg=mean)
+        assert loaded.weights_source == PACKAGED.source()
+        assert data_config(loaded)["mean"] == (0.1, 0.2, 0.3)
+
+
+def test_a_source_in_an_object_of_timm_counts_as_one_in_a_dict(tmp_path):
+    trained = timm.create_model(DEFAULT)
+    config = timm.get_pretrained_cfg(DEFAULT)
+    assert create_backbone(pretrained_cfg=config).weights_source == PACKAGED.source()
+    config.file = str(save(trained.state_dict(), tmp_path / "w.pth"))
+    in_memory = timm.get_pretrained_cfg(DEFAULT)
+    in_memory.state_dict = trained.state_dict()
+    expected = timm.create_model(DEFAULT, num_classes=0)
+    head = ("classifier.weight", "classifier.bias")
+    state = {k: v for k, v in trained.state_dict().items() if k not in head}
+    expected.load_state_dict(state)
+    for given in (config, in_memory):
+        loaded = create_backbone(pretrained_cfg=given)
+        assert loaded.weights_source == "pretrained_cfg"
+        assert states_equal(loaded.state_dict(), expected.state_dict())
+
+
+def test_a_tag_in_the_configuration_of_timm_is_one_in_the_name():
+    loaded = create_backbone(pretrained_cfg="in1k")
     assert loaded.weights_source == PACKAGED.source()
-    assert data_config(loaded)["mean"] == (0.1, 0.2, 0.3)
+    with pytest.raises(BackboneWeightsError, match="carries other weights than 'no'"):
+        create_backbone(pretrained_cfg="no")
 
 
 @pytest.mark.parametrize("name", [DEFAULT, f"{DEFAULT}.in1k"])

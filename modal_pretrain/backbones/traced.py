@@ -5,6 +5,7 @@ Plain attributes that forwards read, the tensors that are there, and what is dra
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -58,9 +59,10 @@ def tensors_of(modules: Mapping[str, nn.Module]) -> dict[tuple[str, str], int]:
 
 def generators() -> tuple[Any, ...]:
     """Return the states of the generators that a forward may draw from."""
-    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-    drawn = torch.get_rng_state().numpy().tobytes(), state["state"]["key"].tobytes()
+    # Of any kind: a program may have set another one than NumPy's usual.
+    numpy_state = pickle.dumps(np.random.get_state(legacy=False))  # noqa: NPY002
+    drawn = torch.get_rng_state().numpy().tobytes(), numpy_state
     if torch.cuda.is_initialized():
         states = torch.cuda.get_rng_state_all()
         drawn = *drawn, *(one.numpy().tobytes() for one in states)
-    return *drawn, state["state"]["pos"], random.getstate()
+    return *drawn, random.getstate()

@@ -19,6 +19,12 @@ class Draws(nn.Module):
         return nn.functional.dropout(self.layer(x), 0.5)
 
 
+class DrawsByNumPy(Draws):
+    def forward(self, x):
+        out = self.layer(x)
+        return out + torch.from_numpy(np.random.randn(*out.shape)).float()  # noqa: NPY002
+
+
 class SeedsItself(Draws):
     def forward(self, x):
         torch.manual_seed(0)
@@ -54,3 +60,17 @@ def test_what_is_the_same_each_time_is_not(rows, backbone):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert classifier(backbone, cache=None).embed(rows).shape == (12, 8)
+
+
+@pytest.mark.parametrize("backbone", [DrawsByNumPy, DrawsInVain])
+def test_any_generator_of_numpy_may_be_set(rows, backbone):
+    usual = np.random.get_bit_generator()  # noqa: NPY002
+    np.random.set_bit_generator(np.random.PCG64(0))  # noqa: NPY002
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            classifier(backbone, cache=None).embed(rows)
+    finally:
+        np.random.set_bit_generator(usual)  # noqa: NPY002
+    warned = [w for w in found if "draws random numbers" in str(w.message)]
+    assert len(warned) == (backbone is DrawsByNumPy)

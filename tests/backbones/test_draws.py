@@ -64,13 +64,13 @@ def test_what_is_the_same_each_time_is_not(rows, backbone):
 
 @pytest.mark.parametrize("backbone", [DrawsByNumPy, DrawsInVain])
 def test_any_generator_of_numpy_may_be_set(rows, backbone):
-    usual = np.random.get_bit_generator()  # noqa: NPY002
-    np.random.set_bit_generator(np.random.PCG64(0))  # noqa: NPY002
+    usual = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(0))
     try:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
             classifier(backbone, cache=None).embed(rows)
     finally:
-        np.random.set_bit_generator(usual)  # noqa: NPY002
+        np.random.set_bit_generator(usual)
     warned = [w for w in found if "draws random numbers" in str(w.message)]
     assert len(warned) == (backbone is DrawsByNumPy)

@@ -84,8 +84,8 @@ class Background:
     model : int
         Its number, which goes up with every other one, or when there is none any more.
     problem : str
-        Why the last fit failed, or the thread gave up, else empty. Answers are still
-        taken then, and after each the fit is tried again.
+        Why the last fit failed, else empty. Answers are still taken then, and after
+        each the fit is tried again; not where it says that the thread gave up.
     """
 
     def __init__(
@@ -151,13 +151,17 @@ class Background:
         if self.unreadable.add(row, reason, state):
             self.wake()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until everything is embedded and the model knows all answers."""
+    def wait(self, timeout: float | None = None) -> tuple[bool, str]:
+        """Wait until everything is embedded and the model knows all answers.
+
+        Return whether that is so, and the problem: none while another try is under way.
+        """
         with self._change:
             self._change.wait_for(
                 lambda: self._idle or self._closed or self._ended, timeout
             )
-            return self._idle  # not where it was closed amid its work
+            problem = self.problem if self._idle or self._ended else ""
+            return self._idle, problem  # not idle where it was closed amid its work
 
     def close(self) -> None:
         """End the thread after the block it is at."""
@@ -204,7 +208,7 @@ class Background:
                             _PAUSE if len(self.unreadable) else None,
                         )
         except BaseException as error:  # the person goes on answering, at random
-            self.problem = _words(error)
+            self.problem = f"{_words(error)} (it ended: close and start again)"
             with self._change:
                 self._idle = self._ended = True
                 self._change.notify_all()

@@ -21,6 +21,7 @@ from modal_pretrain.labelling.background import Background
 from modal_pretrain.labelling.edited import write_beside_edited
 from modal_pretrain.labelling.halves import ignored
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.labelling.progress import Progress
 
 if TYPE_CHECKING:
     from modal_pretrain.labelling.session import LabelSession
@@ -190,6 +191,20 @@ def _quoted(path: Path) -> str:
     return f'"{text}"' if plain else repr(text)
 
 
+def _warn_of_problem(progress: Progress) -> None:
+    """Say that the predictions are behind: the estimator, of all labels, may fit."""
+    if not progress.problem:
+        return
+    has = "has no predictions"
+    if progress.learnt:
+        has = f"is of the last one that could, which knows {progress.learnt} labels"
+    warn(
+        "the model that asks could not be fitted on the latest answers: "
+        f"{progress.problem}. {PREDICTIONS} {has}",
+        depth=5,
+    )
+
+
 def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     """Write labels, predictions and the fitted estimator.
 
@@ -207,7 +222,8 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     Warns
     -----
     UserWarning
-        If a table was edited.
+        If a table was edited, or the predictions are not of the latest answers because
+        the model that asks could not be fitted on those.
 
     Raises
     ------
@@ -229,6 +245,7 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     else:  # one of an earlier export knows other labels
         model.unlink(missing_ok=True)
     found = session.predictions().round({"probability": 4})
+    _warn_of_problem(session.progress())
     unseen = found["probability"].isna() & (found["look"] != "unreadable")
     tables = {LABELS: labels, PREDICTIONS: found}
     # With the mark that spreadsheets want; names of files as they are.

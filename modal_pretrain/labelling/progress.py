@@ -24,8 +24,8 @@ class Progress(NamedTuple):
     learnt : int
         Labels that the model knows, 0 before the first fit.
     problem : str
-        Why the model could not be fitted on the latest answers, else empty. It is as
-        it was before, and each answer is another try.
+        Why the last fit failed, or the rows could not be embedded, else empty. The
+        model is as it was before, and each answer is another try of a fit.
     first : int
         Labels before the first fit.
     model : int

@@ -316,10 +316,11 @@ class LabelSession:
         Raises
         ------
         RuntimeError
-            If the model could not be fitted, with why. The last that could stays.
+            If the model could not be fitted on the latest answers, with why. The last
+            that could stays.
         """
-        done = self._background.wait(timeout)
-        if problem := self._background.problem:
+        done, problem = self._background.wait(timeout)
+        if problem:
             raise RuntimeError(f"the model could not be fitted: {problem}")
         return done
 

@@ -40,6 +40,27 @@ def test_one_class_makes_no_model(folder, start, tmp_path):
     assert pd.read_csv(done.predictions)["predicted"].isna().all()
 
 
+def test_predictions_of_an_earlier_model_are_told_of(folder, start, truth, tmp_path):
+    fails = set()
+
+    def strategy(classifier, X, n_instances, random_state, y_labelled):
+        if fails:
+            raise ZeroDivisionError("oh no")
+        return np.arange(n_instances)
+
+    session = label(start(folder, None, strategy=strategy), truth, 12)
+    fails.add("now")
+    session.answer([question.row for question in session.ask(3)], "star")
+    with pytest.raises(RuntimeError, match="oh no"):
+        session.wait(60)
+    learnt = session.progress().learnt
+    words = f"ZeroDivisionError: oh no. predictions.csv is .* knows {learnt} labels"
+    with pytest.warns(UserWarning, match=words):
+        done = session.export(tmp_path / "out")
+    assert "star" in joblib.load(done.model).classes_
+    assert "star" not in set(pd.read_csv(done.predictions)["predicted"])
+
+
 def test_rows_that_the_model_has_not_seen_are_counted(folder, start, truth, tmp_path):
     """A short session replaces yesterday's predictions by fewer, and says so."""
     (folder / "079.png").write_bytes(b"damaged")

@@ -321,6 +321,39 @@ def test_a_fit_that_fails_is_tried_again_after_the_next_answer(folder, start, tr
     assert session.progress().learnt == 14
 
 
+def test_a_wait_that_ends_amid_the_next_try_does_not_tell_of_the_last(folder, start):
+    go_on = threading.Event()
+
+    def strategy(classifier, X, n_instances, random_state, y_labelled):
+        if len(y_labelled) == 2:
+            raise ZeroDivisionError("oh no")
+        go_on.wait(10)
+        return np.arange(n_instances)
+
+    session = start(folder, strategy=strategy, first=2, audit_share=0)
+    session.answer([q.row for q in session.ask(2)], ["circle", "square"])
+    with pytest.raises(RuntimeError, match="oh no"):
+        session.wait(60)
+    session.answer(session.ask()[0].row, "circle")
+    assert not session.wait(0.1)
+    go_on.set()
+    assert session.wait(60) and session.progress().learnt == 3
+
+
+def test_a_thread_that_ends_says_that_it_tries_nothing_again(
+    folder, start, monkeypatch
+):
+    def broken(self, paths):
+        raise MemoryError("too little")
+
+    monkeypatch.setattr(PretrainedClassifier, "embed", broken)
+    session = start(folder, first=2)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"too little \(it ended: close and"):
+            session.wait(60)
+        session.answer(session.ask()[0].row, "circle")
+
+
 def test_a_strategy_that_wants_to_exit_only_stops_the_model(folder, start):
     def leaves(classifier, X, n_instances, random_state):
         raise SystemExit("goodbye")

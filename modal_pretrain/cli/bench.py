@@ -26,7 +26,8 @@ def add(commands: Any) -> None:
         description="Compare query strategies and models by the labels they need. What "
         "is finished is not done again: the same command goes on where it was stopped.",
         epilog="Flags win over --config. Several values for --dataset, --seed-set, "
-        "--batch, --backbone or --tune make a grid.",
+        "--batch, --backbone or --tune make a grid. A flag that takes several may be "
+        "given several times, too.",
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
@@ -36,7 +37,6 @@ def add(commands: Any) -> None:
     add(
         "--data",
         nargs="+",
-        action="extend",  # or a second --data would undo the first without a word
         metavar="KEY=VALUE",
         help="other parameters of the data set's loader, such as target=label",
     )

@@ -504,3 +504,13 @@ def test_a_tilde_is_the_home_directory(capsys, tmp_path, monkeypatch):
     assert main(["compare", "~/pictures"]) == 2
     assert f"{home / 'pictures'} has no folders" in capsys.readouterr().err
     assert not list(here.iterdir())
+
+
+def test_a_flag_with_several_values_may_come_several_times(capsys, tmp_path):
+    """The last one alone counted, without a word."""
+    bench = ["bench", "--seeds=1", "--rounds=0", "--seed-set=4", "--image-size=32"]
+    bench += ["--models=random-init", "--strategies", "margin", "--strategies=random"]
+    bench += ["--data", "n_train=40", "--data=n_test=16", "--references", "--quiet"]
+    assert main([*bench, "--out", str(tmp_path / "out")]) == 0
+    assert set(load(tmp_path / "out").strategy) == {"margin", "random"}
+    capsys.readouterr()

@@ -76,7 +76,8 @@ def expanded(path: str | os.PathLike[str], name: str = "path") -> Path:
     """Return a path with the home directory for its "~".
 
     Of a user whom nobody knows it stays as it is: there is no such file, which whoever
-    looks for it says in words of its own.
+    looks for it says in words of its own. "./~" is a folder of that name, and becomes
+    absolute: a Path has no "./", so it would be the home directory to the next reader.
 
     Raises
     ------
@@ -88,9 +89,11 @@ def expanded(path: str | os.PathLike[str], name: str = "path") -> Path:
             f"{name} must be a path, got {path!r:.80} of type {type(path).__name__}."
         )
     try:
-        return Path(os.path.expanduser(path))
+        found = Path(os.path.expanduser(path))
     except ValueError:  # a NUL
         return Path(path)
+    named = str(found).startswith("~") and not os.fspath(path).startswith("~")
+    return Path.cwd() / found if named else found
 
 
 def read_whole(path: str | os.PathLike[str]) -> bytes:

@@ -63,3 +63,11 @@ def test_home_and_what_is_none(monkeypatch):
     assert expanded("~/file") == Path("home/file").absolute()
     for odd in ("~no such user/file", "~\0/file", "file"):
         assert expanded(odd) == Path(odd)
+
+
+def test_a_folder_called_tilde(monkeypatch, tmp_path):
+    """A Path drops "./", and the next reader took "./~" for the home directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("~", "~/x", "~root", "~nobody-at-all/x"):
+        once = expanded(f"./{name}")
+        assert once == expanded(once) == tmp_path / name

@@ -26,7 +26,8 @@ def add(commands: Any) -> None:
         description="Compare query strategies and models by the labels they need. What "
         "is finished is not done again: the same command goes on where it was stopped.",
         epilog="Flags win over --config. Several values for --dataset, --seed-set, "
-        "--batch, --backbone or --tune make a grid.",
+        "--batch, --backbone or --tune make a grid. A flag that takes several may be "
+        "given several times, too.",
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
@@ -36,7 +37,6 @@ def add(commands: Any) -> None:
     add(
         "--data",
         nargs="+",
-        action="extend",  # or a second --data would undo the first without a word
         metavar="KEY=VALUE",
         help="other parameters of the data set's loader, such as target=label",
     )
@@ -117,6 +117,7 @@ def bench(args: argparse.Namespace) -> None:
     out = shown.absolute()
     cache = None if args.cache is None else expanded(args.cache).absolute()
     with STOP.importing():
+        from modal_pretrain.benchmark.report.claims import unfinished
         from modal_pretrain.benchmark.report.markdown import to_markdown
         from modal_pretrain.benchmark.report.page import write_report
         from modal_pretrain.benchmark.runner import run
@@ -132,7 +133,8 @@ def bench(args: argparse.Namespace) -> None:
     report = write_report(out, out)
     for summary, name in zip(report.summaries, names(report), strict=True):
         what = f"{name}\n" if name else ""
-        sys.stdout.write(f"\n{what}{summary.title}\n\n{to_markdown(summary.table)}\n")
+        parts = [summary.title, *unfinished(summary), to_markdown(summary.table)]
+        sys.stdout.write(f"\n{what}" + "\n\n".join(parts) + "\n")
     sys.stdout.write(
         f"\nRecords: {shown}\n{left_out(report)}"
         f"Report: {shown / report.html.name} (open it in a browser), "

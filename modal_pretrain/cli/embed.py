@@ -36,7 +36,6 @@ def add(commands: Any) -> None:
     add(
         "--data",
         nargs="+",
-        action="extend",
         metavar="KEY=VALUE",
         help="see modal-pretrain bench",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modal_pretrain._checks import Whole
+from modal_pretrain._identity import expanded
 from modal_pretrain.cli.stop import STOP
 
 
@@ -29,7 +30,7 @@ def add(commands: Any) -> None:
     add("--text", metavar="CSV", help="a CSV file with texts instead of a folder")
     add("--column", metavar="NAME", help="its column with the texts")
     add("--classes", nargs="+", metavar="NAME", help="more can be added on the page")
-    add("--tags", nargs="+", default=(), metavar="NAME", help="what should not decide")
+    add("--tags", nargs="+", default=[], metavar="NAME", help="what should not decide")
     add("--labels", metavar="FILE", help="the label file (FOLDER-labels.csv)")
     add("--out", metavar="DIR", help="for predictions and model (FOLDER-labelled)")
     add("--backbone", metavar="NAME", help="a timm model, or an encoder of texts")
@@ -72,14 +73,14 @@ def label(args: argparse.Namespace) -> None:
     if args.text is None and args.column is not None:
         raise ValueError("--column goes with a CSV file: name that with --text.")
     Whole(least=0, most=2**32 - 1).check("--seed", args.seed)
-    if args.folder is not None and Path(args.folder).is_file():
+    if args.folder is not None and expanded(args.folder).is_file():
         raise ValueError(
             f"{args.folder} is a file. Name its folder, or a CSV file as in --text "
             "FILE --column NAME."
         )
-    pool = Path(args.text if args.folder is None else args.folder)
+    pool = expanded(args.text if args.folder is None else args.folder)
     labels = label_path(pool, args.labels)
-    out = Path(args.out or beside(pool, "labelled"))
+    out = expanded(args.out or beside(pool, "labelled"))
     with _session(args, pool, labels, out) as session:
         check_folder(session, out)
         try:
@@ -105,7 +106,7 @@ def _session(args: argparse.Namespace, pool: Path, labels: Path, out: Path) -> A
 
     kind = "text" if args.folder is None else "image"
     params: dict[str, Any] = {"random_state": args.seed}
-    params["cache"] = Path(args.cache) if args.cache else out / "embeddings"
+    params["cache"] = expanded(args.cache) if args.cache else out / "embeddings"
     if args.backbone is not None:
         params["backbone"] = args.backbone
     if args.image_size is not None:

@@ -31,9 +31,21 @@ _CURES = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose flags with several values may be given several times, too.
+
+    Otherwise the last one undoes those before without a word.
+    """
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        if settings.get("nargs") in ("+", "*"):
+            settings.setdefault("action", "extend")
+        return super().add_argument(*names, **settings)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="modal-pretrain",
         description="Pretrained models as active learners: benchmark and tools.",
         epilog="Exit status: 0 done; 2 what was asked for is not possible; 3 and 4 see "

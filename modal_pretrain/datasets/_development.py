@@ -7,8 +7,8 @@ for the configurations and records that hold them.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets.csv_file import load_csv
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -18,7 +18,7 @@ from modal_pretrain.datasets.grouped import GroupedDataset
 def rare_subclasses(root: str | os.PathLike[str]) -> GroupedDataset:
     """Pictures of animals and vehicles, some kinds of which are rare in train."""
     return load_csv(
-        Path(root) / "metadata.csv",
+        expanded(root, "root") / "metadata.csv",
         image="filename",
         target="target",
         attribute="subclass",
@@ -32,7 +32,7 @@ def rare_subclasses(root: str | os.PathLike[str]) -> GroupedDataset:
 def snippets(root: str | os.PathLike[str]) -> GroupedDataset:
     """Sentences with a sentiment, some kinds of text rare in train."""
     return load_csv(
-        Path(root) / "metadata.csv",
+        expanded(root, "root") / "metadata.csv",
         text="text",
         target="target",
         attribute="domain",

@@ -195,18 +195,19 @@ def label_path(pool: Any, labels: str | os.PathLike[str] | None) -> Path:
     if labels is not None:
         if not isinstance(labels, str | os.PathLike) or not os.fspath(labels):
             raise ValueError(f"labels must be the path of a file, got {labels!r}.")
+        if "\0" in os.fsdecode(labels):
+            raise ValueError(f"labels has a NUL character, as no path has: {labels!r}.")
+        place = expanded(labels)
         if (
             isinstance(pool, str | os.PathLike)
-            and os.path.isfile(labels)
-            and os.path.samefile(labels, pool)
+            and place.is_file()
+            and place.samefile(expanded(pool))
         ):
             raise ValueError(
                 f"labels is {os.fspath(labels)}, the pool itself; give the labels a "
                 "file of their own."
             )
-        if "\0" in os.fsdecode(labels):
-            raise ValueError(f"labels has a NUL character, as no path has: {labels!r}.")
-        return Path(labels)
+        return place
     if not isinstance(pool, str | os.PathLike):
         raise ValueError("labels must name the file for the labels of such a pool.")
     return beside(pool, "labels.csv")

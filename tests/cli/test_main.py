@@ -504,3 +504,28 @@ def test_a_tilde_is_the_home_directory(capsys, tmp_path, monkeypatch):
     assert main(["compare", "~/pictures"]) == 2
     assert f"{home / 'pictures'} has no folders" in capsys.readouterr().err
     assert not list(here.iterdir())
+
+
+def test_a_flag_with_several_values_may_come_several_times(capsys, tmp_path):
+    """The last one alone counted, without a word."""
+    bench = ["bench", "--seeds=1", "--rounds=0", "--seed-set=4", "--image-size=32"]
+    bench += ["--models=random-init", "--strategies", "margin", "--strategies=random"]
+    bench += ["--data", "n_train=40", "--data=n_test=16", "--references", "--quiet"]
+    assert main([*bench, "--out", str(tmp_path / "out")]) == 0
+    assert set(load(tmp_path / "out").strategy) == {"margin", "random"}
+    capsys.readouterr()
+
+
+def test_means_of_different_seeds_are_told(capsys, tmp_path):
+    """A strategy added with more seeds stood beside means of fewer."""
+    bench = ["bench", "--rounds=0", "--seed-set=4", "--image-size=32", "--quiet"]
+    bench += ["--models=random-init", "--data", "n_train=40", "n_test=16"]
+    bench += ["--references", "--out", str(tmp_path)]
+    assert main([*bench, "--seeds=1", "--strategies=random"]) == 0
+    said = capsys.readouterr().out
+    assert "not finished" not in said and "| seeds |" not in said
+    assert main([*bench, "--seeds=2", "--strategies=margin"]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 4 runs" in said
+    assert "| random-init | random | 1 |" in said
+    assert "| random-init | margin | 2 |" in said

@@ -395,3 +395,13 @@ def test_what_lies_beside_a_pool_is_called_as_it_is(tmp_path, monkeypatch):
     ):
         assert beside(pool, "labelled").name == name
     assert label_path("cats/..", None) == tmp_path / "data" / "v1.1-labels.csv"
+
+
+def test_the_pool_itself_by_a_tilde(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    (tmp_path / "t.csv").write_text("text\na\n")
+    for pool, labels in (("~/t.csv", "~/t.csv"), (tmp_path / "t.csv", "~/t.csv")):
+        with pytest.raises(ValueError, match="the pool itself"):
+            label_path(pool, labels)
+    assert label_path("~/t.csv", "~/l.csv") == tmp_path / "l.csv"

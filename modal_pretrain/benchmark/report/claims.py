@@ -51,14 +51,7 @@ def protocol(summary: Summary) -> str:
 
 def lead(summary: Summary) -> list[str]:
     """Return what the benchmark shows as a few sentences for anybody."""
-    sentences = [_pool(summary), *_ends_alike(summary)]
-    if summary.n_left:
-        total = len(summary.store.config.units())
-        sentences.append(
-            f"{summary.n_left} of {total} runs (each model with each strategy and seed "
-            "that the folder knows) are not there, or not finished: what follows is "
-            "about the others alone, and curves may be of different seeds."
-        )
+    sentences = [_pool(summary), *_ends_alike(summary), *unfinished(summary)]
     for model in summary.store.config.models:
         for strategy in summary.store.config.strategies:
             if strategy not in (BASELINE, ORACLE):
@@ -70,6 +63,18 @@ def lead(summary: Summary) -> list[str]:
             "anything here, and intervals are too narrow."
         )
     return sentences
+
+
+def unfinished(summary: Summary) -> list[str]:
+    """Say how many runs are not there: curves and means may be of different seeds."""
+    if not summary.n_left:
+        return []
+    total = len(summary.store.config.units())
+    return [
+        f"{summary.n_left} of {total} runs (each model with each strategy and seed "
+        "that the folder knows) are not there, or not finished: what follows is "
+        "about the others alone, and curves may be of different seeds."
+    ]
 
 
 def _pool(summary: Summary) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from modal_pretrain.benchmark.config import FULL
 from modal_pretrain.benchmark.report.claims import claims, lead, protocol
 from modal_pretrain.benchmark.report.stopping import audits, stops
 from modal_pretrain.benchmark.report.summary import Summary
@@ -46,6 +47,8 @@ def _start_escaped(found: re.Match[str]) -> str:
 def to_markdown(table: pd.DataFrame) -> str:
     """Return a summary's table in Markdown, for people.
 
+    It has a column with the seeds where the strategies have not equally many.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -55,7 +58,8 @@ def to_markdown(table: pd.DataFrame) -> str:
     -------
     str
     """
-    return markdown_table(results(table, MAIN))
+    alike = table[table.strategy != FULL].seeds.nunique() <= 1
+    return markdown_table(results(table, MAIN if alike else ("seeds", *MAIN)))
 
 
 def markdown_table(table: Table) -> str:

@@ -66,6 +66,8 @@ def _as_bytes(item: Any) -> bytes:
     if hasattr(item, "detach"):  # a tensor, whose repr is shortened
         with suppress(ParameterError):
             item = of_tensor(item, "X")
+    if getattr(getattr(item, "dtype", None), "hasobject", False):
+        item = item.tolist()  # its bytes are addresses, others in each process
     if hasattr(item, "tobytes"):  # NumPy arrays and PIL images
         return bytes(item.tobytes())
     if isinstance(item, Sequence):

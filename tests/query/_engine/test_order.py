@@ -72,6 +72,20 @@ def test_canonical_order_does_not_depend_on_how_numbers_are_stored(dtype):
         assert np.array_equal(canonical_order(same), order)
 
 
+def test_canonical_order_of_arrays_of_objects_is_that_of_what_they_hold():
+    # Their bytes are addresses, so each process drew other rows with one seed.
+    rows = [[f"text {i}", i / 7] for i in range(30)]
+    order = canonical_order(rows)
+    arrays = [np.array(row, dtype=object) for row in rows]
+    records = np.array([tuple(row) for row in rows], dtype="O,O")
+    texts = [np.array(row[:1], dtype=np.dtypes.StringDType()) for row in rows]
+    assert np.array_equal(canonical_order(arrays), order)
+    assert np.array_equal(canonical_order(list(records)), order)
+    assert np.array_equal(
+        canonical_order(texts), canonical_order([[row[0]] for row in rows])
+    )
+
+
 def test_canonical_order_of_mappings_is_their_own():
     assert canonical_order({"a": np.zeros(3)}).tolist() == [0, 1, 2]
 

@@ -66,10 +66,18 @@ def _as_bytes(item: Any) -> bytes:
     if hasattr(item, "detach"):  # a tensor, whose repr is shortened
         with suppress(ParameterError):
             item = of_tensor(item, "X")
+    if hasattr(item, "to_numpy"):  # a Series, whose repr has its label
+        item = item.to_numpy()
+    if getattr(getattr(item, "dtype", None), "hasobject", False):
+        item = item.tolist()  # its bytes are addresses, others in each process
     if hasattr(item, "tobytes"):  # NumPy arrays and PIL images
         return bytes(item.tobytes())
+    if isinstance(item, Mapping):
+        item = list(item.items())
     if isinstance(item, Sequence):
         return b"\0".join(_as_bytes(part) for part in item)
+    if type(item).__repr__ is object.__repr__:
+        raise TypeError("its repr is its address")
     return repr(item).encode("utf-8", "surrogatepass")
 
 
@@ -147,8 +155,8 @@ def canonical_order(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.
     -------
     numpy.ndarray of shape (n,), dtype intp
         Row numbers of X, or places in `rows`. Rows that hold the same keep the order
-        they have in X; those of a kind whose content can't be read (dictionaries) all
-        do.
+        they have in X; those of a kind whose content can't be read (a dictionary of
+        columns, objects that have no repr of their own) all do.
 
     Examples
     --------

@@ -3,9 +3,11 @@
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.sparse import csr_matrix
 
 from modal_pretrain.query._engine.order import canonical_order
@@ -70,6 +72,38 @@ def test_canonical_order_does_not_depend_on_how_numbers_are_stored(dtype):
     order = canonical_order(X)
     for same in (X.astype(f">{dtype}"), memoryview(X), np.asfortranarray(X)):
         assert np.array_equal(canonical_order(same), order)
+
+
+def test_canonical_order_of_arrays_of_objects_is_that_of_what_they_hold():
+    # Their bytes are addresses, so each process drew other rows with one seed.
+    rows = [[f"text {i}", i / 7] for i in range(30)]
+    order = canonical_order(rows)
+    arrays = [np.array(row, dtype=object) for row in rows]
+    records = np.array([tuple(row) for row in rows], dtype="O,O")
+    texts = [np.array(row[:1], dtype=np.dtypes.StringDType()) for row in rows]
+    assert np.array_equal(canonical_order(arrays), order)
+    assert np.array_equal(canonical_order(list(records)), order)
+    assert np.array_equal(
+        canonical_order(texts), canonical_order([[row[0]] for row in rows])
+    )
+
+
+def test_canonical_order_of_records_is_that_of_what_they_hold():
+    texts = [f"text {i}" for i in range(30)]
+    shades = [np.full((60, 60), i, np.uint8) for i in range(30)]
+    pairs = list(zip(texts, shades, strict=True))
+    records = [{"t": text, "p": Image.fromarray(shade)} for text, shade in pairs]
+    same = [[("t", text), ("p", shade)] for text, shade in pairs]
+    assert np.array_equal(canonical_order(records), canonical_order(same))
+    rows = [np.arange(100.0) * i for i in range(30)]
+    named = [pd.Series(row, name=f"row {i}") for i, row in enumerate(rows)]
+    assert np.array_equal(canonical_order(named), canonical_order(rows))
+
+
+def test_canonical_order_of_objects_that_show_their_address_is_their_own():
+    objects = [object() for _ in range(30)]
+    assert canonical_order(objects).tolist() == list(range(30))
+    assert canonical_order([[one] for one in objects]).tolist() == list(range(30))
 
 
 def test_canonical_order_of_mappings_is_their_own():

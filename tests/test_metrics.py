@@ -409,3 +409,12 @@ def test_columns_of_a_frame_from_a_file_are_texts():
     assert calibration_error([0, 1], frame, [0, 1]) == expected
     with pytest.raises(ValueError, match=r"Pass proba\[\['0', '1'\]\], which puts"):
         calibration_error([0, 1], frame[["1", "0"]], [0, 1])
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_groups_that_are_days_have_their_dates_as_names(unit):
+    days = np.array(["2024-01-01", "2024-02-01"], dtype=f"datetime64[{unit}]")
+    found = group_accuracies([0, 1], [0, 0], days)
+    assert found == {pd.Timestamp("2024-01-01"): 1.0, pd.Timestamp("2024-02-01"): 0.0}
+    waits = group_accuracies([0, 1], [0, 0], days - days[0])
+    assert list(waits) == [pd.Timedelta(0), pd.Timedelta(days=31)]

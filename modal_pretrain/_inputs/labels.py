@@ -191,6 +191,17 @@ def _kind(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def as_list(values: np.ndarray) -> list[Any]:
+    """Return a list of an array's values, dates as dates.
+
+    Those in nanoseconds, as of pandas before 3, would be numbers.
+    """
+    of = {"M": pd.Timestamp, "m": pd.Timedelta}.get(values.dtype.kind)
+    if of is not None and np.datetime_data(values.dtype)[0] == "ns":
+        return list(map(of, values))
+    return values.tolist()
+
+
 def comparable(one: np.ndarray, other: np.ndarray) -> bool:
     """Say whether labels of the two arrays can be equal at all."""
     return _family(one) == _family(other) or 0 in (one.size, other.size)

@@ -51,8 +51,8 @@ def run_unit(
         Its fit must depend on the labelled rows alone, and on earlier fits only where
         it has ``warm_start``, or a part of it.
     strategy : callable
-        A modAL query strategy. It is given ``random_state`` if it takes one, and the
-        groups of pool and labelled rows if it is an oracle, which takes ``groups``.
+        A modAL query strategy. It is given what it takes of ``random_state`` and, if it
+        is an oracle, ``groups`` of the rows it chooses from and ``groups_labelled``.
     seed_set : numpy.ndarray of int
         Rows of `data` that are labelled at the start.
     batch, rounds : int
@@ -85,7 +85,6 @@ def run_unit(
     test = data.subset("test")
     group_names = np.array(data.group_names)
     test_groups = group_names[test.groups]
-    oracle = _wants(strategy, "groups")
     seconds = dict.fromkeys(PHASES, 0.0)
 
     replayed = [np.asarray(record["acquired"], dtype=np.intp) for record in done]
@@ -133,9 +132,9 @@ def run_unit(
                 # round, random_sampling makes one that depends on the pool's size.
                 is_random = strategy is random_sampling
                 params["random_state"] = default_rng(number) if is_random else number
-            if oracle:
-                params["groups"] = data.groups[seen]
-                params["groups_labelled"] = data.groups[labelled]
+            for name, rows in (("groups", seen), ("groups_labelled", labelled)):
+                if _wants(strategy, name):
+                    params[name] = data.groups[rows]
             with _Timer(seconds, "query"):
                 chosen, _ = learner.query(take_rows(data.X, seen), **params)
             acquired = seen[chosen]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from modal_pretrain._inputs.labels import as_list
 from modal_pretrain.metrics._arrays import as_columns, as_flags, check_comparable
 
 
@@ -41,7 +42,7 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
     names, index = np.unique(groups, return_inverse=True)
     correct = np.bincount(index, weights=y_true == y_pred)
     accuracies = correct / np.bincount(index)
-    return dict(zip(names.tolist(), accuracies.tolist(), strict=True))
+    return dict(zip(as_list(names), accuracies.tolist(), strict=True))
 
 
 def worst_group_accuracy(y_true: Any, y_pred: Any, groups: Any) -> float:

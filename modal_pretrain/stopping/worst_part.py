@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain._checks import Number
 from modal_pretrain._inputs.frames import check_order
+from modal_pretrain._inputs.labels import as_list
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.arguments import (
     RandomState,
@@ -206,8 +207,8 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
     groups = of_tensor(groups, "groups")
     if hasattr(groups, "__array__"):
         # Their own way has None where masked, and dates of pandas, which NumPy counts.
-        own = hasattr(groups, "tolist")
-        groups = groups.tolist() if own else np.asarray(groups).tolist()
+        own = hasattr(groups, "tolist") and type(groups) is not np.ndarray
+        groups = groups.tolist() if own else as_list(np.asarray(groups))
     unordered = isinstance(groups, str | Mapping | Set)
     names = [] if unordered or not isinstance(groups, Iterable) else list(groups)
     if len(names) != len(rows):

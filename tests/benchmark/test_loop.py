@@ -109,6 +109,22 @@ def test_the_oracle_sees_the_groups(tabular):
     assert records[1]["acquired_atypical"] == 2
 
 
+def test_an_oracle_of_ones_own_takes_the_groups_it_wants(tabular):
+    seen = []
+
+    def of_pool(classifier, X, n_instances=1, *, groups):
+        seen.append(len(groups) == len(X))
+        return np.argsort(groups, kind="stable")[-n_instances:]
+
+    def of_labelled(classifier, X, n_instances=1, *, groups_labelled):
+        seen.append(len(groups_labelled))
+        return np.arange(n_instances)
+
+    unit(tabular, of_pool, rounds=2)
+    unit(tabular, of_labelled, rounds=2)
+    assert seen == [True, True, 4, 9]
+
+
 @pytest.mark.parametrize("n_done", [1, 2, 3, 4])
 def test_a_run_is_taken_up_where_it_stopped(tabular, n_done):
     class Counting(LogisticRegression):

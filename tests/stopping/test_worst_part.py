@@ -135,5 +135,7 @@ def test_groups_that_are_masked_or_dates_without_one_are_unknown():
     assert list(audit_groups(audit, y, masked)) == ["a"]
     days = pd.Series(pd.to_datetime(["2024-01-01", None, "2024-01-01", None]))
     for unit in ("ns", "s"):
-        found = audit_groups(audit, y, days.astype(f"datetime64[{unit}]"))
-        assert list(found) == [pd.Timestamp("2024-01-01")]
+        own = days.astype(f"datetime64[{unit}]")
+        for groups in (own, own.to_numpy()):
+            found = audit_groups(audit, y, groups)
+            assert list(found) == [pd.Timestamp("2024-01-01")]

@@ -238,7 +238,7 @@ class Encoder:
             return self._spread(source)
 
         def missing_rows(missing: np.ndarray) -> np.ndarray:
-            self._jump(first + int(missing[0]))
+            self._jump(first + missing)
             every = len(missing) == len(source)
             return self._spread(source if every else source.take(missing))
 
@@ -254,9 +254,9 @@ class Encoder:
             self._bar.close()
             self._bar = None
 
-    def _jump(self, row: int) -> None:
+    def _jump(self, rows: int | np.ndarray) -> None:
         if self._bar is not None:
-            self._bar.jump(row)
+            self._bar.jump(rows)
 
     def _spread(self, source: Source) -> np.ndarray:
         """Compute embeddings here, or on the workers that joblib names."""

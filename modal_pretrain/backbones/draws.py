@@ -48,6 +48,15 @@ def warning_of_draws(
     yield from launches
 
 
+def still_trains(backbone: nn.Module) -> bool:
+    """Say whether layers do not follow `eval`, as where dropout samples networks.
+
+    What they compute belongs to one sample: it is no embedding to keep, and no network
+    to convert.
+    """
+    return any(m.training and "train" in vars(m) for m in backbone.modules())
+
+
 def _warn_if_other(one: torch.Tensor, other: torch.Tensor, backbone: nn.Module) -> None:
     largest = float(one.abs().max())
     share = float((one - other).abs().max()) / largest if largest else 0.0

@@ -15,7 +15,7 @@ import xxhash
 from torch import nn
 
 from modal_pretrain.backbones.device import float32_rounding, in_type, resolve_precision
-from modal_pretrain.backbones.draws import warning_of_draws
+from modal_pretrain.backbones.draws import still_trains, warning_of_draws
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
@@ -227,7 +227,7 @@ class Encoder:
 
     def _row_cache(self, source: Source) -> RowCache | None:
         """Return where rows are looked up, if they are."""
-        if self.cache is None or not source.cacheable:
+        if self.cache is None or not source.cacheable or still_trains(self.backbone):
             return None
         here = self.cache.in_process()
         return self.cache if self.cache is here or self.is_portable() else here
@@ -238,7 +238,7 @@ class Encoder:
             return self._spread(source)
 
         def missing_rows(missing: np.ndarray) -> np.ndarray:
-            self._jump(first + int(missing[0]))
+            self._jump(first + missing)
             every = len(missing) == len(source)
             return self._spread(source if every else source.take(missing))
 
@@ -254,9 +254,9 @@ class Encoder:
             self._bar.close()
             self._bar = None
 
-    def _jump(self, row: int) -> None:
+    def _jump(self, rows: int | np.ndarray) -> None:
         if self._bar is not None:
-            self._bar.jump(row)
+            self._bar.jump(rows)
 
     def _spread(self, source: Source) -> np.ndarray:
         """Compute embeddings here, or on the workers that joblib names."""

@@ -10,6 +10,7 @@ import torch
 import xxhash
 
 from modal_pretrain._checks import OneOf
+from modal_pretrain.backbones.draws import still_trains
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.embedding import openvino
 from modal_pretrain.embedding.source import Preparation, Source, Traceable
@@ -104,6 +105,8 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
     if encoder.engine == "torch" or unfit or not source.cacheable:
         return "torch"
     if not hasattr(encoder.preprocessing, "traced"):
+        return "torch"
+    if still_trains(encoder.backbone):
         return "torch"
     preprocessing = cast(Traceable, encoder.preprocessing)
     n, auto = len(source), encoder.engine == "auto"

@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,12 @@ class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
 
 # Errors that are the path's, not the content's.
 _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
+# What a file holds whose content has not come, or is another one.
+_NO_PICTURES = {
+    b"version https://git-lfs": "a Git LFS pointer. Run `git lfs pull`",
+    b"<!doctype html": "a web page. Download it again",
+    b"<html": "a web page. Download it again",
+}
 _PHOTOMETRIC_TAG = 262
 _BITS_TAG, _PLANAR_TAG = 258, 284
 Enough = Callable[[int, int], tuple[int, int]]
@@ -308,6 +315,18 @@ def _here() -> str:
         return "which has been deleted"
 
 
+def _no_picture(path: str | os.PathLike[str]) -> str:
+    """Say what a file is that Pillow does not know, and what to do about it."""
+    with suppress(OSError), open(path, "rb") as file:
+        first = file.read(32)
+        if not first:
+            return "empty (0 bytes). Have it copied or synchronised again"
+        for beginning, words in _NO_PICTURES.items():
+            if first.lower().startswith(beginning):
+                return words
+    return "not a picture that Pillow can read. Convert it to PNG or JPEG"
+
+
 def load_error(
     path: str | os.PathLike[str], where: str, error: Exception
 ) -> ImageLoadError:
@@ -346,10 +365,7 @@ def load_error(
     if isinstance(error, Image.DecompressionBombError):
         return _bomb_error("more than twice the limit", where)
     if isinstance(error, Image.UnidentifiedImageError):
-        return ImageLoadError(
-            f"{where} is not a picture that Pillow can read. Convert it to PNG or "
-            "JPEG, or drop the row."
-        )
+        return ImageLoadError(f"{where} is {_no_picture(path)}, or drop the row.")
     if isinstance(error, UnicodeError):
         return ImageLoadError(
             f"{where}: the path holds half a character (a lone surrogate), which no "

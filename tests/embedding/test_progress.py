@@ -1,7 +1,9 @@
 """What embedding shows of its progress."""
 
+import numpy as np
 import pytest
 
+from modal_pretrain import EmbeddingCache
 from modal_pretrain.cache.sqlite import DiskStore
 from modal_pretrain.embedding import progress
 
@@ -61,3 +63,17 @@ def test_found_rows_do_not_count_for_the_speed(make_encoder, pictures, monkeypat
     made = bars(monkeypatch)
     encoder.transform(pictures)
     assert (made[0].initial, made[0].n) == (10, 24)
+
+
+@pytest.mark.parametrize("folder", [None, "cache"])
+def test_found_rows_between_those_that_are_computed(
+    make_encoder, pictures, monkeypatch, tmp_path, folder
+):
+    cache = EmbeddingCache() if folder is None else str(tmp_path / folder)
+    encoder = make_encoder(verbose=1, batch_size=2, cache=cache).fit(pictures)
+    new = np.arange(3, 24, 5)
+    encoder.transform(np.delete(pictures, new, axis=0))
+    made = bars(monkeypatch)
+    encoder.transform(pictures)
+    # The last batch is row 23; before it the bar stood there.
+    assert (made[0].n, made[0].initial) == (24, 24 - len(new))

@@ -162,6 +162,21 @@ def test_formats_registered_meanwhile_by_another_thread(tmp_path, monkeypatch):
     np.testing.assert_array_equal(load(tmp_path / "a.png"), photo())
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d", "git lfs pull"),
+        ("", r"empty \(0 bytes\)"),
+        ("<!DOCTYPE html><html>log in</html>", "a web page"),
+        ("<svg></svg>", "not a picture that Pillow can read"),
+    ],
+)
+def test_a_file_whose_content_has_not_come(tmp_path, content, words):
+    (tmp_path / "a.jpg").write_text(content)
+    with pytest.raises(ImageLoadError, match=rf"a\.jpg'\) is .*{words}.*drop the row"):
+        load(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("side", [11_000, 50_000])  # Pillow warns; Pillow raises
 def test_decompression_bomb(tmp_path, side):
     path = tmp_path / "bomb.png"

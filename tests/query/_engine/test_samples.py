@@ -24,7 +24,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modal_pretrain import query
+from modal_pretrain import PretrainedClassifier, query
 from modal_pretrain._checks import ParameterError
 from modal_pretrain.query._engine.samples import probability_samples
 from modal_pretrain.query._engine.temperature import soften
@@ -209,6 +209,37 @@ def test_dropout_of_a_network():
     # A ValueError, too: the command line shows no traceback for these.
     with pytest.raises(ParameterError, match=r"no dropout layer.*module__dropout"):
         query.bald_sampling(still, X, 3)
+
+
+def backbone_with_dropout(pretrained):
+    torch = pytest.importorskip("torch")
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 8, 8),
+        torch.nn.Flatten(),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(64, 8),
+    )
+
+
+@pytest.mark.parametrize("folder", [None, "cache"])
+def test_samples_of_a_frozen_backbone_are_not_kept(tmp_path, folder):
+    X = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
+    samples = []
+    for cache in ("memory" if folder is None else tmp_path / folder, None):
+        net = PretrainedClassifier(
+            backbone_with_dropout,
+            image_size=32,
+            precision="float32",
+            cache=cache,
+            random_state=0,
+        ).fit(X[:8], np.arange(8) % 2)
+        before = net.predict_proba(X)
+        for seed in (0, 1):
+            rng = np.random.default_rng(seed)
+            samples.append(probability_samples(net, X, 24, rng, n_samples=4)[0])
+        np.testing.assert_array_equal(net.predict_proba(X), before)
+    assert samples[0].std(axis=0).max() > 1e-3
+    np.testing.assert_array_equal(samples[:2], samples[2:])
 
 
 def test_alpha_dropout_is_that_of_torch():

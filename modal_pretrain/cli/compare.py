@@ -138,7 +138,7 @@ def _labelled(
         raise ValueError(f"--columns names {item!r} twice; give FILE LABEL.")
     named = [label, *([] if group is None else [group])]
     try:
-        # "None" and "NA" are labels; only empty cells, and spaces, are missing.
+        # "None" and "NA" are labels; empty cells, spaces and #N/A are missing.
         own = FIELDS if (item, label) == ("item", "label") else ()
         table = read_table(file, [item, *named], optional=own)
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,23 +13,29 @@ import pandas as pd
 
 # What word processors, and macOS in any field, make of ' and - as one types.
 _TYPED = str.maketrans("\u2018\u2019\u02bc\u2010\u2011\u2013\u2014\u2212", "'''-----")
+_BETWEEN = re.compile(r"[-_\s]+")
 # No joiners, which Persian, Indic scripts and emoji need.
-_UNSEEN = frozenset("\0\u00ad\u200b\u200e\u200f\u2060\ufeff")
+_UNSEEN = "\0\u00ad\u200b\u200e\u200f\u2060\ufeff"
+_NOTHING = str.maketrans("", "", _UNSEEN)
+# Nothing to be seen; or what spreadsheets write where a formula fails (in their user's
+# language: #REF!, #NOM?, #N/D, #NV) or a column is too narrow.
+_NO_VALUE = re.compile(
+    rf"[\s{_UNSEEN}]*"
+    r"|#(?:[\u00a1\u00bf]?[^\Wa-z][^\sa-z]*[!?]|[NI]/[ABDT]|\u041d/\u0414|NV|YOK|#+)"
+    r"|Err:\d+"
+)
 
 
 def blanks_missing(cells: pd.Series) -> pd.Series:
-    """Return a column where cells with nothing that can be seen are missing.
+    """Return a column where blank cells and errors of a spreadsheet are missing.
 
     Some empty a cell with the space bar, and SPSS and padded exports of data bases
-    write spaces where nothing is.
+    write spaces where nothing is. Labels may be looked up by a formula, which fails for
+    some rows: #N/A.
     """
     known = cells.dropna().unique()
-    blank = [name for name in known if not _seen(name).strip()]
+    blank = [name for name in known if _NO_VALUE.fullmatch(name)]
     return cells.mask(cells.isin(blank)) if blank else cells
-
-
-def _seen(name: str) -> str:
-    return "".join(letter for letter in name if letter not in _UNSEEN)
 
 
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
@@ -39,7 +46,7 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """
     first: dict[str, str] = {}
     for name in names:
-        spelt = unicodedata.normalize("NFC", " ".join(_seen(name).split()))
+        spelt = unicodedata.normalize("NFC", " ".join(name.translate(_NOTHING).split()))
         other = first.setdefault(spelt, name)
         if other != name:
             return other, name
@@ -47,13 +54,16 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def near_alikes(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that differ in capitals, apostrophes or dashes only.
+    """Return the first two names that differ in how they are typed only.
 
-    Single letters may be two.
+    In capitals, apostrophes, dashes, underscores and spaces between words, or the width
+    of letters, which Chinese and Japanese keyboards have two of. Single letters may be
+    two.
     """
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(name.translate(_TYPED).casefold(), name)
+        typed = unicodedata.normalize("NFKC", name.translate(_TYPED)).casefold()
+        other = first.setdefault(_BETWEEN.sub(" ", typed), name)
         if other != name and len(name) > 1:
             return other, name
     return None

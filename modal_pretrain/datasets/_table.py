@@ -185,18 +185,30 @@ def read_table(
 def refuse_header_again(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Raise ValueError where a row is the header once more, as in joined files.
 
-    Of texts it would be one, in a class of its own.
+    Of texts it would be one, in a class of its own. The second file may have its
+    columns in another order, or their names with other capitals or spaces.
     """
-    # Spreadsheets write a byte order mark at the start of each file.
-    forms = {key: [key, f"\ufeff{key}", f'\ufeff"{key}"'] for key in table}
-    again = np.logical_and.reduce([table[key].isin(forms[key]) for key in table])
-    if again.any():
+    names = {_plain(key) for key in table}
+    first, *others = table
+    rows = table
+    for key in (*others, first):  # of inputs most differ: they come last
+        known = rows[key].dropna().unique()
+        rows = rows[rows[key].isin([cell for cell in known if _plain(cell) in names])]
+    found = zip(rows.index, rows.to_numpy().tolist(), strict=True)
+    again = [at for at, row in found if {*map(_plain, row)} == names]
+    if again:
         raise ValueError(
-            f"{row_name(int(np.argmax(again)))} of {os.fspath(path)} repeats the "
-            f"header ({again.sum()} such rows), as where files were joined; remove it. "
-            "Where read_options names the columns of a file with a header, give it "
-            "'header': 0, too"
+            f"{row_name(again[0])} of {os.fspath(path)} repeats the header "
+            f"({len(again)} such rows), as where files were joined; remove it, and see "
+            "that both have their columns in one order. Where read_options names the "
+            "columns of a file with a header, give it 'header': 0, too"
         )
+
+
+def _plain(name: str) -> str:
+    """Return a column's name without what another file may spell otherwise."""
+    # Spreadsheets write a byte order mark at the start of each file.
+    return name.removeprefix("\ufeff").strip('" ').casefold()
 
 
 def separator_hint(header: Sequence[str]) -> str:

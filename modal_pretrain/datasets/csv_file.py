@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,9 @@ def load_csv(
         "auto": labels of a column that holds whole numbers only are numbers, unless
         some have leading zeros; numbers among texts are an error, and so are two
         spellings of one number, such as 1 and 1.0, and texts that differ in spaces
-        around them; words that differ in capitals, apostrophes or dashes, 01 beside 1,
-        and classes that train lacks are warned of. "text": they are texts as they
-        stand.
+        around them; words that differ in capitals, apostrophes, dashes, underscores or
+        width, 01 beside 1, and classes that train lacks are warned of. "text": they are
+        texts as they stand.
     disambiguating, rare_share : str, float
         See `GroupedDataset`.
     name : str, optional
@@ -146,8 +147,9 @@ def load_csv(
     Notes
     -----
     Only empty cells count as missing, of other columns than the input also those that
-    hold spaces alone (``labels="text"``: not those): "NA" and "None" are labels and
-    texts, unless ``read_options={"na_values": ["NA"]}``, say, names them.
+    hold spaces alone, or an error of a spreadsheet such as #N/A (``labels="text"``: not
+    those): "NA" and "None" are labels and texts, unless
+    ``read_options={"na_values": ["NA"]}``, say, names them.
 
     Examples
     --------
@@ -191,21 +193,16 @@ def load_csv(
         )
     path = expanded(path)
     column: str = image if image is not None else str(text)
-    used = [
-        column,
-        target,
-        *(c for c in (attribute, split, flags) if c is not None),
-        *extra,
-    ]
+    others = (c for c in (attribute, split, flags) if c is not None)
+    used = [column, target, *others, *extra]
     table_options = _read_options(read_options)
     table = read_table(path, used, options=table_options)
     warn_of_quotes(path, read_options)
     if "names" in table_options or table_options.get("header", 0) is not None:
         refuse_header_again(table, path)
-    if labels == "auto":
-        for key in set(used) - {column}:
-            table[key] = blanks_missing(table[key])
-    table = _without_gaps(table, missing, path)
+    loose = set(used) - {column} if labels == "auto" else set()
+    known = table.assign(**{key: blanks_missing(table[key]) for key in loose})
+    table = _without_gaps(known, table, missing, path)
     X: Any
     if image is None:
         X = table[column].to_numpy(dtype=object)
@@ -279,15 +276,19 @@ def _read_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(given)
 
 
-def _without_gaps(table: pd.DataFrame, missing: str, path: Path) -> pd.DataFrame:
+def _without_gaps(
+    table: pd.DataFrame, given: pd.DataFrame, missing: str, path: Path
+) -> pd.DataFrame:
     gaps = table.isna()
     bad = gaps.any(axis=1).to_numpy()
     if not bad.any():
         return table
     counts = gaps.sum()
     listed = ", ".join(f"{key} ({n})" for key, n in counts[counts > 0].items())
+    cells = given.to_numpy()[gaps.to_numpy() & given.notna().to_numpy()]
+    error = next((f" or an error, {x!r}" for x in cells if re.match(r"#|Err", x)), "")
     message = (
-        f"{bad.sum()} of {len(table)} rows of {path} have an empty cell, in "
+        f"{bad.sum()} of {len(table)} rows of {path} have an empty cell{error}, in "
         f"{listed}; the first is {row_name(int(np.argmax(bad)))}"
     )
     if missing != "drop" or bad.all():
@@ -365,8 +366,7 @@ def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.nda
 def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
     """Refuse labels that differ in what cannot be seen, spaces or kinds of accents.
 
-    Those that differ in capitals, apostrophes or dashes are warned of, and so are codes
-    of one number.
+    Those of `near_alikes` and codes of one number are warned of.
     """
     found = look_alikes(cells.unique())
     if found is not None:

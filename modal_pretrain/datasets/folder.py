@@ -19,6 +19,7 @@ from modal_pretrain.datasets._folders import (
     pictures_and_inodes,
     pictures_below,
     subfolders,
+    unread,
 )
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._spelling import look_alikes, near_alikes
@@ -100,8 +101,8 @@ def load_folder(
     -----
     UserWarning
         Of what is left out, where the names of two classes or attributes differ in
-        capitals, apostrophes or dashes only, and where other splits have classes that
-        train lacks.
+        capitals, apostrophes, dashes, underscores or width only, and where other splits
+        have classes that train lacks.
 
     Notes
     -----
@@ -135,6 +136,7 @@ def load_folder(
     listed: list[tuple[str, str, Path]] = []
     first: dict[Inode, Path] = {}
     for (part, label), folder in zip(classes, places, strict=True):
+        before = len(others)
         pictures = pictures_and_inodes(folder, others, outside=outside)
         if not pictures:
             gone = len(pictures_below(folder, dangling=True))
@@ -142,9 +144,10 @@ def load_folder(
                 f", but {gone} links that lead nowhere: fetch what they stand for, say "
                 "with dvc pull or git annex get"
             )
+            below = f" but {more}" if (more := unread(others[before:])) else ""
             raise FileNotFoundError(
-                f"the class folder {folder} has no pictures{problem if gone else ''}; "
-                "fill or remove it"
+                f"the class folder {folder} has no pictures"
+                f"{problem if gone else below}; fill or remove it"
             )
         for picture, node in pictures:
             if node in first:
@@ -155,10 +158,11 @@ def load_folder(
             first[node] = picture
             listed.append((part, label, picture))
     if others:
+        more = unread(others)
         warn(
             f"{len(others)} files or links below {root} are left out, since they are "
             "no pictures in class folders or lead to what is listed already, first "
-            f"{others[0]}",
+            f"{others[0]}{f'; among them {more}' if more else ''}",
             depth=3,
         )
     y = np.array([label for _, label, _ in listed])
@@ -222,9 +226,9 @@ def _warn_of_near_alikes(what: str, names: Sequence[str], root: Path) -> None:
     if found is not None:
         one, other = (f"{name!r} ({names.count(name)} pictures)" for name in found)
         warn(
-            f"the {what} {one} and {other} of {root} differ in capitals, apostrophes "
-            "or dashes only, and count as two. If they are one, give all their "
-            "pictures one name"
+            f"the {what} {one} and {other} of {root} differ in capitals, apostrophes, "
+            "dashes, underscores or width only, and count as two. If they are one, "
+            "give all their pictures one name"
         )
 
 

@@ -242,11 +242,14 @@ def test_a_file_that_is_spelt_otherwise_is_named(folder, capsys):
     assert f"There is {str(folder / 'a/0.png')!r}, which differs" in said
 
 
-def test_a_cell_of_spaces_alone_is_no_label(folder):
+@pytest.mark.parametrize("cell", [" ", "#N/A"])
+def test_a_cell_without_a_value_is_no_label(folder, cell):
     from modal_pretrain.cli.compare import _labelled
 
     table = folder / "spaces.csv"
-    table.write_text("file,label,site\na/0.png,x, \na/2.png, ,s\nb/1.png,y,s\n")
+    table.write_text(
+        f"file,label,site\na/0.png,x,{cell}\na/2.png,{cell},s\nb/1.png,y,s\n"
+    )
     X, y, groups = _labelled(folder, table, ("file", "label"), "site")
     assert [path.removeprefix(f"{folder}/") for path in X] == ["a/0.png", "b/1.png"]
     assert (y.tolist(), groups.tolist()) == (["x", "y"], ["x / unknown", "y / s"])

@@ -431,7 +431,11 @@ def test_csv_of_two_files_joined_with_their_headers(tmp_path):
     names = {"names": ["text", "label"]}
     with pytest.raises(ValueError, match=r"repeats the header .* give it 'header': 0"):
         load_csv(table, **columns, read_options=names)
-    table.write_text("text,label\ngood,x\ntext,y\nlabel,text\n")
+    for again in ("Text,Label", "text, label ", "label,text", '"LABEL","Text"'):
+        table.write_text(f"text,label\ngood,x\nbad,y\n{again}\nfine,x\n")
+        with pytest.raises(ValueError, match="row 3 below the header"):
+            load_csv(table, **columns)
+    table.write_text("text,label\ngood,x\ntext,y\nlabel,Label\n")
     assert len(load_csv(table, **columns, read_options={**names, "header": 0})) == 3
     assert len(load_csv(table, **columns)) == 3
     table.write_text("0,1\n1,0\n")  # without a header columns have numbers

@@ -152,3 +152,59 @@ def test_csv_apostrophes_and_dashes_that_a_program_changed(table, typed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_csv(table, **COLUMNS, labels="text")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "#N/A",
+        "#REF!",
+        "#NV",
+        "#N/D",
+        "#DIV/0!",
+        "#\u00a1VALOR!",
+        "#NOM?",
+        "##",
+        "Err:502",
+    ],
+)
+def test_csv_errors_of_formulas_are_no_labels(table, error):
+    """A label that a formula looks up fails for rows of which the other sheet has none.
+
+    As a class of its own it was learned without a word.
+    """
+    table.write_text(CSV.replace("a.png,cat,in", f"a.png,{error},in"))
+    with pytest.raises(ValueError, match=r"cell or an error, '.+', in kind \(1\)"):
+        load_csv(table, **COLUMNS)
+    with pytest.warns(UserWarning, match="They are left out"):
+        assert error not in load_csv(table, **COLUMNS, missing="drop").y
+    assert error in load_csv(table, **COLUMNS, labels="text").y
+
+
+@pytest.mark.parametrize("sign", ["#", "#1", "#cats", "C#", "NA", "?"])
+def test_csv_labels_that_are_no_errors_of_formulas(table, sign):
+    table.write_text(CSV.replace("cat", sign))
+    assert sign in load_csv(table, **COLUMNS).y
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("red fox", "red_fox"),
+        ("red-fox", "Red_fox"),
+        ("\u30cd\u30b3", "\uff88\uff7a"),  # of full and half width
+        ("type 1", "type \uff11"),
+    ],
+)
+def test_csv_labels_typed_in_two_ways_are_warned_of(table, one, other):
+    table.write_text(CSV.replace(",cat", f",{one}").replace(",dog", f",{other}"))
+    with pytest.warns(UserWarning, match=r"2 rows\), which are two labels"):
+        assert sorted(load_csv(table, **COLUMNS).classes) == sorted([one, other])
+
+
+@pytest.mark.parametrize(("one", "other"), [("ER", "ER-"), ("A 1", "A1"), ("-a", "a")])
+def test_csv_labels_that_differ_in_a_sign_at_an_end(table, one, other):
+    table.write_text(CSV.replace(",cat", f",{one}").replace(",dog", f",{other}"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_csv(table, **COLUMNS)

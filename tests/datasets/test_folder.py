@@ -307,7 +307,7 @@ def test_folders_that_look_alike(tmp_path, level, other):
 
 
 def test_a_class_with_another_spelling_in_another_split(tmp_path):
-    fill(tmp_path, "train/red_fox/1.png", "train/dog/2.png", "test/red fox/3.png")
+    fill(tmp_path, "train/redfox/1.png", "train/dog/2.png", "test/red fox/3.png")
     fill(tmp_path, "test/dog/4.png")
     with pytest.warns(UserWarning, match="1 of 2 rows of .* 'red fox', ") as caught:
         data = load_folder(tmp_path)
@@ -395,3 +395,21 @@ def test_folders_that_differ_in_apostrophes_are_warned_of(tmp_path):
         (tmp_path / name).touch()
     with pytest.warns(UserWarning, match=r"hawk' \(1 pictures\) of .* apostrophes"):
         assert len(load_folder(tmp_path, test_size=0).classes) == 2
+
+
+def test_folders_that_differ_in_underscores_are_warned_of(tmp_path):
+    fill(tmp_path, "red fox/a.png", "red_fox/b.png")
+    with pytest.warns(UserWarning, match="underscores or width only"):
+        assert len(load_folder(tmp_path, test_size=0).classes) == 2
+
+
+def test_pictures_of_phones_that_are_left_out_are_counted(tmp_path):
+    fill(tmp_path, "cat/a.png", "dog/b.png")
+    for name in ("cat/a.aae", "cat/c.heic", "dog/d.HEIC"):
+        (tmp_path / name).touch()
+    with pytest.warns(UserWarning, match=r"among them 2 pictures of kinds .*\.heic"):
+        load_folder(tmp_path, test_size=0)
+    (tmp_path / "owl").mkdir()
+    (tmp_path / "owl" / "e.heic").touch()
+    with pytest.raises(FileNotFoundError, match="has no pictures but 1 picture of"):
+        load_folder(tmp_path)

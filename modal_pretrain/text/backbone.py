@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import string
 from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
@@ -158,8 +159,9 @@ def create_text_backbone(
         or keys other than a head's are missing or left over (they are listed).
     ValueError
         If `pooling` or `max_length` do not fit, the tokenizer's vocabulary is empty, as
-        where it was not saved with the model, or the model does not heed the mask, so
-        that the embedding of a text would depend on the others in its batch.
+        where it was not saved with the model, the model cannot be called with tokens
+        and their mask alone, or does not heed the mask, so that the embedding of a text
+        would depend on the others in its batch.
     TypeError
         If `name` is a module instance, or something else than a name or a factory.
 
@@ -207,7 +209,8 @@ def _check_words(tokenizer: Any) -> None:
     """
     special = {*getattr(tokenizer, "all_special_ids", ())}
     known = {*tokenizer.get_vocab().values()} - special
-    if len(known) < 2:  # T5's has the mark of a word's beginning
+    # T5's has the mark of a word's beginning.
+    if len(known) < 2 and not _tells_letters_apart(tokenizer):
         raise ValueError(
             f"backbone: the tokenizer, a {type(tokenizer).__name__}, has an empty "
             "vocabulary, so that all words would be the same to the model. Where the "
@@ -215,6 +218,19 @@ def _check_words(tokenizer: Any) -> None:
             "tokenizer.save_pretrained(FOLDER), or copy its files from the model it "
             "was trained from (tokenizer.json, or vocab.txt and the like)."
         )
+
+
+def _tells_letters_apart(tokenizer: Any) -> bool:
+    """Say whether letters or digits become several tokens, whatever the vocabulary is.
+
+    So they do where an alphabet, as of DNA, is of special tokens, or numbers are
+    computed.
+    """
+    try:
+        rows = tokenizer([*string.ascii_letters, *string.digits])["input_ids"]
+    except Exception:  # WordPiece's, where not even the unknown token is known
+        return False
+    return len({*map(tuple, rows)}) > 1
 
 
 def _take_into_memory(backbone: nn.Module) -> None:
@@ -238,9 +254,17 @@ def _check_padding(backbone: TextBackbone) -> None:
     words = np.setdiff1d([0, 1, 2], tokenization.padding)  # which all models know
     words = np.resize(words, min(_TRIED, tokenization.max_length))
     short = words[: max(1, len(words) // 2)]
-    with torch.no_grad():
-        alone = backbone(tokenization.pad([short]))[0]
-        padded = backbone(tokenization.pad([short, words]))[0]
+    try:
+        with torch.no_grad():
+            alone = backbone(tokenization.pad([short]))[0]
+            padded = backbone(tokenization.pad([short, words]))[0]
+    except (AttributeError, TypeError) as error:
+        raise ValueError(
+            f"backbone: the model {type(backbone.model).__name__} does not read texts: "
+            "called with input_ids and attention_mask alone it raises "
+            f"{type(error).__name__} ({error}). Take a model of texts; of one that "
+            "reads pictures, too, a factory may return the part that reads texts."
+        ) from error
     off = float((alone - padded).abs().max() / alone.abs().max().clamp_min(1e-12))
     # A process may let PyTorch round float32, too.
     fine = not float32_rounding(torch.device("cpu")) and all(

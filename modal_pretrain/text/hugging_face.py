@@ -30,6 +30,7 @@ from modal_pretrain.backbones.weights import (
     verify,
 )
 from modal_pretrain.text.stated import (
+    models_in,
     network_apart,
     stated_case,
     stated_length,
@@ -86,6 +87,13 @@ def load_text_model(
                 f"backbone={name!r} holds its network in a folder of its own, as older "
                 f"versions of sentence-transformers wrote it: give {str(apart)!r}. The "
                 "pooling is read from the files beside that."
+            )
+        checkpoints = models_in(folder)
+        if checkpoints:
+            raise BackboneWeightsError(
+                f"backbone={name!r} holds no model itself, but folders that do, as "
+                "checkpoints of a training: give the one that you want, such as "
+                f"{str(checkpoints[-1])!r}."
             )
         return _load(folder, f"folder {folder}", *wanted)
     if name.startswith(("/", ".", "~")):
@@ -159,8 +167,8 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
             f"The model from {source} cannot be loaded: {error}"
         ) from error
     check_keys(model, info, source)
-    n_known = len(model.get_input_embeddings().weight)
-    if len(tokenizer) > n_known:
+    n_known = _n_tokens(model)
+    if n_known is not None and len(tokenizer) > n_known:
         raise BackboneWeightsError(
             f"The tokenizer of backbone={str(where)!r} knows {len(tokenizer)} tokens, "
             f"the model {n_known}. Do they belong together?"
@@ -173,6 +181,16 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
         # What it gives is not used, and its weights are not in all checkpoints.
         model.pooler = nn.Identity()
     return model.float().eval(), tokenizer, length, pooling, source
+
+
+def _n_tokens(model: nn.Module) -> int | None:
+    """Return how many tokens a model has weights for, None where nothing says it."""
+    try:
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+    except NotImplementedError:  # CANINE hashes letters
+        return None
+    weight = getattr(embeddings, "weight", None)
+    return None if weight is None else len(weight)
 
 
 def _check_adapter(folder: Path) -> None:

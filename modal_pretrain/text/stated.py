@@ -132,6 +132,18 @@ def network_apart(folder: Path) -> Path | None:
     return None
 
 
+def models_in(folder: Path) -> list[Path]:
+    """Return the folders in this one that hold models, newest last, if it holds none.
+
+    A training writes its checkpoints so.
+    """
+    if (folder / "config.json").exists():
+        return []
+    found = [path.parent for path in folder.glob("*/config.json")]
+    models = [path for path in found if (path / "tokenizer_config.json").is_file()]
+    return sorted(models, key=lambda path: (path.stat().st_mtime, path.name))
+
+
 def _read(where: Any, name: str, kind: type = dict) -> Any:
     """Return what a JSON file beside a model holds, None where there is none."""
     if not where:

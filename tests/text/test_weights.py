@@ -375,6 +375,64 @@ def test_a_tokenizer_without_words_from_a_factory():
         create_text_backbone(factory, False)
 
 
+@pytest.mark.parametrize("saved", [True, False])
+def test_an_alphabet_of_special_tokens_is_a_vocabulary(tmp_path, saved):
+    specials = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    words = tokenizers.models.WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]")
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer(words), **specials
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": list("ACGT")})
+    model = tiny_model()
+    if saved:
+        model.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        backbone = create_text_backbone(tmp_path)
+    else:
+        backbone = create_text_backbone(lambda: (model, tokenizer), False)
+    (tokens,), _ = backbone.tokenization.tokenise(["ACGT"])
+    assert tokens.tolist() == [2, 3, 4, 5]
+
+
+def test_models_that_read_no_tokens_are_named(tmp_path):
+    config = transformers.ViTConfig(
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        image_size=16,
+        patch_size=8,
+    )
+    transformers.ViTModel(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="ViTModel does not read texts"):
+        create_text_backbone(tmp_path)
+
+
+def test_letters_that_a_model_hashes_are_not_counted(tmp_path):
+    config = transformers.CanineConfig(
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=32,
+        num_hash_functions=2,
+    )
+    transformers.CanineModel(config).save_pretrained(tmp_path)
+    transformers.CanineTokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="the padding counts"):
+        create_text_backbone(tmp_path)
+
+
+def test_of_a_training_s_folder_the_checkpoints_are_named(folder, tmp_path):
+    for i, step in enumerate([900, 1000]):
+        path = tmp_path / f"checkpoint-{step}"
+        shutil.copytree(folder, path)
+        os.utime(path, (i, i))
+    with pytest.raises(BackboneWeightsError, match=r"such as .*checkpoint-1000'"):
+        create_text_backbone(tmp_path)
+
+
 def test_pickled_code_in_a_checkpoint_is_refused(folder, tmp_path):
     path = tmp_path / "weights.bin"
     torch.save({"weight": partial(print, "run")}, path)

@@ -48,13 +48,14 @@ def warning_of_draws(
     yield from launches
 
 
-def still_trains(backbone: nn.Module) -> bool:
-    """Say whether layers do not follow `eval`, as where dropout samples networks.
+def is_sampled(backbone: nn.Module) -> bool:
+    """Say whether this thread samples networks by dropout, as BALD does.
 
     What they compute belongs to one sample: it is no embedding to keep, and no network
     to convert.
     """
-    return any(m.training and "train" in vars(m) for m in backbone.modules())
+    patched = (vars(module).get("forward") for module in backbone.modules())
+    return any(getattr(one, "samples", bool)() for one in patched)
 
 
 def _warn_if_other(one: torch.Tensor, other: torch.Tensor, backbone: nn.Module) -> None:

@@ -15,7 +15,7 @@ import xxhash
 from torch import nn
 
 from modal_pretrain.backbones.device import float32_rounding, in_type, resolve_precision
-from modal_pretrain.backbones.draws import still_trains, warning_of_draws
+from modal_pretrain.backbones.draws import is_sampled, warning_of_draws
 from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.backbones.output import check_embedding, check_rows, check_width
 from modal_pretrain.backbones.shared import recipe, share
@@ -227,7 +227,7 @@ class Encoder:
 
     def _row_cache(self, source: Source) -> RowCache | None:
         """Return where rows are looked up, if they are."""
-        if self.cache is None or not source.cacheable or still_trains(self.backbone):
+        if self.cache is None or not source.cacheable or is_sampled(self.backbone):
             return None
         here = self.cache.in_process()
         return self.cache if self.cache is here or self.is_portable() else here

@@ -10,7 +10,7 @@ import torch
 import xxhash
 
 from modal_pretrain._checks import OneOf
-from modal_pretrain.backbones.draws import still_trains
+from modal_pretrain.backbones.draws import is_sampled
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.embedding import openvino
 from modal_pretrain.embedding.source import Preparation, Source, Traceable
@@ -106,7 +106,7 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
         return "torch"
     if not hasattr(encoder.preprocessing, "traced"):
         return "torch"
-    if still_trains(encoder.backbone):
+    if is_sampled(encoder.backbone):
         return "torch"
     preprocessing = cast(Traceable, encoder.preprocessing)
     n, auto = len(source), encoder.engine == "auto"

@@ -6,7 +6,9 @@ known by its `module_`, and only its dropout layers are switched on, for a while
 
 from __future__ import annotations
 
+import copy
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from modal_pretrain._checks import ParameterError, take_rows
+from modal_pretrain._fork import Lock
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     check_members,
@@ -26,6 +29,9 @@ from modal_pretrain.query._engine.classifier import (
     is_unfitted,
 )
 from modal_pretrain.query._engine.mapped import by_blocks
+
+# Two samplers of one network would take each other's masks away.
+_SAMPLING = Lock()
 
 
 class Samples(NamedTuple):
@@ -186,7 +192,7 @@ def _with_dropout(
     out = np.empty((n_samples, n, 0))
     with _torch_seed(int(rng.integers(2**31 - 1))):
         for i in range(n_samples):
-            with _fixed_masks(net.module_, layers):
+            with _SAMPLING, _fixed_masks(net.module_, layers, _own_thread(net)):
                 proba = check_probabilities(
                     by_blocks(net.predict_proba, X), n, "classifier.predict_proba"
                 )
@@ -196,15 +202,23 @@ def _with_dropout(
     return out
 
 
+def _own_thread(net: Any) -> int | None:
+    """Return the thread whose calls are samples, None if all are.
+
+    The frozen backbone of this package's estimators is shared: other threads embed with
+    it meanwhile. Other networks may compute on threads of PyTorch's own.
+    """
+    return threading.get_ident() if hasattr(net, "embed_to") else None
+
+
 @contextmanager
-def _fixed_masks(network: Any, layers: list[Any]) -> Iterator[None]:
+def _fixed_masks(network: Any, layers: list[Any], thread: int | None) -> Iterator[None]:
     """Let dropout layers drop the same units of every row, and nothing else change.
 
     A pass is then one model, as a committee's member is: its predictions for different
     rows belong together, and do not depend on the order of the rows.
     """
-    modes = [layer.training for layer in layers]
-    calls = _Calls()
+    calls = _Calls(thread)
     # PyTorch's short way through a transformer in evaluation mode leaves dropout out.
     transformers = sys.modules["torch"].backends.mha
     shortened = transformers.get_fastpath_enabled()
@@ -214,9 +228,6 @@ def _fixed_masks(network: Any, layers: list[Any]) -> Iterator[None]:
         network.register_forward_hook(calls.end),
     ]
     for layer in layers:
-        layer.training = True
-        # predict_proba puts the network in evaluation mode; these layers don't follow.
-        layer.train = lambda mode=True, layer=layer: layer
         layer.forward = _masked(layer, calls)
     try:
         yield
@@ -224,22 +235,28 @@ def _fixed_masks(network: Any, layers: list[Any]) -> Iterator[None]:
         transformers.set_fastpath_enabled(shortened)
         for hook in hooks:
             hook.remove()
-        for layer, mode in zip(layers, modes, strict=True):
-            del layer.train, layer.forward
-            layer.training = mode
+        for layer in layers:
+            del layer.forward
 
 
 class _Calls:
     """Numbers the calls of a layer within a batch: networks use one in many places."""
 
-    def __init__(self) -> None:
+    def __init__(self, thread: int | None) -> None:
+        self.thread = thread
         self._counts: Counter[Any] | None = None
 
+    def are_here(self) -> bool:
+        """Say whether the calls of this thread are samples."""
+        return self.thread is None or self.thread == threading.get_ident()
+
     def begin(self, *_: Any) -> None:
-        self._counts = Counter()
+        if self.are_here():
+            self._counts = Counter()
 
     def end(self, *_: Any) -> None:
-        self._counts = None
+        if self.are_here():
+            self._counts = None
 
     def number(self, layer: Any) -> int:
         """Give the number of this call; 0 where parts of a network run on their own."""
@@ -251,21 +268,25 @@ class _Calls:
 
 def _masked(layer: Any, calls: _Calls) -> Callable[..., Any]:
     torch = sys.modules["torch"]
-    plain = layer.forward
+    plain, drops = layer.forward, copy.copy(layer)
+    drops.training = True  # and not the layer itself, which other threads use
     masks: dict[Any, tuple[Any, Any]] = {}
 
     def forward(*args: Any, **named: Any) -> Any:
+        if not calls.are_here():
+            return plain(*args, **named)
         (x,) = (*args, *named.values())  # PyTorch's own call it `input`
         place = calls.number(layer), x.shape[1:]
         if place not in masks:
             ones, zeros = (x[:1].detach().clone() for _ in range(2))
             ones[...], zeros[...] = 1, 0
             with torch.random.fork_rng():  # both drop the same units
-                offset = plain(zeros)  # AlphaDropout sets them to something else than 0
-            masks[place] = plain(ones) - offset, offset
+                offset = drops.forward(zeros)  # AlphaDropout's is something else than 0
+            masks[place] = drops.forward(ones) - offset, offset
         mask, offset = masks[place]
         return x * mask + offset
 
+    forward.samples = calls.are_here  # type: ignore[attr-defined]
     return forward
 
 

@@ -61,8 +61,8 @@ def generators() -> tuple[Any, ...]:
     """Return the states of the generators that a forward may draw from."""
     # Of any kind: a program may have set another one than NumPy's usual.
     numpy_state = pickle.dumps(np.random.get_state(legacy=False))  # noqa: NPY002
-    drawn = torch.get_rng_state().numpy().tobytes(), numpy_state
+    states = [torch.get_rng_state()]
     if torch.cuda.is_initialized():
-        states = torch.cuda.get_rng_state_all()
-        drawn = *drawn, *(one.numpy().tobytes() for one in states)
-    return *drawn, random.getstate()
+        states += torch.cuda.get_rng_state_all()
+    drawn = (state.numpy().tobytes() for state in states)
+    return *drawn, numpy_state, random.getstate()

@@ -316,8 +316,7 @@ class LabelSession:
         Raises
         ------
         RuntimeError
-            If the model could not be fitted on the latest answers, with why. The last
-            that could stays.
+            If the model could not learn the latest answers, with why. It stays as it is.
         """
         done, problem = self._background.wait(timeout)
         if problem:

@@ -316,7 +316,7 @@ class LabelSession:
         Raises
         ------
         RuntimeError
-            If the model could not learn the latest answers, with why. It stays as it is.
+            If the model could not learn the latest answers. It stays as it was.
         """
         done, problem = self._background.wait(timeout)
         if problem:

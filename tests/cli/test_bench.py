@@ -1,20 +1,15 @@
 """``modal-pretrain bench``: from flags to records."""
 
-import argparse
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from modal_pretrain.cli import bench
 from modal_pretrain.cli.flags import settings_of
-from modal_pretrain.cli.main import main
+from modal_pretrain.cli.main import main, parser
 
 
 def given(*arguments):
-    parser = argparse.ArgumentParser()
-    bench.add(parser.add_subparsers())
-    return settings_of(parser.parse_args(["bench", *arguments]))
+    return settings_of(parser().parse_args(["bench", *arguments]))
 
 
 def test_the_csv_command_of_the_docs_runs(tmp_path, capsys):

@@ -212,7 +212,7 @@ def random_sampling(
 
     The floor every other strategy is compared with. Rows are drawn in an order that
     depends on what they hold, so the same seed finds the same rows in a permuted pool
-    (objects that have no repr of their own are drawn by their place). A number finds
+    (objects whose repr has an address are drawn by their place). A number finds
     others in a pool of another size, no neighbours of the first.
 
     Parameters

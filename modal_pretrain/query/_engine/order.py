@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -57,8 +57,8 @@ def _digest(data: bytes) -> int:
 
 def _as_bytes(item: Any) -> bytes:
     """Give the content of one pool item: a path, an image, an array, or its repr."""
-    if isinstance(item, bytes):
-        return item
+    if isinstance(item, bytes | bytearray):
+        return bytes(item)
     if isinstance(item, str):
         return item.encode("utf-8", "surrogatepass")
     if hasattr(item, "__fspath__"):
@@ -74,11 +74,14 @@ def _as_bytes(item: Any) -> bytes:
         return bytes(item.tobytes())
     if isinstance(item, Mapping):
         item = list(item.items())
+    if isinstance(item, Set):  # strings in it have another order in each process
+        item = sorted(map(_as_bytes, item))
     if isinstance(item, Sequence):
         return b"\0".join(_as_bytes(part) for part in item)
-    if type(item).__repr__ is object.__repr__:
-        raise TypeError("its repr is its address")
-    return repr(item).encode("utf-8", "surrogatepass")
+    text = repr(item)
+    if " at 0x" in text:  # its own, or of what it holds
+        raise TypeError("its repr has an address")
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _numeric_rows(X: Any) -> NDArray[Any] | None:
@@ -156,7 +159,7 @@ def canonical_order(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.
     numpy.ndarray of shape (n,), dtype intp
         Row numbers of X, or places in `rows`. Rows that hold the same keep the order
         they have in X; those of a kind whose content can't be read (a dictionary of
-        columns, objects that have no repr of their own) all do.
+        columns, objects whose repr has an address) all do.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 """The order of a pool by content, and the best of it."""
 
 import pathlib
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,20 @@ def test_canonical_order_of_objects_that_show_their_address_is_their_own():
     objects = [object() for _ in range(30)]
     assert canonical_order(objects).tolist() == list(range(30))
     assert canonical_order([[one] for one in objects]).tolist() == list(range(30))
+    holders = [SimpleNamespace(held=one) for one in objects]  # as a dataclass shows it
+    assert canonical_order(holders).tolist() == list(range(30))
+
+
+def test_canonical_order_of_sets_does_not_depend_on_how_they_were_filled():
+    one, other = [{i, i + 8} for i in range(30)], [{i + 8, i} for i in range(30)]
+    assert list(map(str, one)) != list(map(str, other))
+    assert np.array_equal(canonical_order(one), canonical_order(other))
+
+
+def test_canonical_order_of_encoded_pictures_does_not_read_byte_by_byte():
+    data = [bytes([i] * 9) for i in range(30)]
+    order = canonical_order(data)
+    assert np.array_equal(canonical_order(list(map(bytearray, data))), order)
 
 
 def test_canonical_order_of_mappings_is_their_own():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from modal_pretrain.datasets._spelling import seen
 from modal_pretrain.datasets._table import row_name, warn
 
 MISSING = ("error", "drop", "ignore")
@@ -99,7 +99,7 @@ def other_spelling(path: str) -> str:
     if found and found != path:
         return (
             f" There is {found!a}, which differs from {path!a} in case, accents, "
-            "spaces or slashes: correct the list."
+            "spaces, slashes or what can't be seen: correct the list."
         )
     folder, name = os.path.split(place)
     for other in sorted(_files(folder)):
@@ -115,7 +115,7 @@ def _file_spelt(folder: str, names: Sequence[str]) -> str | None:
     """Find a file whose names below a folder are these, but for their spelling."""
 
     def spelt(name: str) -> str:
-        return unicodedata.normalize("NFC", name).casefold().strip()
+        return seen(name).casefold()
 
     try:
         there = sorted(os.listdir(folder or "."))

@@ -64,6 +64,8 @@ def join(
     """
     if not parts:
         raise ValueError("there is no data set in the mapping")
+    # Columns without rows are of no kind: of NumPy they would be floats.
+    parts = {key: part for key, part in parts.items() if len(part.y)} or parts
     values = list(parts.values())
     values = with_merged_names(values)
     y, y_names = joined("y", [(part.y, part.names) for part in values])

@@ -11,17 +11,26 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 import pandas as pd
 
-# What word processors, and macOS in any field, make of ' and - as one types.
-_TYPED = str.maketrans("\u2018\u2019\u02bc\u2010\u2011\u2013\u2014\u2212", "'''-----")
-_BETWEEN = re.compile(r"[-_\s]+")
-# No joiners, which Persian, Indic scripts and emoji need.
-_UNSEEN = "\0\u00ad\u200b\u200e\u200f\u2060\ufeff"
+# What word processors, and macOS in any field, make of ' and - as one types, and what
+# some keyboards write behind an emoji.
+_TYPED = str.maketrans(
+    "\u2018\u2019\u02bc\u2010\u2011\u2013\u2014\u2212", "'''-----", "\ufe0e\ufe0f"
+)
+# Not at an end: -- may be worse than -.
+_BETWEEN = re.compile(r"(?<=[^-_\s])[-_\s]+(?=[^-_\s])")
+# No joiners, which Persian, Indic scripts and emoji need; but the marks of direction
+# that Arabic and Hebrew text, and paths of Windows, come with when they are copied.
+_UNSEEN = (
+    "\0\u00ad\u200b\u2060\ufeff"
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 _NOTHING = str.maketrans("", "", _UNSEEN)
 # Nothing to be seen; or what spreadsheets write where a formula fails (in their user's
 # language: #REF!, #NOM?, #N/D, #NV) or a column is too narrow.
 _NO_VALUE = re.compile(
     rf"[\s{_UNSEEN}]*"
-    r"|#(?:[\u00a1\u00bf]?[^\Wa-z][^\sa-z]*[!?]|[NI]/[ABDT]|\u041d/\u0414|NV|YOK|#+)"
+    r"|#(?:[\u00a1\u00bf]?[^\Wa-z][^\sa-z]*[!?]|[NI]/[ABDT]|\u041d/\u0414|#+"
+    "|NV|YOK|HI\u00c1NYZIK|NEDOSTUPN\u00dd|NEN\u00cd_K_DISPOZICI|GETTING_DATA)"
     r"|Err:\d+"
 )
 
@@ -38,6 +47,11 @@ def blanks_missing(cells: pd.Series) -> pd.Series:
     return cells.mask(cells.isin(blank)) if blank else cells
 
 
+def seen(name: str) -> str:
+    """Return what of a name can be seen, in one kind of accents and of spaces."""
+    return unicodedata.normalize("NFC", " ".join(name.translate(_NOTHING).split()))
+
+
 def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that differ in what can't be seen only.
 
@@ -46,8 +60,7 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """
     first: dict[str, str] = {}
     for name in names:
-        spelt = unicodedata.normalize("NFC", " ".join(name.translate(_NOTHING).split()))
-        other = first.setdefault(spelt, name)
+        other = first.setdefault(seen(name), name)
         if other != name:
             return other, name
     return None
@@ -56,15 +69,15 @@ def look_alikes(names: Iterable[str]) -> tuple[str, str] | None:
 def near_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that differ in how they are typed only.
 
-    In capitals, apostrophes, dashes, underscores and spaces between words, or the width
-    of letters, which Chinese and Japanese keyboards have two of. Single letters may be
-    two.
+    In capitals, apostrophes, dashes, underscores and spaces between words, the width of
+    letters, which Chinese and Japanese keyboards have two of, or the colour of emoji.
+    Single letters may be two.
     """
     first: dict[str, str] = {}
     for name in names:
         typed = unicodedata.normalize("NFKC", name.translate(_TYPED)).casefold()
         other = first.setdefault(_BETWEEN.sub(" ", typed), name)
-        if other != name and len(name) > 1:
+        if other != name and max(len(other), len(name)) > 1:
             return other, name
     return None
 

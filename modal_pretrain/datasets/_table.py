@@ -254,8 +254,8 @@ def numbers(table: pd.DataFrame, column: str, where: Any) -> np.ndarray:
     if pd.api.types.is_signed_integer_dtype(parsed.dtype) and parsed.notna().all():
         return parsed.to_numpy(np.int64)
     values = parsed.to_numpy(np.float64, na_value=np.nan)
-    # Above this, floats do not tell whole numbers apart.
-    bad = ~((values == np.floor(values)) & (np.abs(values) <= 2**53))
+    # From here on, floats do not tell whole numbers apart.
+    bad = ~((values == np.floor(values)) & (np.abs(values) < 2**53))
     if bad.any():
         first = int(np.argmax(bad))
         cell, row = table[column].iloc[first], row_name(table.index[first])

@@ -201,7 +201,9 @@ def load_csv(
     if "names" in table_options or table_options.get("header", 0) is not None:
         refuse_header_again(table, path)
     loose = set(used) - {column} if labels == "auto" else set()
-    known = table.assign(**{key: blanks_missing(table[key]) for key in loose})
+    known = table.copy()  # not assign: a column may be called "self"
+    for key in loose:
+        known[key] = blanks_missing(table[key])
     table = _without_gaps(known, table, missing, path)
     X: Any
     if image is None:
@@ -301,7 +303,8 @@ def _first_of_each(
     table: pd.DataFrame, inputs: Any, column: str, duplicates: str, path: Path
 ) -> np.ndarray:
     """Flag the rows whose input no earlier row has, or all."""
-    spelt, table = table[column], table.assign(**{column: inputs})
+    spelt, table = table[column], table.copy()
+    table[column] = inputs
     repeats = table.duplicated(subset=column).to_numpy()
     if duplicates == "keep" or not repeats.any():
         return np.ones(len(table), dtype=bool)

@@ -50,6 +50,7 @@ _OF_THE_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EIO)
 # What a file holds whose content has not come, or is another one.
 _NO_PICTURES = {
     b"version https://git-lfs": "a Git LFS pointer. Run `git lfs pull`",
+    b"/annex/objects/": "a git-annex pointer. Run `git annex get`",
     b"<!doctype html": "a web page. Download it again",
     b"<html": "a web page. Download it again",
 }
@@ -318,11 +319,11 @@ def _here() -> str:
 def _no_picture(path: str | os.PathLike[str]) -> str:
     """Say what a file is that Pillow does not know, and what to do about it."""
     with suppress(OSError), open(path, "rb") as file:
-        first = file.read(32)
+        first = file.read(64)
         if not first:
             return "empty (0 bytes). Have it copied or synchronised again"
         for beginning, words in _NO_PICTURES.items():
-            if first.lower().startswith(beginning):
+            if first.lower().lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(beginning):
                 return words
     return "not a picture that Pillow can read. Convert it to PNG or JPEG"
 

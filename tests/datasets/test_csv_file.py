@@ -136,6 +136,13 @@ def test_csv_refuses(table, old, new, kwargs, match):
         load_csv(table, **{**COLUMNS, **kwargs})
 
 
+def test_csv_tells_of_names_with_a_mark_of_direction(table):
+    """The properties of a file in Windows put one before its path."""
+    table.write_text(CSV.replace("a.png", "\u202aa.png"), "utf-8")
+    with pytest.raises(FileNotFoundError, match=r"There is .* what can't be seen"):
+        load_csv(table, **COLUMNS)
+
+
 def test_csv_tells_of_folders_in_another_spelling(tmp_path):
     (tmp_path / "Gema\u0308lde" / "alt").mkdir(parents=True)  # as macOS writes it
     (tmp_path / "Gema\u0308lde" / "alt" / "1.png").touch()

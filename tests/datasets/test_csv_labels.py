@@ -165,6 +165,7 @@ def test_csv_apostrophes_and_dashes_that_a_program_changed(table, typed):
         "#\u00a1VALOR!",
         "#NOM?",
         "##",
+        "#HI\u00c1NYZIK",
         "Err:502",
     ],
 )
@@ -194,6 +195,7 @@ def test_csv_labels_that_are_no_errors_of_formulas(table, sign):
         ("red-fox", "Red_fox"),
         ("\u30cd\u30b3", "\uff88\uff7a"),  # of full and half width
         ("type 1", "type \uff11"),
+        ("\u2764\ufe0f", "\u2764"),  # an emoji in colour and in black
     ],
 )
 def test_csv_labels_typed_in_two_ways_are_warned_of(table, one, other):
@@ -202,9 +204,40 @@ def test_csv_labels_typed_in_two_ways_are_warned_of(table, one, other):
         assert sorted(load_csv(table, **COLUMNS).classes) == sorted([one, other])
 
 
-@pytest.mark.parametrize(("one", "other"), [("ER", "ER-"), ("A 1", "A1"), ("-a", "a")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("ER", "ER-"), ("A 1", "A1"), ("-a", "a"), ("-", "--"), ("BB-", "BB--")],
+)
 def test_csv_labels_that_differ_in_a_sign_at_an_end(table, one, other):
     table.write_text(CSV.replace(",cat", f",{one}").replace(",dog", f",{other}"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_csv(table, **COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "copied", ["\u202bcat\u202c", "\u2067cat\u2069", "\u061ccat", "ca\u00adt"]
+)
+def test_csv_labels_that_came_with_marks_of_direction(table, copied):
+    """Copied out of Arabic or Hebrew text; no reader sees them."""
+    table.write_text(CSV.replace("a.png,cat", f"a.png,{copied}"), "utf-8")
+    with pytest.raises(ValueError, match="spells one label"):
+        load_csv(table, **COLUMNS)
+
+
+def test_csv_columns_called_self(tmp_path):
+    """DataFrame.assign takes no such column."""
+    path = tmp_path / "t.csv"
+    path.write_text("self,label\na,x\nb,y\na,x\n")
+    with pytest.warns(UserWarning, match="repeat the 'self'"):
+        data = load_csv(path, text="self", target="label", duplicates="drop")
+    assert data.X.tolist() == ["a", "b"]
+    data = load_csv(path, text="label", target="self", duplicates="keep", test_size=0)
+    assert data.y.tolist() == ["a", "b", "a"]
+
+
+def test_csv_numbers_with_points_that_floats_do_not_tell_apart(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,user\na,9007199254740992.0\nb,9007199254740993.0\n")
+    with pytest.raises(ValueError, match="whole numbers; row 1 below the header"):
+        load_csv(path, text="text", target="user")

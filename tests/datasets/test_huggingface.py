@@ -136,10 +136,10 @@ class Rows:
 
     def __init__(self, labels, names=None):
         self.features = {"text": None, "label": SimpleNamespace(names=names)}
-        self.columns = {"text": list("abcd"), "label": labels}
+        self.columns = {"text": list("abcd")[: len(labels)], "label": labels}
 
     def __len__(self):
-        return 4
+        return len(self.columns["label"])
 
     def __getitem__(self, column):
         return self.columns[column]
@@ -154,6 +154,16 @@ def test_names_have_one_number_in_all_splits():
         data = from_huggingface(parts, text="text", target="label")
     assert data.class_names == ("cat", "dog", "cow")
     assert data.y.tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 0, 1], ["x", "y", "x", "y"]])
+def test_a_split_without_rows_changes_no_labels(labels):
+    """As a filter may leave it; numbers became floats, and texts were refused."""
+    parts = {"train": Rows(labels), "test": Rows([])}
+    data = from_huggingface(parts, text="text", target="label")
+    assert data.y.tolist() == labels
+    alone = from_huggingface(Rows(labels), text="text", target="label")
+    assert data.y.dtype == alone.y.dtype
 
 
 def test_further_attributes_have_one_number_in_all_splits():

@@ -168,6 +168,7 @@ def test_formats_registered_meanwhile_by_another_thread(tmp_path, monkeypatch):
         ("version https://git-lfs.github.com/spec/v1\noid sha256:4d", "git lfs pull"),
         ("", r"empty \(0 bytes\)"),
         ("<!DOCTYPE html><html>log in</html>", "a web page"),
+        ("\ufeff\n\n<html>not found</html>", "a web page"),
         ("<svg></svg>", "not a picture that Pillow can read"),
     ],
 )

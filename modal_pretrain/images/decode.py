@@ -15,6 +15,7 @@ The rules, applied to files and to Pillow images alike:
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 from collections.abc import Callable
@@ -322,8 +323,9 @@ def _no_picture(path: str | os.PathLike[str]) -> str:
         first = file.read(64)
         if not first:
             return "empty (0 bytes). Have it copied or synchronised again"
+        text = first.lower().removeprefix(codecs.BOM_UTF8).lstrip()
         for beginning, words in _NO_PICTURES.items():
-            if first.lower().lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(beginning):
+            if text.startswith(beginning):
                 return words
     return "not a picture that Pillow can read. Convert it to PNG or JPEG"
 

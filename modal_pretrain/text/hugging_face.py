@@ -93,7 +93,7 @@ def load_text_model(
             raise BackboneWeightsError(
                 f"backbone={name!r} holds no model itself, but folders that do, as "
                 "checkpoints of a training: give the one that you want, such as "
-                f"{str(checkpoints[-1])!r}."
+                f"{str(checkpoints[-1])!r}, with the files of its tokenizer in it."
             )
         return _load(folder, f"folder {folder}", *wanted)
     if name.startswith(("/", ".", "~")):

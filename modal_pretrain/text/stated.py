@@ -135,12 +135,13 @@ def network_apart(folder: Path) -> Path | None:
 def models_in(folder: Path) -> list[Path]:
     """Return the folders in this one that hold models, newest last, if it holds none.
 
-    A training writes its checkpoints so.
+    A training writes its checkpoints so. Their tokenizer may be elsewhere.
     """
     if (folder / "config.json").exists():
         return []
-    found = [path.parent for path in folder.glob("*/config.json")]
-    models = [path for path in found if (path / "tokenizer_config.json").is_file()]
+    configs = [path for path in folder.glob("*/config.json") if path.is_file()]
+    # Others are of poolings and the like.
+    models = [p.parent for p in configs if b'"model_type"' in p.read_bytes()]
     return sorted(models, key=lambda path: (path.stat().st_mtime, path.name))
 
 

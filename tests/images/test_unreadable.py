@@ -170,6 +170,7 @@ def test_formats_registered_meanwhile_by_another_thread(tmp_path, monkeypatch):
         ("<!DOCTYPE html><html>log in</html>", "a web page"),
         ("\r\n\n  <HTML><body>log in", "a web page"),
         ("/annex/objects/SHA256E-s100--4d.jpg\n", "git annex get"),
+        ("\ufeff\n\n<html>not found</html>", "a web page"),
         ("<svg></svg>", "not a picture that Pillow can read"),
     ],
 )

@@ -429,7 +429,16 @@ def test_of_a_training_s_folder_the_checkpoints_are_named(folder, tmp_path):
         path = tmp_path / f"checkpoint-{step}"
         shutil.copytree(folder, path)
         os.utime(path, (i, i))
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
     with pytest.raises(BackboneWeightsError, match=r"such as .*checkpoint-1000'"):
+        create_text_backbone(tmp_path)
+
+
+def test_folders_of_models_are_named_also_without_their_tokenizer(folder, tmp_path):
+    transformers.AutoModel.from_pretrained(folder).save_pretrained(tmp_path / "model")
+    tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    with pytest.raises(BackboneWeightsError, match=r"such as .*model'.*tokenizer"):
         create_text_backbone(tmp_path)
 
 

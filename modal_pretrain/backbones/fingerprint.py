@@ -111,7 +111,12 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     in a list, which are not registered (torchvision), weights that only a state dict
     shows (PyTorch's quantised layers), code that only TorchScript sees, and hooks.
     """
-    settings = {k: v for k, v in vars(module).items() if k not in NO_SETTINGS}
+    # A copy, as another thread may begin to sample by dropout: its forwards (see
+    # `is_sampled`) are none of this thread's.
+    every = vars(module).copy()
+    if not getattr(every.get("forward"), "samples", lambda: True)():
+        del every["forward"]
+    settings = {k: v for k, v in every.items() if k not in NO_SETTINGS}
     if _package(type(module)) not in _LIBRARIES:
         settings, opaque = {}, settings
     else:

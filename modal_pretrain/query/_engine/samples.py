@@ -30,7 +30,8 @@ from modal_pretrain.query._engine.classifier import (
 )
 from modal_pretrain.query._engine.mapped import by_blocks
 
-# Two samplers of one network would take each other's masks away.
+# Two samplers of one network would take each other's masks away, and those of any two
+# would draw from one generator.
 _SAMPLING = Lock()
 
 
@@ -190,9 +191,9 @@ def _with_dropout(
             "benchmark's file a line under [estimator]), or use a modAL Committee."
         )
     out = np.empty((n_samples, n, 0))
-    with _torch_seed(int(rng.integers(2**31 - 1))):
+    with _SAMPLING, _torch_seed(int(rng.integers(2**31 - 1))):
         for i in range(n_samples):
-            with _SAMPLING, _fixed_masks(net.module_, layers, _own_thread(net)):
+            with _fixed_masks(net.module_, layers, _own_thread(net)):
                 proba = check_probabilities(
                     by_blocks(net.predict_proba, X), n, "classifier.predict_proba"
                 )
@@ -227,6 +228,8 @@ def _fixed_masks(network: Any, layers: list[Any], thread: int | None) -> Iterato
         network.register_forward_pre_hook(calls.begin),
         network.register_forward_hook(calls.end),
     ]
+    # A layer may have a forward of its own, as libraries put one there.
+    own = [vars(layer).get("forward") for layer in layers]
     for layer in layers:
         layer.forward = _masked(layer, calls)
     try:
@@ -235,8 +238,10 @@ def _fixed_masks(network: Any, layers: list[Any], thread: int | None) -> Iterato
         transformers.set_fastpath_enabled(shortened)
         for hook in hooks:
             hook.remove()
-        for layer in layers:
+        for layer, forward in zip(layers, own, strict=True):
             del layer.forward
+            if forward is not None:
+                layer.forward = forward
 
 
 class _Calls:
@@ -270,6 +275,7 @@ def _masked(layer: Any, calls: _Calls) -> Callable[..., Any]:
     torch = sys.modules["torch"]
     plain, drops = layer.forward, copy.copy(layer)
     drops.training = True  # and not the layer itself, which other threads use
+    vars(drops).pop("forward", None)  # one put there computes with the layer itself
     masks: dict[Any, tuple[Any, Any]] = {}
 
     def forward(*args: Any, **named: Any) -> Any:

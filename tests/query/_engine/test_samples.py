@@ -1,7 +1,5 @@
 """Several predictions of each row: ensembles, committees, dropout; calibration."""
 
-import threading
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +24,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modal_pretrain import PretrainedClassifier, query
+from modal_pretrain import query
 from modal_pretrain._checks import ParameterError
 from modal_pretrain.query._engine.samples import probability_samples
 from modal_pretrain.query._engine.temperature import soften
@@ -211,65 +209,6 @@ def test_dropout_of_a_network():
     # A ValueError, too: the command line shows no traceback for these.
     with pytest.raises(ParameterError, match=r"no dropout layer.*module__dropout"):
         query.bald_sampling(still, X, 3)
-
-
-def backbone_with_dropout(pretrained):
-    torch = pytest.importorskip("torch")
-    return torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 8, 8),
-        torch.nn.Flatten(),
-        torch.nn.Dropout(0.5),
-        torch.nn.Linear(64, 8),
-    )
-
-
-@pytest.mark.parametrize("folder", [None, "cache"])
-def test_samples_of_a_frozen_backbone_are_not_kept(tmp_path, folder):
-    X = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
-    samples = []
-    for cache in ("memory" if folder is None else tmp_path / folder, None):
-        net = PretrainedClassifier(
-            backbone_with_dropout,
-            image_size=32,
-            precision="float32",
-            cache=cache,
-            random_state=0,
-        ).fit(X[:8], np.arange(8) % 2)
-        before = net.predict_proba(X)
-        for seed in (0, 1):
-            rng = np.random.default_rng(seed)
-            samples.append(probability_samples(net, X, 24, rng, n_samples=4)[0])
-        np.testing.assert_array_equal(net.predict_proba(X), before)
-    assert samples[0].std(axis=0).max() > 1e-3
-    np.testing.assert_array_equal(samples[:2], samples[2:])
-
-
-def test_other_threads_embed_without_dropout_meanwhile(tmp_path):
-    """They share the frozen backbone, and the cache of what it computes."""
-    X = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
-    params = {"image_size": 32, "precision": "float32", "random_state": 0}
-    plain = PretrainedClassifier(backbone_with_dropout, cache=None, **params)
-    expected = plain.embed(X)
-    net = PretrainedClassifier(backbone_with_dropout, cache=None, **params)
-    net.fit(X[:8], np.arange(8) % 2)
-    predict, seen = net.predict_proba, []
-
-    def embed():
-        other = PretrainedClassifier(backbone_with_dropout, cache=tmp_path, **params)
-        seen.append(other.embed(X))
-
-    def meanwhile(rows):
-        thread = threading.Thread(target=embed)
-        thread.start()
-        thread.join()
-        return predict(rows)
-
-    net.predict_proba = meanwhile
-    samples, _ = probability_samples(net, X, 24, np.random.default_rng(0), n_samples=2)
-    assert samples.std(axis=0).max() > 1e-3
-    np.testing.assert_allclose(seen, [expected] * 2, rtol=1e-5, atol=1e-6)
-    embed()
-    np.testing.assert_allclose(seen[-1], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_alpha_dropout_is_that_of_torch():

@@ -530,6 +530,10 @@ def test_means_of_different_seeds_are_told(capsys, tmp_path):
     assert "1 of 4 runs" in said
     assert "| random-init | random | 1 |" in said
     assert "| random-init | margin | 2 |" in said
+    protocol = "At least a single seed set, not the same for every model and strategy"
+    assert protocol in (tmp_path / "report.md").read_text()
+    assert main([*bench, "--seeds=2", "--strategies=random"]) == 0
+    assert "2 seed sets, the same for" in (tmp_path / "report.md").read_text()
 
 
 def test_settings_of_other_seeds_and_labels_are_told(capsys, tmp_path):

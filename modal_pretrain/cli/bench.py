@@ -131,9 +131,11 @@ def bench(args: argparse.Namespace) -> None:
         verbose=not args.quiet,
     )
     report = write_report(out, out)
+    tables = [summary.table for summary in report.summaries]
     for summary, name in zip(report.summaries, names(report), strict=True):
         what = f"{name}\n" if name else ""
-        parts = [summary.title, *unfinished(summary), to_markdown(summary.table)]
+        table = to_markdown(summary.table, tables)
+        parts = [summary.title, *unfinished(summary), table]
         sys.stdout.write(f"\n{what}" + "\n\n".join(parts) + "\n")
     sys.stdout.write(
         f"\nRecords: {shown}\n{left_out(report)}"

@@ -42,9 +42,13 @@ def protocol(summary: Summary) -> str:
         first += f" ({config.seed_set_atypical} of them atypical)"
     seeds = summary.n_seeds
     runs = f"{seeds} seed sets" if seeds != 1 else "a single seed set"
+    same = "the same"
+    own = summary.records[summary.records.strategy != FULL]
+    if len({frozenset(run.seed) for _, run in own.groupby(["model", "strategy"])}) > 1:
+        runs, same = f"at least {runs}", "not the same"  # see `unfinished`
     return (
         f"Each run starts with {first} and asks for {config.batch} more {in_all}; "
-        f"{how}. {runs.capitalize()}, the same for every model and "
+        f"{how}. {runs.capitalize()}, {same} for every model and "
         "strategy; bands and brackets are 95 % bootstrap intervals over them."
     )
 

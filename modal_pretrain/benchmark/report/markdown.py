@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from modal_pretrain.benchmark.config import FULL
 from modal_pretrain.benchmark.report.claims import claims, lead, protocol
 from modal_pretrain.benchmark.report.stopping import audits, stops
 from modal_pretrain.benchmark.report.summary import Summary
 from modal_pretrain.benchmark.report.tables import (
     MAIN,
     Table,
+    differing,
     results,
     saved,
     settings,
@@ -44,22 +44,24 @@ def _start_escaped(found: re.Match[str]) -> str:
     return f"{space}{mark}\\" if mark.isdigit() else f"{space}\\{mark}"
 
 
-def to_markdown(table: pd.DataFrame) -> str:
+def to_markdown(table: pd.DataFrame, beside: Iterable[pd.DataFrame] = ()) -> str:
     """Return a summary's table in Markdown, for people.
 
-    It has a column with the seeds where the strategies have not equally many.
+    It has a column with the seeds where not all strategies have equally many.
 
     Parameters
     ----------
     table : pandas.DataFrame
         See `Summary`.
+    beside : iterable of pandas.DataFrame, default=()
+        Tables that are read beside it, whose strategies may have other seeds.
 
     Returns
     -------
     str
     """
-    alike = table[table.strategy != FULL].seeds.nunique() <= 1
-    return markdown_table(results(table, MAIN if alike else ("seeds", *MAIN)))
+    seeds = differing([table, *beside], ["seeds"])
+    return markdown_table(results(table, [*seeds, *MAIN]))
 
 
 def markdown_table(table: Table) -> str:
@@ -82,6 +84,7 @@ def markdown(summaries: Iterable[Summary]) -> str:
     """
     parts = ["# Active learning: what was asked, and how many labels it took"]
     summaries = list(summaries)
+    every = [s.table for s in summaries]
     for s, name in zip(summaries, settings(summaries), strict=True):
         parts.append(f"## {plain(name)}\n\n{_paragraph(s.title)}.")
         if s.left_out:
@@ -90,7 +93,7 @@ def markdown(summaries: Iterable[Summary]) -> str:
                 f"**Left out**, because config.json does not name them: {names}."
             )
         parts += map(_paragraph, [*lead(s), protocol(s)])
-        parts.append(to_markdown(s.table))
+        parts.append(to_markdown(s.table, every))
         if s.levels:
             parts.append(markdown_table(saved(s)))
         parts += [markdown_table(table) for table in (stops(s), audits(s)) if table]

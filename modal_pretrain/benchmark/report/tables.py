@@ -138,6 +138,13 @@ def results(
     return Table(["model", "strategy", *columns], rows, n_text=2)
 
 
+def differing(tables: Iterable[pd.DataFrame], names: Iterable[str]) -> list[str]:
+    """Return those of some columns in which strategies, here or there, differ."""
+    every = pd.concat(list(tables))
+    every = every[every.strategy != FULL]
+    return [name for name in names if every[name].nunique() > 1]
+
+
 def saved(s: Summary) -> Table:
     """Return the labels saved at each level of accuracy."""
     rows = [
@@ -174,9 +181,13 @@ def probes(s: Summary) -> Table:
 
 
 def overview(summaries: Iterable[Summary]) -> Table:
-    """Return the main numbers of all strategies but the baselines, settings by name."""
-    columns = ("accuracy", "worst group", "enrichment", "label efficiency")
+    """Return the main numbers of all strategies but the baselines, settings by name.
+
+    Means over other seeds, or after other numbers of labels, are told as such.
+    """
     rows, summaries = [], list(summaries)
+    columns = differing([s.table for s in summaries], ("seeds", "labels"))
+    columns += ["accuracy", "worst group", "enrichment", "label efficiency"]
     for s, name in zip(summaries, settings(summaries), strict=True):
         own = s.table[~s.table.strategy.isin([BASELINE, FULL])]
         link = Cell(name, link=f"#{s.store.folder.name}")

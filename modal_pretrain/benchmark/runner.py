@@ -30,7 +30,13 @@ from modal_pretrain.benchmark.progress import Progress
 from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.benchmark.settings import check_names, expand
 from modal_pretrain.benchmark.store import RecordStore
-from modal_pretrain.benchmark.unit import Work, keep_probes, load_data, seed_set
+from modal_pretrain.benchmark.unit import (
+    Work,
+    check_estimators,
+    keep_probes,
+    load_data,
+    seed_set,
+)
 
 _WAIT = 1.0  # seconds between two looks at what another process works on
 Settings = BenchmarkConfig | Mapping | Sequence[BenchmarkConfig]
@@ -113,6 +119,8 @@ def run(
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
         check_not_renamed(store)
+        if not store.is_begun():
+            check_estimators(config, data)  # before it leaves a folder behind
         store.create()
         keep_description(store, data)
         check_rows(store, data)  # raises if something is damaged

@@ -74,6 +74,10 @@ class RecordStore:
         store.folder = path.parent
         return store
 
+    def is_begun(self) -> bool:
+        """Say whether the folder is there, with its configuration."""
+        return (self.folder / "config.json").exists()
+
     def create(self) -> None:
         """Make the folder, and add this configuration's axes to those it has.
 

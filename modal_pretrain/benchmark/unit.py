@@ -71,6 +71,15 @@ def estimator(
     return make_estimator(model, seed, params, data.modality)
 
 
+def check_estimators(config: BenchmarkConfig, data: GroupedDataset) -> None:
+    """Raise what a fit of the configuration's models would, such as of their weights.
+
+    Their networks are kept in memory for the runs in this process.
+    """
+    for model in config.models:
+        estimator(config, data, model, config.seeds[0], None).initialize()
+
+
 @dataclass(frozen=True)
 class Work:
     """One unit to be run, or gone on with.

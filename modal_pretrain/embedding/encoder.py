@@ -260,10 +260,8 @@ class Encoder:
 
     def _spread(self, source: Source) -> np.ndarray:
         """Compute embeddings here, or on the workers that joblib names."""
-        # Workers know nothing of how this thread samples.
-        here = not source.cacheable or is_sampled(self.backbone)
-        workers = 1 if here else n_workers()
-        if workers == 1:
+        here = not source.cacheable or is_sampled(self.backbone)  # by this thread
+        if here or (workers := n_workers()) == 1:
             return self.compute(source)
         batch_size = check_batch_size(self.batch_size)
         if batch_size == "auto":

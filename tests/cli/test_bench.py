@@ -74,6 +74,19 @@ def test_data_may_be_given_several_times():
     assert table == {"name": "shapes", "n_train": 40, "n_test": 9, "a": 2}
 
 
+@pytest.mark.parametrize(
+    "flags, words",
+    [(["--backbone", "resnet-18"], "resnet18"), (["--tune", "99"], "tune must be")],
+)
+def test_a_classifier_that_cannot_be_leaves_no_folder(tmp_path, capsys, flags, words):
+    """Its runs would be left to do for ever, says status."""
+    small = ["n_train=40", "n_test=20", "image_size=32"]
+    arguments = ["bench", "--models", "random-init", "--data", *small, *flags]
+    assert main([*arguments, "--quiet", "--out", str(tmp_path / "out")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_more_jobs_than_work(tmp_path, monkeypatch):
     import joblib
 

@@ -112,10 +112,11 @@ def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     shows (PyTorch's quantised layers), code that only TorchScript sees, and hooks.
     """
     # A copy, as another thread may begin to sample by dropout: its forwards (see
-    # `is_sampled`) are none of this thread's.
+    # `is_sampled`) are none of this thread's, but those that they took the place of.
     every = vars(module).copy()
     if not getattr(every.get("forward"), "samples", lambda: True)():
-        del every["forward"]
+        own = every.pop("forward").own
+        every.update({} if own is None else {"forward": own})
     settings = {k: v for k, v in every.items() if k not in NO_SETTINGS}
     if _package(type(module)) not in _LIBRARIES:
         settings, opaque = {}, settings

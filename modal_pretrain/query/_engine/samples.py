@@ -228,8 +228,6 @@ def _fixed_masks(network: Any, layers: list[Any], thread: int | None) -> Iterato
         network.register_forward_pre_hook(calls.begin),
         network.register_forward_hook(calls.end),
     ]
-    # A layer may have a forward of its own, as libraries put one there.
-    own = [vars(layer).get("forward") for layer in layers]
     for layer in layers:
         layer.forward = _masked(layer, calls)
     try:
@@ -238,10 +236,11 @@ def _fixed_masks(network: Any, layers: list[Any], thread: int | None) -> Iterato
         transformers.set_fastpath_enabled(shortened)
         for hook in hooks:
             hook.remove()
-        for layer, forward in zip(layers, own, strict=True):
+        for layer in layers:
+            own = layer.forward.own
             del layer.forward
-            if forward is not None:
-                layer.forward = forward
+            if own is not None:
+                layer.forward = own
 
 
 class _Calls:
@@ -275,7 +274,9 @@ def _masked(layer: Any, calls: _Calls) -> Callable[..., Any]:
     torch = sys.modules["torch"]
     plain, drops = layer.forward, copy.copy(layer)
     drops.training = True  # and not the layer itself, which other threads use
-    vars(drops).pop("forward", None)  # one put there computes with the layer itself
+    # A layer may have a forward of its own, as libraries put one there, which computes
+    # with the layer itself.
+    own = vars(drops).pop("forward", None)
     masks: dict[Any, tuple[Any, Any]] = {}
 
     def forward(*args: Any, **named: Any) -> Any:
@@ -293,6 +294,7 @@ def _masked(layer: Any, calls: _Calls) -> Callable[..., Any]:
         return x * mask + offset
 
     forward.samples = calls.are_here  # type: ignore[attr-defined]
+    forward.own = own  # type: ignore[attr-defined]
     return forward
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from modal_pretrain import EmbeddingCache, PretrainedClassifier
+from modal_pretrain.backbones.fingerprint import fingerprint, is_portable
 from modal_pretrain.query._engine.samples import probability_samples
 
 
@@ -142,3 +143,23 @@ def test_a_layer_keeps_its_own_forward():
     assert samples.std(axis=0).max() > 1e-3
     assert layer.forward is own
     np.testing.assert_array_equal(net.predict_proba(X), before)
+
+
+def test_other_threads_see_a_layer_of_its_own_forward_as_it_is():
+    """What they embed meanwhile was kept as that of the network without it."""
+    net = network(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    net.embed_to = None  # as of this package's estimators, one thread samples
+    layer = net.module_[1]
+    plain = layer.forward
+    layer.forward = lambda x: 2 * plain(x)
+    predict, seen, about = net.predict_proba, [], (fingerprint, is_portable)
+
+    def meanwhile(rows):
+        with ThreadPoolExecutor(1) as thread:
+            seen.extend(thread.map(lambda one: one(layer), about))
+        return predict(rows)
+
+    expected = [one(layer) for one in about]
+    net.predict_proba = meanwhile
+    probability_samples(net, pool(), 40, np.random.default_rng(0), n_samples=1)
+    assert seen == expected

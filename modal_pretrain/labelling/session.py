@@ -64,7 +64,7 @@ class LabelSession:
         By default a `PretrainedClassifier` or `PretrainedTextClassifier` with a frozen
         backbone. See `halves` for those that learn within the time of an answer.
     strategy : callable, default=disambiguation_sampling
-        A query strategy.
+        A query strategy. The default takes no sparse vectors, as word counts are.
     tags : sequence of str, default=()
         What should not decide, such as the background of a row. More may be added.
     audit_share : float, default=0.1

@@ -11,7 +11,8 @@ import pytest
 from modAL.uncertainty import uncertainty_sampling
 from PIL import Image
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.naive_bayes import GaussianNB
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -534,3 +535,29 @@ def test_a_closed_session_does_not_say_that_the_model_knows_all(
     closing.join(60)
     assert session.progress().learnt == 0
     assert not session.wait(60)
+
+
+def test_words_counted_in_texts_need_a_strategy_that_takes_them(tmp_path):
+    """The usual pipeline of scikit-learn is sparse: told what to do, or asks by it."""
+    table = tmp_path / "texts.csv"
+    rows = [f"{'good' if n % 2 else 'bad'} film {n}" for n in range(30)]
+    table.write_text("\n".join(["text", *rows]))
+
+    def learn(labels, **options):
+        estimator = make_pipeline(CountVectorizer(), MultinomialNB())
+        with LabelSession(
+            table,
+            column="text",
+            labels=tmp_path / labels,
+            estimator=estimator,
+            **options,
+        ) as session:
+            for _ in range(12):
+                row = session.ask()[0].row
+                session.answer(row, rows[row].split()[0])
+            session.wait()
+            return session.progress().learnt
+
+    with pytest.raises(RuntimeError, match=r"least_confidence_sampling.* TruncatedSVD"):
+        learn("default.csv")
+    assert learn("unsure.csv", strategy=least_confidence_sampling) >= 10

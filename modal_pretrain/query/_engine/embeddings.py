@@ -181,8 +181,10 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
     """Check that `raw` is a finite table with n rows; integers become float64."""
     if hasattr(raw, "toarray"):
         raise TypeError(
-            f"{name} is a sparse matrix of shape {raw.shape}; these strategies need "
-            "dense vectors. Put TruncatedSVD before the classifier in a Pipeline."
+            f"{name} is a sparse matrix of shape {raw.shape}; this strategy compares "
+            "dense vectors. Take one that goes by probabilities alone, such as "
+            "least_confidence_sampling, or put TruncatedSVD before the classifier in a "
+            "Pipeline."
         )
     _check_mask(raw, name)
     values = _of_objects(np.asarray(of_tensor(raw, name)))

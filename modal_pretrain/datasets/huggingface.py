@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from modal_pretrain._identity import read_whole
-from modal_pretrain.datasets._columns import label_column
+from modal_pretrain.datasets._columns import as_column, label_column
 from modal_pretrain.datasets._parts import Part, join
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -80,8 +80,8 @@ def from_huggingface(
     TypeError
         If the data set streams, or is something else.
     ValueError
-        If a column is not there, or lacks values (-1 is none where labels have names),
-        or the data set has a transform.
+        If a column is not there, lacks values (-1 is none where labels have names) or
+        has cells of several, or the data set has a transform.
 
     Warns
     -----
@@ -97,6 +97,8 @@ def from_huggingface(
     """
     if (image is None) == (text is None):
         raise ValueError("give one of image and text, the column of the input")
+    if isinstance(extra, str) or not isinstance(extra, Sequence):
+        raise ValueError(f"extra must be a list of columns, got {extra!r}: [{extra!r}]")
     if attribute == target:
         raise ValueError(
             f"target and attribute are both {target!r}; they must be two columns, or "
@@ -169,7 +171,10 @@ def _read(
         _names(dataset, target),
         None if attribute is None else labels(attribute),
         None if attribute is None else _names(dataset, attribute),
-        {key: np.array(list(dataset[key])) for key in extra},
+        {
+            key: as_column(list(dataset[key]), f"extra[{key!r}]", len(dataset))
+            for key in extra
+        },
         {key: _names(dataset, key) for key in extra},
     )
 

@@ -246,6 +246,22 @@ def test_class_and_attribute_are_two_columns():
         )
 
 
+@pytest.mark.parametrize(
+    ("extra", "match"),
+    [
+        ("tags", r"extra must be a list of columns, got 'tags': \['tags'\]"),
+        (["tags"], r"extra\['tags'\] must be 1-D with one entry for each"),
+    ],
+)
+def test_further_attributes_that_are_none(extra, match):
+    rows = Rows([0, 1, 0, 1])
+    rows.column_names = [*rows.column_names, "tags"]
+    rows.columns["tags"] = [["a"], ["a", "b"], [], ["b"]]
+    rows.features["tags"] = None
+    with pytest.raises(ValueError, match=match):
+        from_huggingface(rows, text="text", target="label", extra=extra)
+
+
 def test_bytes_that_are_no_picture():
     class Pictures(Rows):
         column_names = ("image", "label")

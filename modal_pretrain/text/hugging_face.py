@@ -180,7 +180,19 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
     if isinstance(getattr(model, "pooler", None), nn.Module):
         # What it gives is not used, and its weights are not in all checkpoints.
         model.pooler = nn.Identity()
+    if pretrained is not False:
+        _check_values(model, source)
     return model.float().eval(), tokenizer, length, pooling, source
+
+
+def _check_values(model: nn.Module, source: str) -> None:
+    """Raise if the weights in use are none to compute with, as of a folder in part."""
+    try:
+        check_values(model, model.state_dict())
+    except BackboneWeightsError as error:
+        raise BackboneWeightsError(
+            f"The model from {source} cannot be loaded: {error}"
+        ) from error
 
 
 def _n_tokens(model: nn.Module) -> int | None:

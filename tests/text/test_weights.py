@@ -216,6 +216,24 @@ def test_weights_that_do_not_fit(folder, tmp_path, change, as_file):
         create_text_backbone(path, pretrained)
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_folder_of_which_a_part_came(folder, tmp_path, as_file):
+    """Programs that download keep room for all of a file, which is zeros at first."""
+    path = shutil.copytree(folder, tmp_path / "model")
+    file = path / "model.safetensors"
+    pretrained = file if as_file else True
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+    with pytest.raises(BackboneWeightsError, match=r"model.*zeros alone.*in part"):
+        create_text_backbone(path, pretrained)
+    create_text_backbone(path, False)
+    (tmp_path / "nan").mkdir()
+    path = spoiled(folder, tmp_path / "nan", lambda state: state[LAYER].fill_(np.nan))
+    pretrained = path / "model.safetensors" if as_file else True
+    with pytest.raises(BackboneWeightsError, match=r"layer.1.* holds NaN"):
+        create_text_backbone(path, pretrained)
+
+
 @pytest.mark.parametrize("wrapper", ["model", "model.bert"])
 def test_of_a_wrapper_s_checkpoint_the_names_before_the_keys_are_told(
     folder, tmp_path, wrapper

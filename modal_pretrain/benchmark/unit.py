@@ -72,12 +72,14 @@ def estimator(
 
 
 def check_estimators(config: BenchmarkConfig, data: GroupedDataset) -> None:
-    """Raise what a fit of the configuration's models would, such as of their weights.
+    """Raise what a fit would before it looks at data: of parameters and weights.
 
-    Their networks are kept in memory for the runs in this process.
+    The networks are kept in memory for the runs in this process.
     """
     for model in config.models:
-        estimator(config, data, model, config.seeds[0], None).initialize()
+        classifier = estimator(config, data, model, config.seeds[0], None)
+        classifier._check_parameters()
+        classifier.initialize()
 
 
 @dataclass(frozen=True)

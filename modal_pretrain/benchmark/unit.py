@@ -77,7 +77,9 @@ def check_estimators(config: BenchmarkConfig, data: GroupedDataset) -> None:
     Their networks are kept in memory for the runs in this process.
     """
     for model in config.models:
-        estimator(config, data, model, config.seeds[0], None).initialize()
+        made = estimator(config, data, model, config.seeds[0], None)
+        made._check_parameters()  # what a fit begins with, and `initialize` leaves out
+        made.initialize()
 
 
 @dataclass(frozen=True)

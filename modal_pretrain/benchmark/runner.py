@@ -113,18 +113,20 @@ def run(
     if parallel and cache is None:
         cache = out / "embeddings"
     stores, call = [], Call.now()
-    for config in _folders(configs):
+    for config in _folders(configs):  # all, before one leaves a folder behind
         data = load_data(config, call)
         check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
         check_not_renamed(store)
         if not store.is_begun():
-            check_estimators(config, data)  # before it leaves a folder behind
+            check_estimators(config, data)
+        stores.append(store)
+    for store in stores:
+        data = load_data(store.config, call)
         store.create()
         keep_description(store, data)
         check_rows(store, data)  # raises if something is damaged
-        stores.append(store)
     asked = {(config.digest(), unit) for config in configs for unit in config.units()}
     works = [
         Work(store, unit, cache, call)

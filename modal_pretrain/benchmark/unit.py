@@ -78,7 +78,7 @@ def check_estimators(config: BenchmarkConfig, data: GroupedDataset) -> None:
     """
     for model in config.models:
         classifier = estimator(config, data, model, config.seeds[0], None)
-        classifier._check_parameters()
+        classifier._check_parameters()  # which `initialize` leaves out
         classifier.initialize()
 
 
@@ -124,12 +124,14 @@ class Work:
 
     def embed(self) -> None:
         """Fill the cache for all units that share this one's embeddings."""
+        one_thread_after_fork()
         with self.call.in_folder():
             data = self._data()
             embed(self._estimator(data), data)
 
     def run(self, advance: Callable[[], None] = lambda: None) -> bool:
         """Run the unit from where it stands; False if another process has it."""
+        one_thread_after_fork()
         with self.call.in_folder(), self.store.working_on(self.unit) as writer:
             if writer is None:
                 return False

@@ -79,7 +79,10 @@ def test_data_may_be_given_several_times():
     [
         (["--backbone", "resnet-18"], "resnet18"),
         (["--tune", "99"], "tune must be"),
-        (["--augment"], "augment="),
+        (["--augment"], "tune='head' freezes it"),
+        # A point of a grid that cannot be, behind one that can.
+        (["--seed-set", "4", "400"], "n=400 is not possible"),
+        (["--backbone", "test_resnet", "resnet-18"], "resnet18"),
     ],
 )
 def test_a_classifier_that_cannot_be_leaves_no_folder(tmp_path, capsys, flags, words):

@@ -62,6 +62,7 @@ _FORKING = threading.RLock()  # one fork at a time
 _GUARD = threading.Lock()
 _LOCKS: WeakSet[Lock] = WeakSet()
 _WAITED_FOR: list[Lock] = []
+_CHILDREN: set[int] = set()  # a process that was forked has its number here
 
 
 def _wait() -> None:
@@ -86,7 +87,13 @@ def _go_on() -> None:
     _FORKING.release()
 
 
+def is_forked() -> bool:
+    """Say whether this process was forked since this package was imported."""
+    return os.getpid() in _CHILDREN
+
+
 def _free_all() -> None:
+    _CHILDREN.add(os.getpid())
     _go_on()
     for lock in list(_LOCKS):
         lock.free()

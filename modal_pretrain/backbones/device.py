@@ -10,7 +10,7 @@ from operator import attrgetter
 
 import torch
 
-from modal_pretrain._fork import Lock
+from modal_pretrain._fork import Lock, is_forked
 
 # Whoever draws from PyTorch's generators holds it, and may take other locks then.
 GENERATORS = Lock()
@@ -182,3 +182,12 @@ def seeded(seed: int | None) -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(dtype)
+
+
+def one_thread_after_fork() -> None:
+    """Keep PyTorch to one thread in a forked process, as its data loader does.
+
+    The threads that it had are gone there, and it would wait for them for ever.
+    """
+    if is_forked():
+        torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._disk import write_whole
+from modal_pretrain.backbones.device import one_thread_after_fork
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.call import Call, staying_here

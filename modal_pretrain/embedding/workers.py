@@ -16,6 +16,7 @@ import joblib
 import numpy as np
 from joblib.parallel import get_active_backend
 
+from modal_pretrain.backbones.device import one_thread_after_fork
 from modal_pretrain.embedding.source import Source
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def embed_shard(encoder: Encoder, source: Source, expected: str | None) -> np.nd
     numpy.ndarray
         float32 (n, d).
     """
+    one_thread_after_fork()
     encoder.load()
     if expected is not None and encoder.fingerprint() != expected:
         raise RuntimeError(

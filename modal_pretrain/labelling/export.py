@@ -184,6 +184,19 @@ def check_apart(session: LabelSession, path: Path) -> None:
         )
 
 
+def _pickled(session: LabelSession, estimator: Any) -> bytes:
+    data = io.BytesIO()
+    try:
+        joblib.dump(estimator, data)
+    except Exception as error:  # whatever the parts of the user's own raise
+        raise ValueError(
+            f"the estimator can't be written: {type(error).__name__}: {error}. In "
+            "place of a lambda, or a function within another one, give it one that is "
+            f"defined at the top of a module. The labels are in {session.path}."
+        ) from error
+    return data.getvalue()
+
+
 def _quoted(path: Path) -> str:
     """Return a path as Python reads it, in double quotes where that is all it takes."""
     text = str(path)
@@ -230,7 +243,8 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     OSError
         If something can't be written.
     ValueError
-        If a file of the export is the label file, or the estimator can't be fitted.
+        If a file of the export is the label file, or the estimator can't be fitted or
+        pickled, such as one with a lambda.
     """
     check_folder(session, folder)
     folder = expanded(folder)
@@ -239,9 +253,7 @@ def export(session: LabelSession, folder: str | os.PathLike[str]) -> Exported:
     model = folder / MODEL
     estimator = fitted(session)
     if estimator is not None:
-        data = io.BytesIO()
-        joblib.dump(estimator, data)
-        write_whole(model, data.getvalue())
+        write_whole(model, _pickled(session, estimator))
     else:  # one of an earlier export knows other labels
         model.unlink(missing_ok=True)
     found = session.predictions().round({"probability": 4})

@@ -5,6 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from modal_pretrain.labelling.exchange import to_folders, to_label_studio
 from modal_pretrain.labelling.pools import TextPool
@@ -234,3 +237,20 @@ def test_an_estimator_that_fails_is_said_to(start, tmp_path):
     said = "can't be fitted on the 2 labels: RuntimeError: out of memory. The labels"
     with pytest.raises(ValueError, match=said):  # which the page and the command tell
         session.export(tmp_path / "out")
+
+
+def test_an_estimator_that_cannot_be_written_is_said_to(shapes, start, serve, tmp_path):
+    """A lambda is the usual way to look at pixels; Python does not pickle it."""
+    pixels = FunctionTransformer(lambda X: np.stack(X).reshape(len(X), -1))
+    session = start(
+        list(shapes.X),
+        estimator=make_pipeline(pixels, GaussianNB()),
+        labels=tmp_path / "labels.csv",
+    )
+    for row in session.ask(12):
+        session.answer(row.row, str(shapes.y[row.row]))
+    said = "can't be written: .*lambda.* top of a module"
+    with pytest.raises(ValueError, match=said):
+        session.export(tmp_path / "out")
+    status, answer = serve(session, out=tmp_path / "out").post("api/export", {})
+    assert (status, "top of a module" in answer["error"]) == (400, True)

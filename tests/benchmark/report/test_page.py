@@ -99,6 +99,8 @@ def test_report_of_texts(small, tmp_path):
     Page(text)
     assert "sentence 2 &lt;tag&gt;" in text
     assert "sentence 7" not in text
+    assert "In colour: atypical." in text
+    assert "Framed" not in text  # as pictures are
 
 
 def test_several_settings_on_one_page(tmp_path):

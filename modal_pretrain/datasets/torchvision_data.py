@@ -41,8 +41,9 @@ def from_torchvision(
 
     Input: its images: the files where it lists them (`ImageFolder` and its kind), its
     array where it has all in one (CIFAR, MNIST, SVHN), else, and where a class of your
-    own or a `loader` makes the items, its items, which are all loaded. Class: the
-    label. Attribute and splits: see the parameters.
+    own or a `loader` makes the items, its items, which are all loaded (of images that
+    are opened and unread, the bytes of their files). Class: the label. Attribute and
+    splits: see the parameters.
 
     Parameters
     ----------

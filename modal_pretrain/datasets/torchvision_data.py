@@ -41,8 +41,9 @@ def from_torchvision(
 
     Input: its images: the files where it lists them (`ImageFolder` and its kind), its
     array where it has all in one (CIFAR, MNIST, SVHN), else, and where a class of your
-    own or a `loader` makes the items, its items, which are all loaded. Class: the
-    label. Attribute and splits: see the parameters.
+    own or a `loader` makes the items, its items, which are all loaded (of images that
+    are opened and unread, the bytes of their files). Class: the label. Attribute and
+    splits: see the parameters.
 
     Parameters
     ----------
@@ -167,6 +168,8 @@ def _named(part: Part, dataset: Any) -> Part:
     so may an edit of `samples`. Then the files tell, by their folders.
     """
     classes = getattr(dataset, "classes", None)
+    if classes is None and _stands_on_torchvision(dataset):  # Caltech101 and 256
+        classes = getattr(dataset, "categories", None)
     names = dict(enumerate(map(str, () if classes is None else classes)))
     given = getattr(dataset, "class_to_idx", None)
     numbers = dict(given) if isinstance(given, Mapping) else {}
@@ -179,7 +182,8 @@ def _named(part: Part, dataset: Any) -> Part:
     if not fitting or not (whole or own <= numbers.keys()):
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
-    if all(numbers.get(name, number) == number for number, name in names.items()):
+    fits = all(numbers.get(name, number) == number for number, name in names.items())
+    if names and fits:  # LFWPeople has its names in class_to_idx alone
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}
     for name, number in numbers.items():
@@ -303,6 +307,15 @@ def _labels(dataset: Any) -> np.ndarray | None:
     return y if y is not None and y.ndim == 1 else None
 
 
+def _without_file(image: Any) -> Any:
+    """Return an image that keeps no file open: a process may have some 1,000."""
+    if not hasattr(image, "fp"):
+        return image
+    from modal_pretrain.images.unread import in_memory
+
+    return in_memory(image)
+
+
 def _items(dataset: Any, rows: Iterable[int]) -> tuple[list[Any], np.ndarray]:
     """Load items."""
     images, labels = [], []
@@ -318,6 +331,6 @@ def _items(dataset: Any, rows: Iterable[int]) -> tuple[list[Any], np.ndarray]:
                 f"the label of item {i} of {type(dataset).__name__} has shape "
                 f"{np.shape(label)}; choose one with target_transform"
             )
-        images.append(image)
+        images.append(_without_file(image))
         labels.append(label.item() if hasattr(label, "item") else label)
     return images, np.array(labels)

@@ -78,6 +78,35 @@ def reopened(image: Image.Image, data: bytes) -> Image.Image | None:
     return twin if type(twin) is type(image) and _about(twin) == _about(image) else None
 
 
+def in_memory(image: Image.Image) -> Image.Image:
+    """Return what is opened and unread over bytes in memory, to need no open file.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+
+    Returns
+    -------
+    PIL.Image.Image
+        `image` itself if it has been read or changed, or is no file's.
+    """
+    file, state = getattr(image, "fp", None), vars(image)
+    pixels = state.get("_im", state.get("im"))
+    if pixels is not None or not isinstance(file, io.BufferedReader) or file.closed:
+        return image
+    if image.tell():
+        return image
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    twin = reopened(image, data)
+    if twin is None:
+        return image
+    twin.filename = image.filename  # type: ignore[attr-defined]
+    return twin
+
+
 def content_key(image: Image.Image, data: bytes) -> bytes:
     """Hash what an unread image is decoded from, and how."""
     return xxh3_128_digest(repr(_about(image)).encode() + xxh3_128_digest(data))

@@ -1,5 +1,7 @@
 """from_torchvision."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -305,3 +307,26 @@ def test_what_a_wrapper_changes_counts():
             return Image.new("RGB", (8, 8)), i
 
     assert len(from_torchvision(Fewer())) == 2
+
+
+def test_images_that_items_open_keep_no_file_open(tmp_path):
+    # Of Caltech256, say, or of one's own: 1,024 open files are the usual limit.
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((8, 8), 300 * i, np.uint16)).save(path)
+    opened = []
+
+    class Files:
+        def __len__(self):
+            return len(paths)
+
+        def __getitem__(self, i):
+            opened.append(Image.open(paths[i]))
+            return opened[-1], i % 2
+
+    data = from_torchvision(Files(), test_size=0)
+    assert all(isinstance(image.fp, io.BytesIO) for image in data.X)
+    assert [image.filename for image in data.X] == [str(path) for path in paths]
+    for i, image in enumerate(opened):  # the user's own can still be read
+        np.testing.assert_array_equal(np.asarray(image), 300 * i)
+        np.testing.assert_array_equal(np.asarray(data.X[i]), 300 * i)

@@ -205,3 +205,34 @@ def _a_picture_each(root, names):
     for name in names:
         (root / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(root / name / "0.png")
+
+
+# torchvision leaves it to the garbage collector to close the files of its images.
+@pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")
+def test_names_may_stand_in_categories_or_class_to_idx_alone(tmp_path):
+    folders = pytest.importorskip("torchvision.datasets")
+    place = tmp_path / "caltech256" / "256_ObjectCategories"
+    for name in ("001.ak47", "002.flag"):
+        (place / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(place / name / f"{name[:3]}_0001.jpg")
+    data = from_torchvision(folders.Caltech256(tmp_path), test_size=0)
+    assert data.class_names == ("001.ak47", "002.flag")
+
+    class People:
+        def __init__(self, names):
+            self.class_to_idx = {name: number for number, name in enumerate(names)}
+
+        def __len__(self):
+            return len(self.class_to_idx)
+
+        def __getitem__(self, row):
+            return Image.new("RGB", (8, 8)), list(self.class_to_idx.values())[row]
+
+    # The second one would have given Cid the number of Bo.
+    data = from_torchvision(
+        {"train": People(["Al", "Bo", "Cid"]), "test": People(["Al", "Cid"])}
+    )
+    assert [data.class_names[label] for label in data.y] == [
+        *("Al", "Bo", "Cid"),
+        *("Al", "Cid"),
+    ]

@@ -239,3 +239,50 @@ def test_no_fork_in_the_middle_of_a_look_up_on_disk(tmp_path):
 
     assert in_a_fork(child)
     thread.join()
+
+
+PREDICTS = """
+import multiprocessing
+import sys
+
+import numpy as np
+import torch
+
+from modal_pretrain import PretrainedClassifier
+
+torch.set_num_threads(2)
+X = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
+classifier = PretrainedClassifier(
+    "tf_efficientnet_lite0", image_size=32, precision="float32", device="cpu",
+    engine="torch", cache=None)
+expected = classifier.fit(X, np.arange(24) % 2).predict_proba(X)
+
+
+def grandchild(end):
+    end.send((classifier.predict_proba(X), torch.get_num_threads()))
+
+
+def child(end):
+    grandchild(end)
+    classifier.fit(X, np.arange(24) % 2)
+    again = context.Process(target=grandchild, args=(end,))
+    again.start()
+    again.join(60)
+
+
+context = multiprocessing.get_context("fork")
+pipe, end = multiprocessing.Pipe()
+process = context.Process(target=child, args=(end,))
+process.start()
+for _ in range(2):
+    assert pipe.poll(60), "the child waits for ever"
+    found, n_threads = pipe.recv()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert n_threads == 1
+process.join(60)
+assert torch.get_num_threads() == 2
+"""
+
+
+def test_a_forked_child_does_not_wait_for_pytorchs_threads_of_its_parent():
+    processes.run(PREDICTS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
+import threading
 from collections.abc import Iterator
 from operator import attrgetter
 
@@ -25,7 +27,11 @@ _ABOUT_TYPES = re.compile("BFloat16|Half|same dtype|scalar type|type .* the same
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device that "auto" stands for: cuda, then mps, then cpu."""
+    """Return the device that "auto" stands for: cuda, then mps, then cpu.
+
+    Whoever is about to compute asks, so that `one_thread_after_fork` is done here.
+    """
+    one_thread_after_fork()
     if str(device) != "auto":
         return _named_device(device)
     if torch.cuda.is_available():
@@ -187,7 +193,13 @@ def seeded(seed: int | None) -> Iterator[None]:
 def one_thread_after_fork() -> None:
     """Keep PyTorch to one thread in a forked process, as its data loader does.
 
-    The threads that it had are gone there, and it would wait for them for ever.
+    The threads that it had are gone there, and it would wait for them for ever. Whoever
+    asks for more later gets them.
     """
     if is_forked():
-        torch.set_num_threads(1)
+        _keep_to_one_thread(os.getpid(), threading.get_ident())
+
+
+@functools.cache  # PyTorch's number is of a process, OpenMP's of a thread
+def _keep_to_one_thread(process: int, thread: int) -> None:
+    torch.set_num_threads(1)

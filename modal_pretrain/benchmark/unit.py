@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._disk import write_whole
-from modal_pretrain.backbones.device import one_thread_after_fork
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.benchmark.call import Call, staying_here
@@ -125,14 +124,12 @@ class Work:
 
     def embed(self) -> None:
         """Fill the cache for all units that share this one's embeddings."""
-        one_thread_after_fork()
         with self.call.in_folder():
             data = self._data()
             embed(self._estimator(data), data)
 
     def run(self, advance: Callable[[], None] = lambda: None) -> bool:
         """Run the unit from where it stands; False if another process has it."""
-        one_thread_after_fork()
         with self.call.in_folder(), self.store.working_on(self.unit) as writer:
             if writer is None:
                 return False

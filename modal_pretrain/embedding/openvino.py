@@ -102,7 +102,7 @@ def network(
     with _LOCK:
         made = (key, dtype, threads)
         if made not in _NETWORKS:
-            model = _model(key, backbone, preprocessing, folder)
+            model = _model(key, backbone, preprocessing, folder, threads)
             try:
                 fresh = Network(model, preprocessing.row_shape, dtype, threads)
             except RuntimeError as error:  # such as instructions that are masked
@@ -114,13 +114,15 @@ def network(
         return _NETWORKS[made]
 
 
-def _model(key: str, backbone: nn.Module, preprocessing: Traceable, folder) -> Any:
+def _model(
+    key: str, backbone: nn.Module, preprocessing: Traceable, folder, threads: int
+) -> Any:
     file = None if folder is None else model_file(folder, key)
     parts = None if file is None else read_model(file)
     if parts is None:
         try:
             model = _convert(backbone, preprocessing)
-            _check(model, backbone, preprocessing)
+            _check(model, backbone, preprocessing, threads)
         except ConversionError:
             raise
         except Exception as error:  # tracing runs any code, OpenVINO has its own
@@ -182,9 +184,13 @@ def _convert(backbone: nn.Module, preprocessing: Traceable) -> Any:
     return model
 
 
-def _check(model: Any, backbone: nn.Module, preprocessing: Traceable) -> None:
+def _check(
+    model: Any, backbone: nn.Module, preprocessing: Traceable, threads: int
+) -> None:
     """Raise unless a converted backbone gives what PyTorch gives."""
-    exact = Network(model, preprocessing.row_shape, torch.float32, 1)
+    # With the threads of the network that is kept, which takes them over: OpenVINO
+    # would give those left over to a forked child, where they are missing.
+    exact = Network(model, preprocessing.row_shape, torch.float32, threads)
     for example in preprocessing.examples():
         ((_, found),) = exact.blocks([example])
         with torch.inference_mode():

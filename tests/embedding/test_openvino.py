@@ -171,6 +171,11 @@ def test_a_forked_child_computes_too():
     processes.run(FORK)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_of_a_process_with_several_threads_computes_too():
+    processes.run(f"import torch; torch.set_num_threads(2)\n{FORK}")
+
+
 def test_an_error_of_a_picture_passes_and_the_network_goes_on(pictures, paths):
     encoder = make(batch_size=4).fit(pictures)
     expected = encoder.transform(pictures)

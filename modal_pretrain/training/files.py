@@ -67,6 +67,12 @@ def _named(given: Mapping[str, Any], problem: str, question: str) -> Iterator[No
             raise
         files = {name: file for name, file in given.items() if file is not None}
         shown = ", ".join(f"{name}={file!r:.200}" for name, file in files.items())
+        if "_orig_mod." in str(error):  # torch.compile's prefix
+            apart = 'Missing key(s) in state_dict: "_orig_mod.' in str(error)
+            question = (
+                f"It was saved with compile={not apart}: load it with that, too, "
+                f"net.set_params(compile={not apart}).initialize()."
+            )
         raise BackboneWeightsError(
             f"{shown} {problem}: {type(error).__name__}: {error}. {question}"
         ) from error

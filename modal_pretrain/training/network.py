@@ -89,18 +89,15 @@ class PretrainedNetwork(nn.Module):
             state[key] = tensor.contiguous()
         return state
 
-    def load_state_dict(self, state_dict, *args, **kwargs):
-        """Load a state, see PyTorch; its head is built if there is none yet."""
-        weight = state_dict.get("head.weight")
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        # A compiled network comes here too, not by load_state_dict.
+        weight = state_dict.get(f"{prefix}head.weight")
         if self.head is None and weight is not None:
             n_classes, n_features = weight.shape
             self.build_head(n_features, n_classes, weight.device)
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
-    def _load_from_state_dict(self, *args, **kwargs):
-        if self.frozen:  # other estimators share it; a compiled network comes here, too
+        if self.frozen:  # other estimators share it
             self.backbone = copy_of(self.backbone)
-        super()._load_from_state_dict(*args, **kwargs)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _apply(self, fn, *args, **kwargs):
         state = itertools.chain(self.backbone.parameters(), self.backbone.buffers())

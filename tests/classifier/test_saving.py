@@ -270,3 +270,24 @@ def test_a_state_of_the_network_is_loaded_into_a_backbone_of_its_own(
     assert np.abs(one.embed(pictures) - expected[1]).max() > 0
     np.testing.assert_array_equal(other.predict_proba(pictures), expected[0])
     np.testing.assert_array_equal(make().embed(pictures), expected[1])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_net_that_compiles_says_why_files_of_others_do_not_fit(tmp_path, compiled):
+    net = PretrainedClassifier("test_vit", pretrained=False, image_size=64)
+    saved = net.set_params(compile=compiled).initialize()
+    saved.save_params(f_params=tmp_path / "params.pt")
+    other = clone(saved).set_params(compile=not compiled).initialize()
+    with pytest.raises(BackboneWeightsError, match=f"compile={compiled}"):
+        other.load_params(f_params=tmp_path / "params.pt")
+
+
+def test_a_compiled_net_is_loaded_into_a_new_one_with_its_head(tmp_path):
+    params = {"pretrained": False, "image_size": 64, "compile": True}
+    saved = PretrainedClassifier("test_vit", classes=[0, 1], **params).initialize()
+    saved.module_.build_head(64, 2)
+    nn.init.normal_(saved.module_.head.weight)
+    saved.save_params(f_params=tmp_path / "params.pt")
+    other = clone(saved).initialize()
+    other.load_params(f_params=tmp_path / "params.pt")
+    assert torch.equal(other.module_.head.weight, saved.module_.head.weight)

@@ -373,28 +373,3 @@ def data_config(backbone: nn.Module) -> dict[str, Any]:
     if takes_one_size(backbone):
         config["input_size"] = (config["input_size"][0], *made_for(backbone))
     return config
-
-
-def stages(backbone: nn.Module) -> list[list[str]]:
-    """Name the parameters of each stage, from the input to the output.
-
-    Parameters
-    ----------
-    backbone : torch.nn.Module
-        timm models are grouped as timm groups them (stem, then blocks); other
-        modules by their direct children.
-
-    Returns
-    -------
-    list of list of str
-        Names as in ``named_parameters``; stages without parameters are left out.
-    """
-    try:
-        matcher = backbone.group_matcher(coarse=True)  # type: ignore[operator]
-    except (AttributeError, AssertionError):  # a few models of timm have none either
-        by_child: dict[str, list[str]] = {}
-        for name, _ in backbone.named_parameters():
-            by_child.setdefault(name.split(".")[0], []).append(name)
-        return list(by_child.values())
-    groups = timm.models.group_parameters(backbone, matcher)
-    return [groups[key] for key in sorted(groups) if groups[key]]

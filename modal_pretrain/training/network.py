@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from modal_pretrain.backbones.copies import copy_of
-from modal_pretrain.backbones.create import stages
 from modal_pretrain.backbones.output import check_embedding
 from modal_pretrain.backbones.split import Split
+from modal_pretrain.backbones.stages import stages
 
 Tune = str | int
 

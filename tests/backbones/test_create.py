@@ -14,9 +14,9 @@ from modal_pretrain import BackboneWeightsError, create_backbone
 from modal_pretrain.backbones.create import (
     adapt_size,
     data_config,
-    stages,
 )
 from modal_pretrain.backbones.shared import shared_backbone
+from modal_pretrain.backbones.stages import stages
 from tests.backbones.cases import (
     DEFAULT,
     SMALL,
@@ -285,10 +285,25 @@ def test_stages_hold_every_parameter_once_in_order(name):
         assert last[name] in found[-1]
 
 
+@pytest.mark.parametrize(
+    "name, last",
+    [
+        ("convnext_atto", "stages.3.blocks.1.mlp.fc2.weight"),
+        ("swin_tiny_patch4_window7_224", "layers.3.blocks.1.mlp.fc2.weight"),
+        ("densenet121", "features.denseblock4.denselayer16.conv2.weight"),
+    ],
+)
+def test_a_norm_behind_the_last_stage_is_none_of_its_own(name, last):
+    """To train one stage trained the norm alone."""
+    assert last in stages(create_backbone(name, pretrained=False))[-1]
+
+
 def test_stages_of_other_modules_are_their_children():
     module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
     assert stages(module) == [["0.weight", "0.bias"], ["2.weight", "2.bias"]]
     assert stages(nn.Identity()) == []
+    module.append(nn.LayerNorm(4))
+    assert stages(module)[1:] == [["2.weight", "2.bias", "3.weight", "3.bias"]]
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

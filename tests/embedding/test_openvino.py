@@ -101,7 +101,7 @@ def test_weights_that_require_gradients_do_so_afterwards(pictures):
     whole = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()).eval()
     preprocessing = make().fit(pictures)._encoder().preprocessing
     model = openvino._convert(whole, preprocessing)
-    openvino._check(model, whole, preprocessing)
+    openvino._check(model, whole, preprocessing, 1)
     assert all(p.requires_grad for p in whole.parameters())
 
 

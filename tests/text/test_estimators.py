@@ -23,7 +23,7 @@ from modal_pretrain import (
     TextEncoder,
     TimmEncoder,
 )
-from modal_pretrain.backbones.create import stages
+from modal_pretrain.backbones.stages import stages
 from modal_pretrain.text import hugging_face as text_models
 from modal_pretrain.text.accept import as_texts
 from modal_pretrain.text.backbone import create_text_backbone

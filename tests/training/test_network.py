@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from modal_pretrain.backbones.create import create_backbone, stages
+from modal_pretrain.backbones.create import create_backbone
+from modal_pretrain.backbones.stages import stages
 from modal_pretrain.training.network import PretrainedNetwork, trained_parameters
 
 

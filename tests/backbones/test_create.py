@@ -277,7 +277,7 @@ def test_stages_hold_every_parameter_once_in_order(name):
     names = [name for name, _ in backbone.named_parameters()]
     assert sorted(name for stage in found for name in stage) == sorted(names)
     assert all(found)
-    assert len(found) > 2
+    assert len(found) > 1
     first = {DEFAULT: "conv_stem.weight", "resnet18": "conv1.weight"}
     last = {DEFAULT: "conv_head.weight", "resnet18": "layer4.1.conv2.weight"}
     if name in first:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import takewhile
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,10 @@ def from_torchvision(
     -------
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
-        numbers, with the names that the data set has for them ("a or b" where two
-        share one, by a `find_classes` of yours or an edit of `samples`), unless a
-        transform, code of your own or an option of the data set changes the numbers.
+        numbers, with the names that the data set has for them in `classes` (a list by
+        place, or a mapping) or `class_to_idx` ("a or b" where two share one, by a
+        `find_classes` of yours or an edit of `samples`), unless a transform, code of
+        your own or an option of the data set changes the numbers.
         Where you edit `targets`, of CIFAR say, or `samples` where folders are not
         called as classes (ImageNet), or give files of one folder several labels, edit
         `classes`, too: they keep the old names.
@@ -170,9 +172,9 @@ def _named(part: Part, dataset: Any) -> Part:
     classes = getattr(dataset, "classes", None)
     if classes is None and _stands_on_torchvision(dataset):  # Caltech101 and 256
         classes = getattr(dataset, "categories", None)
-    names = dict(enumerate(map(str, () if classes is None else classes)))
-    given = getattr(dataset, "class_to_idx", None)
-    numbers = dict(given) if isinstance(given, Mapping) else {}
+    names, numbers = _listed(classes, part.y)
+    given, listed = _listed(getattr(dataset, "class_to_idx", None), part.y)
+    names, numbers = names or given, listed or numbers
     own = {*names.values()}
     labels = _labels_of_folders(dataset, own.union(numbers))
     # Some labels may be noise, or a folder may have been split up.
@@ -193,6 +195,32 @@ def _named(part: Part, dataset: Any) -> Part:
         names={number: either(some) for number, some in merged.items()},
         merged={either(some): some for some in merged.values() if len(some) > 1},
     )
+
+
+def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:
+    """Return names by number, or numbers by name, of what a data set keeps as classes.
+
+    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``, or
+    the labels count from 1. A number of classes, a method and a set, which has no
+    order, tell nothing.
+    """
+    if hasattr(kept, "tolist"):
+        kept = kept.tolist()
+    if isinstance(kept, Mapping):
+        if _numeric(kept.values()):
+            return {}, {str(name): number for name, number in kept.items()}
+        return {k: str(name) for k, name in kept.items()} if _numeric(kept) else {}, {}
+    if not isinstance(kept, Iterable) or isinstance(kept, (str, set, frozenset)):
+        return {}, {}
+    some = list(kept)
+    found = {*np.unique(labels).tolist()}
+    themselves = _numeric(some) and found <= {*some}
+    from_one = 0 not in found and len(some) == max(found, default=0)
+    return {} if themselves or from_one else dict(enumerate(map(str, some))), {}
+
+
+def _numeric(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, Real) for value in values)
 
 
 def _labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from modal_pretrain.datasets import from_torchvision
@@ -236,3 +238,42 @@ def test_names_may_stand_in_categories_or_class_to_idx_alone(tmp_path):
         *("Al", "Bo", "Cid"),
         *("Al", "Cid"),
     ]
+
+
+class _Own(torch.utils.data.Dataset):
+    """As people write them: a list of labels, and classes in some form."""
+
+    def __init__(self, y, classes):
+        self.y, self.classes = y, classes
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, row):
+        return Image.new("RGB", (8, 8), (row, 0, 0)), self.y[row]
+
+
+def test_classes_that_list_the_labels_themselves_are_no_names_by_place():
+    train, test = [1, 2, 3, 4] * 3, [1, 2, 4] * 2
+    data = from_torchvision(
+        {"train": _Own(train, np.unique(train)), "test": _Own(test, sorted({*test}))}
+    )
+    assert data.y.tolist() == train + test  # 2 became 3, the place of 4 in train
+    assert data.class_names == ("1", "2", "3", "4")
+    sizes = _Own([0, 1] * 3, [224, 384])  # by place
+    assert from_torchvision(sizes).class_names == ("224", "384")
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        ({"dog": 2, "cat": 1}, ("cat", "dog")),
+        ({1: "cat", 2: "dog"}, ("cat", "dog")),
+        (torch.tensor([1, 2]), ("1", "2")),
+        ({"cat", "dog"}, ("1", "2")),
+        (2, ("1", "2")),
+        (["cat", "dog"], ("1", "2")),  # not "dog" and "2"
+    ],
+)
+def test_classes_of_own_data_sets_come_in_many_forms(classes, names):
+    assert from_torchvision(_Own([1, 2] * 3, classes)).class_names == names

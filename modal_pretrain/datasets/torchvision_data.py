@@ -185,6 +185,9 @@ def _named(part: Part, dataset: Any) -> Part:
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
     fits = all(numbers.get(name, number) == number for number, name in names.items())
+    if names and not numbers and 0 in names and len(part.y):
+        # Labels that count from 1 have no names by place: they would be the next ones'.
+        fits = part.y.min() < 1 or part.y.max() != len(names)
     if names and fits:  # LFWPeople has its names in class_to_idx alone
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}
@@ -200,9 +203,8 @@ def _named(part: Part, dataset: Any) -> Part:
 def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:
     """Return names by number, or numbers by name, of what a data set keeps as classes.
 
-    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``, or
-    the labels count from 1. A number of classes, a method and a set, which has no
-    order, tell nothing.
+    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``. A
+    number of classes, a method and a set, which has no order, tell nothing.
     """
     if hasattr(kept, "tolist"):
         kept = kept.tolist()
@@ -213,10 +215,8 @@ def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, An
     if not isinstance(kept, Iterable) or isinstance(kept, (str, set, frozenset)):
         return {}, {}
     some = list(kept)
-    found = {*np.unique(labels).tolist()}
-    themselves = _numeric(some) and found <= {*some}
-    from_one = 0 not in found and len(some) == max(found, default=0)
-    return {} if themselves or from_one else dict(enumerate(map(str, some))), {}
+    themselves = _numeric(some) and {*np.unique(labels).tolist()} <= {*some}
+    return {} if themselves else dict(enumerate(map(str, some))), {}
 
 
 def _numeric(values: Iterable[Any]) -> bool:

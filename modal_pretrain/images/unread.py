@@ -88,13 +88,14 @@ def in_memory(image: Image.Image) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        `image` itself if it has been read or changed, or is no file's.
+        `image` itself if it has been read or changed, or is of bytes already.
     """
     file, state = getattr(image, "fp", None), vars(image)
     pixels = state.get("_im", state.get("im"))
-    if pixels is not None or not isinstance(file, io.BufferedReader) or file.closed:
+    if pixels is not None or file is None or isinstance(file, io.BytesIO):
         return image
-    if image.tell():
+    # Members of archives and the like keep the archive's file open.
+    if getattr(file, "closed", False) or image.tell():
         return image
     position = file.tell()
     file.seek(0)

@@ -277,3 +277,13 @@ def test_classes_that_list_the_labels_themselves_are_no_names_by_place():
 )
 def test_classes_of_own_data_sets_come_in_many_forms(classes, names):
     assert from_torchvision(_Own([1, 2] * 3, classes)).class_names == names
+
+
+def test_labels_edited_to_count_from_one_keep_their_folders_names(tmp_path):
+    folders = pytest.importorskip("torchvision.datasets")
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    part = folders.ImageFolder(tmp_path)
+    part.samples = [(path, number + 1) for path, number in part.samples]
+    assert from_torchvision(part).class_names == ("cat", "dog")

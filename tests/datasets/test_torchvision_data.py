@@ -1,6 +1,7 @@
 """from_torchvision."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -330,3 +331,23 @@ def test_images_that_items_open_keep_no_file_open(tmp_path):
     for i, image in enumerate(opened):  # the user's own can still be read
         np.testing.assert_array_equal(np.asarray(image), 300 * i)
         np.testing.assert_array_equal(np.asarray(data.X[i]), 300 * i)
+
+
+def test_members_of_archives_keep_no_archive_open(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        for i in range(2):
+            member = io.BytesIO()
+            Image.new("RGB", (8, 8), (i, 0, 0)).save(member, "PNG")
+            archive.writestr(f"{i}.png", member.getvalue())
+
+    class Members:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            with zipfile.ZipFile(tmp_path / "some.zip") as archive:
+                return Image.open(archive.open(f"{i}.png")), i
+
+    data = from_torchvision(Members(), test_size=0)
+    assert all(isinstance(image.fp, io.BytesIO) for image in data.X)
+    assert [image.getpixel((0, 0))[0] for image in data.X] == [0, 1]

@@ -194,7 +194,7 @@ def one_thread_after_fork() -> None:
     """Keep PyTorch to one thread in a forked process, as its data loader does.
 
     The threads that it had are gone there, and it would wait for them for ever. Whoever
-    asks for more later gets them.
+    asks for more later is not hindered; where the parent had several, that waits.
     """
     if is_forked():
         _keep_to_one_thread(os.getpid(), threading.get_ident())

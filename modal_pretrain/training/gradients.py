@@ -149,13 +149,14 @@ def _weight_gradient(
     columns = weight.shape[3]
     n_strips = math.ceil(columns / _COLUMNS)
     cuts = [columns * i // n_strips for i in range(n_strips + 1)]
+    # First, as a map may be narrower than what would be cut off it.
+    padded = nn.functional.pad(input, (padding[1],) * 2 + (padding[0],) * 2)
     strips = []
     for start, stop in itertools.pairwise(cuts):
         # What these columns of the kernel meet, and no more; oneDNN is slow again
         # where it has to pad a picture that is smaller than the kernel.
         met = stride[1] * (grad.shape[3] - 1) + stop
-        sides = (padding[1] - start, met - padding[1] - input.shape[3])
-        seen = nn.functional.pad(input, (*sides, padding[0], padding[0]))
+        seen = nn.functional.pad(padded, (-start, met - padded.shape[3]))
         some = weight[..., start:stop]
         strips.append(_backward(grad, seen, some, stride, [0, 0], of=1)[1])
     return torch.cat(strips, dim=3)

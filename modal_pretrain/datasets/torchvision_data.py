@@ -172,8 +172,11 @@ def _named(part: Part, dataset: Any) -> Part:
     classes = getattr(dataset, "classes", None)
     if classes is None and _stands_on_torchvision(dataset):  # Caltech101 and 256
         classes = getattr(dataset, "categories", None)
-    names, numbers = _listed(classes, part.y)
-    given, listed = _listed(getattr(dataset, "class_to_idx", None), part.y)
+    kept = _labels(dataset)  # of all rows: those of a Subset may lack what tells
+    whole_numbers = kept is not None and kept.dtype.kind in "iu"
+    y = kept if whole_numbers and np.isin(part.y, kept).all() else part.y
+    names, numbers = _listed(classes, y)
+    given, listed = _listed(getattr(dataset, "class_to_idx", None), y)
     names, numbers = names or given, listed or numbers
     own = {*names.values()}
     labels = _labels_of_folders(dataset, own.union(numbers))
@@ -185,9 +188,9 @@ def _named(part: Part, dataset: Any) -> Part:
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
     fits = all(numbers.get(name, number) == number for number, name in names.items())
-    if names and not numbers and 0 in names and len(part.y):
+    if names and not numbers and 0 in names and len(y):
         # Labels that count from 1 have no names by place: they would be the next ones'.
-        fits = part.y.min() < 1 or part.y.max() != len(names)
+        fits = y.min() < 1 or y.max() != len(names)
     if names and fits:  # LFWPeople has its names in class_to_idx alone
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}

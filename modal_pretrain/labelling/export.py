@@ -37,7 +37,8 @@ class Exported(NamedTuple):
     Parameters
     ----------
     labels : pathlib.Path
-        CSV, one line for each label: item, label, tag.
+        CSV, one line for each label: item, label, tag. The item of a text is its place
+        from 1 on, as "row 1": the first one below the header of a CSV file.
     predictions : pathlib.Path
         CSV, one line for each row of the pool, see `predictions`.
     model : pathlib.Path or None

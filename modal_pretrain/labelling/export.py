@@ -37,11 +37,14 @@ class Exported(NamedTuple):
     Parameters
     ----------
     labels : pathlib.Path
-        CSV, one line for each label: item, label, tag.
+        CSV, one line for each label: item, label, tag. The item of a text is its place
+        from 1 on, as "row 1": the first one below the header of a CSV file.
     predictions : pathlib.Path
         CSV, one line for each row of the pool, see `predictions`.
     model : pathlib.Path or None
-        The estimator, fitted on all labels; None with fewer than two classes.
+        The estimator, fitted on all labels; None with fewer than two classes. Functions
+        and classes of your own are imported when it is loaded: a script or notebook
+        that defines them itself is the only one that can load it.
     code : str
         The lines of Python that load it.
     unseen : int, default=0
@@ -192,7 +195,9 @@ def _pickled(session: LabelSession, estimator: Any) -> bytes:
         raise ValueError(
             f"the estimator can't be written: {type(error).__name__}: {error}. In "
             "place of a lambda, or a function within another one, give it one that is "
-            f"defined at the top of a module. The labels are in {session.path}."
+            "defined at the top of a module and imported from there: one of a script "
+            "or notebook is found in that alone. "
+            f"The labels are in {session.path}."
         ) from error
     return data.getvalue()
 

@@ -249,7 +249,7 @@ def test_an_estimator_that_cannot_be_written_is_said_to(shapes, start, serve, tm
     )
     for row in session.ask(12):
         session.answer(row.row, str(shapes.y[row.row]))
-    said = "can't be written: .*lambda.* top of a module"
+    said = "can't be written: .*lambda.* top of a module and imported from there"
     with pytest.raises(ValueError, match=said):
         session.export(tmp_path / "out")
     status, answer = serve(session, out=tmp_path / "out").post("api/export", {})

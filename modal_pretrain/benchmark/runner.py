@@ -112,21 +112,27 @@ def run(
     parallel = joblib.effective_n_jobs(n_jobs) != 1
     if parallel and cache is None:
         cache = out / "embeddings"
-    stores, call = [], Call.now()
-    for config in _folders(configs):  # all, before one leaves a folder behind
+    stores, new, call = [], [], Call.now()
+    for config in _folders(configs):  # all, before one leaves something behind
         data = load_data(config, call)
         check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had
         store = RecordStore(out, config)
         check_not_renamed(store)
-        if not store.is_begun():
-            check_estimators(config, data)
+        begun = store.models()
+        check_estimators(config, data, known=begun)
         stores.append(store)
+        if begun:
+            keep_description(store, data)
+            check_rows(store, data)  # raises if something is damaged
+        else:
+            new.append(store)
     for store in stores:
-        data = load_data(store.config, call)
         store.create()
+    for store in new:
+        data = load_data(store.config, call)
         keep_description(store, data)
-        check_rows(store, data)  # raises if something is damaged
+        check_rows(store, data)  # another process may have begun it by now
     asked = {(config.digest(), unit) for config in configs for unit in config.units()}
     works = [
         Work(store, unit, cache, call)

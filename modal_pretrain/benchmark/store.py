@@ -74,9 +74,10 @@ class RecordStore:
         store.folder = path.parent
         return store
 
-    def is_begun(self) -> bool:
-        """Say whether the folder is there, with its configuration."""
-        return (self.folder / "config.json").exists()
+    def models(self) -> tuple[str, ...]:
+        """Return the models that ``config.json`` names; none if it is not there."""
+        begun = (self.folder / "config.json").exists()
+        return RecordStore.open(self.folder).config.models if begun else ()
 
     def create(self) -> None:
         """Make the folder, and add this configuration's axes to those it has.

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,15 @@ def estimator(
     return make_estimator(model, seed, params, data.modality)
 
 
-def check_estimators(config: BenchmarkConfig, data: GroupedDataset) -> None:
+def check_estimators(
+    config: BenchmarkConfig, data: GroupedDataset, known: Collection[str] = ()
+) -> None:
     """Raise what a fit would before it looks at data: of parameters and weights.
 
-    The networks are kept in memory for the runs in this process.
+    Of models that a folder does not name yet. The networks are kept in memory for the
+    runs in this process.
     """
-    for model in config.models:
+    for model in [model for model in config.models if model not in known]:
         classifier = estimator(config, data, model, config.seeds[0], None)
         classifier._check_parameters()  # which `initialize` leaves out
         classifier.initialize()

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from modal_pretrain.backbones.weights import BackboneWeightsError
 from modal_pretrain.benchmark import RecordStore, load, open_stores, run
 from modal_pretrain.benchmark import lock as claims_module
 from modal_pretrain.benchmark.config import Unit
@@ -321,6 +322,28 @@ def test_other_data_in_a_known_folder_is_refused(small, tmp_path, monkeypatch):
     )
     with pytest.raises(ValueError, match="holds records of other data"):
         run(config, tmp_path, verbose=0)
+
+
+def test_a_refused_call_leaves_what_was_begun_as_it_is(small, tmp_path, monkeypatch):
+    """No seed, model or folder is added that status would call left."""
+    own = {"image_size": 32, "backbone": "repvgg_a0"}
+    asked = {"strategies": ("random",), "rounds": 1, "estimator_params": own}
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    config = small(models=("random-init",), **asked)
+    run(config, tmp_path, verbose=0)
+    [store] = open_stores(tmp_path)
+    before = (store.folder / "config.json").read_bytes()
+    with pytest.raises(BackboneWeightsError):
+        run(small(**asked), tmp_path, verbose=0)
+    assert (store.folder / "config.json").read_bytes() == before
+    more = small(models=("random-init",), **{**asked, "seeds": (0, 1, 2)})
+    other = small(models=("random-init",), **{**asked, "batch": 8})
+    data = make_shapes(60, 40, image_size=32, random_state=1, match_rate=0.8)
+    monkeypatch.setitem(run.__globals__, "load_data", lambda config, call: data)
+    with pytest.raises(ValueError, match="holds records of other data"):
+        run([other, more], tmp_path, verbose=0)
+    assert (store.folder / "config.json").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [store.folder]
 
 
 def test_a_claim_is_held_by_one(tmp_path):

@@ -172,9 +172,9 @@ def _named(part: Part, dataset: Any) -> Part:
     classes = getattr(dataset, "classes", None)
     if classes is None and _stands_on_torchvision(dataset):  # Caltech101 and 256
         classes = getattr(dataset, "categories", None)
-    kept = _labels(dataset)  # of all rows: those of a Subset may lack what tells
-    whole_numbers = kept is not None and kept.dtype.kind in "iu"
-    y = kept if whole_numbers and np.isin(part.y, kept).all() else part.y
+    y, kept = part.y, _labels(dataset)
+    if kept is not None and kept.dtype.kind in "iu" and np.isin(y, kept).all():
+        y = kept  # of all rows: those of a Subset may lack what tells
     names, numbers = _listed(classes, y)
     given, listed = _listed(getattr(dataset, "class_to_idx", None), y)
     names, numbers = names or given, listed or numbers
@@ -332,10 +332,12 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
 def _labels(dataset: Any) -> np.ndarray | None:
     """Labels that a data set keeps, one for each item."""
     kept = [getattr(dataset, key, None) for key in ("targets", "labels", "_labels")]
-    fitting = [some for some in kept if some is not None and len(some) == len(dataset)]
-    y = np.asarray(fitting[0]) if fitting else None
-    # With several labels each, an item has one of them.
-    return y if y is not None and y.ndim == 1 else None
+    with suppress(TypeError, ValueError):  # in a class of the user's: of another kind
+        of_rows = (y for y in kept if y is not None and len(y) == len(dataset))
+        y = next((np.asarray(some) for some in of_rows), None)
+        # With several labels each, an item has one of them.
+        return y if y is not None and y.ndim == 1 else None
+    return None
 
 
 def _without_file(image: Any) -> Any:

@@ -264,6 +264,16 @@ def test_classes_that_list_the_labels_themselves_are_no_names_by_place():
     assert from_torchvision(sizes).class_names == ("224", "384")
 
 
+def test_the_labels_of_all_rows_tell_how_classes_are_listed():
+    """A Subset may lack those that tell."""
+    by_place, themselves = (_Own([i, i + 1, i + 2], [1, 2, 3]) for i in (0, 1))
+    for data, names in ((by_place, ("2", "3")), (themselves, ("1", "2"))):
+        data.targets = data.y
+        rows = [1, 2] if data is by_place else [0, 1]
+        part = torch.utils.data.Subset(data, rows)
+        assert from_torchvision(part).class_names == names
+
+
 @pytest.mark.parametrize(
     ("classes", "names"),
     [

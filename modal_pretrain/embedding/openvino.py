@@ -38,6 +38,8 @@ _TOLERANCE = 1e-3
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _MOST_KEPT = 4  # as many as there are shared backbones
 _LOCK = Lock()
+# OpenVINO has locks of its own while it compiles: a fork waits until they are free.
+_COMPILING = Lock(waits=True)
 _NETWORKS: OrderedDict[tuple, Network] = OrderedDict()
 # In a forked child: what waits for threads that the child does not have. Not even to
 # be freed.
@@ -251,7 +253,8 @@ class Network:
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,  # decoding threads use the same cores
         }
-        self._compiled = _core().compile_model(model, "CPU", settings)
+        with _COMPILING:
+            self._compiled = _core().compile_model(model, "CPU", settings)
         self._most = 2 * threads  # one computes, one waits for its turn
         self._idle: list[Any] = []
 

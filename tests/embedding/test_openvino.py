@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import threading
+import time
 import warnings
 
 import joblib
@@ -17,6 +19,7 @@ from modal_pretrain.embedding import engine as rule
 from modal_pretrain.embedding import kept_model, openvino
 from modal_pretrain.embedding.engine import EngineWarning
 from tests import processes
+from tests.test_fork import in_a_fork
 
 pytestmark = [
     pytest.mark.slow,
@@ -174,6 +177,30 @@ def test_a_forked_child_computes_too():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_of_a_process_with_several_threads_computes_too():
     processes.run(f"import torch; torch.set_num_threads(2)\n{FORK}")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_waits_for_a_compilation(monkeypatch):
+    # The child would wait for ever for a lock of OpenVINO's.
+    begun, done = threading.Event(), []
+
+    def compile_model(*_):
+        begun.set()
+        time.sleep(0.3)
+        done.append(True)
+
+    monkeypatch.setattr(type(openvino._core()), "compile_model", compile_model)
+    thread = threading.Thread(
+        target=openvino.Network, args=(None, (None,), torch.float32, 1)
+    )
+    thread.start()
+    begun.wait()
+
+    def child():
+        assert done
+
+    assert in_a_fork(child)
+    thread.join()
 
 
 def test_an_error_of_a_picture_passes_and_the_network_goes_on(pictures, paths):

@@ -313,7 +313,7 @@ def test_changed_pixel(cache, backbone, pictures, bit):
 
 def test_every_pixel_counts(cache, backbone):
     X = np.zeros((3 * 16, 4, 4, 3), dtype=np.uint8)
-    X.reshape(48, 48)[np.arange(48), np.arange(48)] = 1
+    X.reshape(48, 48)[np.arange(48), np.arange(48)] = 200
     check_fresh(cache, backbone, X, 48, size=4)
 
 

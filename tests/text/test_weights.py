@@ -412,15 +412,11 @@ def test_an_alphabet_of_special_tokens_is_a_vocabulary(tmp_path, saved):
     assert tokens.tolist() == [2, 3, 4, 5]
 
 
+SMALLEST = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+
+
 def test_models_that_read_no_tokens_are_named(tmp_path):
-    config = transformers.ViTConfig(
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        intermediate_size=8,
-        image_size=16,
-        patch_size=8,
-    )
+    config = transformers.ViTConfig(**SMALLEST, image_size=16, patch_size=8)
     transformers.ViTModel(config).save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="ViTModel does not read texts"):
@@ -428,14 +424,8 @@ def test_models_that_read_no_tokens_are_named(tmp_path):
 
 
 def test_letters_that_a_model_hashes_are_not_counted(tmp_path):
-    config = transformers.CanineConfig(
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        intermediate_size=8,
-        max_position_embeddings=32,
-        num_hash_functions=2,
-    )
+    sizes = {"max_position_embeddings": 32, "num_hash_functions": 2}
+    config = transformers.CanineConfig(**SMALLEST, **sizes, intermediate_size=8)
     transformers.CanineModel(config).save_pretrained(tmp_path)
     transformers.CanineTokenizer().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="the padding counts"):

@@ -33,9 +33,9 @@ def warning_of_draws(
     parts : iterable of iterables of (torch.Tensor, torch.Tensor)
         Computed as they are asked for.
     apply : callable
-        Computes the output of inputs,
+        Computes the output of inputs in a type.
     dtype : torch.dtype
-        in this.
+        That of the outputs in `parts`.
     backbone : torch.nn.Module
         For the message.
     """

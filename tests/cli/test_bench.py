@@ -1,5 +1,7 @@
 """``modal-pretrain bench``: from flags to records."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -120,3 +122,54 @@ def test_a_data_set_of_a_file_brings_all_its_tables(tmp_path):
         {"name": "csv", "path": "a.csv", "target": "y"},
         {"name": "csv", "path": "b.csv", "target": "y"},
     ]
+
+
+def test_means_of_different_seeds_are_told(capsys, tmp_path):
+    """A strategy added with more seeds stood beside means of fewer."""
+    bench = ["bench", "--rounds=0", "--seed-set=4", "--image-size=32", "--quiet"]
+    bench += ["--models=random-init", "--data", "n_train=40", "n_test=16"]
+    bench += ["--references", "--out", str(tmp_path)]
+    assert main([*bench, "--seeds=1", "--strategies=random"]) == 0
+    said = capsys.readouterr().out
+    assert "not finished" not in said and "| seeds |" not in said
+    assert main([*bench, "--seeds=2", "--strategies=margin"]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 4 runs" in said
+    assert "| random-init | random | 1 |" in said
+    assert "| random-init | margin | 2 |" in said
+    protocol = "At least a single seed set, not the same for every model and strategy"
+    assert protocol in (tmp_path / "report.md").read_text()
+    assert main([*bench, "--seeds=2", "--strategies=random"]) == 0
+    assert "2 seed sets, the same for" in (tmp_path / "report.md").read_text()
+
+
+def test_settings_of_other_seeds_and_labels_are_told(capsys, tmp_path):
+    """Tables of a grid, and the page's overview, compared them without a word."""
+    bench = ["bench", "--seed-set=4", "--image-size=32", "--quiet", "--examples=0"]
+    bench += ["--models=random-init", "--data", "n_train=40", "n_test=16"]
+    bench += ["--rounds=1", "--strategies=margin", "--references"]
+    bench += ["--out", str(tmp_path)]
+
+    def page():
+        text = (tmp_path / "report.html").read_text()
+        found = re.search("All settings</h2>.*?</table>", text, re.DOTALL).group()
+        cells = re.findall("<t[hd][^>]*>(.*?)</t[hd]>", found, re.DOTALL)
+        return [re.sub("<[^>]*>", "", cell).strip() for cell in cells]
+
+    assert main([*bench, "--seeds=1", "--batch", "2"]) == 0
+    assert "| seeds |" not in capsys.readouterr().out
+    assert main([*bench, "--seeds=2", "--batch", "3"]) == 0
+    said = capsys.readouterr().out
+    for text in (said, (tmp_path / "report.md").read_text()):
+        assert "| random-init | margin | 1 | 6 |" in text
+        assert "| random-init | margin | 2 | 7 |" in text
+    cells = page()
+    assert cells[3:5] == ["seeds", "labels"]
+    n = cells.index("label efficiency") + 1
+    assert {tuple(cells[n + 3 : n + 5]), tuple(cells[2 * n + 3 : 2 * n + 5])} == {
+        ("1", "6"),
+        ("2", "7"),
+    }
+    assert main([*bench, "--seeds=2", "--batch", "2"]) == 0
+    assert "| seeds |" not in capsys.readouterr().out
+    assert page()[3:5] == ["labels", "accuracy"]

@@ -61,6 +61,8 @@ def _as_bytes(item: Any) -> bytes:
         return bytes(item)
     if isinstance(item, str):
         return item.encode("utf-8", "surrogatepass")
+    if type(item) in (int, float):  # not those of NumPy; for speed
+        return repr(item).encode()
     if hasattr(item, "__fspath__"):
         return str(item).encode("utf-8", "surrogatepass")
     if hasattr(item, "detach"):  # a tensor, whose repr is shortened

@@ -201,8 +201,13 @@ def _check_arguments(function: Any, given: Mapping[str, Any], kind: str) -> None
         and name not in given
     ]
     if missing:
-        hint = {"root": " (--root DIR)", "path": " (--root FILE)"}.get(missing[0], "")
-        raise ValueError(f"A {kind} is missing: {missing[0]!r}{hint}.")
+        name = missing[0]
+        flags = {"root": "--root DIR", "path": "--root FILE"}
+        flag = flags.get(name, f"--data {name}=VALUE")
+        raise ValueError(
+            f"A {kind} is missing: {name!r} ({flag}). A settings file has it in the "
+            "table of the data set."
+        )
 
 
 def expand(settings: Mapping[str, Any]) -> list[BenchmarkConfig]:

@@ -209,6 +209,10 @@ def test_grid():
         ({"dataset": {"name": "shapes", "n_trian": 3}}, "Did you mean 'n_train'"),
         ({"dataset": {"root": "x"}}, "dataset must be a name"),
         ({"dataset": "waterbirds"}, r"missing: 'root' \(--root DIR\)"),
+        (
+            {"dataset": {"name": "csv", "path": "a.csv"}},
+            r"missing: 'target' \(--data target=VALUE\)",
+        ),
         ({"dataset": "builtins:dict"}, "parameter of builtins:dict cannot be checked"),
         ({"dataset": "no.such.module:load"}, "no dataset 'no.such.module:load'"),
         ({"rounds": 3, "budget": 30}, "rounds or budget"),

@@ -335,7 +335,8 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     if samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
         paths, labels = zip(*samples, strict=True)
         if isinstance(paths[0], (str, os.PathLike)):
-            return np.array([os.fspath(path) for path in paths]), np.array(labels)
+            files = np.array([os.fspath(path) for path in paths])
+            return files, label_column(labels, "y", len(files))
     y = _labels(dataset)
     if y is None:
         return None

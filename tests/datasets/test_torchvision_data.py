@@ -367,3 +367,15 @@ def test_labels_that_numpy_would_turn_into_texts_are_refused(last, message):
     named.target_transform = labels.__getitem__
     with pytest.raises(ValueError, match=message):
         from_torchvision(named)
+
+
+def test_samples_with_labels_from_a_table_that_lacks_one_are_refused(tmp_path):
+    folders = pytest.importorskip("torchvision.datasets")
+    (tmp_path / "all").mkdir()
+    for name in ("1.png", "2.png", "3.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "all" / name)
+    part = folders.ImageFolder(tmp_path)
+    found = ["cat", "dog", float("nan")]
+    part.samples = [(path, found[i]) for i, (path, _) in enumerate(part.samples)]
+    with pytest.raises(ValueError, match="y is missing .* in row 2"):
+        from_torchvision(part)

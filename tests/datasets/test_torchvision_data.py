@@ -377,5 +377,5 @@ def test_samples_with_labels_from_a_table_that_lacks_one_are_refused(tmp_path):
     part = folders.ImageFolder(tmp_path)
     found = ["cat", "dog", float("nan")]
     part.samples = [(path, found[i]) for i, (path, _) in enumerate(part.samples)]
-    with pytest.raises(ValueError, match="y is missing .* in row 2"):
+    with pytest.raises(ValueError, match=r"y is missing .* in row 2"):
         from_torchvision(part)

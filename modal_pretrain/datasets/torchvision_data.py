@@ -1,6 +1,6 @@
 """Data sets of torchvision, or of its kind: pairs of image and label by number.
 
-Nothing is imported here: what has ``len`` and gives (image, label) will do.
+Neither is imported here: what has ``len`` and gives (image, label) will do.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._parts import (
@@ -165,8 +166,9 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     if unnamed:
         return Part(X, y, {})
     # Those of a Subset may lack what tells how the classes are listed.
-    whole = stored[1] if stored is not None else _labels(dataset)
-    told = whole is not None and np.array_equal(_some(whole, rows), y)
+    whole: Any = stored[1] if stored is not None else _labels(dataset)
+    numbers = whole is not None and whole.dtype.kind in "iu"
+    told = numbers and np.array_equal(_some(whole, rows), y)
     return _named(Part(X, y, {}), dataset, whole if told else y)
 
 
@@ -219,7 +221,7 @@ def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, An
     Series of pandas by its index, where that holds the labels. A number of classes, a
     method and a set, which has no order, tell nothing.
     """
-    if hasattr(kept, "to_dict") and {*np.unique(labels).tolist()} <= {*kept.index}:
+    if isinstance(kept, pd.Series) and {*np.unique(labels).tolist()} <= {*kept.index}:
         kept = kept.to_dict()
     if hasattr(kept, "tolist"):
         kept = kept.tolist()

@@ -22,7 +22,8 @@ class Part(NamedTuple):
     """Rows of one split, or of all.
 
     Labels have names where the original keeps numbers for them. Classes that share a
-    number have one name together, and `merged` has what was merged into it.
+    number have one name together, and `merged` has what was merged into it. `by_place`
+    are names that nothing but their order gives numbers, whether they fit or not.
     """
 
     X: Any
@@ -33,6 +34,7 @@ class Part(NamedTuple):
     extra: Mapping[str, np.ndarray] | None = None
     extra_names: Mapping[str, Mapping[Any, str]] | None = None
     merged: Mapping[str, tuple[str, ...]] | None = None
+    by_place: Mapping[Any, str] | None = None
 
 
 def join(

@@ -1,6 +1,6 @@
 """Data sets of torchvision, or of its kind: pairs of image and label by number.
 
-Nothing is imported here: what has ``len`` and gives (image, label) will do.
+Neither is imported here: what has ``len`` and gives (image, label) will do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._parts import (
     Part,
     concatenated,
@@ -72,9 +74,10 @@ def from_torchvision(
     GroupedDataset
         `X` is an array of paths, an array of images or a list of images; classes are
         numbers, with the names that the data set has for them in `classes` (a list by
-        place, or a mapping) or `class_to_idx` ("a or b" where two share one, by a
-        `find_classes` of yours or an edit of `samples`), unless a transform, code of
-        your own or an option of the data set changes the numbers.
+        place, unless labels lie beyond it, or a mapping) or `class_to_idx` ("a or b"
+        where two share one, by a `find_classes` of yours or an edit of `samples`),
+        unless a transform, code of your own or an option of the data set changes the
+        numbers.
         Where you edit `targets`, of CIFAR say, or `samples` where folders are not
         called as classes (ImageNet), or give files of one folder several labels, edit
         `classes`, too: they keep the old names.
@@ -84,8 +87,9 @@ def from_torchvision(
     TypeError
         If there is no length or no item, or an item is not a pair.
     ValueError
-        If a data set has a transform: images are prepared by the classifier. Or if one
-        tells classes apart that another has merged.
+        If a data set has a transform: images are prepared by the classifier. If labels
+        are missing (None or NaN) or of several kinds. Or if one tells classes apart
+        that another has merged.
 
     Warns
     -----
@@ -103,8 +107,9 @@ def from_torchvision(
     parts = dataset if isinstance(dataset, Mapping) else {None: dataset}
     if name is None:
         name = type(next(iter(parts.values()), None)).__name__.lower()
+    read = _fitting([_read(part) for part in parts.values()])
     return join(
-        {split: _read(part) for split, part in parts.items()},
+        dict(zip(parts, read, strict=True)),
         attribute=attribute,
         attribute_name=attribute_name,
         test_size=test_size,
@@ -155,16 +160,22 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     else:
         X, y = (_some(values, rows) for values in stored)
         if change is not None:
-            y = np.array([change(label) for label in y.tolist()])
+            y = label_column([change(label) for label in y.tolist()], "y", len(y))
         renumbered = change is not None
     unnamed = y.dtype.kind not in "iu" or renumbered
     if unnamed:
         return Part(X, y, {})
-    return _named(Part(X, y, {}), dataset)
+    # Those of a Subset may lack what tells how the classes are listed.
+    whole: Any = stored[1] if stored is not None else _labels(dataset)
+    numbers = whole is not None and whole.dtype.kind in "iu"
+    told = numbers and np.array_equal(_some(whole, rows), y)
+    return _named(Part(X, y, {}), dataset, whole if told else y)
 
 
-def _named(part: Part, dataset: Any) -> Part:
+def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
     """Return a part with the names of the numbers that a data set has for its classes.
+
+    The labels `y` are those of all its rows, where it keeps them.
 
     A `find_classes` of the user's may merge classes, or number them in another order;
     so may an edit of `samples`. Then the files tell, by their folders.
@@ -172,9 +183,6 @@ def _named(part: Part, dataset: Any) -> Part:
     classes = getattr(dataset, "classes", None)
     if classes is None and _stands_on_torchvision(dataset):  # Caltech101 and 256
         classes = getattr(dataset, "categories", None)
-    y, kept = part.y, _labels(dataset)
-    if kept is not None and kept.dtype.kind in "iu" and np.isin(y, kept).all():
-        y = kept  # of all rows: those of a Subset may lack what tells
     names, numbers = _listed(classes, y)
     given, listed = _listed(getattr(dataset, "class_to_idx", None), y)
     names, numbers = names or given, listed or numbers
@@ -189,8 +197,11 @@ def _named(part: Part, dataset: Any) -> Part:
         numbers = folders if whole and folders.keys() <= own else {}
     fits = all(numbers.get(name, number) == number for number, name in names.items())
     if names and not numbers and 0 in names and len(y):
-        # Labels that count from 1 have no names by place: they would be the next ones'.
-        fits = y.min() < 1 or y.max() != len(names)
+        # Labels that count from 1, or are 0 and 255, have no names by place: they
+        # would be the next ones'. A mapping may leave some without.
+        some_lack = isinstance(classes, Mapping) or y.max() < 0
+        fits = y.max() in names or (some_lack and y.min() < 1)
+        part = part._replace(by_place=names)
     if names and fits:  # LFWPeople has its names in class_to_idx alone
         return part._replace(names=names)
     of_number: dict[Any, list[str]] = {}
@@ -206,9 +217,12 @@ def _named(part: Part, dataset: Any) -> Part:
 def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:
     """Return names by number, or numbers by name, of what a data set keeps as classes.
 
-    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``. A
-    number of classes, a method and a set, which has no order, tell nothing.
+    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``; a
+    Series of pandas by its index, where that holds the labels. A number of classes, a
+    method and a set, which has no order, tell nothing.
     """
+    if isinstance(kept, pd.Series) and {*np.unique(labels).tolist()} <= {*kept.index}:
+        kept = kept.to_dict()
     if hasattr(kept, "tolist"):
         kept = kept.tolist()
     if isinstance(kept, Mapping):
@@ -267,10 +281,21 @@ def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
 
 
 def _one_after_the_other(parts: list[Part]) -> Part:
-    parts = with_merged_names(parts)
+    parts = with_merged_names(_fitting(parts))
     y, known = joined("y", [(part.y, part.names) for part in parts])
     X = concatenated([part.X for part in parts])
-    return Part(X, y, known, merged=parts[0].merged)
+    alike = all(part.by_place == parts[0].by_place for part in parts)
+    by_place = parts[0].by_place if alike else None
+    return Part(X, y, known, merged=parts[0].merged, by_place=by_place)
+
+
+def _fitting(parts: list[Part]) -> list[Part]:
+    """Take a list of names off all parts that have it where it fits one of them not.
+
+    A part that lacks the last class cannot tell by itself that labels count from 1.
+    """
+    wrong = [part.by_place for part in parts if part.by_place and not part.names]
+    return [p._replace(names={}) if p.by_place in wrong else p for p in parts]
 
 
 def _some(values: Any, rows: np.ndarray | None) -> Any:
@@ -312,7 +337,8 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     if samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
         paths, labels = zip(*samples, strict=True)
         if isinstance(paths[0], (str, os.PathLike)):
-            return np.array([os.fspath(path) for path in paths]), np.array(labels)
+            files = np.array([os.fspath(path) for path in paths])
+            return files, label_column(labels, "y", len(files))
     y = _labels(dataset)
     if y is None:
         return None
@@ -366,4 +392,4 @@ def _items(dataset: Any, rows: Iterable[int]) -> tuple[list[Any], np.ndarray]:
             )
         images.append(_without_file(image))
         labels.append(label.item() if hasattr(label, "item") else label)
-    return images, np.array(labels)
+    return images, label_column(labels, "y", len(labels))

@@ -351,3 +351,31 @@ def test_members_of_archives_keep_no_archive_open(tmp_path):
     data = from_torchvision(Members(), test_size=0)
     assert all(isinstance(image.fp, io.BytesIO) for image in data.X)
     assert [image.getpixel((0, 0))[0] for image in data.X] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [(float("nan"), "y is missing .* in row 2"), (0, "y mixes numbers and strings")],
+)
+def test_labels_that_numpy_would_turn_into_texts_are_refused(last, message):
+    """An empty cell of a table that a data set of one's own reads is no class."""
+    labels = ["cat", "dog", last]
+    items = [(np.zeros((8, 8), np.uint8), label) for label in labels]
+    with pytest.raises(ValueError, match=message):
+        from_torchvision(items)
+    named = Cifar()
+    named.target_transform = labels.__getitem__
+    with pytest.raises(ValueError, match=message):
+        from_torchvision(named)
+
+
+def test_samples_with_labels_from_a_table_that_lacks_one_are_refused(tmp_path):
+    folders = pytest.importorskip("torchvision.datasets")
+    (tmp_path / "all").mkdir()
+    for name in ("1.png", "2.png", "3.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "all" / name)
+    part = folders.ImageFolder(tmp_path)
+    found = ["cat", "dog", float("nan")]
+    part.samples = [(path, found[i]) for i, (path, _) in enumerate(part.samples)]
+    with pytest.raises(ValueError, match=r"y is missing .* in row 2"):
+        from_torchvision(part)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -297,3 +298,30 @@ def test_labels_edited_to_count_from_one_keep_their_folders_names(tmp_path):
     part = folders.ImageFolder(tmp_path)
     part.samples = [(path, number + 1) for path, number in part.samples]
     assert from_torchvision(part).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("labels", [[0, 255], [1, 3], [0, 1, 2]])
+def test_a_list_has_no_names_for_labels_that_lie_beyond_it(labels):
+    """As of masks, or where 0 is the background, which the list leaves out."""
+    data = from_torchvision(_Own(labels * 4, ["cat", "dog"]))
+    assert data.class_names == tuple(map(str, labels))
+
+
+@pytest.mark.parametrize("concatenated", [False, True])
+def test_a_split_that_lacks_the_last_class_counts_from_one_too(concatenated):
+    names = ["cat", "dog", "bird"]
+    parts = [_Own([1, 2, 3] * 3, names), _Own([1, 2] * 3, names)]
+    whole = torch.utils.data.ConcatDataset(parts)
+    data = from_torchvision(
+        whole if concatenated else dict(zip(("train", "test"), parts, strict=True))
+    )
+    assert data.class_names == ("1", "2", "3")
+    data = from_torchvision({"train": whole, "test": parts[1]})
+    assert data.class_names == ("1", "2", "3")
+
+
+@pytest.mark.parametrize("numbers", [[2, 0, 1], [1, 2, 3], [0, 2, 5]])
+def test_a_series_of_pandas_names_the_labels_of_its_index(numbers):
+    classes = pd.Series(["bird", "cat", "dog"], index=numbers)
+    data = from_torchvision(_Own(numbers * 3, classes))
+    assert list(data.class_names) == [classes[label] for label in sorted(numbers)]

@@ -28,6 +28,11 @@ def imported(place: str, kind: str) -> Callable[..., Any]:
         cure = ""
         if _is_absent(module, error):
             cure = " Modules are looked for in the working directory and on PYTHONPATH."
+        elif module == "__main__":
+            cure = (
+                " What a script or notebook defines is known in its own process alone, "
+                "not in those of n_jobs: move it to a module's file and name that."
+            )
         raise ValueError(
             f"There is no {kind} {place!r}: {type(error).__name__}: {error}.{cure}"
         ) from error

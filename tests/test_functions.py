@@ -24,6 +24,11 @@ def test_functions_of_modules_in_the_working_directory(elsewhere):
     assert sys.path[-1] == str(elsewhere) and sys.path.count(str(elsewhere)) == 1
 
 
+def test_functions_of_a_script_are_not_there_in_other_processes():
+    with pytest.raises(ValueError, match=r"not in those of n_jobs: move it to a mod"):
+        imported("__main__:ask_of_a_script", "strategy")
+
+
 def test_functions_that_are_nowhere(elsewhere):
     before = list(sys.path)
     with pytest.raises(ValueError, match="looked for in the working directory"):

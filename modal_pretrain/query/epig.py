@@ -80,7 +80,8 @@ def epig_sampling(
     ``n * n_target * n_classes**2`` logarithms in blocks; memory
     O(n_members n n_classes). A batch is the rows of the highest single scores, as the
     paper has no batch form. On dropout, see `bald_sampling`; pool and targets see
-    the same units dropped.
+    the same units dropped, except within a backbone of texts, where these depend on
+    the token and on the padded length of a batch: take a committee for texts.
 
     References
     ----------

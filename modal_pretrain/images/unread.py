@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
@@ -106,6 +107,33 @@ def in_memory(image: Image.Image) -> Image.Image:
         return image
     twin.filename = image.filename  # type: ignore[attr-defined]
     return twin
+
+
+def pixels_of(image: Image.Image) -> bytes:
+    """Return what `tobytes` does; an image over bytes in memory stays unread."""
+    data = encoded(image)
+    twin = None if data is None else reopened(image, data)
+    return (image if twin is None else twin).tobytes()
+
+
+def digest_of_pixels(image: Image.Image, digest: Callable[[bytes], bytes]) -> bytes:
+    """Return a digest of `pixels_of`; of unread images it is computed once.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    digest : callable
+        Its name tells its digests from others.
+    """
+    data = encoded(image)
+    if data is None:
+        return digest(image.tobytes())
+    content = digest.__name__.encode() + content_key(image, data)
+    known = known_key(content)
+    if known is None:
+        known = digest(pixels_of(image))
+        remember_key(content, known)
+    return known
 
 
 def content_key(image: Image.Image, data: bytes) -> bytes:

@@ -191,6 +191,8 @@ def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
         If they are no row numbers of a pool of n rows, or one stands twice.
     """
     found = as_array([] if rows is None else rows, name)
+    if found.dtype == object:  # as pandas leaves a column of flags that was filled
+        found = as_array(found.tolist(), name)
     if found.dtype == bool and found.shape == (n,):
         return np.flatnonzero(found)
     if found.size == 0:

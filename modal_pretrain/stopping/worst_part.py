@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from modal_pretrain._checks import Number
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_list
-from modal_pretrain._inputs.numbers import of_tensor
+from modal_pretrain._inputs.numbers import as_numbers, of_tensor
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     as_generator,
@@ -211,6 +211,8 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
         groups = groups.tolist() if own else as_list(np.asarray(groups))
     unordered = isinstance(groups, str | Mapping | Set)
     names = [] if unordered or not isinstance(groups, Iterable) else list(groups)
+    # Tensors of one number, as items of a data set are, equal no other by their hash.
+    names = [n.item() if hasattr(n, "detach") and not n.ndim else n for n in names]
     if len(names) != len(rows):
         raise ValueError(
             f"groups must hold one entry for each of the {len(rows)} audited rows, got "
@@ -232,6 +234,8 @@ def _size(there: NDArray[np.intp], share: float) -> int:
 def _checked(embeddings: Any, n: int) -> NDArray[np.floating]:
     """Return embeddings; raise ValueError unless they are n rows of finite numbers."""
     E = as_array(embeddings, "embeddings")
+    if E.dtype.kind == "O":  # as of a frame of nullable numbers
+        E = as_numbers(embeddings, "embeddings")
     if E.ndim != 2 or len(E) != n or not E.shape[1]:
         raise ValueError(
             f"embeddings must be of shape ({n}, d), one row for each row of the "

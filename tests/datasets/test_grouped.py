@@ -3,6 +3,7 @@ from enum import Enum
 
 import numpy as np
 import pytest
+import torch
 
 from modal_pretrain.datasets import GroupedDataset
 
@@ -346,3 +347,8 @@ def test_a_value_that_has_just_the_rare_share_is_rare():
         np.arange(100), attribute, attribute, rows, "rare", rare_share=0.29
     )
     assert data.disambiguating.tolist() == (attribute == "rare").tolist()
+
+
+def test_extra_may_list_tensors_of_one_number():
+    days = [torch.tensor(day) for day in (1, 1, 2)]
+    assert grouped(extra={"day": days}).extra["day"].tolist() == [1, 1, 2]

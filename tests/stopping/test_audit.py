@@ -479,3 +479,13 @@ def test_probabilities_in_bfloat16_are_a_distribution():
     assert audit.estimate(audit.predictions.column[audit.rows]).accuracy.value == 1
     labels = audit.predictions.column
     assert calibration_error(labels, proba.float(), range(10)) < 1
+
+
+def test_rows_taught_may_be_flags_as_objects():
+    proba = np.tile([0.8, 0.2], (50, 1))
+    flags = np.arange(50) < 10
+    found = draw_audit(proba, 10, taught=flags.astype(object), random_state=0)
+    same = draw_audit(proba, 10, taught=flags, random_state=0)
+    assert found.rows.tolist() == same.rows.tolist() and min(found.rows) >= 10
+    with pytest.raises(ValueError, match="must be row numbers or a mask"):
+        draw_audit(proba, 10, taught=[True, None] * 25)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from modal_pretrain.stopping import audit_groups, draw_audit, worst_part
 
@@ -139,3 +140,21 @@ def test_groups_that_are_masked_or_dates_without_one_are_unknown():
         for groups in (own, own.to_numpy()):
             found = audit_groups(audit, y, groups)
             assert list(found) == [pd.Timestamp("2024-01-01")]
+
+
+def test_groups_may_be_tensors_of_one_number(blind_spot):
+    proba, y, *_ = blind_spot
+    audit = draw_audit(proba, 60, random_state=0)
+    groups = audit.rows % 2
+    listed = [torch.tensor(group) for group in groups]  # as items of a data set
+    found = audit_groups(audit, y[audit.rows], listed)
+    assert found == audit_groups(audit, y[audit.rows], groups)
+
+
+def test_embeddings_may_be_a_frame_of_nullable_numbers(blind_spot):
+    proba, y, E, _ = blind_spot
+    audit = draw_audit(proba, 100, random_state=0)
+    frame = pd.DataFrame(E).astype("Float64")
+    found = worst_part(audit, y[audit.rows], embeddings=frame)
+    rows = worst_part(audit, y[audit.rows], embeddings=E).rows
+    assert found.rows.tolist() == rows.tolist()

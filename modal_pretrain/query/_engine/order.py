@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
@@ -51,8 +52,31 @@ def _probe(flat: NDArray[Any]) -> NDArray[np.uint64]:
     return _mix(words.sum(axis=1, dtype=np.uint64))
 
 
+def _hash(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
 def _digest(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+    return int.from_bytes(_hash(data), "little")
+
+
+def _reader(item: Any) -> Any:
+    """Return what reads a picture beside, if this is one that may not be read yet.
+
+    Pillow keeps in an image what it has read: a pool of compressed bytes would hold all
+    pixels from then on. Nothing here imports how pictures are read; whoever has a model
+    of them has done so.
+    """
+    if not hasattr(item, "getexif") or getattr(item, "fp", None) is None:
+        return None
+    return sys.modules.get("modal_pretrain.images.unread")
+
+
+def _digest_of(item: Any) -> int:
+    reader = _reader(item)
+    if reader is not None:
+        return int.from_bytes(reader.digest_of_pixels(item, _hash), "little")
+    return _digest(_as_bytes(item))
 
 
 def _as_bytes(item: Any) -> bytes:
@@ -72,6 +96,9 @@ def _as_bytes(item: Any) -> bytes:
         item = item.to_numpy()
     if getattr(getattr(item, "dtype", None), "hasobject", False):
         item = item.tolist()  # its bytes are addresses, others in each process
+    reader = _reader(item)
+    if reader is not None:
+        return bytes(reader.pixels_of(item))
     if hasattr(item, "tobytes"):  # NumPy arrays and PIL images
         return bytes(item.tobytes())
     if isinstance(item, Mapping):
@@ -98,12 +125,13 @@ def _numeric_rows(X: Any) -> NDArray[Any] | None:
     return array.reshape(len(array), -1)
 
 
-def _items(X: Any) -> list[bytes] | None:
+def _digests(X: Any) -> list[int] | None:
+    """Digest each row; one after another, as all pixels of a pool may be much."""
     if hasattr(X, "tocsr"):
         csr = X.tocsr()
         ends = csr.indptr
         return [
-            csr.indices[a:b].tobytes() + csr.data[a:b].tobytes()
+            _digest(csr.indices[a:b].tobytes() + csr.data[a:b].tobytes())
             for a, b in itertools.pairwise(ends)
         ]
     if isinstance(X, Mapping):
@@ -111,7 +139,7 @@ def _items(X: Any) -> list[bytes] | None:
     if hasattr(X, "__array__"):
         X = np.asarray(X).tolist()
     try:
-        return [_as_bytes(item) for item in X]
+        return [_digest_of(item) for item in X]
     except TypeError:
         return None
 
@@ -119,8 +147,7 @@ def _items(X: Any) -> list[bytes] | None:
 def content_keys(X: Any) -> list[int] | None:
     """Digest what each row holds; None for kinds whose content can't be read."""
     flat = _numeric_rows(X)
-    items = _items(X) if flat is None else (row.tobytes() for row in flat)
-    return None if items is None else [_digest(item) for item in items]
+    return _digests(X) if flat is None else [_digest(row.tobytes()) for row in flat]
 
 
 def steady(values: NDArray[np.floating], digits: int = 12) -> NDArray[np.float64]:
@@ -174,12 +201,11 @@ def canonical_order(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.
     """
     flat = _numeric_rows(X)
     if flat is None:
-        items = _items(X)
-        if items is None:
+        keys = _digests(X)
+        if keys is None:
             n = len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
             return np.arange(n, dtype=np.intp)
-        keys = np.fromiter((_digest(item) for item in items), np.uint64, len(items))
-        return np.argsort(keys, kind="stable")
+        return np.argsort(np.array(keys, dtype=np.uint64), kind="stable")
     n = len(flat) if rows is None else len(rows)
     if n == 0 or flat.shape[1] == 0:
         return np.arange(n, dtype=np.intp)

@@ -1,5 +1,6 @@
 """The order of a pool by content, and the best of it."""
 
+import io
 import pathlib
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.sparse import csr_matrix
 
+from modal_pretrain.images import unread as _reader  # noqa: F401, as a model has it
 from modal_pretrain.query._engine.order import canonical_order
 from modal_pretrain.query._engine.select import top_k
 
@@ -146,3 +148,21 @@ def test_top_k(values, data):
 def test_top_k_takes_the_first_of_equal_rows():
     X = np.zeros((5, 2))
     assert top_k(np.ones(5), 3, X)[0].tolist() == [0, 1, 2]
+
+
+def test_canonical_order_leaves_opened_pictures_unread():
+    rng = np.random.default_rng(0)
+    read, unread = [], []
+    for _ in range(5):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (9, 7, 3), dtype=np.uint8)).save(
+            file, "png"
+        )
+        unread.append(Image.open(file))
+        read.append(Image.open(io.BytesIO(file.getvalue())))
+        read[-1].load()
+    for _ in range(2):  # the second finds what the first has computed
+        assert (canonical_order(unread) == canonical_order(read)).all()
+    pairs = [[(image, "who") for image in images] for images in (unread, read)]
+    assert (canonical_order(pairs[0]) == canonical_order(pairs[1])).all()
+    assert all(image.fp is not None for image in unread)

@@ -6,6 +6,7 @@ in it for ever, unless somebody frees it.
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from collections.abc import Callable
@@ -62,22 +63,38 @@ _FORKING = threading.RLock()  # one fork at a time
 _GUARD = threading.Lock()
 _LOCKS: WeakSet[Lock] = WeakSet()
 _WAITED_FOR: list[Lock] = []
+_INTERRUPTED: list[BaseException] = []  # what signals raised while a fork waited
 _CHILDREN: set[int] = set()  # a process that was forked has its number here
 
 
 def _wait() -> None:
-    _FORKING.acquire()
+    _acquire(_FORKING.acquire)
     while True:
         # The guard is held until the fork is done, so that no lock is added meanwhile;
         # not while waiting, as the thread that is waited for may add one.
-        _GUARD.acquire()
+        _acquire(_GUARD.acquire)
         left = [lock for lock in _LOCKS if lock.waits and lock not in _WAITED_FOR]
         if not left:
             return
         _GUARD.release()
         for lock in left:
-            lock.__enter__()
+            _acquire(lock.__enter__)
             _WAITED_FOR.append(lock)
+
+
+def _acquire(acquire: Callable[[], object]) -> None:
+    """Acquire a lock, also where Ctrl-C interrupts that.
+
+    Python forks whatever is raised here: the child would hang, and so would threads of
+    the parent that wait for what this one has acquired already.
+    """
+    acquired = False
+    while not acquired:
+        try:
+            acquire()
+            acquired = True
+        except BaseException as error:  # noqa: PERF203
+            _INTERRUPTED.append(error)
 
 
 def _go_on() -> None:
@@ -87,6 +104,17 @@ def _go_on() -> None:
     _FORKING.release()
 
 
+def _go_on_in_parent() -> None:
+    raised = list(_INTERRUPTED)
+    _INTERRUPTED.clear()
+    _go_on()
+    if any(isinstance(error, KeyboardInterrupt) for error in raised):
+        # By a thread, which comes after this function: Python drops what it raises.
+        _thread.start_new_thread(_thread.interrupt_main, ())
+    elif raised:
+        raise raised[0]  # for Python to write it to stderr
+
+
 def is_forked() -> bool:
     """Say whether this process was forked since this package was imported."""
     return os.getpid() in _CHILDREN
@@ -94,10 +122,13 @@ def is_forked() -> bool:
 
 def _free_all() -> None:
     _CHILDREN.add(os.getpid())
+    _INTERRUPTED.clear()  # the parent's
     _go_on()
     for lock in list(_LOCKS):
         lock.free()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_free_all)
+    os.register_at_fork(
+        before=_wait, after_in_parent=_go_on_in_parent, after_in_child=_free_all
+    )

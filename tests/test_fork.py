@@ -212,6 +212,44 @@ def test_who_is_waited_for_may_make_a_lock():
     processes.run(MAKING_A_LOCK)
 
 
+INTERRUPTED = """
+import os, signal, threading, time
+from modal_pretrain._fork import Lock
+from tests.test_fork import in_a_fork
+
+busy, idle, started = Lock(waits=True), Lock(waits=True), threading.Event()
+
+def use():
+    with busy, idle:
+        pass
+
+def work():
+    with busy:
+        started.set()
+        time.sleep(0.6)
+
+threading.Thread(target=work).start()
+started.wait()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    print(in_a_fork(use))
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("interrupted")
+users = [threading.Thread(target=f, daemon=True) for f in (use, lambda: in_a_fork(use))]
+for thread in users:
+    thread.start()
+for thread in users:
+    thread.join(10)
+    assert not thread.is_alive()
+assert in_a_fork(use)
+"""
+
+
+def test_ctrl_c_while_a_fork_waits_leaves_no_lock_held():
+    assert processes.run(INTERRUPTED) == "interrupted\n"
+
+
 def test_no_fork_in_the_middle_of_a_look_up_on_disk(tmp_path):
     store, keys = DiskStore(tmp_path), [b"a", b"b"]
 

@@ -6,6 +6,7 @@ imported when the first network is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -41,6 +42,9 @@ _LOCK = Lock()
 # OpenVINO has locks of its own while it compiles: a fork waits until they are free.
 _COMPILING = Lock(waits=True)
 _NETWORKS: OrderedDict[tuple, Network] = OrderedDict()
+# OpenVINO gives the threads of a network that is gone to the next one, also in a forked
+# child, where they are missing: until then a small one has them. By their number.
+_SPARE: dict[int, list[Any]] = {}
 # In a forked child: what waits for threads that the child does not have. Not even to
 # be freed.
 _OF_PARENT: list[Any] = []
@@ -190,8 +194,7 @@ def _check(
     model: Any, backbone: nn.Module, preprocessing: Traceable, threads: int
 ) -> None:
     """Raise unless a converted backbone gives what PyTorch gives."""
-    # With the threads of the network that is kept, which takes them over: OpenVINO
-    # would give those left over to a forked child, where they are missing.
+    # With the threads of the network that is kept, which takes them over.
     exact = Network(model, preprocessing.row_shape, torch.float32, threads)
     for example in preprocessing.examples():
         ((_, found),) = exact.blocks([example])
@@ -229,10 +232,9 @@ class Network:
     ----------
     model : openvino.Model
     row_shape : tuple of int or None
-        Shape of an input row; None where rows differ.
     dtype : torch.dtype
     threads : int
-        Each computes requests of its own.
+        Each computes requests of its own, and one waits for its turn.
     """
 
     def __init__(
@@ -242,21 +244,31 @@ class Network:
         dtype: torch.dtype,
         threads: int,
     ) -> None:
+        self._threads, self._process = threads, os.getpid()
+        self._idle: list[Any] = []
+        self._compiled: Any = None
         self.fixed = None not in row_shape
         if self.fixed:
             model = model.clone()
             model.reshape([ROWS, *row_shape])
-        settings = {
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[dtype],
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": threads,
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,  # decoding threads use the same cores
-        }
         with _COMPILING:
-            self._compiled = _core().compile_model(model, "CPU", settings)
-        self._most = 2 * threads  # one computes, one waits for its turn
-        self._idle: list[Any] = []
+            if _SPARE.get(threads):
+                _SPARE[threads].pop()
+            self._compiled = _compile(model, dtype, threads)
+
+    def __del__(self) -> None:
+        """Have its threads for the next network, and not for one of a forked child."""
+        if os.getpid() != self._process:
+            _OF_PARENT.append((self._compiled, self._idle))
+        if os.getpid() != self._process or sys.is_finalizing():
+            return
+        with _COMPILING, contextlib.suppress(RuntimeError):  # which cannot compile
+            self._compiled = None
+            self._idle.clear()
+            row = (opset := _openvino().opset13).parameter([1], np.float32)
+            smallest = _openvino().Model([opset.relu(row)], [row], "smallest")
+            spare = _compile(smallest, torch.float32, self._threads)
+            _SPARE.setdefault(self._threads, []).append(spare)
 
     def blocks(
         self, batches: Iterable[torch.Tensor]
@@ -281,7 +293,7 @@ class Network:
                 batch = _Batch(rows, math.ceil(len(rows) / ROWS))
                 loaded.append(batch)
                 for start in range(0, len(rows), ROWS):
-                    if len(running) >= self._most:
+                    if len(running) >= 2 * self._threads:
                         self._finish(running)
                     running.append(self._start(batch, start))
                 while loaded[0].is_complete():
@@ -291,8 +303,8 @@ class Network:
                     self._finish(running)
                 yield loaded.popleft().result()
         finally:
-            for request in running:  # after an error: nothing may write on
-                request.infer.wait()
+            while running:  # after an error: nothing may write on
+                running.popleft().infer.wait()
 
     def _start(self, batch: _Batch, start: int) -> _Request:
         try:
@@ -338,11 +350,23 @@ class _Batch:
         return self.rows, np.concatenate(self.parts)
 
 
+def _compile(model: Any, dtype: torch.dtype, threads: int) -> Any:
+    settings = {
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[dtype],
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": threads,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,  # decoding threads use the same cores
+    }
+    return _core().compile_model(model, "CPU", settings)
+
+
 def _after_fork() -> None:
     """Begin anew in a forked child, where OpenVINO's threads are missing."""
     if _core.cache_info().currsize:
-        _OF_PARENT.append((_core(), *_NETWORKS.values()))
+        _OF_PARENT.append((_core(), *_NETWORKS.values(), *_SPARE.values()))
     _NETWORKS.clear()
+    _SPARE.clear()
     _core.cache_clear()
 
 

@@ -179,6 +179,35 @@ def test_a_forked_child_of_a_process_with_several_threads_computes_too():
     processes.run(f"import torch; torch.set_num_threads(2)\n{FORK}")
 
 
+DROPS = """
+import numpy as np
+from modal_pretrain import TimmEncoder
+from modal_pretrain.embedding import openvino
+from tests.test_fork import in_a_fork
+
+openvino._MOST_KEPT = 1
+X = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+
+
+def embed(seed):
+    encoder = TimmEncoder(
+        "test_resnet", pretrained=False, random_state=seed, image_size=32,
+        precision="float32", device="cpu", engine="openvino", cache=None)
+    return encoder.fit_transform(X)
+
+
+found = [embed(seed) for seed in range(2)]
+again = lambda: np.testing.assert_allclose(embed(1), found[1], atol=1e-4)
+assert in_a_fork(again)
+again()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_does_not_wait_for_threads_of_networks_that_are_gone():
+    processes.run(DROPS)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_waits_for_a_compilation(monkeypatch):
     # The child would wait for ever for a lock of OpenVINO's.

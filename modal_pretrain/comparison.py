@@ -299,6 +299,9 @@ def _check_candidates(candidates: Any) -> None:
                 f"{type(estimator).__name__}."
             )
         estimator._check_parameters()  # now: the first ones may take hours
+    if len(candidates) > 1:
+        for estimator in candidates.values():
+            clone(estimator).initialize()  # raises if there are no weights for it
 
 
 def _apart(estimator: Any) -> Any:

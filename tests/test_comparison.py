@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from modal_pretrain import PretrainedClassifier, TimmEncoder
 from modal_pretrain.backbones.packages import PACKAGED_WEIGHTS
+from modal_pretrain.backbones.weights import BackboneWeightsError
 from modal_pretrain.comparison import (
     Candidate,
     Comparison,
@@ -213,6 +214,16 @@ def test_all_candidates_are_checked_before_the_first_is_tried(monkeypatch):
     monkeypatch.setattr("modal_pretrain.comparison._seconds_per_thousand", None)
     candidates = {"good": PretrainedClassifier(), "bad": PretrainedClassifier("none")}
     with pytest.raises(ValueError, match="backbone='none' is not a timm model"):
+        compare(["a.png"] * 4, [0, 0, 1, 1], candidates)
+
+
+def test_weights_of_all_are_there_before_the_first_is_tried(monkeypatch, tmp_path):
+    """They were looked for at their turn: what the others had taken was lost."""
+    monkeypatch.setattr("modal_pretrain.comparison._seconds_per_thousand", None)
+    (tmp_path / "bad.safetensors").write_bytes(b"none")
+    bad = PretrainedClassifier(pretrained=str(tmp_path / "bad.safetensors"))
+    candidates = {"good": PretrainedClassifier(), "bad": bad}
+    with pytest.raises(BackboneWeightsError, match=r"bad\.safetensors"):
         compare(["a.png"] * 4, [0, 0, 1, 1], candidates)
 
 

@@ -41,7 +41,8 @@ def _load_once(name: str, params: str, call: Call) -> GroupedDataset:
             data = loader(name)(**given)
     except TypeError as error:  # what loaders raise for values of a wrong type
         raise ValueError(
-            f"The data set {name!r} cannot be had with {given}: {error}."
+            f"The data set {name!r} cannot be had with {given}: "
+            f"{str(error).removesuffix('.')}."
         ) from error
     if not isinstance(data, GroupedDataset):
         raise ValueError(

@@ -18,6 +18,8 @@ from modal_pretrain.datasets._folders import subfolders
 if TYPE_CHECKING:
     import pandas as pd
 
+ITEM_LABEL = ("item", "label")
+
 
 def add(commands: Any) -> None:
     """Add the subcommand and its flags."""
@@ -37,7 +39,6 @@ def add(commands: Any) -> None:
     add(
         "--columns",
         nargs=2,
-        default=("item", "label"),
         metavar=("FILE", "LABEL"),
         help="its columns with paths below the folder, and labels (item label)",
     )
@@ -65,11 +66,13 @@ def compare(args: argparse.Namespace) -> None:
     if args.labels is None:
         if args.group is not None:
             raise ValueError("--group names a column of --labels; give that as well.")
+        if args.columns is not None:
+            raise ValueError("--columns names those of --labels; give that as well.")
         X, y = _folder_per_class(folder)
         groups = None
     else:
         X, y, groups = _labelled(
-            folder, expanded(args.labels), args.columns, args.group
+            folder, expanded(args.labels), args.columns or ITEM_LABEL, args.group
         )
     with STOP.importing():
         from modal_pretrain import comparison
@@ -139,7 +142,7 @@ def _labelled(
     named = [label, *([] if group is None else [group])]
     try:
         # "None" and "NA" are labels; empty cells, spaces and #N/A are missing.
-        own = FIELDS if (item, label) == ("item", "label") else ()
+        own = FIELDS if (item, label) == ITEM_LABEL else ()
         table = read_table(file, [item, *named], optional=own)
     except ValueError as error:
         raise ValueError(

@@ -69,6 +69,12 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
                 f"dataset must be a name or a table with a name, or a list of them, "
                 f"got {table!r}."
             )
+        if isinstance(table, dict) and "name" not in table:
+            # Or --dataset, which takes the tables of its name, would leave it out.
+            raise ValueError(
+                f"a table of a data set has no name: {table!r:.80}. Give it one, such "
+                'as name = "csv".'
+            )
     tables = [{"name": t} if isinstance(t, str) else dict(t) for t in tables]
     if "dataset" in given:
         # A file may have several tables of one name, such as two CSV files.
@@ -107,5 +113,6 @@ def _root_name(name: str) -> str:
 def _literal(value: str) -> Any:
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return value  # the last two come where brackets or signs never end
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        # TypeError of a list as a key, the last two where brackets or signs never end.
+        return value

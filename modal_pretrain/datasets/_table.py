@@ -128,7 +128,8 @@ def read_table(
         lacking = [column for column in columns if column not in known]
         if lacking:
             text = str(lacking[0])
-            hint = f". Names are texts: write {text!r}" if text in known else ""
+            hint = f'. Names are texts: write {text!r}, in a shell "{text!r}"'
+            hint = hint if text in known else ""
             raise ValueError(
                 f"{os.fspath(path)} has no column {lacking[0]!r}; its columns are "
                 f"{', '.join(map(repr, known))}{separator_hint(known)}{hint}"

@@ -63,7 +63,9 @@ def test_numbers_are_written_in_digits(tune):
     assert given("--tune", "2", tune)["estimator"]["tune"] == [2, tune]
 
 
-@pytest.mark.parametrize("value", [3000 * "(", 100_000 * "-" + "1", 5000 * "9"])
+@pytest.mark.parametrize(
+    "value", [3000 * "(", 100_000 * "-" + "1", 5000 * "9", "{[1]: 2}"]
+)
 def test_values_that_python_cannot_read_are_text(value):
     [table] = given("--data", f"n_train={value}")["dataset"]
     assert table == {"name": "shapes", "n_train": value}
@@ -122,6 +124,25 @@ def test_a_data_set_of_a_file_brings_all_its_tables(tmp_path):
         {"name": "csv", "path": "a.csv", "target": "y"},
         {"name": "csv", "path": "b.csv", "target": "y"},
     ]
+
+
+def test_a_table_without_a_name_is_not_left_out(tmp_path):
+    """--dataset takes the tables of its name, and left others out without a word."""
+    path = tmp_path / "a.toml"
+    path.write_text("[dataset]\nn_train = 40\n")
+    with pytest.raises(ValueError, match="a table of a data set has no name"):
+        given("--config", str(path), "--dataset", "shapes")
+
+
+def test_columns_named_by_numbers(tmp_path, capsys):
+    """What the message says to write is what a shell makes the right name of."""
+    path = tmp_path / "a.csv"
+    path.write_text("text,2020\na,x\nb,y\n")
+    bench = ["bench", "--dataset", "csv", "--root", str(path), "--data", "text=text"]
+    assert main([*bench, "target=2020", "--out", str(tmp_path / "out")]) == 2
+    assert """write '2020', in a shell "'2020'\"""" in capsys.readouterr().err
+    [table] = given(*bench[1:], "target='2020'")["dataset"]
+    assert table["target"] == "2020"
 
 
 def test_means_of_different_seeds_are_told(capsys, tmp_path):

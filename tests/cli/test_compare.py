@@ -132,6 +132,7 @@ def test_folders_of_splits_are_no_classes(folder, names, capsys):
         (["{}/nowhere"], "there is no folder"),
         (["{}/a"], "pictures are expected in one folder for each class"),
         (["{}", "--group", "place"], "--group names a column of --labels"),
+        (["{}", "--columns", "item", "label"], "--columns names those of --labels"),
         (["{}", "--labels", "{}/none.csv"], "none.csv"),
         (["{}", "--labels", "{}/a/0.png"], "0.png is not in utf-8"),
         (["{}", "--labels", "{}/labels.csv", "--group", "x"], "has no column 'x'"),

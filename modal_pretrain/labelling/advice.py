@@ -143,10 +143,11 @@ class Adviser:
     def _work(
         self, belief: Belief, labelled: dict[int, Record], skipped: list[int]
     ) -> Advice:
-        embedded = self.background.embedded
-        labelled = {row: r for row, r in labelled.items() if embedded[row]}
-        skipped = [row for row in skipped if embedded[row]]
-        result, least, worst = self._measure(belief, labelled, skipped)
+        rows = self.background.readable()
+        seen = set(rows.tolist())
+        labelled = {row: r for row, r in labelled.items() if row in seen}
+        skipped = [row for row in skipped if row in seen]
+        result, least, worst = self._measure(belief, rows, labelled, skipped)
         worth, doubts = self._look_back(belief, labelled)
         stop, reason = False, "Too early to say: a few random questions come first."
         accuracy = ""
@@ -163,7 +164,11 @@ class Adviser:
         return Advice(belief.learnt, accuracy, worst, worth, stop, reason, doubts)
 
     def _measure(
-        self, belief: Belief, labelled: dict[int, Record], skipped: list[int]
+        self,
+        belief: Belief,
+        rows: NDArray[np.intp],
+        labelled: dict[int, Record],
+        skipped: list[int],
     ) -> tuple[AuditResult | None, AuditResult | None, str]:
         """Judge the model by the random rows that it has not learnt.
 
@@ -172,7 +177,6 @@ class Adviser:
         measuring = [r for r, record in labelled.items() if record.asked == AUDIT]
         if len(measuring) < _LEAST:
             return None, None, ""
-        rows = self.background.readable()
         if len(rows) > _POOL:
             rng = np.random.default_rng(0)
             some = rng.choice(rows, _POOL, replace=False)

@@ -179,15 +179,21 @@ class Background:
     def guess(self, row: int) -> tuple[str, float] | None:
         """Return the class the model gives a row, and how probable; None before."""
         belief = self.belief
-        if belief is None or not self.embedded[row]:
+        if belief is None or row not in self.readable():
             return None
         proba = belief.head.predict_proba(self.inputs(np.array([row])))[0]
         best = int(proba.argmax())
         return belief.classes[best], float(proba[best])
 
     def readable(self) -> NDArray[np.intp]:
-        """Return the rows that are embedded."""
-        return np.flatnonzero(self.embedded)
+        """Return the rows that the model can see, which are the embedded ones.
+
+        An estimator that can't be split reads them anew each time.
+        """
+        rows = np.flatnonzero(self.embedded)
+        if self._embed is None:
+            rows = rows[~np.isin(rows, list(self.unreadable))]
+        return rows
 
     # In the thread --------------------------------------------------------------------
 
@@ -295,7 +301,7 @@ class Background:
         all_there = n_embedded + len(self.unreadable) >= len(self.pool)
         if not all_there and not self._open(known).any():
             return False  # what was answered is not the pool: nothing to ask about yet
-        ready = self.embedded[known.rows]
+        ready = np.isin(known.rows, self.readable())
         rows, labels, tags = known.rows[ready], known.labels[ready], known.tags[ready]
         self._seen = known.version, n_embedded
         if len(rows) < self.first or len(set(labels)) < 2:

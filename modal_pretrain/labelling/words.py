@@ -78,9 +78,10 @@ def _is_hidden(letter: str) -> bool:
 def _as_text(word: Any) -> Any:
     """Return whole numbers and truth values, also NumPy's, as text.
 
-    Not NaN, which is what pandas has where there is no label, nor bytes.
+    Not NaN, which is what pandas has where there is no label, nor bytes. A member of an
+    enumeration of texts is one as it is, and as str() names it another.
     """
-    return str(word) if isinstance(word, str | int | np.integer | np.bool_) else word
+    return str(word) if isinstance(word, int | np.integer | np.bool_) else word
 
 
 class Words:

@@ -5,8 +5,12 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from modal_pretrain.labelling.pool import Pool
+from modal_pretrain.query import least_confidence_sampling
 from tests.labelling.conftest import label
 
 
@@ -107,3 +111,34 @@ def test_a_picture_that_changed_between_two_answers_is_learnt_anew(
     background = session._background
     fresh = background._embed(session.pool.take(np.array([row])))[0]
     np.testing.assert_allclose(background.features[row], fresh, atol=1e-4)
+
+
+def _colours(paths):
+    return np.array([np.asarray(Image.open(path)).mean((0, 1)) for path in paths])
+
+
+def test_an_estimator_that_reads_files_itself_is_given_none_that_is_unreadable(
+    folder, start, truth, tmp_path
+):
+    session = start(
+        folder,
+        estimator=make_pipeline(FunctionTransformer(_colours), LogisticRegression()),
+        strategy=least_confidence_sampling,
+        audit_share=0.5,
+    )
+    label(session, truth, 24)
+    measuring = session.labels().query("asked == 'audit'")["row"].to_numpy()
+    gone = [int(measuring[0]), int(session.labels()["row"][0]), session.ask()[0].row]
+    for row in gone:
+        (folder / f"{row:03}.png").unlink()
+        session.set_unreadable(row, FileNotFoundError("no such file"))
+    label(session, truth, 2)
+    found = session.predictions()
+    measuring = session.labels().query("asked == 'audit'")["row"]
+    measured = found.loc[measuring[~measuring.isin(gone)]]
+    share = np.mean(measured["predicted"] == measured["label"])
+    assert session.advice().accuracy.startswith(f"{100 * share:.0f} % (")
+    assert session.guess(gone[-1]) is None
+    assert set(found.index[found["predicted"] == ""]) == set(gone)
+    assert set(found.index[found["look"] == "unreadable"]) == set(gone)
+    session.export(tmp_path / "out")

@@ -1,5 +1,7 @@
 """Classes and tags, given or grown, and their keys."""
 
+import enum
+
 import pandas as pd
 import pytest
 
@@ -80,3 +82,18 @@ def test_kinds_of_spaces_are_one(folder, start):
     assert session.progress().by_class == {"polar bear": 3, "seal": 0}
     with pytest.raises(ValueError, match="there is 'polar bear' already"):
         session.add_class("polar\u202fbear")
+
+
+class Shape(str, enum.Enum):
+    CIRCLE = "circle"
+    SQUARE = "square"
+
+
+@pytest.mark.parametrize("classes", [list(Shape), None])
+def test_members_of_an_enumeration_are_the_texts_that_they_are(folder, start, classes):
+    session = start(folder, classes=classes)
+    session.ask(rows=[0, 1, 2])
+    session.answer(0, Shape.CIRCLE)
+    session.answer([1, 2], [Shape.SQUARE, "circle"])
+    assert session.classes == ["circle", "square"]
+    assert session.labels()["label"].tolist() == ["circle", "square", "circle"]

@@ -42,10 +42,11 @@ def stated_length(model: nn.Module, tokenizer: Any, where: Any = None) -> int:
     """Return the number of tokens that a model was made for."""
     stated = _read(where, "sentence_bert_config.json") or {}
     # What is stated for the model takes the place of what its tokenizer says.
-    own = stated.get("max_seq_length") or getattr(tokenizer, "model_max_length", None)
+    given = stated.get("max_seq_length"), getattr(tokenizer, "model_max_length", None)
     # Tokenizers that have no limit state a number beyond all texts.
-    lengths = [position_limit(model), own]
-    known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
+    own = [n for n in given if type(n) is int and 0 < n < 10**6][:1]
+    limit = position_limit(model)
+    known = own if limit is None else [limit, *own]
     return min(known, default=_USUAL_LENGTH)
 
 
@@ -91,8 +92,8 @@ def stated_pooling(where: Any) -> str:
     """
     where = _whole(where)
     for part in _read(where, "modules.json", list) or ():
-        kind = str(part.get("type") if isinstance(part, dict) else None)
-        kind = kind.rpartition(".")[2]
+        kind = part.get("type") if isinstance(part, dict) else None
+        kind = str(kind or _LEFT_OUT[0]).rpartition(".")[2]
         if kind.endswith("Transformer") or kind in _LEFT_OUT:
             continue
         if kind != "Pooling":

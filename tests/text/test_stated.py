@@ -148,7 +148,8 @@ def test_a_stated_length_goes_before_the_tokenizer_s(own, tokens):
     config = json.loads(file.read_text()) | {"model_max_length": tokens}
     file.write_text(json.dumps(config))
     assert create_text_backbone(own).tokenization.max_length == tokens
-    for stated, expected in [(17, 17), (400, 40)]:  # the model has 40 positions
+    # The model has 40 positions.
+    for stated, expected in [(17, 17), (400, 40), (-1, tokens), (True, tokens)]:
         (own / "sentence_bert_config.json").write_text(
             json.dumps({"max_seq_length": stated})
         )

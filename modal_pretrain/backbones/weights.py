@@ -85,9 +85,10 @@ def _where_else(content: Mapping[Any, Any]) -> str:
 
 
 _AGAIN = "Copy or download it again."
+_POINTER = b"version https://git-lfs"
 # What other files than checkpoints begin with, or checkpoints under other names.
 _BEGINNINGS = {
-    b"version https://git-lfs": "it is a Git LFS pointer. Run `git lfs pull`.",
+    _POINTER: "it is a Git LFS pointer. Run `git lfs pull`.",
     b"<": f"it is a web page. {_AGAIN}",
     b"\x1f\x8b": "it is compressed. Unpack it with gunzip.",
     b"\x89HDF": "it is an HDF5 file, not PyTorch's.",
@@ -108,9 +109,7 @@ def what_it_is(path: Path, error: Exception) -> str:
     -------
     str
     """
-    first = b""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        first = file.read(64)
+    first = _first(path)
     for beginning, words in _BEGINNINGS.items():
         if first.startswith(beginning):
             return words
@@ -131,6 +130,17 @@ def what_it_is(path: Path, error: Exception) -> str:
             "tensors of its state dict alone."
         )
     return f"{text} {_AGAIN}"
+
+
+def is_pointer(path: Path) -> bool:
+    """Say whether Git LFS would put another file in the place of this one."""
+    return path.is_file() and _first(path).startswith(_POINTER)
+
+
+def _first(path: Path) -> bytes:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(64)
+    return b""
 
 
 _NO_STATE = (
@@ -263,7 +273,9 @@ def check_values(module: nn.Module, state: Mapping[str, Any]) -> None:
                 f"{key} holds numbers of {tensor.dtype}, expected are floats. Are the "
                 "weights quantised? Save those of before."
             )
-        if not here.isfinite().all():
+        # A buffer may be a mask, of which -inf takes out what must not count.
+        bad = here.isnan() | (here.isinf() if key in weights else here.isposinf())
+        if bad.any():
             raise BackboneWeightsError(
                 f"{key} holds NaN or infinity. Was the checkpoint saved after training "
                 "diverged? Take an earlier one."

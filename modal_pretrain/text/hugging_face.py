@@ -27,6 +27,7 @@ from modal_pretrain.backbones.weights import (
     BackboneWeightsError,
     check_values,
     checkpoint_path,
+    is_pointer,
     verify,
 )
 from modal_pretrain.text.stated import (
@@ -147,6 +148,11 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
                 # It would round weights that are finer, and constants.
                 config.dtype = torch.float32
             tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+            try:
+                tokenizer(["a"])
+            except Exception:  # also where a word is none that it knows
+                if _pointers(where):
+                    raise
             if pretrained is False:
                 source = "random initialisation"
                 model = AutoModel.from_config(config, trust_remote_code=False)
@@ -164,7 +170,7 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
                 )
     except Exception as error:
         raise BackboneWeightsError(
-            f"The model from {source} cannot be loaded: {error}"
+            f"The model from {source} cannot be loaded: {_reason(where, error)}"
         ) from error
     check_keys(model, info, source)
     n_known = _n_tokens(model)
@@ -183,6 +189,19 @@ def _load(where, source, pretrained, file, random_state) -> Loaded:
     if pretrained is not False:
         _check_values(model, source)
     return model.float().eval(), tokenizer, length, pooling, source
+
+
+def _pointers(where: Path | str) -> list[str]:
+    """Name files of a folder for which Git LFS left pointers: some may be unused."""
+    files = where.iterdir() if isinstance(where, Path) else ()
+    return sorted(file.name for file in files if is_pointer(file))
+
+
+def _reason(where: Path | str, error: Exception) -> str:
+    """Return what an error says, and what it may come from."""
+    found = ", ".join(_pointers(where)[:4])
+    hint = f". {found}: Git LFS pointers, not the files. Run `git lfs pull` there."
+    return f"{error}{hint if found else ''}"
 
 
 def _check_values(model: nn.Module, source: str) -> None:

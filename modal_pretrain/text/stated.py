@@ -21,6 +21,8 @@ _USUAL_LENGTH = 512
 # In the configuration of sentence-transformers' pooling, one switch for each kind.
 _SWITCH = "pooling_mode_"
 _KINDS = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
+# Its modules that are not applied; others in the way of the pooling make it another.
+_LEFT_OUT = ("Dense", "Normalize", "LayerNorm", "Dropout")
 
 
 def position_limit(model: nn.Module) -> int | None:
@@ -39,13 +41,12 @@ def position_limit(model: nn.Module) -> int | None:
 def stated_length(model: nn.Module, tokenizer: Any, where: Any = None) -> int:
     """Return the number of tokens that a model was made for."""
     stated = _read(where, "sentence_bert_config.json") or {}
-    lengths = [
-        position_limit(model),
-        getattr(tokenizer, "model_max_length", None),
-        stated.get("max_seq_length"),
-    ]
+    # What is stated for the model takes the place of what its tokenizer says.
+    given = stated.get("max_seq_length"), getattr(tokenizer, "model_max_length", None)
     # Tokenizers that have no limit state a number beyond all texts.
-    known = [n for n in lengths if isinstance(n, int) and 0 < n < 10**6]
+    own = [n for n in given if type(n) is int and 0 < n < 10**6][:1]
+    limit = position_limit(model)
+    known = own if limit is None else [limit, *own]
     return min(known, default=_USUAL_LENGTH)
 
 
@@ -86,12 +87,17 @@ def stated_pooling(where: Any) -> str:
     -------
     str
         "mean", where nothing is stated, "cls", "last", or the words of
-        sentence-transformers for a kind that is not among these.
+        sentence-transformers for a kind that is not among these, or for a module that
+        computes what is pooled, or pools itself.
     """
     where = _whole(where)
     for part in _read(where, "modules.json", list) or ():
-        if not (isinstance(part, dict) and str(part.get("type")).endswith(".Pooling")):
+        kind = part.get("type") if isinstance(part, dict) else None
+        kind = str(kind or _LEFT_OUT[0]).rpartition(".")[2]
+        if kind.endswith("Transformer") or kind in _LEFT_OUT:
             continue
+        if kind != "Pooling":
+            return f"{kind} of modules.json"
         name = f"{part.get('path')}/config.json"
         config = _read(where, name)
         if config is None:

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from modal_pretrain import BackboneWeightsError, create_backbone
 from tests.backbones.cases import (
@@ -269,6 +270,28 @@ def test_values_that_are_no_weights(tmp_path, name, what):
     path = save(state, tmp_path / "w.pth")
     with pytest.raises(BackboneWeightsError, match=f"w.pth.*conv_stem.w.* {message}"):
         create_backbone(name, pretrained=path)
+
+
+class Masked(nn.Module):
+    """Keeps the mask of its attention, as transformers of tutorials do."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = small()
+        self.register_buffer("mask", torch.full((4, 4), float("-inf")).triu(1))
+
+    def forward(self, inputs):
+        return self.net(inputs)
+
+
+def test_a_mask_of_infinities_is_no_diverged_training(tmp_path):
+    state = Masked().state_dict()
+    create_backbone(Masked, save(state, tmp_path / "w.pth"))
+    for key, value in [("mask", "nan"), ("net.bn1.running_var", "inf")]:
+        broken = state | {key: torch.full_like(state[key], float(value))}
+        path = save(broken, tmp_path / f"{value}.pth")
+        with pytest.raises(BackboneWeightsError, match=f"{key} holds NaN or infinity"):
+            create_backbone(Masked, path)
 
 
 def test_a_file_of_which_a_part_came(tmp_path):

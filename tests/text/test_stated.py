@@ -119,6 +119,43 @@ def test_a_pooling_that_is_unknown_is_an_error(own, texts, config, words):
     assert embed(own, texts, pooling="mean").shape == (24, 32)
 
 
+@pytest.mark.parametrize("place", ["before", "instead"])
+@pytest.mark.parametrize("kind", ["LSTM", "WeightedLayerPooling", "SpladePooling"])
+def test_modules_that_make_another_pooling_are_named(own, texts, kind, place):
+    state(own, KINDS["cls"])
+    modules = json.loads((own / "modules.json").read_text())
+    other = {"idx": 1, "path": f"1_{kind}", "type": f"sentence_transformers.m.{kind}"}
+    modules[1 : 2 if place == "instead" else 1] = [other]
+    (own / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ValueError, match=f"state the pooling '{kind} of modules.json'"):
+        embed(own, texts)
+    assert embed(own, texts, pooling="mean").shape == (24, 32)
+
+
+@pytest.mark.parametrize("kind", ["Dense", "Dropout", "LayerNorm"])
+def test_modules_behind_the_pooling_are_left_out(own, texts, kind):
+    state(own, KINDS["cls"])
+    modules = json.loads((own / "modules.json").read_text())
+    modules.append({"idx": 3, "path": "3", "type": f"sentence_transformers.m.{kind}"})
+    (own / "modules.json").write_text(json.dumps(modules))
+    expected = embed(own, texts, pooling="cls")
+    np.testing.assert_array_equal(embed(own, texts), expected)
+
+
+@pytest.mark.parametrize("tokens", [6, 30])
+def test_a_stated_length_goes_before_the_tokenizer_s(own, tokens):
+    file = own / "tokenizer_config.json"
+    config = json.loads(file.read_text()) | {"model_max_length": tokens}
+    file.write_text(json.dumps(config))
+    assert create_text_backbone(own).tokenization.max_length == tokens
+    # The model has 40 positions.
+    for stated, expected in [(17, 17), (400, 40), (-1, tokens), (True, tokens)]:
+        (own / "sentence_bert_config.json").write_text(
+            json.dumps({"max_seq_length": stated})
+        )
+        assert create_text_backbone(own).tokenization.max_length == expected
+
+
 @pytest.mark.parametrize(
     "name, text, message",
     [

@@ -450,6 +450,21 @@ def test_folders_of_models_are_named_also_without_their_tokenizer(folder, tmp_pa
         create_text_backbone(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vocab.txt"])
+def test_pointers_of_git_lfs_are_told(folder, tmp_path, name):
+    own = shutil.copytree(folder, tmp_path / "model")
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n"
+    if name == "vocab.txt":  # which is read where there is nothing else
+        (own / "tokenizer.json").unlink()
+        (own / "tokenizer_config.json").unlink()
+    (own / "tf_model.h5").write_text(text)  # unused
+    if name != "vocab.txt":
+        create_text_backbone(own)
+    (own / name).write_text(text)
+    with pytest.raises(BackboneWeightsError, match=rf"{name}.*git lfs pull"):
+        create_text_backbone(own)
+
+
 def test_pickled_code_in_a_checkpoint_is_refused(folder, tmp_path):
     path = tmp_path / "weights.bin"
     torch.save({"weight": partial(print, "run")}, path)

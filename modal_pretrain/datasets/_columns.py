@@ -35,8 +35,9 @@ def as_column(values: Any, key: str, n: int) -> np.ndarray:
 def free_column(values: Any, key: str, n: int) -> np.ndarray:
     """`values` as a column of any kinds, where NumPy keeps apart what differs."""
     column = as_column(values, key, n)
-    # Tensors of one number, whose hash differs where they are equal, are kept apart.
-    if isinstance(values, list | tuple) and not hasattr(next(iter(values), None), "detach"):
+    listed = isinstance(values, list | tuple)
+    # Not of tensors, whose hashes differ where their one numbers are equal.
+    if listed and not hasattr(next(iter(values), None), "detach"):
         try:
             merged = len(set(column.tolist())) < len(set(values))
         except TypeError:  # what has no hash stays as it is

@@ -337,8 +337,8 @@ def _stored(dataset: Any) -> tuple[Any, np.ndarray] | None:
     if samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
         paths, labels = zip(*samples, strict=True)
         if isinstance(paths[0], (str, os.PathLike)):
-            files = np.array([os.fspath(path) for path in paths])
-            return files, label_column(labels, "y", len(files))
+            listed = np.array([os.fspath(path) for path in paths])
+            return listed, label_column(labels, "y", len(listed))
     y = _labels(dataset)
     if y is None:
         return None

@@ -7,6 +7,7 @@ imported when the first network is loaded.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib.metadata
 import importlib.util
@@ -45,9 +46,6 @@ _NETWORKS: OrderedDict[tuple, Network] = OrderedDict()
 # OpenVINO gives the threads of a network that is gone to the next one, also in a forked
 # child, where they are missing: until then a small one has them. By their number.
 _SPARE: dict[int, list[Any]] = {}
-# In a forked child: what waits for threads that the child does not have. Not even to
-# be freed.
-_OF_PARENT: list[Any] = []
 
 
 class ConversionError(RuntimeError):
@@ -259,8 +257,9 @@ class Network:
     def __del__(self) -> None:
         """Have its threads for the next network, and not for one of a forked child."""
         if os.getpid() != self._process:
-            _OF_PARENT.append((self._compiled, self._idle))
-        if os.getpid() != self._process or sys.is_finalizing():
+            _never_free((self._compiled, self._idle))
+            return
+        if sys.is_finalizing():
             return
         with _COMPILING, contextlib.suppress(RuntimeError):  # which cannot compile
             self._compiled = None
@@ -361,10 +360,18 @@ def _compile(model: Any, dtype: torch.dtype, threads: int) -> Any:
     return _core().compile_model(model, "CPU", settings)
 
 
+def _never_free(of_parent: Any) -> None:
+    """Keep what would wait, to be freed, for threads that a forked child lacks.
+
+    Not by a variable: at its end Python frees what these hold.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(of_parent))
+
+
 def _after_fork() -> None:
     """Begin anew in a forked child, where OpenVINO's threads are missing."""
     if _core.cache_info().currsize:
-        _OF_PARENT.append((_core(), *_NETWORKS.values(), *_SPARE.values()))
+        _never_free((_core(), *_NETWORKS.values(), *_SPARE.values()))
     _NETWORKS.clear()
     _SPARE.clear()
     _core.cache_clear()

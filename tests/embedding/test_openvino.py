@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -206,6 +208,41 @@ again()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_does_not_wait_for_threads_of_networks_that_are_gone():
     processes.run(DROPS)
+
+
+ENDS = """
+import os
+import sys
+import time
+
+import numpy as np
+from modal_pretrain import TimmEncoder
+
+X = np.zeros((5, 32, 32, 3), np.uint8)
+encoder = TimmEncoder("test_resnet", pretrained=False, random_state=0,
+    image_size=32, precision="float32", device="cpu", engine="openvino", cache=None)
+encoder.fit_transform(X)
+child = os.fork()
+if child == 0:
+    sys.exit(5)
+for _ in range(1000):
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        break
+    time.sleep(0.02)
+else:
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+assert ended, "the child waits for ever at its end"
+assert os.waitstatus_to_exitcode(status) == 5
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_that_ends_as_a_program_does():
+    # multiprocessing ends its children at once; what forks by itself may not.
+    found = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True)
+    assert found.returncode == 0 and not found.stderr, found.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

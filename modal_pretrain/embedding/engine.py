@@ -13,6 +13,7 @@ from modal_pretrain._checks import OneOf
 from modal_pretrain.backbones.draws import is_sampled
 from modal_pretrain.cache.base import RowCache
 from modal_pretrain.embedding import openvino
+from modal_pretrain.embedding.openvino_network import INSTALL
 from modal_pretrain.embedding.source import Preparation, Source, Traceable
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def check_engine(
     if not openvino.is_installed():
         raise ImportError(
             "engine='openvino' needs OpenVINO. Install it with "
-            f"`{openvino.INSTALL}`, or take engine='auto'."
+            f"`{INSTALL}`, or take engine='auto'."
         )
     return engine
 
@@ -115,7 +116,7 @@ def choose_engine(encoder: Encoder, source: Source, cache: RowCache | None) -> E
             _RECOMMENDED.set()
             _warn(
                 "OpenVINO would embed several times faster on this CPU: "
-                f"`{openvino.INSTALL}`. (This is said once; engine='torch' never does.)"
+                f"`{INSTALL}`. (This is said once; engine='torch' never does.)"
             )
         return "torch"
     if auto and cache is None and not _SETTLED and not preprocessing.takes_long(n):

@@ -18,7 +18,7 @@ from torch import nn
 from modal_pretrain import DiskCache, PretrainedClassifier, TimmEncoder
 from modal_pretrain.cache.sqlite import CacheWarning
 from modal_pretrain.embedding import engine as rule
-from modal_pretrain.embedding import kept_model, openvino
+from modal_pretrain.embedding import kept_model, openvino, openvino_network
 from modal_pretrain.embedding.engine import EngineWarning
 from tests import processes
 from tests.test_fork import in_a_fork
@@ -255,7 +255,7 @@ def test_a_fork_waits_for_a_compilation(monkeypatch):
         time.sleep(0.3)
         done.append(True)
 
-    monkeypatch.setattr(type(openvino._core()), "compile_model", compile_model)
+    monkeypatch.setattr(type(openvino.core()), "compile_model", compile_model)
     thread = threading.Thread(
         target=openvino.Network, args=(None, (None,), torch.float32, 1)
     )
@@ -420,8 +420,8 @@ def test_what_does_not_compile_stays_with_pytorch(pictures, monkeypatch):
                 raise RuntimeError("object is not initialized")
             return core.compile_model(model, device, settings)
 
-    core = openvino._core()
-    monkeypatch.setattr(openvino, "_core", Plugin)
+    core = openvino.core()
+    monkeypatch.setattr(openvino_network, "core", Plugin)
     encoder = make(precision="bfloat16")
     with pytest.warns(EngineWarning, match="does not compile .*not initialized"):
         found = encoder.fit(pictures).transform(pictures)

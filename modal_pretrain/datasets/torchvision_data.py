@@ -195,6 +195,8 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
     if not fitting or not (whole or own <= numbers.keys()):
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
+    if not folders and _edited(names, numbers, y):
+        numbers = {}
     fits = all(numbers.get(name, number) == number for number, name in names.items())
     if names and not numbers and 0 in names and len(y):
         # Labels that count from 1, or are 0 and 255, have no names by place: they
@@ -212,6 +214,16 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
         names={number: either(some) for number, some in merged.items()},
         merged={either(some): some for some in merged.values() if len(some) > 1},
     )
+
+
+def _edited(names: Mapping[Any, str], numbers: Mapping[str, Any], y: Any) -> bool:
+    """Say whether only `names` are those of the labels: `numbers` are from before.
+
+    As of CIFAR-10 with cats and dogs alone as 0 and 1, where `class_to_idx` is left.
+    """
+    labels = {*np.unique(y).tolist()}
+    before = {numbers[name] for name in names.values() if name in numbers}
+    return labels <= names.keys() and not labels <= before
 
 
 def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:

@@ -19,9 +19,11 @@ def edited(names: Mapping[Any, str], numbers: Mapping[str, Any], y: Any) -> bool
 
     As of CIFAR-10 with cats and dogs alone as 0 and 1, where `class_to_idx` is left.
     """
-    labels = {*np.unique(y).tolist()}
-    before = {numbers[name] for name in names.values() if name in numbers}
-    return labels <= names.keys() and not labels <= before
+    labels, own = {*np.unique(y).tolist()}, {*names.values()}
+    before = {numbers[name] for name in own if name in numbers}
+    # Both may have the same names: from 1, say, where 0 is what belongs to no class.
+    changed = own != numbers.keys()
+    return changed and labels <= names.keys() and not labels <= before
 
 
 def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:

@@ -345,3 +345,13 @@ def test_classes_that_are_there_may_be_numbered_among_all(y):
     part.class_to_idx = numbers
     data = from_torchvision(part)
     assert [numbers[name] for name in data.class_names] == y
+
+
+def test_a_split_without_the_last_class_keeps_numbers_that_leave_0_to_no_class():
+    parts = {"train": [0, 1, 2] * 3, "test": [0, 1]}
+    data = {split: _Own(y, ["cat", "dog"]) for split, y in parts.items()}
+    for part in data.values():
+        part.class_to_idx = {"cat": 1, "dog": 2}
+    found = from_torchvision(data)
+    assert found.y.tolist() == parts["train"] + parts["test"]
+    assert found.class_names == ("0", "cat", "dog")

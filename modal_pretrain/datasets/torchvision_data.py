@@ -6,17 +6,18 @@ Neither is imported here: what has ``len`` and gives (image, label) will do.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from itertools import takewhile
-from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from modal_pretrain.datasets._columns import label_column
+from modal_pretrain.datasets._numbered_names import (
+    edited,
+    labels_of_folders,
+    listed,
+)
 from modal_pretrain.datasets._parts import (
     Part,
     concatenated,
@@ -183,11 +184,11 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
     classes = getattr(dataset, "classes", None)
     if classes is None and _stands_on_torchvision(dataset):  # Caltech101 and 256
         classes = getattr(dataset, "categories", None)
-    names, numbers = _listed(classes, y)
-    given, listed = _listed(getattr(dataset, "class_to_idx", None), y)
-    names, numbers = names or given, listed or numbers
+    names, numbers = listed(classes, y)
+    given, of_name = listed(getattr(dataset, "class_to_idx", None), y)
+    names, numbers = names or given, of_name or numbers
     own = {*names.values()}
-    labels = _labels_of_folders(dataset, own.union(numbers))
+    labels = labels_of_folders(dataset, own.union(numbers))
     # Some labels may be noise, or a folder may have been split up.
     folders = {name: some.most_common(1)[0][0] for name, some in labels.items()}
     whole = all(len(some) == 1 for some in labels.values())
@@ -195,6 +196,8 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
     if not fitting or not (whole or own <= numbers.keys()):
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
+    if not folders and edited(names, numbers, y):
+        numbers = {}
     fits = all(numbers.get(name, number) == number for number, name in names.items())
     if names and not numbers and 0 in names and len(y):
         # Labels that count from 1, or are 0 and 255, have no names by place: they
@@ -212,57 +215,6 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
         names={number: either(some) for number, some in merged.items()},
         merged={either(some): some for some in merged.values() if len(some) > 1},
     )
-
-
-def _listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:
-    """Return names by number, or numbers by name, of what a data set keeps as classes.
-
-    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``; a
-    Series of pandas by its index, where that holds the labels. A number of classes, a
-    method and a set, which has no order, tell nothing.
-    """
-    if isinstance(kept, pd.Series) and {*np.unique(labels).tolist()} <= {*kept.index}:
-        kept = kept.to_dict()
-    if hasattr(kept, "tolist"):
-        kept = kept.tolist()
-    if isinstance(kept, Mapping):
-        if _numeric(kept.values()):
-            return {}, {str(name): number for name, number in kept.items()}
-        return {k: str(name) for k, name in kept.items()} if _numeric(kept) else {}, {}
-    if not isinstance(kept, Iterable) or isinstance(kept, (str, set, frozenset)):
-        return {}, {}
-    some = list(kept)
-    themselves = _numeric(some) and {*np.unique(labels).tolist()} <= {*some}
-    return {} if themselves else dict(enumerate(map(str, some))), {}
-
-
-def _numeric(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, Real) for value in values)
-
-
-def _labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
-    """Count the labels in each class folder of a data set that lists files.
-
-    They are at the top, or where all files lie deeper, as of EuroSAT, below what has no
-    name of a class.
-    """
-    root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
-    if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
-        return {}
-    found: dict[str, Counter[Any]] = {}
-    with suppress(TypeError, ValueError):  # they are no pairs of path and number
-        pairs = Counter((os.path.dirname(path), number) for path, number in samples)
-        below = {each: os.path.relpath(each, root).split(os.sep) for each, _ in pairs}
-        levels = zip(*below.values(), strict=False)
-        shared = list(takewhile(lambda names: len(set(names)) == 1, levels))
-        start = next(
-            (i for i, names in enumerate(shared) if names[0] in known), len(shared)
-        )
-        for (folder, number), count in pairs.items():
-            # With pictures beside folders there is no class folder to name them by.
-            name = [*below[folder], os.curdir][start]
-            found.setdefault(name, Counter())[number] += count
-    return found
 
 
 def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:

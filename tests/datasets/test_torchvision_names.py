@@ -325,3 +325,33 @@ def test_a_series_of_pandas_names_the_labels_of_its_index(numbers):
     classes = pd.Series(["bird", "cat", "dog"], index=numbers)
     data = from_torchvision(_Own(numbers * 3, classes))
     assert list(data.class_names) == [classes[label] for label in sorted(numbers)]
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], ["dog", "rest"], ["beast", "rest"]])
+def test_edited_classes_go_before_numbers_from_before_the_edit(names):
+    """As of CIFAR-10 with cats and dogs alone, whose `class_to_idx` is left."""
+    parts = {"train": _Own([0, 1] * 3, names), "test": _Own([1, 1], names)}
+    for part in parts.values():
+        part.class_to_idx = {"airplane": 0, "bird": 1, "cat": 2, "dog": 3}
+    data = from_torchvision(parts)
+    assert data.class_names == tuple(names)
+    assert data.y.tolist() == [0, 1] * 3 + [1, 1]
+
+
+@pytest.mark.parametrize("y", [[1, 2], [0, 2], [1], [2]])
+def test_classes_that_are_there_may_be_numbered_among_all(y):
+    numbers = {"ant": 0, "bee": 1, "cat": 2}
+    part = _Own(y * 3, [name for name, number in numbers.items() if number in y])
+    part.class_to_idx = numbers
+    data = from_torchvision(part)
+    assert [numbers[name] for name in data.class_names] == y
+
+
+def test_a_split_without_the_last_class_keeps_numbers_that_leave_0_to_no_class():
+    parts = {"train": [0, 1, 2] * 3, "test": [0, 1]}
+    data = {split: _Own(y, ["cat", "dog"]) for split, y in parts.items()}
+    for part in data.values():
+        part.class_to_idx = {"cat": 1, "dog": 2}
+    found = from_torchvision(data)
+    assert found.y.tolist() == parts["train"] + parts["test"]
+    assert found.class_names == ("0", "cat", "dog")

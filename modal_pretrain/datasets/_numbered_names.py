@@ -1,0 +1,77 @@
+"""Which number a data set of torchvision's kind has for which name of a class."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from itertools import takewhile
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def edited(names: Mapping[Any, str], numbers: Mapping[str, Any], y: Any) -> bool:
+    """Say whether only `names` are those of the labels: `numbers` are from before.
+
+    As of CIFAR-10 with cats and dogs alone as 0 and 1, where `class_to_idx` is left.
+    """
+    labels, own = {*np.unique(y).tolist()}, {*names.values()}
+    before = {numbers[name] for name in own if name in numbers}
+    # Both may have the same names: from 1, say, where 0 is what belongs to no class.
+    changed = own != numbers.keys()
+    return changed and labels <= names.keys() and not labels <= before
+
+
+def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:
+    """Return names by number, or numbers by name, of what a data set keeps as classes.
+
+    A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``; a
+    Series of pandas by its index, where that holds the labels. A number of classes, a
+    method and a set, which has no order, tell nothing.
+    """
+    if isinstance(kept, pd.Series) and {*np.unique(labels).tolist()} <= {*kept.index}:
+        kept = kept.to_dict()
+    if hasattr(kept, "tolist"):
+        kept = kept.tolist()
+    if isinstance(kept, Mapping):
+        if _numeric(kept.values()):
+            return {}, {str(name): number for name, number in kept.items()}
+        return {k: str(name) for k, name in kept.items()} if _numeric(kept) else {}, {}
+    if not isinstance(kept, Iterable) or isinstance(kept, (str, set, frozenset)):
+        return {}, {}
+    some = list(kept)
+    themselves = _numeric(some) and {*np.unique(labels).tolist()} <= {*some}
+    return {} if themselves else dict(enumerate(map(str, some))), {}
+
+
+def _numeric(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, Real) for value in values)
+
+
+def labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
+    """Count the labels in each class folder of a data set that lists files.
+
+    They are at the top, or where all files lie deeper, as of EuroSAT, below what has no
+    name of a class.
+    """
+    root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
+    if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
+        return {}
+    found: dict[str, Counter[Any]] = {}
+    with suppress(TypeError, ValueError):  # they are no pairs of path and number
+        pairs = Counter((os.path.dirname(path), number) for path, number in samples)
+        below = {each: os.path.relpath(each, root).split(os.sep) for each, _ in pairs}
+        levels = zip(*below.values(), strict=False)
+        shared = list(takewhile(lambda names: len(set(names)) == 1, levels))
+        start = next(
+            (i for i, names in enumerate(shared) if names[0] in known), len(shared)
+        )
+        for (folder, number), count in pairs.items():
+            # With pictures beside folders there is no class folder to name them by.
+            name = [*below[folder], os.curdir][start]
+            found.setdefault(name, Counter())[number] += count
+    return found

@@ -187,13 +187,23 @@ class Words:
                 f"{self.said} must be a str, or a list of them in the order of the "
                 f"rows; got {given!r} of type {type(given).__name__}."
             )
-        one = isinstance(given, str) or not hasattr(given, "__len__")
+        shape = getattr(given, "shape", (n,))
+        if len(shape) != 1 and not isinstance(given, np.generic):
+            # A table would be read as the names of its columns.
+            raise TypeError(
+                f"{self.said} must be a str, or a list of them; got one of type "
+                f"{type(given).__name__} and shape {tuple(shape)}. Pass one column, as "
+                "table[column] in pandas, and one value as it is, as value.item()."
+            )
+        # Bytes, which are no words, would be read as a list of numbers.
+        one = isinstance(given, str | bytes | bytearray)
+        one |= not hasattr(given, "__len__")
         listed = [given] * n if one else list(given)
         if len(listed) != n:
             raise ValueError(f"{self.said} has {len(listed)} entries for {n} rows.")
         words = [
             ""
-            if self.optional and (word is None or word == "")
+            if self.optional and isinstance(word, str | None) and not word
             else check_word(self.said, _as_text(word))
             for word in listed
         ]

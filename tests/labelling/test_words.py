@@ -2,6 +2,7 @@
 
 import enum
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -97,3 +98,33 @@ def test_members_of_an_enumeration_are_the_texts_that_they_are(folder, start, cl
     session.answer([1, 2], [Shape.SQUARE, "circle"])
     assert session.classes == ["circle", "square"]
     assert session.labels()["label"].tolist() == ["circle", "square", "circle"]
+
+
+@pytest.mark.parametrize("label", [b"A", np.bytes_(b"A"), bytearray(b"A")], ids=repr)
+def test_bytes_are_no_label(folder, start, label):
+    session = start(folder, None)
+    session.ask(rows=[0])
+    with pytest.raises(TypeError, match=r"labels must be a str, got .*b'A'"):
+        session.answer(0, label)
+    assert session.classes == []
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_columns_of_a_table_are_no_labels(folder, start, n):
+    session = start(folder, None)
+    session.ask(rows=list(range(n)))
+    table = pd.DataFrame({"label": ["a"] * n, "tag": ["b"] * n}).iloc[:, :n]
+    with pytest.raises(TypeError, match=r"type DataFrame and shape .*table\[column\]"):
+        session.answer(list(range(n)), table)
+    with pytest.raises(TypeError, match=r"tags must be .* DataFrame"):
+        session.answer(list(range(n)), "a", table)
+    with pytest.raises(TypeError, match=r"value\.item\(\)"):
+        session.answer(list(range(n)), np.array("a"))
+    assert session.classes == []
+
+
+def test_missing_tags_are_named(folder, start):
+    session = start(folder, None)
+    session.ask(rows=[0, 1])
+    with pytest.raises(TypeError, match="tags must be a str, got <NA>"):
+        session.answer([0, 1], "a", pd.Series(["x", None], dtype="string"))

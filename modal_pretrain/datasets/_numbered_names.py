@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -14,16 +15,33 @@ import numpy as np
 import pandas as pd
 
 
-def edited(names: Mapping[Any, str], numbers: Mapping[str, Any], y: Any) -> bool:
-    """Say whether only `names` are those of the labels: `numbers` are from before.
+def of_the_labels(
+    names: dict[Any, str], numbers: dict[str, Any], y: np.ndarray
+) -> tuple[dict[Any, str], dict[str, Any]]:
+    """Choose between two sources that have other names than each other.
 
-    As of CIFAR-10 with cats and dogs alone as 0 and 1, where `class_to_idx` is left.
+    One is from before the labels were edited, as `class_to_idx` of CIFAR-10 with cats
+    and dogs alone as 0 and 1, or `classes` are those that a split has, numbered among
+    all. Where the labels fit both they have no names, with a warning.
     """
-    labels, own = {*np.unique(y).tolist()}, {*names.values()}
-    before = {numbers[name] for name in own if name in numbers}
-    # Both may have the same names: from 1, say, where 0 is what belongs to no class.
-    changed = own != numbers.keys()
-    return changed and labels <= names.keys() and not labels <= before
+    labels = {*np.unique(y).tolist()}
+    own = {*names.values()}
+    of_number = {number: name for name, number in numbers.items() if name in own}
+    if own == numbers.keys() or not labels <= names.keys():
+        return names, numbers
+    if not labels <= of_number.keys():
+        return names, {}
+    differ = sorted(label for label in labels if of_number[label] != names[label])
+    if not differ:
+        return names, numbers
+    one, other = names[differ[0]], of_number[differ[0]]
+    warnings.warn(
+        f"classes and class_to_idx disagree: label {differ[0]} is {one!r} in one and "
+        f"{other!r} in the other. Classes have numbers for names; correct one of both, "
+        "or delete it.",
+        stacklevel=2,
+    )
+    return {}, {}
 
 
 def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any]]:

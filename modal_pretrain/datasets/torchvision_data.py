@@ -14,9 +14,9 @@ import numpy as np
 
 from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._numbered_names import (
-    edited,
     labels_of_folders,
     listed,
+    of_the_labels,
 )
 from modal_pretrain.datasets._parts import (
     Part,
@@ -95,7 +95,8 @@ def from_torchvision(
     Warns
     -----
     UserWarning
-        If other splits have classes that train lacks.
+        If other splits have classes that train lacks. If labels fit both `classes` and
+        a `class_to_idx` that names them otherwise: then they have no names.
 
     Examples
     --------
@@ -196,8 +197,8 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
     if not fitting or not (whole or own <= numbers.keys()):
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
-    if not folders and edited(names, numbers, y):
-        numbers = {}
+    if not folders:
+        names, numbers = of_the_labels(names, numbers, y)
     fits = all(numbers.get(name, number) == number for number, name in names.items())
     if names and not numbers and 0 in names and len(y):
         # Labels that count from 1, or are 0 and 255, have no names by place: they

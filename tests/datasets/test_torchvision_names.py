@@ -347,6 +347,16 @@ def test_classes_that_are_there_may_be_numbered_among_all(y):
     assert [numbers[name] for name in data.class_names] == y
 
 
+def test_numbers_that_are_two_classes_have_no_names():
+    data = _Own([0, 1] * 3, ["automobile", "airplane"])
+    data.class_to_idx = {"airplane": 0, "automobile": 1, "bird": 2}
+    with pytest.warns(UserWarning, match="label 0 is 'automobile' in one and 'airpl"):
+        found = from_torchvision(data)
+    assert found.class_names == ("0", "1")
+    data.class_to_idx = {"automobile": 0, "airplane": 1, "bird": 2}
+    assert from_torchvision(data).class_names == ("automobile", "airplane")
+
+
 def test_a_split_without_the_last_class_keeps_numbers_that_leave_0_to_no_class():
     parts = {"train": [0, 1, 2] * 3, "test": [0, 1]}
     data = {split: _Own(y, ["cat", "dog"]) for split, y in parts.items()}

@@ -19,8 +19,8 @@ def stack_frames() -> bool:
     """Stack data frames in `teach` without `DataFrame.append`, which pandas 2 removed.
 
     `data_vstack` has no branch for Series at all, which is what the labels of a frame
-    are. Labels of another kind (`[oracle(row)]`) may follow a Series, and arrays with
-    as many columns a frame, whose categorical columns stay so.
+    are. Labels of another kind (`[oracle(row)]`) may follow a Series or a frame of one
+    column, and arrays with as many columns a frame, whose categorical columns stay so.
     """
     original = data.data_vstack
     frame = pd.DataFrame({"a": [1]})
@@ -29,7 +29,8 @@ def stack_frames() -> bool:
     def probe() -> bool:
         column = original((frame["a"], np.array([2])))
         kept = list(original((one, two))["a"].cat.categories) == [1, 2]
-        return len(original((frame, frame))) == 2 and len(column) == 2 and kept
+        joined = original((frame, frame)), original((frame, [2])), column
+        return all(len(rows) == 2 for rows in joined) and kept
 
     if works(probe):
         return False
@@ -77,11 +78,21 @@ def _like(frame: pd.DataFrame, block: Any) -> Any:
         block = block.detach().cpu().numpy()
     if sp.issparse(block):
         block = block.toarray()
+    if frame.shape[1] == 1 and _is_column(block):
+        # Labels of which the first were a frame of one column.
+        return pd.Series(block, name=frame.columns[0]).to_frame()
     if not isinstance(block, np.ndarray | list) or np.shape(block)[1:] != (
         frame.shape[1],
     ):
         return block
     return pd.DataFrame(block, columns=frame.columns)
+
+
+def _is_column(block: Any) -> bool:
+    """Whether a block holds single values: labels, or rows of one column."""
+    known = isinstance(block, np.ndarray | list | pd.Series)
+    one = known and len(block) and getattr(block, "ndim", 1) == 1
+    return bool(one) and not any(map(pd.api.types.is_list_like, block))
 
 
 @repair

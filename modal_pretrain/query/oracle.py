@@ -43,7 +43,8 @@ def group_balanced_sampling(
     n_instances : int, default=1
         In [1, n].
     groups : array-like of shape (n,)
-        Group of each row of X: numbers or strings.
+        Group of each row of X: numbers, strings, or a Series of tuples, frozensets or
+        members of an enumeration.
     groups_labelled : array-like, optional
         Groups of the rows labelled so far. By default none, so that the batch itself
         is balanced.
@@ -83,7 +84,7 @@ def group_balanced_sampling(
     n, k, rng = check_request(classifier, X, n_instances, random_state)
     check_order(X=X, groups=groups)
     known = check_groups(groups, "groups", n)
-    names, codes = np.unique(known, return_inverse=True)
+    names, codes = _numbered(known)
     count = np.zeros(len(names))
     if groups_labelled is not None:
         before = check_groups(groups_labelled, "groups_labelled")
@@ -94,7 +95,7 @@ def group_balanced_sampling(
                 "same names in both."
             )
         seen = Counter(before.tolist())  # NumPy would compare tuples by their parts
-        count += np.array([seen[name] for name in names.tolist()])
+        count += np.array([seen[name] for name in names])
     order = canonical_order(X)
     shuffled = order[rng.permutation(n)]
     stacks: list[list[int]] = [[] for _ in names]
@@ -110,3 +111,15 @@ def group_balanced_sampling(
         scores.append(-float(count[group]))
         count[group] += 1
     return np.array(chosen, dtype=np.int64), np.array(scores)
+
+
+def _numbered(groups: NDArray[Any]) -> tuple[list[Any], NDArray[np.intp]]:
+    """List the groups that there are, and give each row the number of its own."""
+    if groups.dtype != object:
+        names, codes = np.unique(groups, return_inverse=True)
+        return names.tolist(), codes
+    # Not by their order: sets have none that sorts them, members of an Enum none.
+    found = list(dict.fromkeys(groups.tolist()))
+    names = [found[i] for i in canonical_order(found)]
+    number = {name: i for i, name in enumerate(names)}
+    return names, np.array([number[name] for name in groups.tolist()], dtype=np.intp)

@@ -173,7 +173,8 @@ def audit_groups(
     y : array-like of shape (budget,)
         The labels of its rows.
     groups : array-like of shape (budget,)
-        Tag or attribute of each of its rows; None or NaN where unknown.
+        Tag or attribute of each of its rows, or a tuple of several; None or NaN where
+        unknown, which in a tuple is a value as any other, None.
     proba, confidence, unknown
         As in `worst_part`.
 
@@ -224,7 +225,14 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
                 f"groups must hold a name or a number for each row, got {name!r:.80} "
                 f"of type {type(name).__name__}."
             )
-    return [None if is_missing(name) else name for name in names]
+    return list(map(_known, names))
+
+
+def _known(name: Any) -> Any:
+    """Return a name, None if it is unknown; so are parts of a tuple, each NaN alike."""
+    if isinstance(name, tuple) and any(map(is_missing, name)):
+        return tuple(map(_known, name))
+    return None if is_missing(name) else name
 
 
 def _size(there: NDArray[np.intp], share: float) -> int:

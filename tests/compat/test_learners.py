@@ -109,6 +109,17 @@ def test_active_learner(container, labels, strategy):
     assert set(learner.predict(pool)) <= set(NAMES)
 
 
+@pytest.mark.parametrize("form", [list, np.array, pd.Series, pd.Categorical])
+def test_labels_after_a_frame_of_one_column(form):
+    X, y = np.arange(6.0).reshape(6, 1), ["a", "b", "a", "b", "c", "a"]
+    first = pd.DataFrame({"y": y[:3]})
+    tree = DecisionTreeClassifier()
+    learner = ActiveLearner(tree, X_training=X[:3], y_training=first)
+    learner.teach(X[3:], form(y[3:]))
+    assert learner.y_training.columns.tolist() == ["y"]
+    assert learner.y_training["y"].tolist() == y
+
+
 def test_single_labels_after_a_series():
     frame = CONTAINERS["frame"](X)
     learner = ActiveLearner(

@@ -1,5 +1,6 @@
 """Disambiguation-aware strategies against rankings computed by hand."""
 
+import enum
 import inspect
 
 import numpy as np
@@ -339,6 +340,31 @@ def test_oracle_balances():
         None, X, 2, groups=groups, groups_labelled=["a", "a", "b", "b"], random_state=0
     )
     assert set(groups[idx]) == {"c"}
+
+
+@pytest.mark.parametrize("kind", ["sets", "enumeration", "tuples"])
+def test_oracle_balances_groups_without_an_order(kind):
+    members = enum.Enum("Place", ["sea", "land", "sky"])
+    names = {
+        "sets": [frozenset(), frozenset({"sea"}), frozenset({"land"})],
+        "enumeration": list(members),
+        "tuples": [("sea",), ("land", "sky"), ("sky",)],
+    }[kind]
+    rng = np.random.default_rng(0)
+    X, code = rng.normal(size=(120, 2)), rng.choice(3, 120, p=[0.7, 0.2, 0.1])
+    groups = pd.Series([names[i] for i in code])
+    rows, _ = group_balanced_sampling(None, X, 12, groups=groups, random_state=0)
+    assert np.bincount(code[rows]).tolist() == [4, 4, 4]
+    again, _ = group_balanced_sampling(
+        None, X[::-1], 12, groups=groups[::-1].tolist(), random_state=0
+    )
+    assert sorted(119 - again) == sorted(rows)
+
+
+def test_oracle_refuses_groups_with_an_unknown_part():
+    groups = pd.MultiIndex.from_arrays([["a", "b", "a"], [1.0, np.nan, 1.0]])
+    with pytest.raises(ValueError, match=r"nan.* in row 1; every row needs a group"):
+        group_balanced_sampling(None, np.eye(3), 1, groups=groups, random_state=0)
 
 
 @pytest.mark.parametrize("known", [2, 3])

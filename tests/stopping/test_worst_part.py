@@ -158,3 +158,16 @@ def test_embeddings_may_be_a_frame_of_nullable_numbers(blind_spot):
     found = worst_part(audit, y[audit.rows], embeddings=frame)
     rows = worst_part(audit, y[audit.rows], embeddings=E).rows
     assert found.rows.tolist() == rows.tolist()
+
+
+def test_groups_may_be_tuples_with_an_unknown_part():
+    audit = draw_audit(np.full((20, 2), 0.5), 6, random_state=0)
+    places = pd.DataFrame({"place": list("aabbab"), "hour": [1, None] * 3})
+    # Each NaN of a column is an object of its own, which equals no other.
+    groups = list(zip(places["place"], places["hour"], strict=True))
+    found = audit_groups(audit, np.zeros(6, int), groups)
+    numbers = {name: estimate.n for name, estimate in found.items()}
+    assert numbers == {("a", 1): 2, ("a", None): 1, ("b", 1): 1, ("b", None): 2}
+    nullable = places.convert_dtypes()
+    groups = list(zip(nullable["place"], nullable["hour"], strict=True))
+    assert audit_groups(audit, np.zeros(6, int), groups) == found

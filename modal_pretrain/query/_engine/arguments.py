@@ -7,6 +7,7 @@ some strategies have follow the rules of `_checks`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +122,8 @@ def check_groups(
             + (" Remove queried rows from it as you do from the pool." if n else "")
         )
     for row, value in enumerate(column.tolist()):
-        if is_missing(value):
+        parts = value if isinstance(value, tuple) else (value,)
+        if any(map(is_missing, parts)):
             raise ValueError(
                 f"{name} has {value} in row {row}; every row needs a {noun}. Give rows "
                 'without one a name of their own, such as "unknown", or leave them out.'
@@ -132,8 +134,11 @@ def check_groups(
             f"{name} mixes numbers and text, which would be other {noun}s than meant. "
             "Use one kind."
         )
-    plain = np.array(column.tolist())
-    return plain if plain.ndim == 1 else column  # tuples stay objects
+    with suppress(ValueError):  # tuples of several lengths
+        plain = np.array(column.tolist())
+        if plain.ndim == 1:
+            return plain
+    return column  # tuples stay objects
 
 
 def is_missing(value: Any) -> bool:

@@ -154,6 +154,17 @@ def _constant(backbone: nn.Module) -> nn.Module:
     return copy_of(backbone, trains) if trains else backbone
 
 
+def _traced(prepared: nn.Module, example: torch.Tensor) -> Any:
+    """Trace as `torch.jit.trace` does a function, whose weights are constants.
+
+    That one keeps all that was ever traced, hence the weights, until the process ends.
+    """
+    graph, _ = torch._C._create_graph_by_tracing(
+        lambda x: prepared(x), (example,), lambda _: "", True, False
+    )
+    return torch._C._create_function_from_graph("forward", graph)
+
+
 def _convert(backbone: nn.Module, preprocessing: Traceable) -> Any:
     """Trace a backbone and translate it; weights stay float32."""
     ov = library()
@@ -164,9 +175,7 @@ def _convert(backbone: nn.Module, preprocessing: Traceable) -> Any:
     with torch.inference_mode(), warnings.catch_warnings():
         # What a trace would fix to the example's values is found by the check.
         warnings.simplefilter("ignore")
-        # A function's trace holds weights as constants: half the time of a module's.
-        traced = torch.jit.trace(lambda x: prepared(x), example, check_trace=False)
-        decoder = TorchScriptPythonDecoder(traced)
+        decoder = TorchScriptPythonDecoder(_traced(prepared, example))
     translate = ov.frontend.FrontEndManager().load_by_framework("pytorch")
     model = translate.convert(translate.load(decoder))
     kind = {torch.uint8: ov.Type.u8, torch.int64: ov.Type.i64}

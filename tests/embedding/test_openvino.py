@@ -291,6 +291,13 @@ def test_a_process_converts_once(pictures, conversions):
     assert len(conversions) == 3
 
 
+def test_pytorch_keeps_no_trace_with_the_weights(pictures, conversions):
+    kept = torch.jit._state._python_cu.get_functions
+    n_before = len(kept())
+    make().fit(pictures).transform(pictures)
+    assert len(conversions) == 1 and len(kept()) == n_before
+
+
 def test_a_directory_keeps_the_network(pictures, tmp_path, conversions, monkeypatch):
     expected = make(cache=tmp_path).fit_transform(pictures)
     (file,) = (tmp_path / "networks").iterdir()

@@ -139,8 +139,9 @@ class Audit:
     ) -> AuditResult:
         """Estimate accuracy and recall on the rows of the pool that are not taught.
 
-        After many hard rows were taught since the draw, the rest of the pool is easier
-        than the audit's rows, and the estimate of it too low.
+        After many hard rows were taught since the draw, the rest of the pool is other
+        than it was: an estimate by a random audit is too low. That of a weighted one,
+        the default, may be too high where the pool is small and some labels are wrong.
 
         Parameters
         ----------

@@ -90,3 +90,13 @@ def test_errors_that_confidence_does_not_see(script_of):
     assert 0.6 < default < 0.8
     assert above > (1 - default) / 2
     assert random > 0.93
+
+
+def test_an_audit_carried_along_errs_either_way(script_of):
+    """The page: too low if random, too high by default where labels are noise."""
+    off = script_of("stopping_carried").off
+    random = [off(0.15, "random", seed)[0] for seed in range(10)]
+    default = [off(0.15, "auto", seed) for seed in range(10)]
+    assert sum(random) / 10 < -0.02
+    assert sum(value for value, _, _ in default) / 10 > 0
+    assert not any(above for _, _, above in default)

@@ -118,6 +118,8 @@ def _model(
         except ConversionError:
             raise
         except Exception as error:  # tracing runs any code, OpenVINO has its own
+            if "KeyboardInterrupt" in str(error):  # which came while it asked Python
+                raise KeyboardInterrupt from error
             raise ConversionError(_reason(error)) from error
         parts = _serialised(model)
         if file is not None:
@@ -159,10 +161,17 @@ def _traced(prepared: nn.Module, example: torch.Tensor) -> Any:
 
     That one keeps all that was ever traced, hence the weights, until the process ends.
     """
-    graph, _ = torch._C._create_graph_by_tracing(
-        lambda x: prepared(x), (example,), lambda _: "", True, False
-    )
-    return torch._C._create_function_from_graph("forward", graph)
+
+    def function(batch: torch.Tensor) -> torch.Tensor:
+        return prepared(batch)
+
+    try:
+        graph, _ = torch._C._create_graph_by_tracing(
+            function, (example,), lambda _: "", True, False
+        )
+        return torch._C._create_function_from_graph("forward", graph)
+    except (AttributeError, TypeError):  # in another version; both are its own
+        return torch.jit.trace(function, example, check_trace=False)
 
 
 def _convert(backbone: nn.Module, preprocessing: Traceable) -> Any:

@@ -113,11 +113,11 @@ def group_balanced_sampling(
     return np.array(chosen, dtype=np.int64), np.array(scores)
 
 
-def _numbered(groups: NDArray[Any]) -> tuple[list[Any], NDArray[np.intp]]:
+def _numbered(groups: NDArray[Any]) -> tuple[list[Any], NDArray[Any]]:
     """List the groups that there are, and give each row the number of its own."""
     if groups.dtype != object:
-        names, codes = np.unique(groups, return_inverse=True)
-        return names.tolist(), codes
+        plain, codes = np.unique(groups, return_inverse=True)
+        return list(plain.tolist()), codes
     # Not by their order: sets have none that sorts them, members of an Enum none.
     found = list(dict.fromkeys(groups.tolist()))
     names = [found[i] for i in canonical_order(found)]

@@ -298,6 +298,18 @@ def test_pytorch_keeps_no_trace_with_the_weights(pictures, conversions):
     assert len(conversions) == 1 and len(kept()) == n_before
 
 
+def test_an_interrupted_conversion_is_no_failed_one(pictures, monkeypatch):
+    # OpenVINO makes an error of its own of what its questions to Python raise.
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TorchScriptPythonDecoder, "visit_subgraph", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(pictures).transform(pictures)
+
+
 def test_a_directory_keeps_the_network(pictures, tmp_path, conversions, monkeypatch):
     expected = make(cache=tmp_path).fit_transform(pictures)
     (file,) = (tmp_path / "networks").iterdir()

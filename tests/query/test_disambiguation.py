@@ -342,13 +342,14 @@ def test_oracle_balances():
     assert set(groups[idx]) == {"c"}
 
 
-@pytest.mark.parametrize("kind", ["sets", "enumeration", "tuples"])
+@pytest.mark.parametrize("kind", ["sets", "enumeration", "tuples", "lists"])
 def test_oracle_balances_groups_without_an_order(kind):
     members = enum.Enum("Place", ["sea", "land", "sky"])
     names = {
         "sets": [frozenset(), frozenset({"sea"}), frozenset({"land"})],
         "enumeration": list(members),
         "tuples": [("sea",), ("land", "sky"), ("sky",)],
+        "lists": [["sea"], ["land", "sky"], []],
     }[kind]
     rng = np.random.default_rng(0)
     X, code = rng.normal(size=(120, 2)), rng.choice(3, 120, p=[0.7, 0.2, 0.1])

@@ -122,6 +122,8 @@ def check_groups(
             + (" Remove queried rows from it as you do from the pool." if n else "")
         )
     for row, value in enumerate(column.tolist()):
+        if isinstance(value, list | set):  # to count equal ones
+            column[row] = tuple(value) if isinstance(value, list) else frozenset(value)
         parts = value if isinstance(value, tuple) else (value,)
         if any(map(is_missing, parts)):
             raise ValueError(

@@ -506,6 +506,23 @@ def test_a_tilde_is_the_home_directory(capsys, tmp_path, monkeypatch):
     assert not list(here.iterdir())
 
 
+def test_a_flag_with_one_value_that_comes_again(capsys, tmp_path):
+    """Of two settings files the first one had no effect, without a word."""
+    missing = str(tmp_path / "b.toml")
+    assert main(["bench", "--config", str(tmp_path / "a.toml"), "--config", missing])
+    said = capsys.readouterr().err
+    assert f"--config was given again: {missing} counts" in said
+    assert f"{tmp_path / 'a.toml'} does not" in said
+    pairs = ["--columns", "a", "b", "--columns", "c", "d", "--folds=3", "--folds", "4"]
+    assert main(["compare", str(tmp_path), *pairs]) == 2
+    said = capsys.readouterr().err
+    assert "c d counts, a b does not" in said
+    assert "--folds was given again: 4 counts, 3 does not" in said
+    for arguments in (["--jobs=2", "-j", "2"], ["--models", "x", "--models", "y"]):
+        assert main(["bench", *arguments, "--config", missing]) == 2
+        assert "given again" not in capsys.readouterr().err
+
+
 def test_a_flag_with_several_values_may_come_several_times(capsys, tmp_path):
     """The last one alone counted, without a word."""
     bench = ["bench", "--seeds=1", "--rounds=0", "--seed-set=4", "--image-size=32"]

@@ -34,13 +34,41 @@ _CURES = {
 class _Parser(argparse.ArgumentParser):
     """A parser whose flags with several values may be given several times, too.
 
-    Otherwise the last one undoes those before without a word.
+    Of the others the last one counts, as everywhere, but not without a word.
     """
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
-        if settings.get("nargs") in ("+", "*"):
-            settings.setdefault("action", "extend")
+        several = settings.get("nargs") in ("+", "*")
+        if names[0].startswith("-"):
+            settings.setdefault("action", "extend" if several else _Last)
         return super().add_argument(*names, **settings)
+
+
+class _Last(argparse.Action):
+    """Keep the value that came last, and say so where another one came before."""
+
+    def __init__(self, *names: Any, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self._before: list[Any] = []
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if self._before and self._before[-1] != values:
+            shown, before = (
+                " ".join(map(str, value)) if isinstance(value, list) else value
+                for value in (values, self._before[-1])
+            )
+            _say(
+                f"warning: {self.option_strings[0]} was given again: {shown} counts, "
+                f"{before} does not.\n"
+            )
+        self._before.append(values)
+        setattr(namespace, self.dest, values)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -61,6 +62,7 @@ def embed(args: argparse.Namespace) -> None:
             f"--cache must be a folder, got {args.cache!r}, which as the cache of an "
             f"estimator is none. Write ./{args.cache}, there as well."
         )
+    _check_writable(cache.folder, args.cache)
     modality = "image"
     if args.folder is not None:
         X, name = _pictures_in(expanded(args.folder)), str(args.folder)
@@ -89,6 +91,18 @@ def embed(args: argparse.Namespace) -> None:
         f"{args.cache}, {spent:.1f} s "
         f"({len(embeddings) / max(spent, 1e-9):.0f} a second).\n"
     )
+
+
+def _check_writable(folder: Path, given: str) -> None:
+    """Raise if there is no such folder and none can be made: before hours are spent.
+
+    One that is read-only may hold all embeddings already.
+    """
+    above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not above.is_dir():
+        raise ValueError(f"--cache {given} can't be a folder: {above} is none.")
+    if above != folder and not os.access(above, os.W_OK):
+        raise ValueError(f"--cache {given} can't be made: {above} is read-only.")
 
 
 def _params(args: argparse.Namespace) -> dict[str, Any]:

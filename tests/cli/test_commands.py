@@ -1,11 +1,13 @@
 """The command line, from end to end."""
 
+import errno
 import os
 
 import pytest
 
 from modal_pretrain import CacheWarning
 from modal_pretrain.benchmark import open_stores
+from modal_pretrain.cache.sqlite import DiskStore
 from modal_pretrain.cli.main import main
 
 SMALL = ["--seeds", "1", "--rounds", "1", "--quiet", "--image-size", "32"]
@@ -147,9 +149,21 @@ def test_a_configuration_that_is_no_file(tmp_path, capsys):
     assert "it is a FIFO" in capsys.readouterr().err
 
 
-def test_embed_says_when_nothing_is_kept(paths, tmp_path, capsys):
+def test_embed_says_first_that_nothing_can_be_kept(paths, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
-    cache = str(tmp_path / "file" / "below")
+    for cache in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert main(["embed", str(tmp_path), "--cache", str(cache), *SIZE]) == 2
+        said = capsys.readouterr()
+        assert f"{tmp_path / 'file'} is none" in said.err
+        assert "embeddings" not in said.err + said.out
+
+
+def test_embed_says_when_nothing_is_kept(paths, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(DiskStore, "_write", full)
+    cache = str(tmp_path / "cache")
     with pytest.warns(CacheWarning):
         assert main(["embed", str(tmp_path), "--cache", cache, *SIZE]) == 2
     assert "does not keep the embeddings" in capsys.readouterr().err

@@ -139,9 +139,8 @@ class Audit:
     ) -> AuditResult:
         """Estimate accuracy and recall on the rows of the pool that are not taught.
 
-        After many hard rows were taught since the draw, the rest of the pool is other
-        than it was: an estimate by a random audit is too low. That of a weighted one,
-        the default, may be too high where the pool is small and some labels are wrong.
+        After many hard rows were taught since the draw, that of a random audit is too
+        low; of a weighted one, too high in small pools where some labels are wrong.
 
         Parameters
         ----------

@@ -166,7 +166,8 @@ def check_splits(config: BenchmarkConfig, data: GroupedDataset) -> None:
         raise ValueError(
             f"dataset={config.dataset!r} must have a train and a test split, got "
             f"{' and '.join(map(repr, there))}: {data.summary()}. Have a test split "
-            "drawn (test_size), or name what is one (split_names)."
+            "drawn (test_size, of which less than half a row of each class is none), "
+            "or name what is one (split_names)."
         )
 
 

@@ -98,7 +98,7 @@ def load_csv(
         of the column `split`, for example ``{0: "train", 1: "test"}``. By default the
         usual names are understood, and numbers are not.
     test_size, validation_size : float, default=0.2 and 0.0
-        Shares of the splits that are drawn.
+        Shares of each class that are drawn as splits, in whole rows: 0.2 of 2 is none.
     random_state : int, RandomState or None, default=0
         The draw.
     missing : {"error", "drop", "ignore"}, default="error"

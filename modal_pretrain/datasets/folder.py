@@ -72,7 +72,7 @@ def load_folder(
         Split ("train", "validation", "test", ...) for each split folder, if they are
         called otherwise. Then the first level of folders are the splits.
     test_size, validation_size : float, default=0.2 and 0.0
-        Shares of the splits that are drawn.
+        Shares of each class that are drawn as splits, in whole rows: 0.2 of 2 is none.
     random_state : int, RandomState or None, default=0
         The draw.
     disambiguating, rare_share : str, float

@@ -61,7 +61,7 @@ def from_huggingface(
         Split ("train", "validation", "test", "id_validation", "id_test") for each key
         of a mapping, if they are not the usual ones.
     test_size, validation_size : float, default=0.2 and 0.0
-        Shares of the splits that are drawn.
+        Shares of each class that are drawn as splits, in whole rows: 0.2 of 2 is none.
     random_state : int, RandomState or None, default=0
         The draw.
     disambiguating, rare_share : str or array-like of bool, float

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,7 @@ def group_balanced_sampling(
     ------
     TypeError
         If X has no rows, an argument has a wrong type, or groups are numbers here and
-        text there.
+        text there, or sets here and lists there.
     ValueError
         If the pool is empty, `n_instances` is out of range, `groups` has another
         length than X, or a group is missing.
@@ -88,14 +90,14 @@ def group_balanced_sampling(
     count = np.zeros(len(names))
     if groups_labelled is not None:
         before = check_groups(groups_labelled, "groups_labelled")
-        if len(before) and (known.dtype.kind == "U") != (before.dtype.kind == "U"):
-            raise TypeError(
-                f"groups holds {known[0]!r} and groups_labelled {before[0]!r}: one is "
-                "text and the other is not, so no labelled row would count. Use the "
-                "same names in both."
-            )
         seen = Counter(before.tolist())  # NumPy would compare tuples by their parts
         count += np.array([seen[name] for name in names])
+        if seen and not count.any() and _kinds(names).isdisjoint(_kinds(seen)):
+            raise TypeError(
+                f"groups holds {names[0]!r} and groups_labelled {next(iter(seen))!r}: "
+                "they are of other kinds, so no labelled row would count. Use the same "
+                "names in both."
+            )
     order = canonical_order(X)
     shuffled = order[rng.permutation(n)]
     stacks: list[list[int]] = [[] for _ in names]
@@ -111,6 +113,11 @@ def group_balanced_sampling(
         scores.append(-float(count[group]))
         count[group] += 1
     return np.array(chosen, dtype=np.int64), np.array(scores)
+
+
+def _kinds(names: Iterable[Any]) -> set[type]:
+    """List the types of groups, all numbers being of one."""
+    return {Number if isinstance(name, Number) else type(name) for name in names}
 
 
 def _numbered(groups: NDArray[Any]) -> tuple[list[Any], NDArray[Any]]:

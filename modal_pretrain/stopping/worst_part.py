@@ -229,9 +229,9 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
 
 
 def _known(name: Any) -> Any:
-    """Return a name, None if it is unknown; so are parts of a tuple, each NaN alike."""
-    if isinstance(name, tuple) and any(map(is_missing, name)):
-        return tuple(map(_known, name))
+    """Return a name, None if it is unknown; so are its parts, each NaN alike."""
+    if isinstance(name, tuple | frozenset) and any(map(is_missing, name)):
+        return (tuple if isinstance(name, tuple) else frozenset)(map(_known, name))
     return None if is_missing(name) else name
 
 

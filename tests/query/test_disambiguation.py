@@ -368,6 +368,32 @@ def test_oracle_refuses_groups_with_an_unknown_part():
         group_balanced_sampling(None, np.eye(3), 1, groups=groups, random_state=0)
 
 
+@pytest.mark.parametrize("kind", [list, set, frozenset, tuple])
+def test_oracle_refuses_lists_and_sets_with_an_unknown_part(kind):
+    groups = pd.Series([kind(["sea", np.nan]), kind(["land"])])
+    with pytest.raises(ValueError, match=r"nan.* in row 0; every row needs a group"):
+        group_balanced_sampling(None, np.eye(2), 1, groups=groups)
+
+
+def test_oracle_takes_lists_as_parquet_gives_them_back():
+    arrays = pd.Series([np.array(["a", "b"])] * 3 + [np.array(["b"])])
+    seen = pd.Series([["a", "b"]])
+    rows, _ = group_balanced_sampling(
+        None, np.eye(4), 1, groups=arrays, groups_labelled=seen
+    )
+    assert rows.tolist() == [3]
+    with pytest.raises(TypeError, match="a group must be a number, text, or a tuple"):
+        group_balanced_sampling(None, np.eye(1), 1, groups=[{"a": 1}])
+
+
+def test_oracle_refuses_labelled_groups_of_another_kind():
+    pool, seen = pd.Series([{"sea"}, {"land"}]), pd.Series([["sea"], ["sea"]])
+    with pytest.raises(TypeError, match="no labelled row would count"):
+        group_balanced_sampling(None, np.eye(2), 1, groups=pool, groups_labelled=seen)
+    gone = pd.Series([{"sky"}])  # of the same kind, none left in the pool
+    group_balanced_sampling(None, np.eye(2), 1, groups=pool, groups_labelled=gone)
+
+
 @pytest.mark.parametrize("known", [2, 3])
 def test_oracle_counts_groups_that_are_tuples(known):
     groups = pd.Series([("dog", "sand")] * 3 + [("dog", "snow")] * 2)
@@ -388,7 +414,7 @@ def test_oracle_wants_groups_of_one_kind():
         group_balanced_sampling(None, X, groups=["a", None, "b"])
     with pytest.raises(ValueError, match="groups_labelled has nan in row 0"):
         group_balanced_sampling(None, X, groups=[0, 1, 2], groups_labelled=[np.nan])
-    message = "groups holds .* and groups_labelled .*: one is text"
+    message = "groups holds .* and groups_labelled .*: they are of other"
     with pytest.raises(TypeError, match=message):
         group_balanced_sampling(None, X, groups=[0, 1, 1], groups_labelled=["0", "1"])
     with pytest.raises(TypeError, match=message):

@@ -171,3 +171,10 @@ def test_groups_may_be_tuples_with_an_unknown_part():
     nullable = places.convert_dtypes()
     groups = list(zip(nullable["place"], nullable["hour"], strict=True))
     assert audit_groups(audit, np.zeros(6, int), groups) == found
+
+
+def test_groups_may_be_frozensets_with_an_unknown_part():
+    audit = draw_audit(np.full((20, 2), 0.5), 6, random_state=0)
+    groups = [frozenset({"a", float("nan")}) for _ in range(6)]
+    found = audit_groups(audit, np.zeros(6, int), groups)
+    assert [(name, e.n) for name, e in found.items()] == [(frozenset({"a", None}), 6)]

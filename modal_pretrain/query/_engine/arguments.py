@@ -122,14 +122,23 @@ def check_groups(
             + (" Remove queried rows from it as you do from the pool." if n else "")
         )
     for row, value in enumerate(column.tolist()):
-        if isinstance(value, list | set):  # to count equal ones
-            column[row] = tuple(value) if isinstance(value, list) else frozenset(value)
-        parts = value if isinstance(value, tuple) else (value,)
-        if any(map(is_missing, parts)):
+        if isinstance(value, np.ndarray):  # as Parquet gives lists back
+            column[row] = value = value.tolist()
+        several = isinstance(value, list | tuple | set | frozenset)
+        if any(map(is_missing, value if several else (value,))):
             raise ValueError(
                 f"{name} has {value} in row {row}; every row needs a {noun}. Give rows "
                 'without one a name of their own, such as "unknown", or leave them out.'
             )
+        if isinstance(value, list | set):  # to count equal ones
+            column[row] = tuple(value) if isinstance(value, list) else frozenset(value)
+        try:
+            hash(column[row])
+        except TypeError:
+            raise TypeError(
+                f"{name} has {value!r:.80} in row {row}; a {noun} must be a number, "
+                "text, or a tuple, list or set of these."
+            ) from None
     text = {isinstance(value, str) for value in column.tolist()}
     if len(text) > 1:
         raise TypeError(

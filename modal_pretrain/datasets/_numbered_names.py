@@ -74,7 +74,8 @@ def labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
     """Count the labels in each class folder of a data set that lists files.
 
     They are at the top, or where all files lie deeper, as of EuroSAT, below what has no
-    name of a class.
+    name of a class. Where none has a name that is `known`, as folders of cameras or
+    one for all pictures, they are no class folders.
     """
     root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
     if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
@@ -92,4 +93,4 @@ def labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
             # With pictures beside folders there is no class folder to name them by.
             name = [*below[folder], os.curdir][start]
             found.setdefault(name, Counter())[number] += count
-    return found
+    return found if found.keys() & known else {}

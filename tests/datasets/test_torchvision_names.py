@@ -365,3 +365,25 @@ def test_a_split_without_the_last_class_keeps_numbers_that_leave_0_to_no_class()
     found = from_torchvision(data)
     assert found.y.tolist() == parts["train"] + parts["test"]
     assert found.class_names == ("0", "cat", "dog")
+
+
+@pytest.mark.parametrize("folders", [["all"], ["north", "south"]])
+def test_folders_that_no_class_is_called_by_leave_the_names_to_class_to_idx(folders):
+    """As of pictures in one folder, or by camera, with labels from a table.
+
+    Each split numbers the classes that it has: without names, foxes became dogs.
+    """
+    parts = {}
+    for split, names in (("train", ["cat", "dog", "fox"]), ("test", ["cat", "fox"])):
+        part = parts[split] = _Own([*range(len(names))] * 2, None)
+        part.root, part.class_to_idx = "pictures", {n: i for i, n in enumerate(names)}
+        part.samples = [
+            (os.path.join("pictures", folders[row % len(folders)], f"{row}.png"), label)
+            for row, label in enumerate(part.y)
+        ]
+    data = from_torchvision(parts)
+    shown = dict(zip(data.classes.tolist(), data.class_names, strict=True))
+    assert [shown[label] for label in data.y.tolist()] == [
+        *(["cat", "dog", "fox"] * 2),
+        *(["cat", "fox"] * 2),
+    ]

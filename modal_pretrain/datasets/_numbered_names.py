@@ -48,10 +48,13 @@ def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any
     """Return names by number, or numbers by name, of what a data set keeps as classes.
 
     A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``; a
-    Series of pandas by its index, where that holds the labels. A number of classes, a
-    method and a set, which has no order, tell nothing.
+    Series of pandas by its index, where that holds the labels or names of numbers. A
+    number of classes, a method and a set, which has no order, tell nothing.
     """
-    if isinstance(kept, pd.Series) and {*np.unique(labels).tolist()} <= {*kept.index}:
+    if isinstance(kept, pd.Series) and (
+        {*np.unique(labels).tolist()} <= {*kept.index}
+        or (_numeric(kept) and not _numeric(kept.index))
+    ):
         kept = kept.to_dict()
     if hasattr(kept, "tolist"):
         kept = kept.tolist()
@@ -64,6 +67,19 @@ def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any
     some = list(kept)
     themselves = _numeric(some) and {*np.unique(labels).tolist()} <= {*some}
     return {} if themselves else dict(enumerate(map(str, some))), {}
+
+
+def are_numbers_of_classes(labels: np.ndarray) -> bool:
+    """Say whether labels are whole numbers.
+
+    They may be decimals, as losses of two classes want them; but -1.0 is then a class
+    of such a loss, and not no label.
+    """
+    return labels.dtype.kind in "iu" or (
+        labels.dtype.kind == "f"
+        and bool((labels >= 0).all())
+        and np.array_equal(labels, np.floor(labels))
+    )
 
 
 def _numeric(values: Iterable[Any]) -> bool:

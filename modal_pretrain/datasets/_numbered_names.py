@@ -48,10 +48,13 @@ def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any
     """Return names by number, or numbers by name, of what a data set keeps as classes.
 
     A list goes by place, unless it holds the labels themselves, as ``np.unique(y)``; a
-    Series of pandas by its index, where that holds the labels. A number of classes, a
-    method and a set, which has no order, tell nothing.
+    Series of pandas by its index, where that holds the labels or names of numbers. A
+    number of classes, a method and a set, which has no order, tell nothing.
     """
-    if isinstance(kept, pd.Series) and {*np.unique(labels).tolist()} <= {*kept.index}:
+    if isinstance(kept, pd.Series) and (
+        {*np.unique(labels).tolist()} <= {*kept.index}
+        or (_numeric(kept) and not _numeric(kept.index))
+    ):
         kept = kept.to_dict()
     if hasattr(kept, "tolist"):
         kept = kept.tolist()
@@ -66,6 +69,19 @@ def listed(kept: Any, labels: np.ndarray) -> tuple[dict[Any, str], dict[str, Any
     return {} if themselves else dict(enumerate(map(str, some))), {}
 
 
+def are_numbers_of_classes(labels: np.ndarray) -> bool:
+    """Say whether labels are whole numbers.
+
+    They may be decimals, as losses of two classes want them; but -1.0 is then a class
+    of such a loss, and not no label.
+    """
+    return labels.dtype.kind in "iu" or (
+        labels.dtype.kind == "f"
+        and bool((labels >= 0).all())
+        and np.array_equal(labels, np.floor(labels))
+    )
+
+
 def _numeric(values: Iterable[Any]) -> bool:
     return all(isinstance(value, Real) for value in values)
 
@@ -74,7 +90,8 @@ def labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
     """Count the labels in each class folder of a data set that lists files.
 
     They are at the top, or where all files lie deeper, as of EuroSAT, below what has no
-    name of a class.
+    name of a class. Where none has a name that is `known`, as folders of cameras or
+    one for all pictures, they are no class folders.
     """
     root, samples = getattr(dataset, "root", None), getattr(dataset, "samples", None)
     if not isinstance(samples, list) or not isinstance(root, (str, os.PathLike)):
@@ -92,4 +109,4 @@ def labels_of_folders(dataset: Any, known: set[Any]) -> dict[str, Counter[Any]]:
             # With pictures beside folders there is no class folder to name them by.
             name = [*below[folder], os.curdir][start]
             found.setdefault(name, Counter())[number] += count
-    return found
+    return found if found.keys() & known else {}

@@ -14,6 +14,7 @@ import numpy as np
 
 from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._numbered_names import (
+    are_numbers_of_classes,
     labels_of_folders,
     listed,
     of_the_labels,
@@ -156,7 +157,7 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
         # The names are those of the labels that it keeps: what it gives may be others.
         renumbered = change is not None or (
             kept is not None
-            and kept.dtype.kind in "iu"
+            and are_numbers_of_classes(kept)
             and not np.array_equal(_some(kept, rows), y)
         )
     else:
@@ -164,12 +165,11 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
         if change is not None:
             y = label_column([change(label) for label in y.tolist()], "y", len(y))
         renumbered = change is not None
-    unnamed = y.dtype.kind not in "iu" or renumbered
-    if unnamed:
+    if renumbered or not are_numbers_of_classes(y):
         return Part(X, y, {})
     # Those of a Subset may lack what tells how the classes are listed.
     whole: Any = stored[1] if stored is not None else _labels(dataset)
-    numbers = whole is not None and whole.dtype.kind in "iu"
+    numbers = whole is not None and are_numbers_of_classes(whole)
     told = numbers and np.array_equal(_some(whole, rows), y)
     return _named(Part(X, y, {}), dataset, whole if told else y)
 

@@ -365,3 +365,44 @@ def test_a_split_without_the_last_class_keeps_numbers_that_leave_0_to_no_class()
     found = from_torchvision(data)
     assert found.y.tolist() == parts["train"] + parts["test"]
     assert found.class_names == ("0", "cat", "dog")
+
+
+@pytest.mark.parametrize("folders", [["all"], ["north", "south"]])
+def test_folders_that_no_class_is_called_by_leave_the_names_to_class_to_idx(folders):
+    """As of pictures in one folder, or by camera, with labels from a table.
+
+    Each split numbers the classes that it has: without names, foxes became dogs.
+    """
+    parts = {}
+    for split, names in (("train", ["cat", "dog", "fox"]), ("test", ["cat", "fox"])):
+        part = parts[split] = _Own([*range(len(names))] * 2, None)
+        part.root, part.class_to_idx = "pictures", {n: i for i, n in enumerate(names)}
+        part.samples = [
+            (os.path.join("pictures", folders[row % len(folders)], f"{row}.png"), label)
+            for row, label in enumerate(part.y)
+        ]
+    data = from_torchvision(parts)
+    shown = dict(zip(data.classes.tolist(), data.class_names, strict=True))
+    assert [shown[label] for label in data.y.tolist()] == [
+        *(["cat", "dog", "fox"] * 2),
+        *(["cat", "fox"] * 2),
+    ]
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, torch.tensor, "series"])
+def test_labels_as_decimals_and_numbers_in_a_series_have_names(kind):
+    """As for a loss of two classes; each split numbers the classes that it has."""
+    parts = {}
+    for split, names in (("train", ["cat", "dog", "fox"]), ("test", ["cat", "fox"])):
+        numbers = [float(i) for i in range(len(names))] * 2
+        y = [int(i) if kind == "series" else kind(i) for i in numbers]
+        part = parts[split] = _Own(y, None)
+        part.class_to_idx = {name: i for i, name in enumerate(names)}
+        if kind == "series":
+            part.class_to_idx = pd.Series(part.class_to_idx)
+    data = from_torchvision(parts)
+    assert data.class_names == ("cat", "dog", "fox")
+    assert data.y.tolist() == [0, 1, 2, 0, 1, 2, 0, 2, 0, 2]
+    for change in (0.5, -1.0):
+        part.y = [label + change for label in y]
+        assert str(change) in from_torchvision(part).class_names

@@ -122,7 +122,14 @@ def check_groups(
             + (" Remove queried rows from it as you do from the pool." if n else "")
         )
     for row, value in enumerate(column.tolist()):
-        if isinstance(value, list | set):  # to count equal ones
+        if isinstance(value, list | set):
+            if noun == "label":  # a classifier answers what is in it, at best
+                raise ValueError(
+                    f"{name} has {value!r:.80} in row {row}, a {type(value).__name__}; "
+                    "a label is one string, number or truth value. Take it out: "
+                    "[label for label, in y]."
+                )
+            # To count equal ones.
             column[row] = tuple(value) if isinstance(value, list) else frozenset(value)
         parts = value if isinstance(value, tuple) else (value,)
         if any(map(is_missing, parts)):

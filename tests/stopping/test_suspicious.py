@@ -228,3 +228,12 @@ def test_errors_of_copies_that_say_more_than_their_words_keep_their_kind(labelle
     broken = make_pipeline(FunctionTransformer(fail), LogisticRegression())
     with pytest.raises(Unread, match="no picture"):
         out_of_fold(broken, X, y)
+
+
+@pytest.mark.parametrize("kind", [list, set])
+def test_labels_that_are_lists_are_refused(kind):
+    # As a column of lists: no class had a probability, which worth_of_labels took.
+    X = np.arange(12.0).reshape(6, 2)
+    y = pd.Series([kind([label]) for label in ["ant", "bee"] * 3])
+    with pytest.raises(ValueError, match=r"y has .*'ant'.* in row 0, a .*Take it out"):
+        out_of_fold(LogisticRegression(), X, y)

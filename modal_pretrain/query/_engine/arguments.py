@@ -124,6 +124,12 @@ def check_groups(
     for row, value in enumerate(column.tolist()):
         if isinstance(value, np.ndarray):  # as Parquet gives lists back
             column[row] = value = value.tolist()
+        if noun == "label" and isinstance(value, list | set):
+            raise ValueError(  # a classifier answers what is in it, at best
+                f"{name} has {value!r:.80} in row {row}, a {type(value).__name__}; "
+                "a label is one string, number or truth value. Take it out: "
+                "[label for label, in y]."
+            )
         several = isinstance(value, list | tuple | set | frozenset)
         if any(map(is_missing, value if several else (value,))):
             raise ValueError(

@@ -96,6 +96,31 @@ def expanded(path: str | os.PathLike[str], name: str = "path") -> Path:
     return Path.cwd() / found if named else found
 
 
+def normal(path: str | os.PathLike[str]) -> str:
+    """Return what `os.path.normpath` does, or the path as it is if that is another.
+
+    "link/.." is not the folder that holds the link: it is above what the link leads to.
+    """
+    text = os.fsdecode(path)
+    short = os.path.normpath(text)
+    if not _climbs(text) or os.path.realpath(text) == os.path.realpath(short):
+        return short
+    return text
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return a path that leads to the same file from every directory, see `normal`."""
+    text = os.fsdecode(path)
+    if not _climbs(text):  # for speed; where we are is told without links
+        return os.path.abspath(text)
+    return normal(os.path.join(os.getcwd(), text))
+
+
+def _climbs(path: str) -> bool:
+    """Say whether a path may go up from what it names, as "../.." at its head don't."""
+    return os.pardir in path.lstrip(f"{os.curdir}{os.sep}")
+
+
 def read_whole(path: str | os.PathLike[str]) -> bytes:
     """Read a regular file; what else has a name, such as a FIFO, may have no end.
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from modal_pretrain._identity import NotAFileError, expanded, file_identity
+from modal_pretrain._identity import (
+    NotAFileError,
+    absolute,
+    expanded,
+    file_identity,
+    normal,
+)
 
 TIME = 10**18
 
@@ -71,3 +77,20 @@ def test_a_folder_called_tilde(monkeypatch, tmp_path):
     for name in ("~", "~/x", "~root", "~nobody-at-all/x"):
         once = expanded(f"./{name}")
         assert once == expanded(once) == tmp_path / name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there '..' is resolved in the text")
+def test_up_from_a_link_is_above_what_it_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "disk" / "data").mkdir(parents=True)
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "data").symlink_to(tmp_path / "disk" / "data")
+    (tmp_path / "disk" / "a").write_text("right")
+    (tmp_path / "project" / "a").write_text("wrong")
+    monkeypatch.chdir(tmp_path / "project")
+    for path in ("data/../a", str(tmp_path / "project" / "data" / ".." / "a")):
+        assert Path(absolute(path)).read_text() == "right"
+        assert Path(normal(path)).read_text() == "right"
+    # Elsewhere they are what os.path makes of them.
+    for path in ("../project/./a", "./a", "a..b", "data/x/../y", "none/../a", "..", ""):
+        assert absolute(path) == os.path.abspath(path)
+        assert normal(path) == os.path.normpath(path)

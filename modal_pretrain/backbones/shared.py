@@ -6,7 +6,6 @@ by `weights_key`, the frozen copy is `shared`, a copy to train is `own`.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from torch import nn
 
 from modal_pretrain._checks import height_and_width
 from modal_pretrain._fork import Lock
-from modal_pretrain._identity import expanded
+from modal_pretrain._identity import absolute, expanded
 from modal_pretrain.backbones.code import code_of
 from modal_pretrain.backbones.copies import copy_of
 from modal_pretrain.backbones.create import Backbone, create_backbone
@@ -164,13 +163,13 @@ def weights_key(name: Any, pretrained: bool | str | Path, seed: int) -> tuple:
 def _anywhere(name: Any, pretrained: bool | str | Path) -> tuple[Any, Any]:
     """Return a name and a path that mean the same in every working directory."""
     if not isinstance(pretrained, bool):
-        pretrained = os.path.abspath(expanded(pretrained))
+        pretrained = absolute(expanded(pretrained))
     if not callable(name):
         folder = local_folder(str(name))
         if folder is not None:
-            name = f"local-dir:{os.path.abspath(folder)}"
+            name = f"local-dir:{absolute(folder)}"
         elif expanded(str(name)).is_dir() and not timm.models.is_model(str(name)):
-            name = os.path.abspath(expanded(str(name)))
+            name = absolute(expanded(str(name)))
     return name, pretrained
 
 

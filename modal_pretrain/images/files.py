@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from xxhash import xxh3_128_digest
 
-from modal_pretrain._identity import file_identity, read_whole
+from modal_pretrain._identity import absolute, file_identity, read_whole
 from modal_pretrain.images.bits import deep_values, has_16_bits
 from modal_pretrain.images.decode import decode_file, load_error, open_file
 from modal_pretrain.images.preprocessing import Preprocessing
@@ -129,4 +129,4 @@ class PathSource(ImageSource):
 
     def _pick(self, rows: range | np.ndarray) -> list:
         # Workers run in other directories.
-        return [os.path.abspath(self._data[row]) for row in rows]
+        return [absolute(self._data[row]) for row in rows]

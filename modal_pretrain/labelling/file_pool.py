@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from xxhash import xxh3_64_hexdigest
 
-from modal_pretrain._identity import expanded, read_whole
+from modal_pretrain._identity import absolute, expanded, read_whole
 from modal_pretrain.datasets._folders import pictures_and_inodes, unread
 from modal_pretrain.labelling.pool import FORMULA, Pool, check_some
 
@@ -138,7 +138,7 @@ class FilePool(Pool):
             return True
         if content.split(":")[0] != str(status.st_size):
             return False
-        path = os.path.abspath(self.X[row])
+        path = absolute(self.X[row])
         folder = os.path.dirname(path)
         before = since - 2  # a clock's tick and a second's fraction aside
         # A copy has a new inode, and a link may lead elsewhere.
@@ -187,7 +187,7 @@ def _changed(status: os.stat_result) -> float:
 def _check_unique(names: Sequence[str], paths: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for name, path in zip(names, paths, strict=True):
-        place = os.path.abspath(path)
+        place = absolute(path)
         if place in first:
             also = "" if first[place] == name else f", once as {first[place]!r}"
             raise ValueError(

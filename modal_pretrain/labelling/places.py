@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from modal_pretrain._identity import absolute, normal
 from modal_pretrain.datasets._folders import pictures_below
 from modal_pretrain.datasets._table import row_name, warn
 from modal_pretrain.labelling.file_pool import FilePool
@@ -51,7 +52,7 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> pd.Series:
     UserWarning
         If labels are left out for that.
     """
-    named = [os.path.normpath(folder / item) for item in table["item"]]
+    named = [normal(folder / item) for item in table["item"]]
     if not set(table) >= _OWN:
         return pd.Series(_spelt_as_there(table["item"], named, folder), dtype=object)
     fields = [name for name in FIELDS if name in table]
@@ -64,7 +65,7 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> pd.Series:
     order = in_order(records)
     by_name = pd.Series([named[place] for place in order], order, dtype=object)
     listed = [*pictures_below(folder), *filter(os.path.isfile, named)]
-    found = {os.path.abspath(path): os.path.normpath(path) for path in listed}
+    found = {absolute(path): normal(path) for path in listed}
     if not found:
         return by_name
     pool = FilePool(list(found.values()), folder)
@@ -103,6 +104,6 @@ def _spelt_as_there(
         for item, is_file in zip(items, there, strict=True)
     ]
     return [
-        path if row is None else os.path.normpath(pool.X[row])
+        path if row is None else normal(pool.X[row])
         for path, row in zip(named, rows, strict=True)
     ]

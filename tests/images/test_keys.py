@@ -1,6 +1,7 @@
 """Keys of rows by content."""
 
 import os
+import pickle
 import time
 from collections import Counter
 
@@ -231,3 +232,14 @@ def test_hashing_is_fast():
         seconds.append(time.perf_counter() - start)
     # 6 ms on a quiet machine; the margin is for busy ones.
     assert min(seconds) < 0.1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there '..' is resolved in the text")
+def test_pickled_paths_lead_where_they_led(tmp_path):
+    (tmp_path / "disk" / "data").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "disk" / "data")
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "disk" / "a.png")
+    Image.new("RGB", (4, 4), "blue").save(tmp_path / "a.png")
+    source = as_images([f"{tmp_path}/data/../a.png"])
+    other = pickle.loads(pickle.dumps(source))
+    assert (other.load(0) == source.load(0)).all()

@@ -120,11 +120,14 @@ def _ends_alike(summary: Summary) -> list[str]:
     if left > _FEW_LEFT * n_rows or not summary.store.config.rounds:
         return []
     some = f"only {left:,}" if left else "none"
+    used = {heads.split(name)[1] for name in summary.store.config.strategies}
+    # Heads learn otherwise from the same rows.
+    which = " of one head" if len(used) > 1 else ""
     return [
         f"At the end {some} of the pool can still be asked about, whichever the "
-        "strategy: final accuracies, and what the questions were about in all, hardly "
-        "differ then. Compare the curves before, or run it with fewer labels (rounds, "
-        "batch)."
+        f"strategy: final accuracies{which}, and what the questions were about in all, "
+        "hardly differ then. Compare the curves before, or run it with fewer labels "
+        "(rounds, batch)."
     ]
 
 

@@ -147,6 +147,14 @@ def test_lead_of_a_pool_that_ran_out(store_of, n_rows, audit, expected):
     assert (until in protocol(found)) == (n_rows - audit == 40)
 
 
+def test_lead_of_a_pool_that_ran_out_with_heads(store_of):
+    """Heads learn otherwise from the same rows: they do not end alike."""
+    curves = {"random": [0.5, 0.6, 0.7, 0.9], "random+tags:all": [0.5, 0.6, 0.7, 0.8]}
+    found = summary(store_of(curves))
+    found.data["splits"]["train"]["rows"] = 40
+    assert "final accuracies of one head, and what" in " ".join(lead(found))
+
+
 def test_multiples_by_hand():
     fast = np.array([[0.4, 0.8, 0.9, 0.95]] * 3)
     slow = np.array([[0.4, 0.5, 0.6, 0.8]] * 3)

@@ -64,7 +64,8 @@ def places(table: pd.DataFrame, file: Path, folder: Path) -> pd.Series:
     records = records_of(lines, file)
     order = in_order(records)
     by_name = pd.Series([named[place] for place in order], order, dtype=object)
-    listed = [*pictures_below(folder), *filter(os.path.isfile, named)]
+    listed: list[str | Path] = [*pictures_below(folder)]
+    listed += filter(os.path.isfile, named)
     found = {absolute(path): normal(path) for path in listed}
     if not found:
         return by_name

@@ -36,6 +36,8 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
     """`values` as a column of any kinds, where NumPy keeps apart what differs."""
     column = as_column(values, key, n)
     listed = isinstance(values, list | tuple)
+    if listed and column.dtype.kind in "US" and any(v != v for v in values):
+        return np.array(values, dtype=object)  # where NaN is not the text "nan"
     # Not of tensors, whose hashes differ where their one numbers are equal.
     if listed and not hasattr(next(iter(values), None), "detach"):
         try:

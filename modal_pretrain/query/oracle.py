@@ -116,8 +116,9 @@ def group_balanced_sampling(
 
 
 def _kinds(names: Iterable[Any]) -> set[type]:
-    """List the types of groups, all numbers being of one."""
-    return {Number if isinstance(name, Number) else type(name) for name in names}
+    """List the types of groups; all numbers are of one, and all tuples."""
+    wide: tuple[type, ...] = (Number, tuple)  # each frame has named tuples of its own
+    return {next((k for k in wide if isinstance(n, k)), type(n)) for n in names}
 
 
 def _numbered(groups: NDArray[Any]) -> tuple[list[Any], NDArray[Any]]:

@@ -352,3 +352,11 @@ def test_a_value_that_has_just_the_rare_share_is_rare():
 def test_extra_may_list_tensors_of_one_number():
     days = [torch.tensor(day) for day in (1, 1, 2)]
     assert grouped(extra={"day": days}).extra["day"].tolist() == [1, 1, 2]
+
+
+def test_extra_keeps_what_is_missing_in_a_list_of_texts():
+    days = ["mon", float("nan"), "tue"]
+    data = grouped(extra={"day": days})
+    assert data.extra["day"].tolist() == ["mon", days[1], "tue"]
+    with pytest.raises(ValueError, match=r"attribute is missing .* first in row 1"):
+        data.regroup("day")

@@ -392,6 +392,9 @@ def test_oracle_refuses_labelled_groups_of_another_kind():
         group_balanced_sampling(None, np.eye(2), 1, groups=pool, groups_labelled=seen)
     gone = pd.Series([{"sky"}])  # of the same kind, none left in the pool
     group_balanced_sampling(None, np.eye(2), 1, groups=pool, groups_labelled=gone)
+    rows = pd.DataFrame({"kind": ["dog"], "place": ["sand"]})  # of a class each time
+    pool, gone = (pd.Series([*frame.itertuples()]) for frame in (rows, rows + "!"))
+    group_balanced_sampling(None, np.eye(1), 1, groups=pool, groups_labelled=gone)
 
 
 @pytest.mark.parametrize("known", [2, 3])

@@ -74,6 +74,26 @@ def test_answers_never_cover_the_picture(folder, start, serve, person, size, n_c
         found.click(timeout=5000)
 
 
+@pytest.mark.parametrize("width", [360, 1000])
+def test_long_names_stay_in_their_buttons(folder, start, serve, person, width):
+    """They ran over those below, which a tap on them answered with."""
+    names = [
+        "Tomato___Tomato_Yellow_Leaf_Curl_Virus",
+        "Corn_(maize)___Cercospora_leaf_spot Gray_leaf_spot",
+        *(f"Cherry_(including_sour)___Powdery_mildew_{n}" for n in range(8)),
+    ]
+    session = start(folder, names)
+    person.page.set_viewport_size({"width": width, "height": 740})
+    page = person.open(serve(session).address).page
+    for button in page.locator("#classes button").all():
+        box, words = (
+            found.bounding_box() for found in (button, button.locator("span"))
+        )
+        assert box["y"] <= words["y"]
+        assert words["y"] + words["height"] <= box["y"] + box["height"]
+        assert words["width"] <= box["width"]
+
+
 @pytest.mark.parametrize("size", [(568, 232), (366, 266)])
 def test_a_picture_is_seen_in_a_low_window(folder, start, serve, person, size):
     session = start(folder)

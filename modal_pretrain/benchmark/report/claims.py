@@ -120,8 +120,8 @@ def _ends_alike(summary: Summary) -> list[str]:
     if left > _FEW_LEFT * n_rows or not summary.store.config.rounds:
         return []
     some = f"only {left:,}" if left else "none"
-    used = {heads.split(name)[1] for name in summary.store.config.strategies}
-    # Heads learn otherwise from the same rows.
+    # Heads learn otherwise from the same rows; the oracle has a plain one.
+    used = {heads.split(name)[1] for name in summary.table.strategy if name != FULL}
     which = " of one head" if len(used) > 1 else ""
     return [
         f"At the end {some} of the pool can still be asked about, whichever the "

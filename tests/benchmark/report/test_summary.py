@@ -155,6 +155,18 @@ def test_lead_of_a_pool_that_ran_out_with_heads(store_of):
     assert "final accuracies of one head, and what" in " ".join(lead(found))
 
 
+def test_lead_of_a_pool_that_ran_out_with_one_head_and_the_plain_oracle(store_of):
+    """The oracle is a line of the same figure and has a plain head, always."""
+    curves = {
+        "random+errors:2": [0.5, 0.6, 0.7, 0.9],
+        "group_balanced": [0.5, 0.6, 0.7, 0.8],
+    }
+    shown = {"strategies": ("random+errors:2",), "references": ("oracle",)}
+    found = summary(store_of(curves, **shown))
+    found.data["splits"]["train"]["rows"] = 40
+    assert "final accuracies of one head, and what" in " ".join(lead(found))
+
+
 def test_multiples_by_hand():
     fast = np.array([[0.4, 0.8, 0.9, 0.95]] * 3)
     slow = np.array([[0.4, 0.5, 0.6, 0.8]] * 3)

@@ -117,7 +117,8 @@ def absolute(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
     if not _climbs(text):  # for speed; where we are is told without links
         return os.path.abspath(text)
-    return normal(os.path.join(os.getcwd(), text))
+    # A whole path asks for no directory, which may be gone.
+    return normal(text if os.path.isabs(text) else os.path.join(os.getcwd(), text))
 
 
 def _one(path: str, other: str) -> bool:

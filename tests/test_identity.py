@@ -103,3 +103,8 @@ def test_ways_up_are_told_without_a_look_at_each_folder(tmp_path, monkeypatch):
     (tmp_path / "..data").mkdir()
     up = f"{tmp_path}/scripts/../..data/gone.png"
     assert normal(up) == absolute(up) == f"{tmp_path}/..data/gone.png"
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert absolute(up) == f"{tmp_path}/..data/gone.png"
+    monkeypatch.chdir(tmp_path)

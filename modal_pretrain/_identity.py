@@ -103,9 +103,13 @@ def normal(path: str | os.PathLike[str]) -> str:
     """
     text = os.fsdecode(path)
     short = os.path.normpath(text)
-    if not _climbs(text) or os.path.realpath(text) == os.path.realpath(short):
+    if not _climbs(text):
         return short
-    return text
+    # Below the last "..", both go the same way.
+    up = f"{os.sep}{os.pardir}"
+    end = f"{text}{os.sep}".rfind(f"{up}{os.sep}")
+    above = text[: end + len(up)]
+    return text if end > 0 and not _one(above, os.path.normpath(above)) else short
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
@@ -113,7 +117,19 @@ def absolute(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
     if not _climbs(text):  # for speed; where we are is told without links
         return os.path.abspath(text)
-    return normal(os.path.join(os.getcwd(), text))
+    # A whole path asks for no directory, which may be gone.
+    return normal(text if os.path.isabs(text) else os.path.join(os.getcwd(), text))
+
+
+def _one(path: str, other: str) -> bool:
+    """Say whether two paths lead to one folder."""
+    try:  # what `os.path.realpath` finds, sooner
+        one, two = os.stat(path), os.stat(other)
+    except OSError:
+        one = two = None
+    if one and two and one.st_ino:  # some network drives have none
+        return os.path.samestat(one, two)
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _climbs(path: str) -> bool:

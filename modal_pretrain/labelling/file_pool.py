@@ -53,7 +53,7 @@ class FilePool(Pool):
             names.append(f"./{name}" if name.startswith(FORMULA) else name)
             kept.append(path)
         check_some(names, "pictures")
-        self._root = os.path.abspath(os.curdir if root is None else root)
+        self._root = absolute(os.curdir if root is None else root)
         self._spelt: dict[str, int | None] | None = None
         self._agree: Counter[tuple[str, float]] = Counter()
         _check_unique(names, kept)
@@ -107,7 +107,7 @@ class FilePool(Pool):
 
     def _place(self, name: str) -> str:
         path = os.path.join(self._root, name.replace("\\", "/"))
-        return unicodedata.normalize("NFC", os.path.abspath(path))
+        return unicodedata.normalize("NFC", absolute(path))
 
     def show(self, row: int) -> Path:
         """Return the picture's file, which may be gone or damaged."""

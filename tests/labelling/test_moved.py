@@ -263,6 +263,27 @@ def test_folders_that_swap_their_names(tmp_path, start):
     assert found == {"x/1.bmp": "square", "y/1.bmp": "circle"}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there '..' is resolved in the text")
+def test_folders_that_swap_names_in_one_reached_up_from_a_link(tmp_path):
+    (tmp_path / "disk" / "data").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "disk" / "data")
+    disk = tmp_path / "disk" / "pool"
+    for name in ("x", "y"):
+        (disk / name / "below").mkdir(parents=True)
+        (disk / name / "below" / "1.png").write_text(name)
+    pool = FilePool.below(tmp_path / "data" / ".." / "pool")
+    content = pool.content(0)
+    time.sleep(0.1)
+    since = time.time() + 2  # which allows for clocks
+    assert pool.same(0, content, since)
+    time.sleep(0.1)  # file systems have clocks of their own
+    for old, new in (("x", "kept"), ("y", "x"), ("kept", "y")):
+        (disk / old).rename(disk / new)
+    assert not pool.same(0, content, since)
+    # That is another file than the one that the shortened path names.
+    assert pool.find(f"{tmp_path}/pool/x/below/1.png") is None
+
+
 def test_a_picture_put_into_a_folder_has_few_others_read(tmp_path, monkeypatch):
     """Thousands of pictures of megabytes each take minutes, at every start."""
     for folder in ("x", "y"):

@@ -144,7 +144,11 @@ class EmbeddingCache(RowStore):
                 self._slabs.popitem(last=False)
             max_rows = (self.max_bytes - self._others(slab)) // row_bytes
             if max_rows > 0 and fresh:
-                slab.insert([keys[i] for i in fresh], rows[fresh], max_rows)
+                try:
+                    slab.insert([keys[i] for i in fresh], rows[fresh], max_rows)
+                except BaseException:  # Ctrl-C or no memory: it is changed by half
+                    self._slabs.pop(encoder, None)
+                    raise
 
     def _forget(self) -> None:
         self._slabs.clear()

@@ -31,6 +31,7 @@ from modal_pretrain.training.callbacks import (
 from modal_pretrain.training.checked_net import CheckedNet
 from modal_pretrain.training.examples import BatchLoader
 from modal_pretrain.training.files import loading, saving
+from modal_pretrain.training.interrupts import is_ctrl_c
 from modal_pretrain.training.parameters import check_keywords
 from modal_pretrain.training.steps import EpochsLater, n_batches
 from modal_pretrain.training.trained import check_trained
@@ -163,10 +164,9 @@ iterator_valid, train_split, **kwargs
         try:
             with self._resolved_device():  # skorch's scoring callbacks read it
                 super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt:
-            # skorch's EarlyStopping ends training so. Ctrl-C elsewhere must not be
-            # taken for it: an active-learning loop would go on half trained.
-            if method_name != "on_epoch_end":
+        except KeyboardInterrupt as error:
+            # skorch's EarlyStopping ends training so. Ctrl-C must not.
+            if method_name != "on_epoch_end" or is_ctrl_c(error):
                 raise
             raise _EndTraining from None
         except KeyError as error:

@@ -17,6 +17,7 @@ from torch import nn
 from modal_pretrain import EmbeddingCache, TimmEncoder, memory_cache
 from modal_pretrain.backbones.create import create_backbone
 from modal_pretrain.backbones.shared import own, shared_backbone
+from modal_pretrain.cache import memory
 from modal_pretrain.embedding.encoder import Encoder
 from modal_pretrain.images.modality import PICTURES
 from modal_pretrain.images.preprocessing import Preprocessing
@@ -31,6 +32,29 @@ def key(number):
 def row(encoder, number, n_features):
     """What `encoder` makes of a row: different for each pair."""
     return np.arange(n_features, dtype=np.float32) + 1000 * number + 7 * len(encoder)
+
+
+def test_ctrl_c_while_rows_are_stored_leaves_a_whole_cache(monkeypatch):
+    cache = EmbeddingCache(max_bytes=4 * 12)
+
+    def ask(*numbers):
+        compute = Compute("e", numbers)
+        found = cache.get("e", [key(n) for n in numbers], compute)
+        assert np.array_equal(found, [row("e", n, 3) for n in numbers])
+
+    class Interrupted(memory._Slab):
+        def __setattr__(self, name, value):
+            if name == "stamps" and len(value) == 3:
+                raise KeyboardInterrupt
+            super().__setattr__(name, value)
+
+    ask(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(cache._slabs["e"], "__class__", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ask(1, 2)
+    for numbers in ([1, 2], [3, 4], [5, 6, 7], [1, 5]):
+        ask(*numbers)
 
 
 class Compute:

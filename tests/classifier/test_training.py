@@ -1,6 +1,7 @@
 """Training: optimizers, splits, callbacks, interruption."""
 
 import pickle
+import signal
 from functools import cache, partial
 
 import numpy as np
@@ -169,6 +170,10 @@ def test_ctrl_c_is_not_swallowed(make, pictures, labels, kind, method):
     assert torch.get_num_threads() == 1
 
 
+def own_handler(number, frame):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("moment", ["train_begin", "epoch_begin", "batch_end"])
 def test_ctrl_c_inside_a_callback(make, pictures, labels, moment):
     class Interrupted(Callback):
@@ -180,6 +185,21 @@ def test_ctrl_c_inside_a_callback(make, pictures, labels, moment):
     setattr(Interrupted, f"on_{moment}", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make(callbacks=[Interrupted()]).fit(pictures, labels)
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, own_handler])
+def test_ctrl_c_inside_a_score_does_not_end_training(make, pictures, labels, handler):
+    def score(net, X, y):
+        signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    params = {"on_train": True, "use_caching": False, "name": "slow"}
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make(callbacks=[EpochScoring(score, **params)]).fit(pictures, labels)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Doubled(PretrainedNetwork):

@@ -16,24 +16,30 @@ import pandas as pd
 
 
 def of_the_labels(
-    names: dict[Any, str], numbers: dict[str, Any], y: np.ndarray
+    names: dict[Any, str], numbers: dict[str, Any], y: np.ndarray, *, on_purpose: bool
 ) -> tuple[dict[Any, str], dict[str, Any]]:
-    """Choose between two sources that have other names than each other.
+    """Choose between two sources that differ.
 
     One is from before the labels were edited, as `class_to_idx` of CIFAR-10 with cats
-    and dogs alone as 0 and 1, or `classes` are those that a split has, numbered among
-    all. Where the labels fit both they have no names, with a warning.
+    and dogs alone as 0 and 1 or with its classes in another order, or `classes` are
+    those that a split has, numbered among all. Where the labels fit both they have no
+    names, with a warning, unless both have the same names and the numbers are there
+    `on_purpose`: torchvision makes them whether anybody needs them or not.
     """
     labels = {*np.unique(y).tolist()}
     own = {*names.values()}
     of_number = {number: name for name, number in numbers.items() if name in own}
-    if own == numbers.keys() or not labels <= names.keys():
+    alike = own == numbers.keys()
+    if (alike and on_purpose) or not labels <= names.keys():
         return names, numbers
     if not labels <= of_number.keys():
-        return names, {}
+        return names, (numbers if alike else {})
     differ = sorted(label for label in labels if of_number[label] != names[label])
     if not differ:
-        return names, numbers
+        if all(numbers.get(name, number) == number for number, name in names.items()):
+            return names, numbers
+        # The others are of another split to tell.
+        return {label: names[label] for label in labels}, {}
     one, other = names[differ[0]], of_number[differ[0]]
     warnings.warn(
         f"classes and class_to_idx disagree: label {differ[0]} is {one!r} in one and "

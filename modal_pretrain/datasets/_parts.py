@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Part(NamedTuple):
     Labels have names where the original keeps numbers for them. Classes that share a
     number have one name together, and `merged` has what was merged into it. `by_place`
     are names that nothing but their order gives numbers, whether they fit or not.
+    What names the labels of a `doubted` part contradicts itself.
     """
 
     X: Any
@@ -35,6 +37,7 @@ class Part(NamedTuple):
     extra_names: Mapping[str, Mapping[Any, str]] | None = None
     merged: Mapping[str, tuple[str, ...]] | None = None
     by_place: Mapping[Any, str] | None = None
+    doubted: bool = False
 
 
 def join(
@@ -70,7 +73,7 @@ def join(
     parts = {key: part for key, part in parts.items() if len(part.y)} or parts
     values = list(parts.values())
     values = with_merged_names(values)
-    y, y_names = joined("y", [(part.y, part.names) for part in values])
+    y, y_names = joined_classes(values)
     if None in parts:
         split = draw_splits(y, test_size, validation_size, random_state)
     else:
@@ -107,35 +110,88 @@ def _further(key: str, parts: list[Part]) -> np.ndarray:
     return joined(f"extra[{key!r}]", list(zip(columns, names, strict=True)))[0]
 
 
+def joined_classes(parts: Sequence[Part]) -> tuple[np.ndarray, dict[Any, str]]:
+    """Join classes and their names; those of other parts are none of a doubted one."""
+    y, names = joined("y", [(part.y, part.names) for part in parts])
+    return y, {} if any(part.doubted for part in parts) else names
+
+
 def joined(
     key: str, parts: list[tuple[Any, Mapping[Any, str] | None]]
 ) -> tuple[np.ndarray, dict[Any, str]]:
     """Join labels and their names; a name has one number, that of the first part.
 
     Parts number their names on their own, such as `ImageFolder` where a class lacks.
+    Where one without names may count otherwise, none has names, with a warning.
     """
-    joined: dict[Any, str] = {}
-    columns = []
-    for labels, names in parts:
-        column = label_column(labels, key, len(labels))
-        if names:
-            _check_none_unlabelled(column, key)
-            joined = joined or dict(names)
-            numbers = {name: number for number, name in joined.items()}
-            for name in names.values():
-                fresh = max(numbers.values()) + 1
-                joined.setdefault(numbers.setdefault(name, fresh), name)
-            if any(joined.get(number) != name for number, name in names.items()):
-                to = {number: numbers[name] for number, name in names.items()}
-                column = np.array([to.get(label, label) for label in column.tolist()])
-        columns.append(column)
+    columns = [label_column(labels, key, len(labels)) for labels, _ in parts]
     kinds = sorted({kind_of(column.dtype.type) for column in columns})
     if len(kinds) > 1:
         raise ValueError(
             f"{key} holds {' in one part and '.join(kinds)} in another; give labels of "
             "one kind in all of them"
         )
+    all_names = [names or {} for _, names in parts]
+    unnamed = [
+        {*np.unique(column).tolist()} - names.keys() if names else set()
+        for column, names in zip(columns, all_names, strict=True)
+    ]
+    joined = dict(next(filter(None, all_names), {}))
+    numbers = {name: number for number, name in joined.items()}
+    taken, renumbered = set().union(*unnamed), False
+    for i, names in enumerate(all_names):
+        if not names:
+            continue
+        _check_none_unlabelled(columns[i], key)
+        for name in names.values():
+            fresh = max(numbers.values()) + 1
+            while fresh in taken:
+                fresh += 1
+            joined.setdefault(numbers.setdefault(name, fresh), name)
+        if any(joined.get(number) != name for number, name in names.items()):
+            columns[i] = _renumbered(columns[i], names, joined, key)
+            renumbered = True
+    for column, names in zip(columns, all_names, strict=True):
+        labels = set() if names or not joined else {*np.unique(column).tolist()}
+        others = labels - joined.keys() - taken
+        if not joined.keys().isdisjoint(labels) and (renumbered or others):
+            why = (
+                f"label {min(others)} in it is none that the others know"
+                if others
+                else "the others number their names differently"
+            )
+            warnings.warn(
+                f"{key} has names in one part and none in another, and {why}. All "
+                "have numbers for names; give names to all parts, or to none.",
+                stacklevel=2,
+            )
+            joined = {}
     return np.concatenate(columns), joined
+
+
+def _renumbered(
+    column: np.ndarray, names: Mapping[Any, str], joined: Mapping[Any, str], key: str
+) -> np.ndarray:
+    """Give labels of a part the numbers that their names have in all."""
+    numbers: dict[str, list[Any]] = {}
+    for number, name in joined.items():
+        numbers.setdefault(name, []).append(number)
+    own, to = [*names.values()], {}
+    for label in np.unique(column).tolist():
+        name = names.get(label)
+        if name is None and label in joined:
+            raise ValueError(
+                f"{key} {label} has no name in one part and is {joined[label]!r} in "
+                "another, which numbers its names differently; give it a name"
+            )
+        if name is not None and joined.get(label) != name:
+            if max(len(numbers[name]), own.count(name)) > 1:
+                raise ValueError(
+                    f"{key}: two classes are called {name!r}, and parts number their "
+                    "names differently; give each a name of its own"
+                )
+            to[label] = numbers[name][0]
+    return np.array([to.get(label, label) for label in column.tolist()])
 
 
 def either(names: Sequence[str]) -> str:

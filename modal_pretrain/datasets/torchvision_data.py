@@ -24,7 +24,7 @@ from modal_pretrain.datasets._parts import (
     concatenated,
     either,
     join,
-    joined,
+    joined_classes,
     with_merged_names,
 )
 from modal_pretrain.datasets.grouped import GroupedDataset
@@ -91,13 +91,15 @@ def from_torchvision(
     ValueError
         If a data set has a transform: images are prepared by the classifier. If labels
         are missing (None or NaN) or of several kinds. Or if one tells classes apart
-        that another has merged.
+        that another has merged. Or if parts number classes differently, and a name is
+        that of two or a label has none that is a class elsewhere.
 
     Warns
     -----
     UserWarning
         If other splits have classes that train lacks. If labels fit both `classes` and
-        a `class_to_idx` that names them otherwise: then they have no names.
+        a `class_to_idx` that names them otherwise, or if a part without names, which is
+        taken to number classes as the others do, cannot: then they have no names.
 
     Examples
     --------
@@ -198,9 +200,11 @@ def _named(part: Part, dataset: Any, y: np.ndarray) -> Part:
         # Of another split, or from before the edit. `classes` may have been edited too.
         numbers = folders if whole and folders.keys() <= own else {}
     if not folders:
-        names, numbers = of_the_labels(names, numbers, y)
+        on_purpose = not _stands_on_torchvision(dataset)
+        names, numbers = of_the_labels(names, numbers, y, on_purpose=on_purpose)
+        part = part._replace(doubted=bool(own) and not names)
     fits = all(numbers.get(name, number) == number for number, name in names.items())
-    if names and not numbers and 0 in names and len(y):
+    if 0 in names and own.isdisjoint(numbers) and len(y):
         # Labels that count from 1, or are 0 and 255, have no names by place: they
         # would be the next ones'. A mapping may leave some without.
         some_lack = isinstance(classes, Mapping) or y.max() < 0
@@ -235,11 +239,13 @@ def _concatenated(datasets: list[Any], rows: np.ndarray | None) -> Part:
 
 def _one_after_the_other(parts: list[Part]) -> Part:
     parts = with_merged_names(_fitting(parts))
-    y, known = joined("y", [(part.y, part.names) for part in parts])
+    y, known = joined_classes(parts)
     X = concatenated([part.X for part in parts])
     alike = all(part.by_place == parts[0].by_place for part in parts)
     by_place = parts[0].by_place if alike else None
-    return Part(X, y, known, merged=parts[0].merged, by_place=by_place)
+    doubted = any(part.doubted or (part.names and not known) for part in parts)
+    merged = parts[0].merged
+    return Part(X, y, known, merged=merged, by_place=by_place, doubted=doubted)
 
 
 def _fitting(parts: list[Part]) -> list[Part]:

@@ -406,3 +406,81 @@ def test_labels_as_decimals_and_numbers_in_a_series_have_names(kind):
     for change in (0.5, -1.0):
         part.y = [label + change for label in y]
         assert str(change) in from_torchvision(part).class_names
+
+
+def _numbered(y, **numbers):
+    part = _Own(y, None)
+    part.class_to_idx = numbers
+    return part
+
+
+def test_torchvision_classes_in_another_order_have_no_names():
+    """As of class-incremental learning: targets and classes edited, not class_to_idx.
+
+    Each class had another one's name.
+    """
+    folders = pytest.importorskip("torchvision.datasets")
+    names, order = ["ant", "bee", "cat"], [2, 0, 1]
+    data = folders.FakeData(6, (3, 8, 8), num_classes=3)
+    data.data = np.zeros((6, 8, 8, 3), np.uint8)
+    data.targets = [order.index(label) for label in [0, 1, 2] * 2]
+    data.classes = [names[i] for i in order]
+    data.class_to_idx = {name: i for i, name in enumerate(names)}
+    with pytest.warns(UserWarning, match="label 0 is 'cat' in one and 'ant' in the"):
+        assert from_torchvision(data).class_names == ("0", "1", "2")
+    # Nor do those of a split whose labels leave no doubt go to the others.
+    one = torch.utils.data.Subset(_numbered([1] * 3, ant=0, bee=1, cat=2), [0])
+    with pytest.warns(UserWarning, match="disagree"):
+        found = from_torchvision({"train": data, "test": one})
+    assert found.class_names == ("0", "1", "2")
+    # Numbers of the user's own are there on purpose.
+    own = _numbered([0, 1, 2] * 2, ant=0, bee=1, cat=2)
+    own.classes = data.classes
+    assert from_torchvision(own).class_names == ("ant", "bee", "cat")
+
+
+@pytest.mark.parametrize("concatenated", [False, True])
+def test_a_part_without_names_may_number_its_classes_otherwise(concatenated):
+    """A wrapper that keeps no classes, beside a folder that lacks one of them."""
+    bare, named = _Own([0, 1, 2] * 3, None), _numbered([0, 1] * 2, ant=0, cat=1)
+    parts = {"train": bare, "test": named}
+    if concatenated:
+        both = torch.utils.data.ConcatDataset([bare, named])
+        parts = {"train": both, "test": _numbered([1, 2], ant=1, cat=2)}
+    with pytest.warns(UserWarning, match="in it is none that the others know"):
+        data = from_torchvision(parts)
+    assert data.class_names == ("0", "1", "2")
+    other = _numbered([0, 1, 2], ant=0, bee=1, cat=2)
+    with pytest.warns(UserWarning, match="the others number their names differently"):
+        data = from_torchvision({"train": other, "val": named, "test": bare})
+    assert data.class_names == ("0", "1", "2")
+    # What the others know has their names: labels with noise, say.
+    data = from_torchvision({"train": bare, "test": other})
+    assert data.class_names == ("ant", "bee", "cat")
+
+
+def test_labels_without_a_name_are_no_class_that_has_one():
+    """As an unknown class, numbered after the others."""
+    train = _numbered([0, 1, 2] * 2, ant=0, bee=1)
+    test = _numbered([0, 1], ant=0, cat=1)
+    with pytest.warns(UserWarning, match="the class 'cat'"):
+        data = from_torchvision({"train": train, "test": test})
+    assert data.y.tolist() == [0, 1, 2] * 2 + [0, 3]  # cats were 2, too
+    train = _numbered([0, 1, 2] * 2, ant=0, bee=1, cat=2)
+    test = _numbered([0, 1, 2], ant=0, cat=1)
+    with pytest.raises(ValueError, match="y 2 has no name in one part and is 'cat' in"):
+        from_torchvision({"train": train, "test": test})
+
+
+def test_a_name_of_two_classes_moves_no_labels():
+    """As "crane" of ImageNet, a bird and a machine, where a split lacks a class."""
+    train = _Own([0, 1, 2] * 2, ["crane", "dog", "crane"])
+    assert from_torchvision({"train": train, "test": train}).y.tolist() == train.y * 2
+    with pytest.raises(ValueError, match="two classes are called 'crane'"):
+        from_torchvision({"train": train, "test": _Own([0, 1], ["dog", "crane"])})
+
+
+def test_a_list_that_labels_lie_beyond_leaves_the_names_to_other_words():
+    data = _numbered([1, 2] * 2, CAT=1, DOG=2)
+    data.classes = ["cat", "dog"]
+    assert from_torchvision(data).class_names == ("CAT", "DOG")

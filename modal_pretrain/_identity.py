@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _KINDS = {
@@ -123,12 +124,10 @@ def absolute(path: str | os.PathLike[str]) -> str:
 
 def _one(path: str, other: str) -> bool:
     """Say whether two paths lead to one folder."""
-    try:  # what `os.path.realpath` finds, sooner
+    with suppress(OSError):  # what `os.path.realpath` finds, sooner
         one, two = os.stat(path), os.stat(other)
-    except OSError:
-        one = two = None
-    if one and two and one.st_ino:  # some network drives have none
-        return os.path.samestat(one, two)
+        if one.st_ino:  # some network drives have none
+            return os.path.samestat(one, two)
     return os.path.realpath(path) == os.path.realpath(other)
 
 

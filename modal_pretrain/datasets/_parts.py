@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,22 +151,32 @@ def joined(
         if any(joined.get(number) != name for number, name in names.items()):
             columns[i] = _renumbered(columns[i], names, joined, key)
             renumbered = True
-    for column, names in zip(columns, all_names, strict=True):
-        labels = set() if names or not joined else {*np.unique(column).tolist()}
-        others = labels - joined.keys() - taken
-        if not joined.keys().isdisjoint(labels) and (renumbered or others):
-            why = (
-                f"label {min(others)} in it is none that the others know"
-                if others
-                else "the others number their names differently"
-            )
-            warnings.warn(
-                f"{key} has names in one part and none in another, and {why}. All "
-                "have numbers for names; give names to all parts, or to none.",
-                stacklevel=2,
-            )
-            joined = {}
+    others = [y for y, names in zip(columns, all_names, strict=True) if not names]
+    why = _why_not_theirs(others if joined else [], joined.keys(), taken, renumbered)
+    if why is not None:
+        warnings.warn(
+            f"{key} has names in one part and none in another, and {why}. All have "
+            "numbers for names; give names to all parts, or to none.",
+            stacklevel=2,
+        )
+        joined = {}
     return np.concatenate(columns), joined
+
+
+def _why_not_theirs(
+    columns: Sequence[np.ndarray], named: Set[Any], taken: set[Any], renumbered: bool
+) -> str | None:
+    """Say why labels of parts without names may not be those that others name."""
+    for column in columns:
+        labels = {*np.unique(column).tolist()}
+        others = labels - named - taken
+        if named.isdisjoint(labels):
+            continue
+        if others:
+            return f"label {min(others)} in it is none that the others know"
+        if renumbered:
+            return "the others number their names differently"
+    return None
 
 
 def _renumbered(
@@ -174,8 +184,8 @@ def _renumbered(
 ) -> np.ndarray:
     """Give labels of a part the numbers that their names have in all."""
     numbers: dict[str, list[Any]] = {}
-    for number, name in joined.items():
-        numbers.setdefault(name, []).append(number)
+    for number, known in joined.items():
+        numbers.setdefault(known, []).append(number)
     own, to = [*names.values()], {}
     for label in np.unique(column).tolist():
         name = names.get(label)

@@ -111,6 +111,7 @@ def check_groups(
         If there are more dimensions or another number of rows, or a group is missing.
     """
     values = of_tensor(values, name)
+    found: Any
     if noun == "group" and isinstance(values, list) and _of_tuples(values):
         found = np.fromiter(values, dtype=object)  # NumPy would make a table of them
     else:

@@ -39,10 +39,14 @@ def orthogonal_probe_sampling(
 
     A first linear head is fitted to the labelled rows; its directions are projected
     out, a second is fitted to what is left, and so on [1]_. Each explains the labels
-    from other features, as [2]_ has it for transfer. Where class and attribute go
-    together in the labels, the heads come to read one each, and differ where the two
-    come apart. The score is the variance of the probabilities over the heads, summed
-    over the classes.
+    from other features, as [2]_ has it for transfer. The score is the variance of the
+    probabilities over the heads, summed over the classes.
+
+    Where class and attribute go together in the labels, the hope is that the heads come
+    to read one each. But a linear head reads both, along the difference of the classes'
+    means, and leaves the next one little of either: rows in which the two come apart
+    may be asked for less often than by chance. ``docs/disambiguation.md`` has it far
+    below least confidence.
 
     Parameters
     ----------

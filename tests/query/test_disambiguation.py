@@ -397,6 +397,24 @@ def test_oracle_refuses_labelled_groups_of_another_kind():
     group_balanced_sampling(None, np.eye(1), 1, groups=pool, groups_labelled=gone)
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_oracle_takes_a_list_of_tuples_as_a_series_of_them(named):
+    frame = pd.DataFrame({"label": list("aabb") * 3, "place": [1, 2, 1, 1] * 3})
+    rows = list(frame.itertuples(index=False, name="Cell" if named else None))
+    asked = [
+        group_balanced_sampling(
+            None,
+            np.eye(9),
+            3,
+            groups=kind(rows[3:]),
+            groups_labelled=kind(rows[:3]),
+            random_state=0,
+        )[0].tolist()
+        for kind in (list, pd.Series)
+    ]
+    assert asked[0] == asked[1]
+
+
 @pytest.mark.parametrize("known", [2, 3])
 def test_oracle_counts_groups_that_are_tuples(known):
     groups = pd.Series([("dog", "sand")] * 3 + [("dog", "snow")] * 2)

@@ -111,7 +111,11 @@ def check_groups(
         If there are more dimensions or another number of rows, or a group is missing.
     """
     values = of_tensor(values, name)
-    found = values if hasattr(values, "__array__") else np.array(values, dtype=object)
+    found: Any
+    if noun == "group" and isinstance(values, list) and _of_tuples(values):
+        found = np.fromiter(values, dtype=object)  # NumPy would make a table of them
+    else:
+        found = values if hasattr(values, "__array__") else np.array(values, object)
     column = np.array(found, dtype=object)
     if np.ma.isMaskedArray(found):
         column[np.ma.getmaskarray(found)] = None
@@ -156,6 +160,10 @@ def check_groups(
         if plain.ndim == 1:
             return plain
     return column  # tuples stay objects
+
+
+def _of_tuples(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, tuple) for value in values)
 
 
 def is_missing(value: Any) -> bool:

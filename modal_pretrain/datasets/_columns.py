@@ -53,6 +53,20 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
     return column
 
 
+def exact(column: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return a column that NumPy made of objects, or these where it changed them.
+
+    Numbers beside texts may become texts; NaN and whole numbers that are no decimals,
+    as half of all hashes of 64 bits beside the other half, stay what they are.
+    """
+    missing = np.asarray(values != values, dtype=bool)
+    kept = column.astype(object)
+    if column.dtype.kind in "US":
+        kept[missing] = values[missing]
+        return kept if missing.any() else column
+    return column if ((kept == values) | missing).all() else values
+
+
 def label_column(values: Any, key: str, n: int) -> np.ndarray:
     """`values` as a column of one kind, without gaps."""
     column = as_column(values, key, n)

@@ -41,8 +41,10 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
     # Not of tensors, whose hashes differ where their one numbers are equal.
     if listed and not hasattr(next(iter(values), None), "detach"):
         try:
-            merged = len(set(column.tolist())) < len(set(values))
-        except TypeError:  # what has no hash stays as it is
+            # As many NaN may be one object here and several there.
+            kept = {value for value in column.tolist() if value == value}
+            merged = len(kept) < len({value for value in values if value == value})
+        except (TypeError, ValueError):  # what has no hash stays as it is
             merged = False
         if merged:
             raise ValueError(

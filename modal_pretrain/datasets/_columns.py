@@ -41,8 +41,10 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
     # Not of tensors, whose hashes differ where their one numbers are equal.
     if listed and not hasattr(next(iter(values), None), "detach"):
         try:
-            merged = len(set(column.tolist())) < len(set(values))
-        except TypeError:  # what has no hash stays as it is
+            # As many NaN may be one object here and several there.
+            kept = {value for value in column.tolist() if value == value}
+            merged = len(kept) < len({value for value in values if value == value})
+        except (TypeError, ValueError):  # what has no hash stays as it is
             merged = False
         if merged:
             raise ValueError(
@@ -51,6 +53,20 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
                 "map(str, ...)"
             )
     return column
+
+
+def exact(column: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return a column that NumPy made of objects, or these where it changed them.
+
+    Numbers beside texts may become texts; NaN and whole numbers that are no decimals,
+    as half of all hashes of 64 bits beside the other half, stay what they are.
+    """
+    missing = np.asarray(values != values, dtype=bool)
+    kept = column.astype(object)
+    if column.dtype.kind in "US":
+        kept[missing] = values[missing]
+        return kept if missing.any() else column
+    return column if ((kept == values) | missing).all() else values
 
 
 def label_column(values: Any, key: str, n: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from modal_pretrain.datasets._columns import encode, kind_of, label_column
+from modal_pretrain.datasets._columns import encode, exact, kind_of, label_column
 from modal_pretrain.datasets._splits import (
     draw_splits,
     split_names,
@@ -106,7 +106,7 @@ def _further(key: str, parts: list[Part]) -> np.ndarray:
     columns = [(part.extra or {})[key] for part in parts]
     names = [(part.extra_names or {}).get(key) for part in parts]
     if all(some == names[0] for some in names):
-        return np.concatenate(columns)
+        return _one_column(columns)
     return joined(f"extra[{key!r}]", list(zip(columns, names, strict=True)))[0]
 
 
@@ -160,7 +160,15 @@ def joined(
             stacklevel=2,
         )
         joined = {}
-    return np.concatenate(columns), joined
+    return _one_column(columns), joined
+
+
+def _one_column(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Join columns, which may be of several kinds."""
+    whole = np.concatenate(columns)
+    if len({column.dtype.kind for column in columns}) == 1:
+        return whole
+    return exact(whole, np.concatenate([column.astype(object) for column in columns]))
 
 
 def _why_not_theirs(

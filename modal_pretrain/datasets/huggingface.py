@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from modal_pretrain._identity import read_whole
-from modal_pretrain.datasets._columns import as_column, label_column
+from modal_pretrain.datasets._columns import as_column, exact, label_column
 from modal_pretrain.datasets._parts import Part, join
 from modal_pretrain.datasets.grouped import GroupedDataset
 
@@ -165,16 +165,18 @@ def _read(
     def labels(name: str) -> np.ndarray:
         return label_column(list(dataset[name]), f"column {name!r}", len(dataset))
 
+    def further(name: str) -> np.ndarray:
+        values = list(dataset[name])
+        column = as_column(values, f"extra[{name!r}]", len(dataset))
+        return exact(column, np.array(values, dtype=object))
+
     return Part(
         X,
         labels(target),
         _names(dataset, target),
         None if attribute is None else labels(attribute),
         None if attribute is None else _names(dataset, attribute),
-        {
-            key: as_column(list(dataset[key]), f"extra[{key!r}]", len(dataset))
-            for key in extra
-        },
+        {key: further(key) for key in extra},
         {key: _names(dataset, key) for key in extra},
     )
 

@@ -209,6 +209,17 @@ def test_construction_refuses(kwargs, match):
         GroupedDataset(**{**good, **kwargs})
 
 
+def test_large_numbers_beside_several_gaps_are_not_rounded():
+    """One NaN of NumPy in a list is several in an array."""
+    users = [10**18 + 1, 10**18 + 2, np.nan, np.nan]
+    split = ["train"] * 4
+    with pytest.raises(ValueError, match=r"'user'\] holds values that are equal"):
+        GroupedDataset([0] * 4, [0, 1, 0, 1], [0] * 4, split, extra={"user": users})
+    few = [3, 4, np.nan, np.nan]
+    data = GroupedDataset([0] * 4, [0, 1, 0, 1], [0] * 4, split, extra={"user": few})
+    np.testing.assert_array_equal(data.extra["user"], few)
+
+
 def test_columns_of_a_frame_are_labels():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"y": ["b", "a"], "place": [1, 2]}).astype({"y": "category"})

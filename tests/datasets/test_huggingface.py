@@ -180,6 +180,37 @@ def test_further_attributes_have_one_number_in_all_splits():
     assert data.extra["label"].tolist() == [0, 1, 0, 1, 1, 2, 2, 0]
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ([2**63 + 5, 2**63 + 6, 7, 9], [2**63 + 5, 1, 2, 3]),  # hashes of 64 bits
+        ([2**63 + 5, 2**63 + 6, 2**63 + 7, 2**63 + 8], [1, 2, 3, 4]),
+        ([2**60 + 1, 2**60 + 2, 3, 4], [0.5, float("nan"), 3.0, 1.0]),
+        (["a", "b", "a", "b"], [float("nan")] * 4),  # a column without a value
+        (["a", None, "a", "b"], ["b", "b", None, "a"]),
+    ],
+)
+def test_further_attributes_stay_what_they_are(train, test):
+    parts = {"train": Rows([0, 1, 0, 1]), "test": Rows([0, 1, 1, 0])}
+    for part, values in zip(parts.values(), (train, test), strict=True):
+        part.column_names = ("text", "label", "site")
+        part.columns["site"] = values
+        part.features["site"] = None
+    data = from_huggingface(parts, text="text", target="label", extra=["site"])
+    for found, value in zip(data.extra["site"].tolist(), [*train, *test], strict=True):
+        assert found == value or (found != found and value != value)
+
+
+def test_an_attribute_of_large_numbers_is_not_rounded_over_splits():
+    parts = {"train": Rows([0, 1, 0, 1]), "test": Rows([0, 1, 1, 0])}
+    for part, first in zip(parts.values(), (2**63, 0), strict=True):
+        part.column_names = ("text", "label", "user")
+        part.columns["user"] = [first + i for i in range(4)]
+        part.features["user"] = None
+    with pytest.raises(ValueError, match="attribute"):
+        from_huggingface(parts, text="text", target="label", attribute="user")
+
+
 def test_hugging_face_formats(datasets, tmp_path):
     rows = {"text": list("abcd"), "label": [0, 1, 0, 1], "at": [0.1, 2**53 - 1, 0, 1]}
     plain = datasets.Dataset.from_dict(rows)

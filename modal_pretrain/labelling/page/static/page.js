@@ -147,9 +147,10 @@ async function undo() {
   else notice("There is nothing to take back.");
 }
 
-function again(question) {
+async function again(question) {
   if (many) setMany(false);
-  bring("again", { row: question.row });
+  // On a phone the answers to look at again are far below.
+  if (await bring("again", { row: question.row })) $("stage").scrollIntoView({ block: "nearest" });
 }
 
 function unreadable(question) {

@@ -158,9 +158,10 @@ def test_an_answer_to_look_at_again_comes_into_sight(
     page.wait_for_function(
         """row => {
           const image = document.querySelector('#shown img');
-          const { top, bottom } = document.querySelector('#shown').getBoundingClientRect();
+          const shown = document.querySelector('#shown').getBoundingClientRect();
           const answers = document.querySelector('#answers').getBoundingClientRect();
-          return image?.src.includes(`/${row}?`) && top >= 0 && bottom <= answers.top;
+          const inSight = shown.top >= 0 && shown.bottom <= answers.top;
+          return image?.src.includes(`/${row}?`) && inSight;
         }""",
         arg=row,
         timeout=5000,

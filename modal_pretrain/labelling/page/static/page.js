@@ -150,7 +150,8 @@ async function undo() {
 async function again(question) {
   if (many) setMany(false);
   // On a phone the answers to look at again are far below.
-  if (await bring("again", { row: question.row })) $("stage").scrollIntoView({ block: "nearest" });
+  const found = await bring("again", { row: question.row });
+  if (found) $("single").scrollIntoView({ block: "nearest" });
 }
 
 function unreadable(question) {

@@ -137,6 +137,37 @@ def test_an_answer_that_was_corrected_is_no_doubt_any_more(
     page.locator("#advice").wait_for(state="hidden", timeout=25000)
 
 
+@pytest.mark.parametrize("first", ["", "m"])
+def test_an_answer_to_look_at_again_comes_into_sight(
+    folder, start, serve, person, truth, first
+):
+    """On a phone the doubts are far below, where nothing seemed to happen."""
+    session = label(start(folder, audit_share=0), truth, 30)
+    row = int(session.labels()["row"][3])
+    session.ask(rows=[row])
+    session.answer(row, "square" if truth(row) == "circle" else "circle")
+    session.wait(60)
+    person.page.set_viewport_size({"width": 360, "height": 640})
+    page = person.open(serve(session).address).page
+    button = page.locator(f"#suspicious button[title^='{session.pool.names[row]}']")
+    button.wait_for(timeout=20000)
+    if first:
+        page.keyboard.press(first)
+        page.locator(".tile").nth(23).wait_for()
+    button.click()
+    page.wait_for_function(
+        """row => {
+          const image = document.querySelector('#shown img');
+          const shown = document.querySelector('#shown').getBoundingClientRect();
+          const answers = document.querySelector('#answers').getBoundingClientRect();
+          const inSight = shown.top >= 0 && shown.bottom <= answers.top;
+          return image?.src.includes(`/${row}?`) && inSight;
+        }""",
+        arg=row,
+        timeout=5000,
+    )
+
+
 @pytest.mark.parametrize("then", ["", "m"])
 def test_all_that_is_taken_back_comes_again(folder, start, serve, person, truth, then):
     session = label(start(folder), truth, 12)

@@ -147,9 +147,11 @@ async function undo() {
   else notice("There is nothing to take back.");
 }
 
-function again(question) {
+async function again(question) {
   if (many) setMany(false);
-  bring("again", { row: question.row });
+  // On a phone the answers to look at again are far below.
+  const found = await bring("again", { row: question.row });
+  if (found) $("single").scrollIntoView({ block: "nearest" });
 }
 
 function unreadable(question) {

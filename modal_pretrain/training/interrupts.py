@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dis
+import functools
 import signal
+from typing import Any
 
 
 def is_ctrl_c(error: KeyboardInterrupt) -> bool:
@@ -21,7 +23,7 @@ def is_ctrl_c(error: KeyboardInterrupt) -> bool:
     -------
     bool
     """
-    handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
+    handler = _code(signal.getsignal(signal.SIGINT))
     trace = error.__traceback__
     while trace is not None:
         code, at = trace.tb_frame.f_code, trace.tb_lasti
@@ -31,3 +33,14 @@ def is_ctrl_c(error: KeyboardInterrupt) -> bool:
         if trace is None:
             return code.co_code[at] != dis.opmap["RAISE_VARARGS"]
     return True
+
+
+def _code(handler: Any) -> Any:
+    """Return the code of a function, of what a partial calls or an object is called by.
+
+    A partial is what `asyncio.run` sets.
+    """
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    called = handler if hasattr(handler, "__code__") else type(handler).__call__
+    return getattr(called, "__code__", None)

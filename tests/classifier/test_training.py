@@ -174,6 +174,14 @@ def own_handler(number, frame):
     raise KeyboardInterrupt
 
 
+class Handler:
+    def __call__(self, number, frame):
+        raise KeyboardInterrupt
+
+
+HANDLERS = [signal.default_int_handler, own_handler, partial(own_handler), Handler()]
+
+
 @pytest.mark.parametrize("moment", ["train_begin", "epoch_begin", "batch_end"])
 def test_ctrl_c_inside_a_callback(make, pictures, labels, moment):
     class Interrupted(Callback):
@@ -187,7 +195,7 @@ def test_ctrl_c_inside_a_callback(make, pictures, labels, moment):
         make(callbacks=[Interrupted()]).fit(pictures, labels)
 
 
-@pytest.mark.parametrize("handler", [signal.default_int_handler, own_handler])
+@pytest.mark.parametrize("handler", HANDLERS)
 def test_ctrl_c_inside_a_score_does_not_end_training(make, pictures, labels, handler):
     def score(net, X, y):
         signal.raise_signal(signal.SIGINT)

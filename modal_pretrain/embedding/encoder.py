@@ -38,7 +38,7 @@ from modal_pretrain.embedding.engine import (
 from modal_pretrain.embedding.npy_file import write_rows
 from modal_pretrain.embedding.parameters import EncoderParameters
 from modal_pretrain.embedding.progress import Progress
-from modal_pretrain.embedding.source import Preparation, Source, Traceable
+from modal_pretrain.embedding.source import Preparation, Source, Traceable, steadily
 from modal_pretrain.embedding.workers import n_workers, shard_rows, spread
 
 if TYPE_CHECKING:
@@ -237,12 +237,12 @@ class Encoder:
             self._jump(first)
             return self._spread(source)
 
-        def missing_rows(missing: np.ndarray) -> np.ndarray:
+        def fresh_rows(missing: np.ndarray) -> np.ndarray:
             self._jump(first + missing)
-            every = len(missing) == len(source)
-            return self._spread(source if every else source.take(missing))
+            part = source if len(missing) == len(source) else source.take(missing)
+            return steadily(self._spread, part, [keys[i] for i in missing])
 
-        return cache.get(self.fingerprint(), self.row_keys(source), missing_rows)
+        return cache.get(self.fingerprint(), keys := self.row_keys(source), fresh_rows)
 
     @contextmanager
     def _progress(self, n: int) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,3 +89,39 @@ class Traceable(Preparation, Protocol):
 
     def takes_long(self, n: int) -> bool:
         """Say whether n rows take a usual backbone longer than its conversion."""
+
+
+def steadily(
+    compute: Callable[[Source], np.ndarray], source: Source, keys: list[bytes]
+) -> np.ndarray:
+    """Compute rows that a cache keeps by what was in them before.
+
+    What lies in memory may be changed by another thread meanwhile. The old rows,
+    wherever they come from later, would be served what was computed of the new ones.
+
+    Parameters
+    ----------
+    compute : callable
+    source : Source
+        Whether its rows are such is said by ``in_memory``, if it has that.
+    keys : list of bytes
+        Of its rows, before.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    RuntimeError
+        If rows have changed meanwhile.
+    """
+    rows = compute(source)
+    if getattr(source, "in_memory", False) and (now := source.row_keys()) != keys:
+        n = sum(new != old for new, old in zip(now, keys, strict=True))
+        raise RuntimeError(
+            f"X was changed in place while it was embedded ({n} of {len(keys)} rows). "
+            "Nothing of them is kept. Change a copy (X.copy()), or wait until X is "
+            "embedded, and call again."
+        )
+    return rows

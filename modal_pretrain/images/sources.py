@@ -45,6 +45,7 @@ class ImageSource:
         self._name = name
 
     cacheable = True
+    in_memory = False  # whether pixels may change in place, see `steadily`
 
     # Numbers of the rows in the original X, where `data` holds a part of that.
     _numbers: np.ndarray | None = None
@@ -253,6 +254,8 @@ class ImageSource:
 class ArraySource(ImageSource):
     """One array (n, ...), possibly memory-mapped."""
 
+    in_memory = True
+
     def _rgb(self, row: int) -> np.ndarray:
         return to_rgb(self._raw(range(row, row + 1)))[0]
 
@@ -291,6 +294,8 @@ class TensorSource(ArraySource):
 
 class ArrayListSource(ImageSource):
     """A list of single arrays, possibly of different sizes and types."""
+
+    in_memory = True
 
     def __init__(self, data: list[np.ndarray], rows: range, name: str) -> None:
         super().__init__(data, rows, name)

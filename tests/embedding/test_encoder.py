@@ -115,6 +115,45 @@ def test_output_that_is_no_embedding(make_encoder, pictures, output, came):
         encoder.fit(pictures)
 
 
+class _Shuffling(nn.Module):
+    """Meanwhile another thread shuffles the pool, say."""
+
+    changes = ()
+
+    def forward(self, x):
+        for change in self.changes:
+            change()
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "tensor", "memmap"])
+def test_array_changed_while_it_is_embedded(kind, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    before = rng.integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    X = held = before.copy()
+    if kind == "memmap":
+        np.save(tmp_path / "x.npy", before)
+        held = np.load(tmp_path / "x.npy", mmap_mode="r+")
+        X = np.load(tmp_path / "x.npy", mmap_mode="r")
+    elif kind == "list":
+        X = list(held)
+    elif kind == "tensor":
+        held = np.ascontiguousarray(before.transpose(0, 3, 1, 2) / np.float32(255))
+        X = torch.from_numpy(held)
+
+    def change():
+        held[:] = held[::-1].copy()
+
+    cache = EmbeddingCache()
+    encoder = TimmEncoder(
+        _Shuffling, pretrained=False, image_size=8, batch_size=2, cache=cache
+    ).fit(before)
+    monkeypatch.setattr(_Shuffling, "changes", [change])
+    with pytest.raises(RuntimeError, match=r"changed in place .*\(6 of 6 rows\)"):
+        encoder.transform(X)
+    assert cache.info()["rows"] == 0
+
+
 def test_damaged_file_is_named(make_encoder, paths):
     Path(paths[3]).write_bytes(b"no picture")
     with pytest.raises(ImageLoadError, match=r"X\[3\].*03\.png"):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -159,6 +160,14 @@ def test_the_end_of_a_run_may_have_no_row_left_to_audit(kept):
     s.records.loc[last, ["accuracy", "worst_group_accuracy"]] = 0.123, 0.045
     for row in stops(s).rows:
         assert row[-2].text.endswith("(0.123)") and row[-1].text.endswith("(0.045)")
+
+
+def test_the_end_is_that_of_the_runs_which_a_rule_stopped(kept):
+    s = summary(kept)
+    other = s.records.assign(seed=1, stops=[{}, {}], accuracy=0.5)
+    first = s.records.assign(stops=[{"stable error": True}, {}], accuracy=[0.8, 0.9])
+    (row,) = stops(s._replace(records=pd.concat([first, other]))).rows
+    assert (row[3].text, row[5].text) == ("1 of 2", "0.800 (0.900)")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ _NEAR = 1e-6  # records have six decimals
 def stops(s: Summary) -> Table | None:
     """Return where each rule would have stopped, and what the user would have had.
 
+    The end beside it is that of the same runs, or of all where a rule stops none.
+
     Parameters
     ----------
     s : Summary
@@ -39,7 +41,9 @@ def stops(s: Summary) -> Table | None:
                 run[[r.get(rule, False) for r in run["stops"]]].head(1) for run in runs
             ]
             there = pd.concat(at)
-            end = pd.concat([_last(s.records, run) for run in runs])
+            # Those that it did not stop may have ended elsewhere: no comparison then.
+            ended = [run for run, stop in zip(runs, at, strict=True) if len(stop)]
+            end = pd.concat([_last(s.records, run) for run in ended or runs])
             labels = there["n_labels"].median() if len(there) else np.nan
             rows.append(
                 [

@@ -45,8 +45,8 @@ def group_balanced_sampling(
     n_instances : int, default=1
         In [1, n].
     groups : array-like of shape (n,)
-        Group of each row of X: numbers, strings, a list of tuples, or a Series of
-        tuples, lists, sets or members of an enumeration.
+        Group of each row of X: numbers, strings, a list or tuple of tuples, or a Series
+        of tuples, lists, sets or members of an enumeration.
     groups_labelled : array-like, optional
         Groups of the rows labelled so far. By default none, so that the batch itself
         is balanced.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,6 +190,11 @@ def check_rows(name: str, rows: Any, n: int) -> NDArray[np.intp]:
     ValueError
         If they are no row numbers of a pool of n rows, or one stands twice.
     """
+    if isinstance(rows, Set | Mapping | Iterator):
+        raise ValueError(
+            f"{name} must be a list or an array of row numbers, or a mask of the {n} "
+            f"rows, got a {type(rows).__name__}. Write list({name})."
+        )
     found = as_array([] if rows is None else rows, name)
     if found.dtype == object:  # as pandas leaves a column of flags that was filled
         found = as_array(found.tolist(), name)

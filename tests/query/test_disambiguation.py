@@ -410,9 +410,22 @@ def test_oracle_takes_a_list_of_tuples_as_a_series_of_them(named):
             groups_labelled=kind(rows[:3]),
             random_state=0,
         )[0].tolist()
-        for kind in (list, pd.Series)
+        for kind in (list, tuple, pd.Series)
     ]
-    assert asked[0] == asked[1]
+    assert asked[0] == asked[1] == asked[2]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (iter("aab"), r"Write list\(groups\)"),
+        (np.eye(3), "pass a list of tuples, one for each row"),
+        (["a", "b"], "Remove queried rows from it"),
+    ],
+)
+def test_oracle_says_how_groups_are_to_be_given(groups, message):
+    with pytest.raises(ValueError, match=message):
+        group_balanced_sampling(None, np.eye(3), 1, groups=groups)
 
 
 @pytest.mark.parametrize("known", [2, 3])

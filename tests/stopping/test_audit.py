@@ -489,3 +489,10 @@ def test_rows_taught_may_be_flags_as_objects():
     assert found.rows.tolist() == same.rows.tolist() and min(found.rows) >= 10
     with pytest.raises(ValueError, match="must be row numbers or a mask"):
         draw_audit(proba, 10, taught=[True, None] * 25)
+
+
+@pytest.mark.parametrize("kind", [set, dict.fromkeys, iter])
+def test_rows_taught_without_an_order_are_told_to_be_a_list(kind):
+    proba = np.tile([0.8, 0.2], (50, 1))
+    with pytest.raises(ValueError, match=r"taught must be .*Write list\(taught\)"):
+        draw_audit(proba, 10, taught=kind([3, 4]))

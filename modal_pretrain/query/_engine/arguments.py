@@ -6,7 +6,7 @@ some strategies have follow the rules of `_checks`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -112,7 +112,7 @@ def check_groups(
     """
     values = of_tensor(values, name)
     found: Any
-    if noun == "group" and isinstance(values, list) and _of_tuples(values):
+    if noun == "group" and isinstance(values, list | tuple) and _of_tuples(values):
         found = np.fromiter(values, dtype=object)  # NumPy would make a table of them
     else:
         found = values if hasattr(values, "__array__") else np.array(values, object)
@@ -121,9 +121,16 @@ def check_groups(
         column[np.ma.getmaskarray(found)] = None
     if column.ndim != 1 or (n is not None and len(column) != n):
         rows = "row" if n is None else f"of the {n} rows of X"
+        cure = " Remove queried rows from it as you do from the pool." if n else ""
+        if isinstance(values, Iterator):
+            cure = f" Write list({name})."
+        elif column.ndim == 2 and noun == "group":
+            cure = " Of several columns, pass a list of tuples, one for each row."
+        elif column.ndim != 1:
+            cure = ""
         raise ValueError(
             f"{name} has shape {column.shape}; expected one {noun} for each {rows}."
-            + (" Remove queried rows from it as you do from the pool." if n else "")
+            f"{cure}"
         )
     for row, value in enumerate(column.tolist()):
         if isinstance(value, np.ndarray):  # as Parquet gives lists back
@@ -162,7 +169,7 @@ def check_groups(
     return column  # tuples stay objects
 
 
-def _of_tuples(values: list[Any]) -> bool:
+def _of_tuples(values: Sequence[Any]) -> bool:
     return bool(values) and all(isinstance(value, tuple) for value in values)
 
 

@@ -7,7 +7,13 @@ import pandas as pd
 
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import FULL, ORACLE
-from modal_pretrain.benchmark.report.summary import BASELINE, Summary, paired_curves
+from modal_pretrain.benchmark.report.summary import (
+    BASELINE,
+    Summary,
+    paired_curves,
+    questions,
+    shared_seeds,
+)
 from modal_pretrain.benchmark.report.tables import number
 from modal_pretrain.metrics import labels_needed
 from modal_pretrain.metrics.efficiency import NEAR
@@ -60,11 +66,14 @@ def lead(summary: Summary) -> list[str]:
         for strategy in summary.store.config.strategies:
             if strategy not in (BASELINE, ORACLE):
                 sentences += _finding(summary, model, strategy)
-    few = summary.n_seeds
+    few, what, where = summary.n_seeds, "", "anything here"
+    if few >= 5 and 0 < summary.n_compared < 5:
+        few, where = summary.n_compared, "them"
+        what = "Comparisons with random questions, some at least, are over "
     if few < 5:
         sentences.append(
-            f"{few} seed{'s' if few > 1 else ''}: too few to trust the second digit of "
-            "anything here, and intervals are too narrow."
+            f"{what}{few} seed{'s' if few > 1 else ''}: too few to trust the second "
+            f"digit of {where}, and intervals are too narrow."
         )
     return sentences
 
@@ -73,11 +82,17 @@ def unfinished(summary: Summary) -> list[str]:
     """Say how many runs are not there: curves and means may be of different seeds."""
     if not summary.n_left:
         return []
-    total = len(summary.store.config.units())
+    total, compared = len(summary.store.config.units()), ""
+    if n := summary.n_compared:
+        least = f", at least {n}" if n != 1 else ", in places a single one"
+        compared = (
+            " Comparisons with random questions, as of labels, are over the seeds that "
+            f"both have{least}."
+        )
     return [
         f"{summary.n_left} of {total} runs (each model with each strategy and seed "
         "that the folder knows) are not there, or not finished: what follows is "
-        "about the others alone, and curves may be of different seeds."
+        f"about the others alone, and curves may be of different seeds.{compared}"
     ]
 
 
@@ -139,14 +154,23 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
         return []
     row = rows.iloc[0]
     who = MODEL_TITLES.get(model, model)
-    asked = (
-        f"{_percent(row.atypical_share)} of its questions were about atypical "
-        f"examples ({row.enrichment:.1f} times their share of the pool)"
-        if not np.isnan(row.atypical_share) and not np.isnan(row.enrichment)
-        else f"it ended at an accuracy of {_percent(row.accuracy)}"
-    )
     labels, mine, random = paired_curves(summary.records, model, strategy)
-    if len(labels) < 2 or not len(random):
+    compared = len(labels) > 1 and len(random) > 0
+    runs = summary.records[
+        (summary.records.model == model) & (summary.records.strategy == strategy)
+    ]
+    accuracy = row.accuracy
+    if compared:  # all numbers of a sentence are of the same runs
+        shared = shared_seeds(summary.records, model, strategy)
+        runs, accuracy = runs[runs.seed.isin(shared)], mine.mean(axis=0)[-1]
+    share, richer = questions(runs, summary.pool_share).values()
+    asked = (
+        f"{_percent(share)} of its questions were about atypical "
+        f"examples ({richer:.1f} times their share of the pool)"
+        if not np.isnan(share) and not np.isnan(richer)
+        else f"it ended at an accuracy of {_percent(accuracy)}"
+    )
+    if not compared:
         return [f"With {strategy}, {who} ends at {_percent(row.accuracy)}; {asked}."]
     ends = mine.mean(axis=0)[-1], random.mean(axis=0)[-1]
     starts = mine.mean(axis=0)[0], random.mean(axis=0)[0]

@@ -77,6 +77,16 @@ class Summary(NamedTuple):
         of_each = own.groupby(["model", "strategy"]).seed.nunique()
         return int(of_each.min()) if len(of_each) else 0
 
+    @property
+    def n_compared(self) -> int:
+        """Seeds of the comparison with random sampling that has the fewest, 0 if none.
+
+        Of a strategy and of random sampling, other seeds may be finished.
+        """
+        return min(
+            (len(shared_seeds(self.records, *one)) for one in self.levels), default=0
+        )
+
 
 def curves(
     records: pd.DataFrame, model: str, strategy: str, value: str = "accuracy"
@@ -107,6 +117,15 @@ def curves(
     return table.columns.to_numpy(), table.to_numpy(dtype=float)
 
 
+def shared_seeds(records: pd.DataFrame, model: str, strategy: str) -> set[int]:
+    """Return the seeds for which a strategy and random sampling are finished."""
+    mine, random = (
+        set(records.seed[(records.model == model) & (records.strategy == name)])
+        for name in (strategy, BASELINE)
+    )
+    return mine & random
+
+
 def paired_curves(
     records: pd.DataFrame, model: str, strategy: str, value: str = "accuracy"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,11 +143,7 @@ def paired_curves(
     strategy, random : numpy.ndarray of shape (seeds, rounds)
         Of the seeds for which both are finished.
     """
-    both = [
-        set(records.seed[(records.model == model) & (records.strategy == name)])
-        for name in (strategy, BASELINE)
-    ]
-    shared = records[records.seed.isin(both[0] & both[1])]
+    shared = records[records.seed.isin(shared_seeds(records, model, strategy))]
     if shared.empty:
         return np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0))
     labels, values = curves(shared, model, strategy, value)
@@ -163,7 +178,7 @@ def summary(store: RecordStore) -> Summary:
             if chosen.empty:
                 continue
             row = {"model": model, "strategy": strategy, **_last(chosen)}
-            row |= _questions(chosen, pool_share)
+            row |= questions(chosen, pool_share)
             row |= _efficiency(records, model, strategy)
             labels, mine, random = paired_curves(records, model, strategy)
             if strategy not in (BASELINE, FULL) and len(labels) > 1 and len(random):
@@ -210,7 +225,8 @@ def _last(chosen: pd.DataFrame) -> dict[str, Any]:
     return row
 
 
-def _questions(chosen: pd.DataFrame, pool_share: float) -> dict[str, float]:
+def questions(chosen: pd.DataFrame, pool_share: float) -> dict[str, float]:
+    """Return what runs asked about: share of atypical examples, over the pool's too."""
     asked = chosen[chosen["round"] > 0]
     n = sum(map(len, asked.acquired))
     share = asked.acquired_atypical.sum() / n if n else np.nan

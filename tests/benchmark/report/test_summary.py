@@ -243,3 +243,31 @@ def test_runs_that_are_not_finished_are_told(store_of):
     assert lead(found)[1].startswith("4 of 12 runs ")
     assert "2 seeds: too few" in lead(found)[-1]
     assert "2 seed sets" in protocol(found)
+
+
+def test_sentences_are_of_the_seeds_that_they_compare(store_of):
+    """Six seeds of each strategy, of which one was run with both."""
+    curves = {"uncertainty": [0.5, 0.6, 0.7, 0.8], "random": [0.5, 0.7, 0.8, 0.9]}
+    store = store_of(curves, seeds=tuple(range(11)))
+    for seed in range(11):
+        if seed < 5:
+            store.path(Unit("pretrained", "random", seed)).unlink()
+        if seed > 5:
+            store.path(Unit("pretrained", "uncertainty", seed)).unlink()
+        if seed < 5:  # others asked about nothing atypical, and ended elsewhere
+            path = store.path(Unit("pretrained", "uncertainty", seed))
+            text = path.read_text().replace(
+                '"acquired_atypical":5', '"acquired_atypical":0'
+            )
+            path.write_text(text)
+    found = summary(store)
+    assert (found.n_seeds, found.n_compared) == (6, 1)
+    words = " ".join(lead(found))
+    assert "over the seeds that both have, in places a single one." in words
+    assert "80.0 % against 90.0 % accuracy with 40 labels; 50.0 % of its" in words
+    assert "some at least, are over 1 seed: too few to trust" in words
+    # Where nothing is atypical, the end that is told is that of the same run.
+    found.data["splits"]["train"]["atypical"] = 0
+    others = (found.records.seed < 5) & (found.records.strategy == "uncertainty")
+    found.records.loc[others, "accuracy"] = 0.3
+    assert "it ended at an accuracy of 80.0 %" in lead(found._replace())[2]

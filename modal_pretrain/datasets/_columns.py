@@ -58,15 +58,19 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
 def exact(column: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return a column that NumPy made of objects, or these where it changed them.
 
-    Numbers beside texts may become texts; NaN and whole numbers that are no decimals,
-    as half of all hashes of 64 bits beside the other half, stay what they are.
+    Numbers beside texts may become texts; NaN, whole numbers that are no decimals, as
+    half of all hashes of 64 bits beside the other half, and bytes that end in zeros
+    stay what they are.
     """
     missing = np.asarray(values != values, dtype=bool)
     kept = column.astype(object)
-    if column.dtype.kind in "US":
+    if column.dtype.kind == "U":
         kept[missing] = values[missing]
         return kept if missing.any() else column
-    return column if ((kept == values) | missing).all() else values
+    same = np.asarray(kept == values, dtype=bool)
+    if column.dtype.kind != "S":  # where NaN became b"nan"
+        same |= missing
+    return column if same.all() else values
 
 
 def label_column(values: Any, key: str, n: int) -> np.ndarray:

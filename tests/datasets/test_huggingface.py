@@ -188,6 +188,9 @@ def test_further_attributes_have_one_number_in_all_splits():
         ([2**60 + 1, 2**60 + 2, 3, 4], [0.5, float("nan"), 3.0, 1.0]),
         (["a", "b", "a", "b"], [float("nan")] * 4),  # a column without a value
         (["a", None, "a", "b"], ["b", "b", None, "a"]),
+        ([b"\1\0", b"\1", b"\0\2", b"\2\0"], [b"\1\0", b"\3\3", b"\2", b""]),
+        ([b"\1", b"\2", b"\3", b"\4"], [float("nan")] * 4),
+        ([b"\1\0", b"\1", b"\0\2", b"\2\0"], [None, b"\3\3", b"\2", b""]),
     ],
 )
 def test_further_attributes_stay_what_they_are(train, test):

@@ -170,6 +170,8 @@ function setTag(name) {
 function setMany(on) {
   if (on && tag === current()?.tag) tag = ""; // it was that one's own
   many = on;
+  // Tiles show no tags, and an answer would drop them: what has one keeps its label.
+  if (on) queue = queue.filter((question) => !question.tag);
   looked = 0;
   $("one").setAttribute("aria-pressed", String(!on));
   $("many").setAttribute("aria-pressed", String(on));

@@ -161,3 +161,22 @@ def test_a_new_tag_goes_with_the_answer_it_was_typed_for(folder, start, serve, p
     person.settled()
     labels = session.labels()
     assert labels[["row", "tag"]].to_numpy().tolist() == [[shown, "red"]]
+
+
+def test_a_new_tag_that_was_chosen_before_its_reply_stays_so(
+    folder, start, serve, person
+):
+    """What the page asks every two seconds may bring it first."""
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    held = []
+    page.route("**/api/tag", lambda route: held.append((route, route.fetch())), times=1)
+    page.keyboard.press("t")
+    page.keyboard.type("red")
+    page.keyboard.press("Enter")
+    page.locator("#tags button").click()
+    route, response = held[0]
+    with page.expect_response("**/api/tag"):
+        route.fulfill(response=response)
+    page.wait_for_timeout(200)
+    assert page.locator("#tags button[aria-pressed=true]").count() == 1

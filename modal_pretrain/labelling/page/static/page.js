@@ -388,7 +388,7 @@ function adds(form, name) {
     if (name === "tag") input.blur();
     const found = await (name === "tag" ? bring : tell)(name, { name: word });
     if (!found) input.value ||= word;
-    else if (name === "tag") setTag(found.tags.at(-1)); // as it is spelt there
+    else if (name === "tag" && tag !== found.tags.at(-1)) setTag(found.tags.at(-1));
   });
 }
 

@@ -388,6 +388,7 @@ function adds(form, name) {
     if (name === "tag") input.blur();
     const found = await (name === "tag" ? bring : tell)(name, { name: word });
     if (!found) input.value ||= word;
+    // As it is spelt there; chosen already where another reply had brought it.
     else if (name === "tag" && tag !== found.tags.at(-1)) setTag(found.tags.at(-1));
   });
 }

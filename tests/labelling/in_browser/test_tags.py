@@ -66,6 +66,25 @@ def test_the_tag_of_one_does_not_go_to_many(folder, start, serve, person, truth)
     assert session.labels()["tag"].tolist() == ["blue", ""]
 
 
+def test_what_is_looked_at_again_keeps_its_tag_among_many(
+    folder, start, serve, person, truth
+):
+    """Tiles show no tags: an answer for many at once dropped one that nobody saw."""
+    session = start(folder, tags=["red", "blue"])
+    row = tagged_twice(session, truth)
+    page = person.open(serve(session).address).page
+    person.press("u")
+    assert person.row() == row
+    page.keyboard.press("m")
+    page.locator(".tile").nth(23).wait_for()
+    page.keyboard.press("a")
+    page.keyboard.press("2")
+    person.settled()
+    found = session.labels().set_index("row")
+    assert found["tag"][row] == "blue" and found["label"][row] == truth(row)
+    assert len(found) == 25
+
+
 def test_tags_that_a_session_starts_with_are_in_sight(folder, start, serve, person):
     session = start(folder, tags=["red", "blue"])
     page = person.open(serve(session).address).page
@@ -142,3 +161,22 @@ def test_a_new_tag_goes_with_the_answer_it_was_typed_for(folder, start, serve, p
     person.settled()
     labels = session.labels()
     assert labels[["row", "tag"]].to_numpy().tolist() == [[shown, "red"]]
+
+
+def test_a_new_tag_that_was_chosen_before_its_reply_stays_so(
+    folder, start, serve, person
+):
+    """What the page asks every two seconds may bring it first."""
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    held = []
+    page.route("**/api/tag", lambda route: held.append((route, route.fetch())), times=1)
+    page.keyboard.press("t")
+    page.keyboard.type("red")
+    page.keyboard.press("Enter")
+    page.locator("#tags button").click()
+    route, response = held[0]
+    with page.expect_response("**/api/tag"):
+        route.fulfill(response=response)
+    page.wait_for_timeout(200)
+    assert page.locator("#tags button[aria-pressed=true]").count() == 1

@@ -170,6 +170,8 @@ function setTag(name) {
 function setMany(on) {
   if (on && tag === current()?.tag) tag = ""; // it was that one's own
   many = on;
+  // Tiles show no tags, and an answer would drop them: what has one keeps its label.
+  if (on) queue = queue.filter((question) => !question.tag);
   looked = 0;
   $("one").setAttribute("aria-pressed", String(!on));
   $("many").setAttribute("aria-pressed", String(on));
@@ -386,7 +388,8 @@ function adds(form, name) {
     if (name === "tag") input.blur();
     const found = await (name === "tag" ? bring : tell)(name, { name: word });
     if (!found) input.value ||= word;
-    else if (name === "tag") setTag(found.tags.at(-1)); // as it is spelt there
+    // As it is spelt there; chosen already where another reply had brought it.
+    else if (name === "tag" && tag !== found.tags.at(-1)) setTag(found.tags.at(-1));
   });
 }
 

@@ -136,7 +136,8 @@ class BenchmarkConfig:
         unknown = set(self.references) - set(REFERENCES)
         if unknown:
             raise ValueError(
-                f"references may be {' and '.join(REFERENCES)}, got {unknown.pop()!r}."
+                f"references may be {' and '.join(REFERENCES)}, got {unknown.pop()!r}. "
+                "An empty list (--references without a value) leaves them out."
             )
         for name, rule in {
             "seed_set": Whole(least=1),

@@ -178,6 +178,11 @@ def check_names(config: BenchmarkConfig) -> None:
         )
     known = estimator_parameters(modality_of(config.dataset, config.dataset_params))
     for key in config.estimator_params:
+        if key not in known and key in vars(config):  # TOML: all below a table is its
+            raise ValueError(
+                f"estimator: {key!r} is a setting of the benchmark, not a parameter of "
+                "the classifier. In a file it stands above [estimator]."
+            )
         owner, _, rest = key.partition("__")
         # What comes behind "__" is known to the owner alone, when it is made.
         reject_unknown(

@@ -135,6 +135,7 @@ def test_units(small):
         ({"batch": "4"}, "Write 4 without quotes"),
         ({"seed_set_atypical": -1}, "seed_set_atypical"),
         ({"references": ("all",)}, "references may be oracle and full"),
+        ({"references": ("none",)}, "An empty list .* leaves them out"),
         (
             {"pool_sample": 3},
             "pool_sample must be None or a whole number of at least 4",
@@ -369,6 +370,12 @@ def test_a_strategy_that_has_two_names_runs_once(names):
     with pytest.raises(ValueError, match=r"strategies: 'random.*' are the same"):
         expand({"strategies": list(names)})
     assert expand({"strategies": [names[1], "margin", "random+errors:2"]})
+
+
+@pytest.mark.parametrize("key", ["seeds", "rounds", "strategies"])
+def test_settings_that_slipped_below_the_table_of_the_estimator(key):
+    with pytest.raises(ValueError, match=rf"'{key}' is a setting .* above \[estimator"):
+        expand({"estimator": {"image_size": 32, key: 1}})
 
 
 @pytest.mark.parametrize("key", ["__", "__x", "module__", "foo__bar"])

@@ -38,6 +38,17 @@ def test_accuracies_refuse_what_does_not_fit():
         atypical_accuracy(Y, P, G)
 
 
+@pytest.mark.parametrize("y_true", [[0, 1, 1, 0], [0.0, 1.0, 1.0, 0.0]])
+def test_accuracies_refuse_probabilities_as_predictions(y_true):
+    said = np.array([0.2, 0.8, 1.0, 0.9], dtype="f4")  # of a booster, or a sigmoid
+    for call, third in ((worst_group_accuracy, G[:4]), (atypical_accuracy, [True] * 4)):
+        with pytest.raises(ValueError, match=r"decimals, such as 0\.2, .*> 0\.5"):
+            call(y_true, said, third)
+    # Ratings in half steps are classes, also one that is only predicted.
+    assert atypical_accuracy([0.5, 1.5], [0.5, 2.5], [True] * 2) == 0.5
+    assert atypical_accuracy([1.0, 2.0], [1.0, 2.5], [True] * 2) == 0.5
+
+
 @pytest.mark.parametrize("late", range(3))
 def test_accuracies_of_what_comes_in_another_order(late):
     index = [f"id{i}" for i in range(6)]

@@ -33,6 +33,28 @@ def check_comparable(**arrays: np.ndarray) -> None:
         )
 
 
+def check_predicted(y_true: np.ndarray, y_pred: np.ndarray) -> None:
+    """Raise if predictions can never equal labels, or are probabilities or scores.
+
+    Raises
+    ------
+    ValueError
+        If one holds text and the other numbers, or most of `y_pred` are decimals where
+        `y_true` holds whole numbers.
+    """
+    check_comparable(y_true=y_true, y_pred=y_pred)
+    if y_pred.dtype.kind != "f" or y_true.dtype.kind not in "biuf":
+        return
+    decimals = y_pred[y_pred % 1 != 0]
+    # A class 2.5 may be predicted where none is true; most rows are not of such.
+    if 2 * decimals.size > y_pred.size and not (y_true % 1 != 0).any():
+        raise ValueError(
+            f"y_pred holds decimals, such as {decimals[0]:.4g}, where y_true holds "
+            "whole numbers: they look like probabilities or scores. Pass predicted "
+            "labels, such as (y_pred > 0.5).astype(int)."
+        )
+
+
 def as_flags(values: Any, key: str) -> np.ndarray:
     """Boolean flags; 0 and 1 pass, row numbers given by mistake do not."""
     flags = _labels(values, key)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._inputs.labels import as_list
-from modal_pretrain.metrics._arrays import as_columns, as_flags, check_comparable
+from modal_pretrain.metrics._arrays import as_columns, as_flags, check_predicted
 
 
 def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
@@ -27,8 +27,9 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
     Raises
     ------
     ValueError
-        If the lengths differ, there are no examples, a label or a group is missing, or
-        labels are of several kinds (strings and numbers, say).
+        If the lengths differ, there are no examples, a label or a group is missing,
+        labels are of several kinds (strings and numbers, say), or most of `y_pred`
+        are decimals, as probabilities are, where `y_true` holds whole numbers.
 
     Examples
     --------
@@ -36,7 +37,7 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
     {'a': 0.6666666666666666, 'b': 1.0}
     """
     y_true, y_pred, groups = as_columns(y_true=y_true, y_pred=y_pred, groups=groups)
-    check_comparable(y_true=y_true, y_pred=y_pred)
+    check_predicted(y_true, y_pred)
     if len(y_true) == 0:
         raise ValueError("there are no examples to compute an accuracy of")
     names, index = np.unique(groups, return_inverse=True)
@@ -94,7 +95,7 @@ def atypical_accuracy(y_true: Any, y_pred: Any, disambiguating: Any) -> float:
     y_true, y_pred, flags = as_columns(
         y_true=y_true, y_pred=y_pred, disambiguating=disambiguating
     )
-    check_comparable(y_true=y_true, y_pred=y_pred)
+    check_predicted(y_true, y_pred)
     flags = as_flags(flags, "disambiguating")
     return float(np.mean(y_true[flags] == y_pred[flags])) if flags.any() else np.nan
 

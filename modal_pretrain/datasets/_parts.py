@@ -25,7 +25,8 @@ class Part(NamedTuple):
     Labels have names where the original keeps numbers for them. Classes that share a
     number have one name together, and `merged` has what was merged into it. `by_place`
     are names that nothing but their order gives numbers, whether they fit or not.
-    What names the labels of a `doubted` part contradicts itself.
+    What names the labels of a `doubted` part contradicts itself, of which it is warned
+    already; those of one that is `changed` are other ones than it keeps and names.
     """
 
     X: Any
@@ -38,6 +39,7 @@ class Part(NamedTuple):
     merged: Mapping[str, tuple[str, ...]] | None = None
     by_place: Mapping[Any, str] | None = None
     doubted: bool = False
+    changed: bool = False
 
 
 def join(
@@ -113,6 +115,14 @@ def _further(key: str, parts: list[Part]) -> np.ndarray:
 def joined_classes(parts: Sequence[Part]) -> tuple[np.ndarray, dict[Any, str]]:
     """Join classes and their names; those of other parts are none of a doubted one."""
     y, names = joined("y", [(part.y, part.names) for part in parts])
+    if names and any(part.changed for part in parts):
+        warnings.warn(
+            "y has names in one part, and in another numbers that a transform or code "
+            "of yours changed, which may mean something else. All have numbers for "
+            "names; change them in all parts, or in none.",
+            stacklevel=2,
+        )
+        return y, {}
     return y, {} if any(part.doubted for part in parts) else names
 
 

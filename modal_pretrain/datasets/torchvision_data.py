@@ -98,8 +98,9 @@ def from_torchvision(
     -----
     UserWarning
         If other splits have classes that train lacks. If labels fit both `classes` and
-        a `class_to_idx` that names them otherwise, or if a part without names, which is
-        taken to number classes as the others do, cannot: then they have no names.
+        a `class_to_idx` that names them otherwise, if a transform or code of yours
+        changes the labels of a part and not of all, or if a part without names, which
+        is taken to number classes as the others do, cannot: then they have no names.
 
     Examples
     --------
@@ -156,19 +157,19 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
         # Others may be broken, which is why they are left out.
         X, y = _items(dataset, range(len(dataset)) if rows is None else rows.tolist())
         kept = stored[1] if stored is not None else _labels(dataset) if known else None
-        # The names are those of the labels that it keeps: what it gives may be others.
-        renumbered = change is not None or (
-            kept is not None
-            and are_numbers_of_classes(kept)
-            and not np.array_equal(_some(kept, rows), y)
-        )
     else:
+        kept = stored[1]
         X, y = (_some(values, rows) for values in stored)
         if change is not None:
             y = label_column([change(label) for label in y.tolist()], "y", len(y))
-        renumbered = change is not None
-    if renumbered or not are_numbers_of_classes(y):
-        return Part(X, y, {})
+    # The names are those of the labels that it keeps: what it gives may be others.
+    changed = (
+        kept is not None
+        and are_numbers_of_classes(kept)
+        and not np.array_equal(_some(kept, rows), y)
+    )
+    if changed or change is not None or not are_numbers_of_classes(y):
+        return Part(X, y, {}, changed=changed)
     # Those of a Subset may lack what tells how the classes are listed.
     whole: Any = stored[1] if stored is not None else _labels(dataset)
     numbers = whole is not None and are_numbers_of_classes(whole)
@@ -244,8 +245,15 @@ def _one_after_the_other(parts: list[Part]) -> Part:
     alike = all(part.by_place == parts[0].by_place for part in parts)
     by_place = parts[0].by_place if alike else None
     doubted = any(part.doubted or (part.names and not known) for part in parts)
-    merged = parts[0].merged
-    return Part(X, y, known, merged=merged, by_place=by_place, doubted=doubted)
+    return Part(
+        X,
+        y,
+        known,
+        merged=parts[0].merged,
+        by_place=by_place,
+        doubted=doubted,
+        changed=any(part.changed for part in parts),
+    )
 
 
 def _fitting(parts: list[Part]) -> list[Part]:

@@ -484,3 +484,23 @@ def test_a_list_that_labels_lie_beyond_leaves_the_names_to_other_words():
     data = _numbered([1, 2] * 2, CAT=1, DOG=2)
     data.classes = ["cat", "dog"]
     assert from_torchvision(data).class_names == ("CAT", "DOG")
+
+
+@pytest.mark.parametrize("concatenated", [False, True])
+def test_labels_that_a_transform_changed_are_not_named_by_another_part(
+    tmp_path, concatenated
+):
+    """Cats and dogs against foxes in training, and not in the test split."""
+    folders = pytest.importorskip("torchvision.datasets")
+    for place in ("train/cat", "train/dog", "train/fox", "test/cat", "test/dog"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / place / "1.png")
+    train, test = (folders.ImageFolder(tmp_path / part) for part in ("train", "test"))
+    train.target_transform = [0, 0, 1].__getitem__
+    both = torch.utils.data.ConcatDataset([train, test])
+    with pytest.warns(UserWarning, match="y has names in one part, and in another num"):
+        data = from_torchvision(
+            both if concatenated else {"train": train, "test": test}, test_size=0
+        )
+    assert data.y.tolist() == [0, 0, 1, 0, 1]
+    assert data.class_names == ("0", "1")

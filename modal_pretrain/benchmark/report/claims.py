@@ -9,6 +9,7 @@ from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import FULL, ORACLE
 from modal_pretrain.benchmark.report.summary import (
     BASELINE,
+    TARGETS,
     Summary,
     paired_curves,
     questions,
@@ -234,10 +235,8 @@ def claims(summary: Summary) -> list[tuple[str, str]]:
         f"{model} "
         + " / ".join(
             "-" if v is None or np.isnan(v) else f"{v:.2f}"
-            for v in (
-                value(model, f"probe_{t}", strategy)
-                for t in ("class", "attribute", "mismatch")
-            )
+            # Of a model, whichever of its runs are finished.
+            for v in (summary.probes.get(model, {}).get(t) for t in TARGETS)
         )
         for model in models
     )

@@ -282,3 +282,12 @@ def test_probes_are_of_a_model_whichever_of_its_runs_are_finished(store_of):
     (store.folder / "probes.json").write_text(json.dumps(dict.fromkeys(models, probes)))
     told = claims(summary(store))[-1][1]
     assert told == "pretrained 0.50 / 1.00 / -; random-init 0.50 / 1.00 / -"
+
+
+def test_all_labels_alone_have_no_seed_sets(store_of):
+    curve = [0.5, 0.6]
+    found = summary(store_of({"uncertainty": curve, "random": curve}))
+    full = found.records[found.records["round"] == 1].assign(strategy="full")
+    found = found._replace(records=full)
+    assert found.n_seeds == 0
+    assert not any("0 seed" in told for told in (*lead(found), protocol(found)))

@@ -150,6 +150,20 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], kind: str) -> Non
             raise ValueError(f"There is no {kind} {key!r}.{hint}")
 
 
+def _reject_settings(given: Iterable[str], known: Iterable[str], table: str) -> None:
+    """Raise a ValueError about a setting that slipped below a table's name.
+
+    In TOML, all that stands below it is the table's.
+    """
+    for key in given:
+        if key not in known and key in SETTINGS:
+            raise ValueError(
+                f"{table}: {key!r} is a setting of the benchmark, not a parameter of "
+                f"the {'classifier' if table == 'estimator' else 'data set'}. In a "
+                f"file it stands above [{table}]."
+            )
+
+
 def check_names(config: BenchmarkConfig) -> None:
     """Raise a ValueError if a configuration names something that there is not."""
     for model in config.models:
@@ -177,12 +191,8 @@ def check_names(config: BenchmarkConfig) -> None:
             "model 'pretrained' would not be. Name the model 'random-init' instead."
         )
     known = estimator_parameters(modality_of(config.dataset, config.dataset_params))
+    _reject_settings(config.estimator_params, known, "estimator")
     for key in config.estimator_params:
-        if key not in known and key in vars(config):  # TOML: all below a table is its
-            raise ValueError(
-                f"estimator: {key!r} is a setting of the benchmark, not a parameter of "
-                "the classifier. In a file it stands above [estimator]."
-            )
         owner, _, rest = key.partition("__")
         # What comes behind "__" is known to the owner alone, when it is made.
         reject_unknown(
@@ -197,6 +207,7 @@ def _check_arguments(function: Any, given: Mapping[str, Any], kind: str) -> None
         raise ValueError(f"A {kind} cannot be checked: {error}.") from error
     kinds = {parameter.kind for parameter in parameters.values()}
     if inspect.Parameter.VAR_KEYWORD not in kinds:
+        _reject_settings(given, parameters, "dataset")
         reject_unknown(given, parameters, kind)
     missing = [
         name

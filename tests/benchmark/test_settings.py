@@ -372,10 +372,12 @@ def test_a_strategy_that_has_two_names_runs_once(names):
     assert expand({"strategies": [names[1], "margin", "random+errors:2"]})
 
 
-@pytest.mark.parametrize("key", ["seeds", "rounds", "strategies"])
-def test_settings_that_slipped_below_the_table_of_the_estimator(key):
+@pytest.mark.parametrize("key", ["seeds", "rounds", "strategies", "budget", "heads"])
+def test_settings_that_slipped_below_a_table(key):
     with pytest.raises(ValueError, match=rf"'{key}' is a setting .* above \[estimator"):
         expand({"estimator": {"image_size": 32, key: 1}})
+    with pytest.raises(ValueError, match=rf"'{key}' is a setting .* above \[dataset"):
+        expand({"dataset": {"name": "shapes", key: 1}})
 
 
 @pytest.mark.parametrize("key", ["__", "__x", "module__", "foo__bar"])

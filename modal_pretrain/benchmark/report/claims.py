@@ -9,6 +9,7 @@ from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.config import FULL, ORACLE
 from modal_pretrain.benchmark.report.summary import (
     BASELINE,
+    TARGETS,
     Summary,
     paired_curves,
     questions,
@@ -52,10 +53,13 @@ def protocol(summary: Summary) -> str:
     own = summary.records[summary.records.strategy != FULL]
     if len({frozenset(run.seed) for _, run in own.groupby(["model", "strategy"])}) > 1:
         runs, same = f"at least {runs}", "not the same"  # see `unfinished`
+    asks = f"asks for {config.batch} more {in_all}"
+    told = f"Each run starts with {first} and {asks}; {how}."
+    if not seeds:  # all labels alone: none that asked is finished
+        return told
     return (
-        f"Each run starts with {first} and asks for {config.batch} more {in_all}; "
-        f"{how}. {runs.capitalize()}, {same} for every model and "
-        "strategy; bands and brackets are 95 % bootstrap intervals over them."
+        f"{told} {runs.capitalize()}, {same} for every model and strategy; bands and "
+        "brackets are 95 % bootstrap intervals over them."
     )
 
 
@@ -70,7 +74,7 @@ def lead(summary: Summary) -> list[str]:
     if few >= 5 and 0 < summary.n_compared < 5:
         few, where = summary.n_compared, "them"
         what = "Comparisons with random questions, some at least, are over "
-    if few < 5:
+    if 0 < few < 5:
         sentences.append(
             f"{what}{few} seed{'s' if few > 1 else ''}: too few to trust the second "
             f"digit of {where}, and intervals are too narrow."
@@ -234,10 +238,8 @@ def claims(summary: Summary) -> list[tuple[str, str]]:
         f"{model} "
         + " / ".join(
             "-" if v is None or np.isnan(v) else f"{v:.2f}"
-            for v in (
-                value(model, f"probe_{t}", strategy)
-                for t in ("class", "attribute", "mismatch")
-            )
+            # Of a model, whichever of its runs are finished.
+            for v in (summary.probes.get(model, {}).get(t) for t in TARGETS)
         )
         for model in models
     )

@@ -1,5 +1,6 @@
 """Numbers and sentences by hand."""
 
+import json
 import re
 
 import numpy as np
@@ -271,3 +272,22 @@ def test_sentences_are_of_the_seeds_that_they_compare(store_of):
     others = (found.records.seed < 5) & (found.records.strategy == "uncertainty")
     found.records.loc[others, "accuracy"] = 0.3
     assert "it ended at an accuracy of 80.0 %" in lead(found._replace())[2]
+
+
+def test_probes_are_of_a_model_whichever_of_its_runs_are_finished(store_of):
+    """They were told as not measured, beside a table that had them."""
+    curve, models = [0.5, 0.6], ("pretrained", "random-init")
+    store = store_of({"uncertainty": curve, "random": curve}, models=models)
+    probes = {"class": 0.5, "attribute": 1.0, "mismatch": None}
+    (store.folder / "probes.json").write_text(json.dumps(dict.fromkeys(models, probes)))
+    told = claims(summary(store))[-1][1]
+    assert told == "pretrained 0.50 / 1.00 / -; random-init 0.50 / 1.00 / -"
+
+
+def test_all_labels_alone_have_no_seed_sets(store_of):
+    curve = [0.5, 0.6]
+    found = summary(store_of({"uncertainty": curve, "random": curve}))
+    full = found.records[found.records["round"] == 1].assign(strategy="full")
+    found = found._replace(records=full)
+    assert found.n_seeds == 0
+    assert not any("0 seed" in told for told in (*lead(found), protocol(found)))

@@ -175,7 +175,8 @@ def joined(
 
 def _one_column(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Join columns, which may be of several kinds."""
-    whole = np.concatenate(columns)
+    with np.errstate(invalid="ignore"):  # of NaN beside texts, in older versions
+        whole = np.concatenate(columns)
     if len({column.dtype.kind for column in columns}) == 1:
         return whole
     return exact(whole, np.concatenate([column.astype(object) for column in columns]))

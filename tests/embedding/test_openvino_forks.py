@@ -62,7 +62,7 @@ X = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 
 def embed(seed):
     encoder = TimmEncoder(
-        "test_resnet", pretrained=False, random_state=seed, image_size=32,
+        "test_efficientnet", pretrained=False, random_state=seed, image_size=32,
         precision="float32", device="cpu", engine="openvino", cache=None)
     return encoder.fit_transform(X)
 
@@ -87,7 +87,7 @@ import numpy as np
 from modal_pretrain import TimmEncoder
 
 X = np.zeros((5, 32, 32, 3), np.uint8)
-encoder = TimmEncoder("test_resnet", pretrained=False, random_state=0,
+encoder = TimmEncoder("test_efficientnet", pretrained=False, random_state=0,
     image_size=32, precision="float32", device="cpu", engine="openvino", cache=None)
 encoder.fit_transform(X)
 child = os.fork()

@@ -49,7 +49,7 @@ class _Last(argparse.Action):
 
     def __init__(self, *names: Any, **settings: Any) -> None:
         super().__init__(*names, **settings)
-        self._before: list[Any] = []
+        self._before: Any = None
 
     def __call__(
         self,
@@ -58,16 +58,16 @@ class _Last(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        if self._before and self._before[-1] != values:
+        if self._before not in (None, values):
             shown, before = (
                 " ".join(map(str, value)) if isinstance(value, list) else value
-                for value in (values, self._before[-1])
+                for value in (values, self._before)
             )
             _say(
                 f"warning: {self.option_strings[0]} was given again: {shown} counts, "
                 f"{before} does not.\n"
             )
-        self._before.append(values)
+        self._before = values
         setattr(namespace, self.dest, values)
 
 

@@ -19,6 +19,8 @@ import pandas as pd
 from modal_pretrain._identity import NotAFileError, expanded, file_identity
 
 _NO_TEXT = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".parquet", ".feather")
+# How zip files (.xlsx, .ods), old Excel files and gzip files begin; no text does.
+_PACKED = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"PAR1")
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,9 @@ def read_table(
             "read_options={'sep': ';'}"
         ) from error
     except UnicodeDecodeError as error:
-        if os.fspath(path).lower().endswith(_NO_TEXT):
+        with open(path, "rb") as file:  # which may be called .csv all the same
+            packed = file.read(4).startswith(_PACKED)
+        if packed or os.fspath(path).lower().endswith(_NO_TEXT):
             raise ValueError(
                 f"{os.fspath(path)} is no text file. Save the table as CSV (UTF-8), in "
                 "a spreadsheet or with pandas' to_csv(..., index=False), and give that"

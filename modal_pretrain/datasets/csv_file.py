@@ -17,6 +17,11 @@ from modal_pretrain._identity import expanded
 from modal_pretrain.datasets._listed import check_missing, image_paths
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._quotes import warn_of_quotes
+from modal_pretrain.datasets._repeats import (
+    first_of_each,
+    one_spelling,
+    warn_of_shared,
+)
 from modal_pretrain.datasets._spelling import (
     blanks_missing,
     equal_numbers,
@@ -197,6 +202,11 @@ def load_csv(
     used = [column, target, *others, *extra]
     table_options = _read_options(read_options)
     table = read_table(path, used, options=table_options)
+    if column in used[1:]:
+        raise ValueError(
+            f"the input is the column {column!r}, which is named for something else, "
+            "too; a model would read the answer, so name another column"
+        )
     warn_of_quotes(path, read_options)
     if "names" in table_options or table_options.get("header", 0) is not None:
         refuse_header_again(table, path)
@@ -212,8 +222,8 @@ def load_csv(
         base = path.parent if root is None else expanded(root, "root")
         X, keep = image_paths(base, table[column], missing, path)
         X, table = X[keep], table[keep]
-    inputs = X if image is None else _places(X)
-    keep = _first_of_each(table, inputs, column, duplicates, path)
+    inputs = X if image is None else one_spelling(X)
+    keep = first_of_each(table, inputs, column, duplicates, path)
     X, table = X[keep], table[keep]
     y = _labels(table, target, labels, path)
     if split is None:
@@ -222,7 +232,7 @@ def load_csv(
         where = f"column {split!r} of {path}"
         splits = named_splits(table[split], split_names, where)
     if duplicates == "keep":
-        _warn_of_shared(np.array(inputs, dtype=object), splits, path)
+        warn_of_shared(np.array(inputs, dtype=object), splits, path)
     rule: Any = disambiguating
     if flags is not None:
         lower = table[flags].str.lower().to_numpy(dtype=str)
@@ -243,18 +253,6 @@ def load_csv(
         extra={key: _labels(table, key, labels, path) for key in extra},
     )
     return data if labels == "text" else warn_of_new_classes(data, path)
-
-
-def _places(paths: Sequence[str]) -> list[str]:
-    """Return one spelling of each path; each folder is looked up once."""
-    known: dict[str, str] = {}
-    found = []
-    for path in paths:
-        folder, name = os.path.split(path)
-        if folder not in known:
-            known[folder] = os.path.realpath(folder)
-        found.append(os.path.join(known[folder], name))
-    return found
 
 
 def _read_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -297,46 +295,6 @@ def _without_gaps(
         raise ValueError(f"{message}. Fill them, or leave them out: missing='drop'.")
     warn(f"{message}. They are left out")
     return table[~bad]
-
-
-def _first_of_each(
-    table: pd.DataFrame, inputs: Any, column: str, duplicates: str, path: Path
-) -> np.ndarray:
-    """Flag the rows whose input no earlier row has, or all."""
-    spelt, table = table[column], table.copy()
-    table[column] = inputs
-    repeats = table.duplicated(subset=column).to_numpy()
-    if duplicates == "keep" or not repeats.any():
-        return np.ones(len(table), dtype=bool)
-    first = int(np.argmax(repeats))
-    cell = str(spelt.iloc[first])
-    message = (
-        f"{repeats.sum()} of {len(table)} rows of {path} repeat the {column!r} of an "
-        f"earlier row, first {cell[:60]!r}"
-    )
-    same = repeats & table.duplicated().to_numpy()
-    if duplicates == "drop" and (same == repeats).all():
-        warn(f"{message}. They are left out")
-        return ~repeats
-    differ = int((repeats & ~same).sum())
-    raise ValueError(
-        f"{message}; in {differ} of them other columns differ. "
-        + ("Correct these, " if differ else "Leave them out with duplicates='drop', ")
-        + "or keep all with duplicates='keep'."
-    )
-
-
-def _warn_of_shared(inputs: np.ndarray, splits: np.ndarray, path: Path) -> None:
-    """Warn if inputs of the training data are in another split, too."""
-    train = splits == "train"
-    shared = pd.Series(inputs[~train]).isin(inputs[train]).to_numpy()
-    if shared.any():
-        warn(
-            f"{shared.sum()} of {len(shared)} rows of {path} outside the train split "
-            f"repeat an input of that split, first {inputs[~train][shared][0]!r:.200}; "
-            "results on them are too good. Give, in the column split, all rows of one "
-            "input the same split"
-        )
 
 
 def _labels(table: pd.DataFrame, column: str, labels: str, path: Path) -> np.ndarray:

@@ -179,8 +179,9 @@ class GroupedDataset:
         train = self.split == "train"
         if not train.any():
             raise ValueError(
-                f"disambiguating={rule!r} is read off the train split, which is empty; "
-                "give the flags instead"
+                f"disambiguating={rule!r} is read off the train split, which is empty: "
+                f"all rows are in {' and '.join(np.unique(self.split))}. Name some "
+                "train, or give the flags instead"
             )
         counts = np.bincount(
             self.groups[train], minlength=len(self.classes) * len(self.attributes)

@@ -450,9 +450,27 @@ def test_csv_of_two_files_joined_with_their_headers(tmp_path):
     assert len(load_csv(table, text="0", target="1", **options)) == 2
 
 
-@pytest.mark.parametrize("name", ["labels.xlsx", "labels.XLS", "labels.parquet"])
+@pytest.mark.parametrize("role", ["target", "attribute", "split", "flags"])
+def test_csv_input_that_is_something_else_too(tmp_path, role):
+    table = tmp_path / "t.csv"
+    table.write_text("text,label\ngood,x\nbad,y\n")
+    columns = {"text": "text", "target": "label", role: "text"}
+    with pytest.raises(ValueError, match="the input is the column 'text', which is"):
+        load_csv(table, **columns)
+
+
+def test_csv_splits_without_train(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("text,label,part\ngood,x,val\nbad,y,test\n")
+    with pytest.raises(ValueError, match="all rows are in test and validation"):
+        load_csv(table, text="text", target="label", split="part")
+
+
+@pytest.mark.parametrize(
+    "name", ["labels.xlsx", "labels.XLS", "labels.parquet", "renamed.csv"]
+)
 def test_csv_that_is_no_text_file(tmp_path, name):
     table = tmp_path / name
     table.write_bytes(b"PK\x03\x04\x14\x00\x06\x00\xb5\xd6\xf3")
-    with pytest.raises(ValueError, match=r"labels\.\w+ is no text file\. Save the"):
+    with pytest.raises(ValueError, match=r"\w+\.\w+ is no text file\. Save the"):
         load_csv(table, text="text", target="label")

@@ -7,6 +7,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from torch import nn
@@ -73,6 +74,8 @@ def assert_near(found, expected, tolerance=1e-5):
     "backbone", ["test_efficientnet", "test_vit", "test_resnet", "test_convnext"]
 )
 def test_float32_equals_pytorch(backbone, pictures):
+    if not timm.is_model(backbone):
+        pytest.skip(f"timm {timm.__version__} has no {backbone}")
     size = None if backbone == "test_vit" else 32
     assert_near(*both(pictures[:9], backbone, image_size=size))
 

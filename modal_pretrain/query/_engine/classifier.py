@@ -203,7 +203,10 @@ def one_hot(classifier: Any, y: Any, n_classes: int) -> NDArray[np.float64]:
     classes = getattr(owner, "classes_", None)
     if y is None or classes is None or len(classes) != n_classes:
         return np.zeros((0, n_classes))
-    same: NDArray[np.bool_] = np.ravel(y)[:, None] == np.asarray(classes)
+    labels, known = np.ravel(y), np.asarray(classes)
+    if (labels.dtype.kind in "US") != (known.dtype.kind in "US"):
+        labels = labels.astype(object)  # NumPy 1.24 does not compare texts and numbers
+    same: NDArray[np.bool_] = labels[:, None] == known
     if same.size and not same.any():
         raise ValueError(
             f"y_labelled holds {np.unique(y).tolist()!r:.80}, none of which is a class "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
@@ -331,9 +332,12 @@ def _hint(label: Any, known: Mapping[Any, int]) -> str:
 
 
 def _spelling(label: Any) -> str:
-    """Return a label as text, without what files change: 1.0 for 1, spaces at ends."""
+    """Return a label as text, without what files change.
+
+    1.0 for 1, spaces at ends, and accents, which macOS writes as letters of their own.
+    """
     bare = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
-    text = " ".join(bare.split())
+    text = " ".join(unicodedata.normalize("NFC", bare).split())
     whole, dot, rest = text.partition(".")
     return whole if dot and whole.isdecimal() and set(rest) == {"0"} else text
 

@@ -411,6 +411,15 @@ def test_labels_that_a_file_spells_otherwise_are_no_new_classes():
     assert texts.estimate(new, unknown="wrong").accuracy.value == 0
 
 
+def test_accents_in_two_letters_as_macos_writes_them_make_no_new_class():
+    proba = np.tile([0.9, 0.1], (20, 1))
+    audit = draw_audit(proba, 2, classes=["caf\u00e9", "bar"], random_state=0)
+    assert audit.estimate(["caf\u00e9"] * 2, unknown="wrong").accuracy.value == 1
+    with pytest.raises(ValueError, match="in another spelling"):
+        audit.estimate(["cafe\u0301"] * 2, unknown="wrong")
+    assert audit.estimate(["cafe"] * 2, unknown="wrong").accuracy.value == 0
+
+
 def test_masked_values_are_refused():
     audit = draw_audit(np.full((20, 2), 0.5), 4, random_state=0)
     masked = np.ma.array([0, 1, 0, 1], mask=[True, False, False, False])

@@ -99,9 +99,22 @@ def columns_of(y: np.ndarray, classes: np.ndarray, owner: str) -> np.ndarray:
         raise ValueError(
             f"y has the labels {unknown}, which are not among the classifier's classes "
             f"{classes.tolist()}. Name all labels when you create it: "
-            f"{owner}(classes=[...])."
+            f"{owner}(classes=[...]).{_numbered(y, classes)}"
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def _numbered(y: np.ndarray, classes: np.ndarray) -> str:
+    """Return a hint where a meta-estimator has put numbers in the labels' place."""
+    if classes.dtype.kind not in "UO" or y.dtype.kind not in "iu":
+        return ""
+    if y.min() < 0 or y.max() >= len(classes):
+        return ""
+    return (
+        " Numbers in place of labels are what scikit-learn's VotingClassifier, "
+        "StackingClassifier and cross_val_predict(method='predict_proba') hand on: "
+        "leave classes out there."
+    )
 
 
 def check_head(net: Any) -> None:

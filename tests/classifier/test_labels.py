@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from modAL.models import ActiveLearner
+from sklearn.model_selection import cross_val_predict, cross_val_score
 from torch import nn
 
 from tests.classifier.cases import (
@@ -95,6 +96,23 @@ def test_classes_missing_from_the_seed_set(make, pictures, labels, kind):
 def test_labels_that_are_no_classes(make, pictures, classes, y, unseen):
     with pytest.raises(ValueError, match=rf"labels {unseen}\. Name all labels"):
         make(classes=classes).fit(pictures[:4], y)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_numbers_that_scikit_learn_made_of_labels(make, pictures, labels, method):
+    y = np.array(["no", "yes"])[labels]
+    named = make(classes=["yes", "no"])
+
+    def predict(classifier):
+        return cross_val_predict(classifier, pictures, y, cv=2, method=method)
+
+    if method == "predict_proba":
+        with pytest.raises(ValueError, match=r"\[0, 1\].*leave classes out there"):
+            predict(named)
+        named = make()
+    assert len(predict(named)) == len(y)
+    with pytest.raises(ValueError, match=r"\(classes=\[\.\.\.\]\)\.$"):
+        named.set_params(classes=["no", "yes"]).fit(pictures, labels + 1)
 
 
 def test_no_classes_at_all(make, pictures, labels):
@@ -243,6 +261,24 @@ def test_enumerations_of_strings(make, pictures, labels):
     assert classifier.classes_.tolist() == ["no", "yes"]
     right = classifier.predict(pictures) == np.array(["no", "yes"])[labels]
     assert right.mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "y_of",
+    [
+        lambda labels: [list(Answer)[label] for label in labels],
+        lambda labels: np.array(labels == 1, dtype=object),
+        lambda labels: np.array([[3, 5][label] for label in labels], dtype=object),
+    ],
+    ids=["enumeration", "truth values as objects", "numbers as objects"],
+)
+def test_score_reads_the_labels_that_fit_reads(make, pictures, labels, y_of):
+    y = y_of(labels)
+    classifier = make().fit(pictures, y)
+    right = classifier.classes_[labels] == classifier.predict(pictures)
+    assert right.mean() > 0.9
+    assert classifier.score(pictures, y) == right.mean()
+    assert cross_val_score(make(), pictures, y, cv=2, error_score="raise").min() > 0.5
 
 
 def test_a_measured_value_is_no_label(make, pictures, labels):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -143,6 +143,21 @@ def kind_of(kind: type) -> str:
     return f"objects of type {kind.__name__}"
 
 
+def in_order(values: Any, key: str) -> Any:
+    """Labels or names as they came, unless they are in no order or one text.
+
+    A mapping such as `class_to_idx` lists its keys as they were written, which need not
+    be the order of the numbers it gives them; a set has none.
+    """
+    if isinstance(values, Mapping | Set | str):
+        raise TypeError(
+            f"{key} must be a list, in order, got {values!r:.60} of type "
+            f"{type(values).__name__}. Of a mapping to numbers: sorted(mapping, "
+            "key=mapping.get)"
+        )
+    return values
+
+
 def encode(
     labels: np.ndarray, known: Any, key: str, known_key: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +171,7 @@ def encode(
         ) from None
     if known is None:
         return values, inverse
-    known = np.asarray(known)
+    known = np.asarray(in_order(known, known_key))
     position = {value: i for i, value in enumerate(known.tolist())}
     if len(position) != len(known):
         raise ValueError(f"{known_key} has duplicates")

@@ -22,6 +22,7 @@ from modal_pretrain.datasets._columns import (
     as_rows,
     encode,
     free_column,
+    in_order,
     label_column,
 )
 from modal_pretrain.datasets._seed_set import draw_seed_set
@@ -148,7 +149,8 @@ class GroupedDataset:
             self._set(values, known)
             self._set(index, positions)
             shown = getattr(self, names)
-            shown = tuple(map(str, known)) if shown is None else tuple(shown)
+            shown = map(str, known) if shown is None else in_order(shown, names)
+            shown = tuple(shown)
             if len(shown) != len(known):
                 raise ValueError(
                     f"{names} has {len(shown)} entries for {len(known)} {values}"

@@ -87,7 +87,8 @@ def from_torchvision(
     Raises
     ------
     TypeError
-        If there is no length or no item, or an item is not a pair.
+        If there is no length or no item, an item is not a pair, or the indices of a
+        `Subset` are no whole numbers, such as a mask.
     ValueError
         If a data set has a transform: images are prepared by the classifier. If labels
         are missing (None or NaN) or of several kinds. Or if one tells classes apart
@@ -127,6 +128,25 @@ def from_torchvision(
     )
 
 
+def _row_numbers(subset: Any) -> np.ndarray:
+    """Rows of a `Subset`.
+
+    A mask is refused: as numbers, it would be the first two rows over and over.
+    """
+    given = np.asarray(subset.indices)
+    given = np.asarray(given.tolist()) if given.dtype == object else given
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        hint = ""
+        if given.ndim == 1 and given.dtype == bool:
+            hint = ". Make row numbers of a mask: numpy.flatnonzero(mask)"
+        raise TypeError(
+            f"the indices of {type(subset).__name__} must be a list of whole numbers, "
+            f"got {type(subset.indices).__name__} of {given.dtype} with shape "
+            f"{given.shape}{hint}"
+        )
+    return given.astype(np.intp, copy=False)
+
+
 def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     """Images, labels and names of one data set, or of some of its rows."""
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
@@ -144,7 +164,7 @@ def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
             )
     plain = _is_plain(dataset)
     if plain and hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # Subset
-        inside = np.asarray(dataset.indices, dtype=np.intp)
+        inside = _row_numbers(dataset)
         return _read(dataset.dataset, inside if rows is None else inside[rows])
     parts = getattr(dataset, "datasets", None)
     if plain and isinstance(parts, list):  # a ConcatDataset

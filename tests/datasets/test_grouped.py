@@ -371,3 +371,20 @@ def test_extra_keeps_what_is_missing_in_a_list_of_texts():
     assert data.extra["day"].tolist() == ["mon", days[1], "tue"]
     with pytest.raises(ValueError, match=r"attribute is missing .* first in row 1"):
         data.regroup("day")
+
+
+@pytest.mark.parametrize(
+    "key", ["classes", "class_names", "attributes", "attribute_names"]
+)
+def test_classes_and_names_without_an_order_are_refused(key):
+    """A mapping lists its keys as they were written, not by the numbers."""
+    for values in ({"b": 1, "a": 0}, {"a", "b"}, "ab"):
+        with pytest.raises(TypeError, match=rf"^{key} must be a list, in order, got"):
+            GroupedDataset(
+                [0, 1], ["a", "b"], ["a", "b"], ["train"] * 2, **{key: values}
+            )
+    names = {"b": 1, "a": 0}
+    data = GroupedDataset(
+        [0, 1], [0, 1], [0, 0], ["train"] * 2, class_names=sorted(names, key=names.get)
+    )
+    assert data.class_names == ("a", "b")

@@ -379,3 +379,26 @@ def test_samples_with_labels_from_a_table_that_lacks_one_are_refused(tmp_path):
     part.samples = [(path, found[i]) for i, (path, _) in enumerate(part.samples)]
     with pytest.raises(ValueError, match=r"y is missing .* in row 2"):
         from_torchvision(part)
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "tensor", "float", "set"])
+def test_indices_of_a_subset_that_are_no_row_numbers_are_refused(tmp_path, kind):
+    torch = pytest.importorskip("torch")
+    folders = pytest.importorskip("torchvision.datasets")
+    for i, name in enumerate("aabbcc"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / name / f"{i}.png")
+    whole = folders.ImageFolder(tmp_path)
+    mask = np.array(whole.targets) == 2
+    indices = {
+        "array": mask,
+        "list": mask.tolist(),
+        "tensor": torch.tensor(mask),
+        "float": [4.0, 5.0],
+        "set": {4, 5},
+    }[kind]
+    with pytest.raises(TypeError, match=r"of Subset must be .* whole numbers"):
+        from_torchvision(torch.utils.data.Subset(whole, indices))
+    rows = np.flatnonzero(mask).astype(object)
+    data = from_torchvision(torch.utils.data.Subset(whole, rows), test_size=0)
+    assert (data.y.tolist(), data.class_names) == ([2, 2], ("c",))

@@ -66,8 +66,22 @@ def label(args: argparse.Namespace) -> None:
             f"the page needs {error.name}: pip install "
             '"modal_pretrain[label]" (from a clone: pip install ".[label]").'
         ) from error
-    if (args.folder is None) == (args.text is None):
-        raise ValueError("name a folder of pictures, or a CSV file with --text.")
+    if args.folder is not None and args.text is not None:
+        raise ValueError(
+            f"name a folder of pictures or a CSV file with --text, not both; got "
+            f"{str(args.folder)!r} and {str(args.text)!r}."
+        )
+    if args.folder is None and args.text is None:
+        # argparse gives a folder that comes last to the flag before it.
+        lists = [f"--{name}" for name in ("classes", "tags") if getattr(args, name)]
+        raise ValueError(
+            "name a folder of pictures, or a CSV file with --text."
+            + (
+                f" A folder goes before {lists[0]}, which takes all that follows."
+                if lists
+                else ""
+            )
+        )
     if args.text is not None and args.column is None:
         raise ValueError("--text needs --column, the column with the texts.")
     if args.text is None and args.column is not None:

@@ -60,9 +60,12 @@ class Asked:
         ValueError
             If there is none, one comes twice, or one is no row of the pool.
         """
-        if not is_whole(given) and not isinstance(given, Iterable):
+        # Arrays and tensors of no dimension look iterable and are not.
+        single = getattr(given, "shape", None) == ()
+        if not is_whole(given) and (single or not isinstance(given, Iterable)):
             raise TypeError(
                 f"rows must be a whole number or a list of them, got {given!r}."
+                + (" Pass its value: rows.item()." if single else "")
             )
         listed = [given] if is_whole(given) else list(given)
         for row in listed:

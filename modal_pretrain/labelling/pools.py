@@ -94,7 +94,8 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
     Parameters
     ----------
     pool : path, list of paths, pictures in memory, list of texts, or Pool
-        A folder of pictures, or a CSV file whose `column` holds texts.
+        A folder of pictures, or a CSV file whose `column` holds texts. Rows without a
+        text are left out, so that those of the pool are not those of the table.
     column : str, optional
         Column of the texts.
     text : bool, default=False

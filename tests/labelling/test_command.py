@@ -152,3 +152,12 @@ def test_without_the_extra(folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["label", str(folder)]) == 2
     assert 'pip install "modal_pretrain[label]"' in capsys.readouterr().err
+
+
+def test_a_folder_behind_the_classes_and_one_beside_a_table(folder, capsys):
+    assert main(["label", "--tags", "x", "--classes", "cat", str(folder)]) == 2
+    assert (
+        "goes before --classes, which takes all that follows" in capsys.readouterr().err
+    )
+    assert main(["label", str(folder), "--text", "t.csv", "--column", "t"]) == 2
+    assert "not both; got" in capsys.readouterr().err

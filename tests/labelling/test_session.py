@@ -444,3 +444,11 @@ def test_a_closed_session_does_not_say_that_the_model_knows_all(
     closing.join(60)
     assert session.progress().learnt == 0
     assert not session.wait(60)
+
+
+def test_a_row_in_an_array_of_no_dimension(folder, start):
+    session = start(folder)
+    row = session.ask()[0].row
+    with pytest.raises(TypeError, match=r"rows must be a whole number.*rows\.item\(\)"):
+        session.answer(np.array(row), "circle")
+    assert session.labels().empty

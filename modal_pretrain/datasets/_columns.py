@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,7 @@ def in_order(values: Any, key: str) -> Any:
     A mapping such as `class_to_idx` lists its keys as they were written, which need not
     be the order of the numbers it gives them; a set has none.
     """
-    if isinstance(values, Mapping | Set | str):
+    if isinstance(values, Mapping | set | frozenset | str):
         raise TypeError(
             f"{key} must be a list, in order, got {values!r:.60} of type "
             f"{type(values).__name__}. Of a mapping to numbers: sorted(mapping, "

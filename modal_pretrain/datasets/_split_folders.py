@@ -38,7 +38,7 @@ def are_splits(
     ValueError
         If `names` and folders do not agree, or, with "auto", folders with and without
         names of splits stand beside each other, a name is misspelt, a folder of
-        training or of other data is missing, or each folder holds splits.
+        training or of other data is missing, or the folders hold splits.
     """
     found = ", ".join(repr(folder.name) for folder in folders)
     if names is not None:
@@ -97,16 +97,20 @@ def _train_and_other(folders: Sequence[Path]) -> bool:
 
 
 def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> None:
-    """Raise where each class has splits of its own, which would be mixed in silence."""
-    below = [{folder.name for folder in subfolders(each)} for each in folders]
-    splits = [{SPLIT_NAMES.get(name.lower()) for name in names} for names in below]
-    if not all("train" in names and len(names - {None}) > 1 for names in splits):
+    """Raise where classes have splits of their own, which would be mixed in silence.
+
+    One of them has training and other data, the others at least one split.
+    """
+    below = [sorted(folder.name for folder in subfolders(each)) for each in folders]
+    meant = [{SPLIT_NAMES.get(name.lower()) for name in names} for names in below]
+    whole = ["train" in names and len(names - {None}) > 1 for names in meant]
+    if not any(whole) or not all(names - {None} for names in meant):
         return
-    named = sorted(name for name in below[0] if name.lower() in SPLIT_NAMES)
+    named = [name for name in below[whole.index(True)] if name.lower() in SPLIT_NAMES]
     train = next(name for name in named if SPLIT_NAMES[name.lower()] == "train")
     raise ValueError(
         f"{root} holds the folders {found}, with the splits "
-        f"{', '.join(map(repr, named))} in each. Splits are expected above classes: "
+        f"{', '.join(map(repr, named))} below. Splits are expected above classes: "
         f"move pictures to {train}/{folders[0].name} and so on, or, where no "
         f"classes are meant, give {folders[0]} as root. split='random' mixes them and "
         "draws splits"

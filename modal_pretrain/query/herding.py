@@ -15,7 +15,7 @@ from modal_pretrain.query._engine.coverage import (
     Coverage,
     Gaussian,
 )
-from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.pool import Pool, form_of
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.temperature import fit_temperature, soften
 from modal_pretrain.query._engine.threads import product
@@ -104,7 +104,7 @@ def max_herding_sampling(
         X,
         n_instances,
         random_state,
-        form="unit" if normalize else "centred",
+        form=form_of(normalize),
         labelled=True,
         X_labelled=X_labelled,
     )
@@ -207,7 +207,7 @@ def uncertainty_herding_sampling(
         X,
         n_instances,
         random_state,
-        form="unit" if normalize else "centred",
+        form=form_of(normalize),
         proba=True,
         labelled=True,
         X_labelled=X_labelled,

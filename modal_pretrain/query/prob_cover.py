@@ -12,7 +12,7 @@ from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.classifier import number_of_classes
 from modal_pretrain.query._engine.coverage import RADIUS, Ball, Coverage, Distances
 from modal_pretrain.query._engine.kmeans import kmeans
-from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.pool import Pool, form_of
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import in_threads
 
@@ -113,7 +113,7 @@ def prob_cover_sampling(
         X,
         n_instances,
         random_state,
-        form="unit" if normalize else "centred",
+        form=form_of(normalize),
         labelled=True,
         X_labelled=X_labelled,
         y_labelled=y_labelled,

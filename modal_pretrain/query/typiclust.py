@@ -12,7 +12,7 @@ from modal_pretrain._checks import Whole
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.query._engine.kmeans import kmeans
 from modal_pretrain.query._engine.neighbours import near_enough, squared_to_nearest
-from modal_pretrain.query._engine.pool import Pool
+from modal_pretrain.query._engine.pool import Pool, form_of
 from modal_pretrain.query._engine.select import Answer
 from modal_pretrain.query._engine.threads import each_chunk
 
@@ -112,7 +112,7 @@ def typiclust_sampling(
         X,
         n_instances,
         random_state,
-        form="unit" if normalize else "centred",
+        form=form_of(normalize),
         labelled=True,
         X_labelled=X_labelled,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from modal_pretrain._inputs.frames import (
     named_columns,
 )
 from modal_pretrain._inputs.numbers import of_tensor
+from modal_pretrain.datasets._spelling import near_alikes
 from modal_pretrain.query._engine.arguments import is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -285,7 +287,23 @@ def check_labels(
             f"classes are {classes.tolist()}.{_hint(label, where)}"
             f"{new if unknown == 'error' and not slips else ''}"
         )
+    _warn_of_near_alikes(strange, where, name)
     return columns
+
+
+def _warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> None:
+    texts = [label for label in known if isinstance(label, str)]
+    for label in dict.fromkeys(strange):
+        pairs = (near_alikes((text, label)) for text in texts if isinstance(label, str))
+        alike = next((pair for pair in pairs if pair is not None), None)
+        if alike is not None:
+            warnings.warn(
+                f"{name} has the label {label!r} {strange.count(label)} times, which "
+                f"counts as wrong beside the model's class {alike[0]!r}. If they are "
+                "one class, give it one spelling.",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 def as_estimate(name: str, result: Any) -> Estimate:

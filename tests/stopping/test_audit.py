@@ -420,6 +420,17 @@ def test_accents_in_two_letters_as_macos_writes_them_make_no_new_class():
     assert audit.estimate(["cafe"] * 2, unknown="wrong").accuracy.value == 0
 
 
+def test_a_class_in_other_capitals_is_warned_of():
+    proba = np.tile([0.9, 0.1], (20, 1))
+    audit = draw_audit(proba, 3, classes=["cat", "dog"], random_state=0)
+    with pytest.warns(UserWarning, match="'Cat' 2 times, .* class 'cat'") as caught:
+        found = audit.estimate(["cat", "Cat", "Cat"], unknown="wrong")
+    assert found.accuracy.value == pytest.approx(1 / 3)
+    assert caught[0].filename == __file__
+    letters = draw_audit(proba, 2, classes=["a", "b"], random_state=0)
+    assert letters.estimate(["A", "cow"], unknown="wrong").accuracy.value == 0
+
+
 def test_masked_values_are_refused():
     audit = draw_audit(np.full((20, 2), 0.5), 4, random_state=0)
     masked = np.ma.array([0, 1, 0, 1], mask=[True, False, False, False])

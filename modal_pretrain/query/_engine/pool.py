@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modal_pretrain._checks import OneOf
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     check_groups,
@@ -30,6 +31,18 @@ _SAMPLE, _FAR = 512, 10
 # Rows of a mapped source that are read before its pages may be given back.
 _SCATTERED = 64
 Form = Literal["raw", "centred", "unit"]
+
+
+def form_of(normalize: bool) -> Form:
+    """Return the form of vectors that a strategy's `normalize` asks for.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither True nor False: "no" would count as true.
+    """
+    OneOf((True, False)).check("normalize", normalize)
+    return "unit" if normalize else "centred"
 
 
 class Rows:

@@ -294,8 +294,8 @@ class BenchmarkConfig:
         return 1 if unit.strategy == FULL else self.rounds + 1
 
 
-def _as_text(value: Any) -> str:
-    """Return what stands for a value that JSON does not have.
+def _as_text(value: Any) -> Any:
+    """Return what stands for a value that JSON does not have, mostly a text.
 
     A function's own text holds its place in memory, another one in every process. That
     of one without a name or a source is kept: nothing else tells it from the next one.
@@ -309,4 +309,8 @@ def _as_text(value: Any) -> str:
         named = {key: value.keywords[key] for key in sorted(value.keywords)}
         parts = [value.func, value.args, named]
         return f"partial {json.dumps(parts, default=_as_text)}"
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        # NumPy's numbers are Python's, and the texts of arrays and tensors leave out
+        # digits and rows, so that others would count as the same.
+        return value.tolist()
     return str(value)

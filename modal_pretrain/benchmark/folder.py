@@ -32,7 +32,8 @@ def load(out: str | Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a round, for finished runs: the keys of the records and the settings that
+        A row a round, for finished runs (without rows, nor the records' keys, while
+        none is finished): the keys of the records and the settings that
         tell them apart: ``config`` (hash), ``seed_set``, ``batch``, ``tune``,
         ``backbone``, and each other one in which folders differ, "default" where one
         says nothing of it. A parameter of the data whose name is taken is called
@@ -42,7 +43,7 @@ def load(out: str | Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there are no records.
+        If no benchmark is there, or two are of the same settings, such as a copy.
     DamagedRecords
         If a file is not what it should be; it is a ValueError.
 

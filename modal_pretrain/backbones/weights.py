@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import zipfile
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,10 @@ _POINTER = b"version https://git-lfs"
 # What other files than checkpoints begin with, or checkpoints under other names.
 _BEGINNINGS = {
     _POINTER: "it is a Git LFS pointer. Run `git lfs pull`.",
+    b"<?xml": (
+        "it is XML, such as OpenVINO's of a network, or a server's answer in place of "
+        "a file. Save the network's weights by PyTorch."
+    ),
     b"<": f"it is a web page. {_AGAIN}",
     b"\x1f\x8b": "it is compressed. Unpack it with gunzip.",
     b"\x89HDF": "it is an HDF5 file, not PyTorch's.",
@@ -117,6 +122,8 @@ def what_it_is(path: Path, error: Exception) -> str:
         return "it is a safetensors file. Give it a name that ends in .safetensors."
     if path.suffix == ".safetensors" and first.startswith(b"PK"):
         return "it is in PyTorch's own format. Give it a name that ends in .pth."
+    if first.startswith(b"PK") and (other := _other_archive(path)):
+        return other
     if "TorchScript" in str(error):
         return (
             "it is a TorchScript archive. Save its weights alone: "
@@ -130,6 +137,24 @@ def what_it_is(path: Path, error: Exception) -> str:
             "tensors of its state dict alone."
         )
     return f"{text} {_AGAIN}"
+
+
+def _other_archive(path: Path) -> str:
+    """Say what a zip archive is that isn't PyTorch's, which are such archives, too."""
+    with contextlib.suppress(OSError, zipfile.BadZipFile):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        last = [name.rpartition("/")[2] for name in names]
+        if "archive_format" in last:
+            return (
+                "it is an exported program. Save its weights alone: "
+                "torch.save(dict(torch.export.load(path).state_dict), new_path)."
+            )
+        if names and all(name.endswith(".npy") for name in names):
+            return "it holds arrays of NumPy (.npz), not a state dict of PyTorch."
+        if names and "data.pkl" not in last:
+            return f"it is a zip archive that holds {names[0]!r}. Unpack it."
+    return ""
 
 
 def is_pointer(path: Path) -> bool:

@@ -78,7 +78,8 @@ def naming(path: Path, alias: Path | None = None) -> Iterator[None]:
 def check_replaceable(path: Path) -> None:
     """Raise OSError if there is something else than a file, such as a device."""
     if path.exists() and not path.is_file():
-        problem = "it is no regular file, and none is put in its place"
+        kind = "a folder" if path.is_dir() else "no regular file"
+        problem = f"it is {kind}, and no file is put in its place; name another"
         raise OSError(errno.EINVAL, problem, os.fspath(path))
 
 

@@ -69,7 +69,10 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     try:
         text = read_whole(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read the configuration {path}: {error}") from error
+        hint = "" if isinstance(error, OSError) else ". Save it as UTF-8"
+        raise ValueError(
+            f"cannot read the configuration {path}: {error}{hint}"
+        ) from error
     if path.suffix in (".yaml", ".yml"):
         settings = _yaml(text, path)
     elif path.suffix == ".toml":

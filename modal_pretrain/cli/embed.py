@@ -50,7 +50,10 @@ def embed(args: argparse.Namespace) -> None:
     """Embed everything and say how much and how fast."""
     given = vars(args)
     if (args.folder is None) == ("dataset" not in given):
-        raise ValueError("name a folder of pictures, or a data set with --dataset.")
+        both = "" if args.folder is None else ", not both"
+        raise ValueError(
+            f"name a folder of pictures, or a data set with --dataset{both}."
+        )
     if args.folder is not None and {"root", "data"} & given.keys():
         raise ValueError("--root and --data go with --dataset, not with a folder.")
     with STOP.importing():

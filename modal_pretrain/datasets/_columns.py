@@ -55,6 +55,18 @@ def free_column(values: Any, key: str, n: int) -> np.ndarray:
     return column
 
 
+def named_columns(columns: Any, key: str) -> dict[Any, Any]:
+    """Columns by their names; none for None."""
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping):
+        raise TypeError(
+            f"{key} must be a dictionary of columns, got a {type(columns).__name__}; "
+            "of a frame: frame.to_dict('series')"
+        )
+    return dict(columns)
+
+
 def exact(column: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return a column that NumPy made of objects, or these where it changed them.
 

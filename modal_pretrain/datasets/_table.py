@@ -218,6 +218,12 @@ def _plain(name: str) -> str:
 
 def separator_hint(header: Sequence[str]) -> str:
     """Say so, as the end of a message, where commas do not separate the columns."""
+    if header and header[0].startswith("sep="):
+        mark = f"'sep': {header[0][4:]!r}, " if header[0][4:] else "..., "
+        return (
+            ". The first line names the separator, for Excel: remove it, or give "
+            f"load_csv read_options={{{mark}'skiprows': 1}}"
+        )
     found = [mark for mark in ";\t|" if len(header) == 1 and mark in header[0]]
     if not found:
         return ""

@@ -111,7 +111,8 @@ def load_csv(
         image is not there: fail, leave them out with a warning that counts them, or,
         of images, not look ("ignore"; empty cells are an error).
     duplicates : {"error", "drop", "keep"}, default="error"
-        What to do about rows that repeat the input of an earlier row: fail, leave them
+        What to do about rows that repeat the input of an earlier row, which is the same
+        text or file name (a link or a copy has another one): fail, leave them
         out with a warning that counts them (where labels or splits differ it still
         fails), or keep them, with a warning where other splits share inputs with the
         train split.

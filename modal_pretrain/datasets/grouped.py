@@ -24,6 +24,7 @@ from modal_pretrain.datasets._columns import (
     free_column,
     in_order,
     label_column,
+    named_columns,
 )
 from modal_pretrain.datasets._seed_set import draw_seed_set
 
@@ -124,16 +125,14 @@ class GroupedDataset:
             )
         n = len(self.X)
         aligned = ("X", "y", "attribute", "split", "disambiguating")
-        further = {f"extra[{key!r}]": each for key, each in (self.extra or {}).items()}
+        extra = named_columns(self.extra, "extra")
+        further = {f"extra[{key!r}]": each for key, each in extra.items()}
         check_order(**{key: getattr(self, key) for key in aligned}, **further)
         for key in ("y", "attribute", "split"):
             self._set(key, label_column(getattr(self, key), key, n))
         check_name(self.modality)
-        extra = {
-            str(key): free_column(values, f"extra[{key!r}]", n)
-            for key, values in (self.extra or {}).items()
-        }
-        self._set("extra", extra)
+        named = {str(k): free_column(extra[k], f"extra[{k!r}]", n) for k in extra}
+        self._set("extra", named)
         unknown = sorted(set(map(str, np.unique(self.split))) - set(SPLITS))
         if unknown:
             raise ValueError(

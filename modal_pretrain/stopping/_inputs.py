@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Set
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +29,7 @@ from modal_pretrain.query._engine.classifier import (
 from modal_pretrain.query._engine.mapped import by_blocks
 from modal_pretrain.stopping._intervals import Estimate
 
+_PACKAGE = "modal_pretrain."
 _TOLERANCE = 4e-3  # bfloat16 leaves sums of 1 so far off
 
 
@@ -302,8 +305,17 @@ def _warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) ->
                 f"counts as wrong beside the model's class {alike[0]!r}. If they are "
                 "one class, give it one spelling.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=_frames_of_ours() + 1,
             )
+
+
+def _frames_of_ours() -> int:
+    """Count the frames from the caller's to the first outside this package."""
+    frame: FrameType | None = sys._getframe(1)
+    n = 0
+    while frame is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+        frame, n = frame.f_back, n + 1
+    return n
 
 
 def as_estimate(name: str, result: Any) -> Estimate:

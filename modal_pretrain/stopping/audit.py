@@ -155,9 +155,8 @@ class Audit:
         confidence : float, default=0.95
             Of the intervals.
         unknown : {"error", "wrong"}, default="error"
-            A label that is none of `classes`: raise, or count as a wrong prediction. One
-            in another type or spelling ("1.0" for 1) raises anyway; "Cat" for "cat"
-            is warned of.
+            A label that is none of `classes`: raise, or count as wrong. One in another
+            type or spelling ("1.0" for 1) raises anyway; "Cat" for "cat" is warned of.
 
         Returns
         -------

@@ -459,6 +459,17 @@ def test_csv_input_that_is_something_else_too(tmp_path, role):
         load_csv(table, **columns)
 
 
+def test_csv_whose_first_line_names_the_separator(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("sep=;\ntext;label\ngood;x\nbad;y\n")
+    columns = {"text": "text", "target": "label"}
+    for options in (None, {"sep": ";"}):
+        with pytest.raises(ValueError, match=r"for Excel: remove it, .* 'skiprows': 1"):
+            load_csv(table, **columns, read_options=options)
+    data = load_csv(table, **columns, read_options={"sep": ";", "skiprows": 1})
+    assert data.y.tolist() == ["x", "y"]
+
+
 def test_csv_splits_without_train(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("text,label,part\ngood,x,val\nbad,y,test\n")

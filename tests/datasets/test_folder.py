@@ -189,11 +189,17 @@ def test_splits_below_classes_are_not_mixed_in_silence(tmp_path, names):
     fill(
         tmp_path, *(f"{name}/{part}/1.png" for name in names.split() for part in parts)
     )
-    with pytest.raises(ValueError, match=r"splits 'Train', 'test' in each.*'random'"):
+    with pytest.raises(ValueError, match=r"splits 'Train', 'test' below.*'random'"):
         load_folder(tmp_path)
     assert set(load_folder(tmp_path, split="random").y) == set(names.split())
     fill(tmp_path, "other/1.png")  # parts of two classes among others are no splits
     assert "other" in load_folder(tmp_path).y
+
+
+def test_splits_below_some_classes_are_not_mixed_in_silence(tmp_path):
+    fill(tmp_path, "cat/train/1.png", "cat/test/2.png", "dog/train/3.png")
+    with pytest.raises(ValueError, match=r"splits 'test', 'train' below.*'random'"):
+        load_folder(tmp_path)
 
 
 def test_a_link_where_one_may_not_look(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ from dataclasses import replace
 from enum import Enum
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -388,3 +389,12 @@ def test_classes_and_names_without_an_order_are_refused(key):
         [0, 1], [0, 1], [0, 0], ["train"] * 2, class_names=sorted(names, key=names.get)
     )
     assert data.class_names == ("a", "b")
+
+
+def test_extra_that_is_no_dictionary_is_refused():
+    frame = pd.DataFrame({"day": ["mon", "tue"]})
+    rest = ([0, 1], ["a", "b"], ["x", "x"], ["train"] * 2)
+    with pytest.raises(TypeError, match=r"extra must be .* a DataFrame.*'series'"):
+        GroupedDataset(*rest, extra=frame)
+    data = GroupedDataset(*rest, extra=frame.to_dict("series"))
+    assert data.extra["day"].tolist() == ["mon", "tue"]

@@ -204,3 +204,18 @@ def test_last_rows_of_a_pool_that_is_a_frame(strategy, n):
     learner = ActiveLearner(model, strategy, known, y)
     idx, _ = strategy(learner, left, n, random_state=0)
     assert sorted(idx.tolist()) == list(range(n))
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        query.max_herding_sampling,
+        query.prob_cover_sampling,
+        query.typiclust_sampling,
+        query.uncertainty_herding_sampling,
+    ],
+)
+def test_normalize_is_true_or_false(strategy):
+    """A settings file's "no" is true in Python."""
+    with pytest.raises(ValueError, match="normalize must be True or False, got 'no'"):
+        strategy(MODEL, pool(), 3, normalize="no")

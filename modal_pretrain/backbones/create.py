@@ -338,6 +338,8 @@ def _load(name, params, source, read=None) -> nn.Module:
         # timm's filters of checkpoints fail in their own ways, and PyTorch in its.
         own = read is None or isinstance(error, BackboneWeightsError)
         hint = "" if own else ". Is the checkpoint of this architecture?"
+        if isinstance(error, TypeError) and "unexpected keyword" in str(error):
+            hint = ". Leave that argument out: the architecture has none of the name."
         raise BackboneWeightsError(
             f"Weights for backbone={name!r} from {source} cannot be loaded: "
             f"{reason_of(error)}{hint}"

@@ -125,4 +125,12 @@ def check_distinct(names: Iterable[str]) -> None:
 
 
 def _place(name: str) -> str:
-    return name if ":" in name else look_up(_PLACES, name, "strategy")
+    if ":" in name:
+        return name
+    short = name.removesuffix("_sampling")
+    if short != name and name not in _PLACES and short in _PLACES:
+        raise ValueError(
+            f"There is no strategy {name!r}. Did you mean {short!r}? Those of the "
+            "benchmark are named without '_sampling'."
+        )
+    return look_up(_PLACES, name, "strategy")

@@ -45,3 +45,10 @@ def test_it_is_said_what_a_file_is(tmp_path, make, words):
     with pytest.raises(BackboneWeightsError, match=words) as caught:
         create_backbone("resnet10t", path)
     assert "download it again" not in str(caught.value)
+
+
+def test_an_argument_that_the_architecture_has_not(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(create_backbone("resnet10t", False).state_dict(), path)
+    with pytest.raises(BackboneWeightsError, match=r"'nope'\. Leave that argument out"):
+        create_backbone("resnet10t", path, nope=1)

@@ -205,6 +205,7 @@ def test_grid():
         ({"dataset": "shaps"}, "no dataset 'shaps'. Did you mean 'shapes'"),
         ({"models": ["pretraind"]}, "no model 'pretraind'. Did you mean 'pretrained'"),
         ({"strategies": ["margn"]}, "no strategy 'margn'. Did you mean 'margin'"),
+        ({"strategies": ["uncertainty_sampling"]}, "Did you mean 'uncertainty'?"),
         ({"estimator": {"imgsize": 3}}, "'imgsize'. Did you mean 'image_size'"),
         ({"estimator": {"random_state": 3}}, "'random_state' is set by the benchmark"),
         ({"dataset": {"name": "shapes", "n_trian": 3}}, "Did you mean 'n_train'"),

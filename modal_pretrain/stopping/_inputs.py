@@ -313,7 +313,7 @@ def _frames_of_ours() -> int:
     """Count the frames from the caller's to the first outside this package."""
     frame: FrameType | None = sys._getframe(1)
     n = 0
-    while frame is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+    while frame and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         frame, n = frame.f_back, n + 1
     return n
 

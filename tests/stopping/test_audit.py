@@ -427,6 +427,8 @@ def test_a_class_in_other_capitals_is_warned_of():
         found = audit.estimate(["cat", "Cat", "Cat"], unknown="wrong")
     assert found.accuracy.value == pytest.approx(1 / 3)
     assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="'Cat'"):  # code of no module
+        exec("audit.estimate(['Cat'] * 3, unknown='wrong')", {"audit": audit})
     letters = draw_audit(proba, 2, classes=["a", "b"], random_state=0)
     assert letters.estimate(["A", "cow"], unknown="wrong").accuracy.value == 0
 

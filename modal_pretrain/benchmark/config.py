@@ -312,5 +312,7 @@ def _as_text(value: Any) -> Any:
     if hasattr(value, "tolist") and not isinstance(value, type):
         # NumPy's numbers are Python's, and the texts of arrays and tensors leave out
         # digits and rows, so that others would count as the same.
-        return value.tolist()
+        plain = value.tolist()
+        if type(plain) is not type(value):  # as np.longdouble's is
+            return plain
     return str(value)

@@ -199,11 +199,11 @@ def load_csv(
         )
     path = expanded(path)
     column: str = image if image is not None else str(text)
-    others = (c for c in (attribute, split, flags) if c is not None)
+    others = [c for c in (attribute, split, flags) if c is not None]
     used = [column, target, *others, *extra]
     table_options = _read_options(read_options)
     table = read_table(path, used, options=table_options)
-    if column in used[1:]:
+    if column in (target, *others):  # further attributes may be the input, too
         raise ValueError(
             f"the input is the column {column!r}, which is named for something else, "
             "too; a model would read the answer, so name another column"

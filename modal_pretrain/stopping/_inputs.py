@@ -162,14 +162,16 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
 def later_classes(proba: Any, classes: Any, known: NDArray[Any]) -> Any:
     """Return the classes of a later model's columns where nobody says them.
 
-    They are the ones that are known, but of a frame that names some of these and
-    others: its model has met or lost classes. None is those that `proba` has.
+    They are those that are known, in the order of a frame's names. A frame that names
+    some of them and others has its own (None): its model has met or lost classes.
     """
     if classes is not None or isinstance(proba, Predictions):
         return classes
-    own = {str(column) for column in named_columns(proba) or ()}
-    before = {str(label) for label in known.tolist()}
-    return None if own & before and own != before else known
+    own = [str(column) for column in named_columns(proba) or ()]
+    place = {str(label): i for i, label in enumerate(known.tolist())}
+    if sorted(own) == sorted(place):
+        return known[[place[name] for name in own]]
+    return known if place.keys().isdisjoint(own) else None
 
 
 def as_rounds(values: Any, name: str) -> list[Any]:
@@ -313,7 +315,7 @@ def _frames_of_ours() -> int:
     """Count the frames from the caller's to the first outside this package."""
     frame: FrameType | None = sys._getframe(1)
     n = 0
-    while frame is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+    while frame and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         frame, n = frame.f_back, n + 1
     return n
 

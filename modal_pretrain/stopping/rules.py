@@ -27,6 +27,7 @@ _RULES = {
     "target": Number(above=0, most=1),
     "window": Whole(),
 }
+_ROUNDING = 1e-9  # 1 - 8 / 25 is a rounding below 0.68
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def settled_agreement(
             False, _too_early(len(kappas) + 1, window), {"kappa": float("nan")}
         )
     kappa = float(np.mean(kappas[-window:]))
-    stop = kappa >= threshold
+    stop = kappa >= threshold - _ROUNDING
     what = f"the last {window + 1} models agree" if stop else "predictions still change"
     return Decision(
         stop, f"{what} (kappa {kappa:.3f}, wanted {threshold:.3f})", {"kappa": kappa}
@@ -200,7 +201,7 @@ def settled_error(
     last = errors[-window - 1 :]
     change = max(last) - min(last)
     return Decision(
-        bool(change <= tolerance),
+        bool(change <= tolerance + _ROUNDING),
         f"the expected error, {100 * last[-1]:.1f} %, moved by {100 * change:.1f} "
         f"points in {window} rounds (allowed {100 * tolerance:.1f})",
         {"expected_error": last[-1], "change": change},
@@ -237,7 +238,7 @@ def good_enough(
     """
     check_parameters({"target": target}, _RULES)
     found = as_estimate("result", result)
-    stop = bool(found.low >= target - 1e-9)  # 1 - 8 / 25 is a rounding below 0.68
+    stop = bool(found.low >= target - _ROUNDING)
     seen = f"{name} is {_percent(found.value)} ({_whole(found.low)} to "
     seen += f"{_percent(found.high)})"
     end = "at least" if stop else "not surely"

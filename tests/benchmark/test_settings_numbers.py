@@ -21,6 +21,15 @@ def test_numbers_of_numpy_are_those_of_python(small, value, plain):
     assert config.kept()["estimator_params"]["image_size"] == plain
 
 
+def test_a_number_that_python_has_not_is_told_by_its_digits(small):
+    """What `tolist` gives of these is no number of Python's."""
+    one, other = (
+        small(estimator_params={"image_size": np.longdouble(value)}).digest()
+        for value in (0.5, 0.25)
+    )
+    assert one != other
+
+
 @pytest.mark.parametrize(
     "one, other",
     [

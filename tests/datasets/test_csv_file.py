@@ -459,6 +459,14 @@ def test_csv_input_that_is_something_else_too(tmp_path, role):
         load_csv(table, **columns)
 
 
+def test_csv_input_as_a_further_column(tmp_path):
+    """No model reads `extra`, where a file's name is of use."""
+    table = tmp_path / "t.csv"
+    table.write_text("text,label\ngood,x\nbad,y\n")
+    data = load_csv(table, text="text", target="label", extra=["text"])
+    assert data.extra["text"].tolist() == ["good", "bad"]
+
+
 def test_csv_whose_first_line_names_the_separator(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("sep=;\ntext;label\ngood;x\nbad;y\n")

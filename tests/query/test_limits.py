@@ -219,3 +219,9 @@ def test_normalize_is_true_or_false(strategy):
     """A settings file's "no" is true in Python."""
     with pytest.raises(ValueError, match="normalize must be True or False, got 'no'"):
         strategy(MODEL, pool(), 3, normalize="no")
+    for value in (True, False):  # NumPy's, as of an array of settings, are as good
+        one, other = (
+            strategy(MODEL, pool(), 3, random_state=0, normalize=given)[0]
+            for given in (value, np.bool_(value))
+        )
+        assert one.tolist() == other.tolist()

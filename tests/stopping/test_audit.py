@@ -420,6 +420,16 @@ def test_accents_in_two_letters_as_macos_writes_them_make_no_new_class():
     assert audit.estimate(["cafe"] * 2, unknown="wrong").accuracy.value == 0
 
 
+def test_a_frame_of_a_later_model_names_its_columns_in_any_order():
+    proba = np.random.default_rng(0).dirichlet(np.ones(3), 30)
+    for classes in (["a", "b", "c"], [0, 1, 2]):
+        audit = draw_audit(proba, 20, classes=classes, random_state=0)
+        truth = np.array(classes)[proba.argmax(axis=1)][audit.rows]
+        later = pd.DataFrame(proba, columns=map(str, classes))  # as of a file
+        for order in ([0, 1, 2], [2, 0, 1]):
+            assert audit.estimate(truth, later.iloc[:, order]).accuracy.value == 1
+
+
 def test_a_class_in_other_capitals_is_warned_of():
     proba = np.tile([0.9, 0.1], (20, 1))
     audit = draw_audit(proba, 3, classes=["cat", "dog"], random_state=0)
@@ -427,6 +437,8 @@ def test_a_class_in_other_capitals_is_warned_of():
         found = audit.estimate(["cat", "Cat", "Cat"], unknown="wrong")
     assert found.accuracy.value == pytest.approx(1 / 3)
     assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="'Cat'"):  # code of no module
+        exec("audit.estimate(['Cat'] * 3, unknown='wrong')", {"audit": audit})
     letters = draw_audit(proba, 2, classes=["a", "b"], random_state=0)
     assert letters.estimate(["A", "cow"], unknown="wrong").accuracy.value == 0
 

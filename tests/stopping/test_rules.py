@@ -27,6 +27,16 @@ def test_stable_predictions_is_the_mean_kappa():
     assert not found.stop and str(found).startswith("go on: predictions still change")
 
 
+def test_what_reaches_a_rule_but_for_rounding_stops():
+    one = np.repeat([0, 1], 50)
+    other = one.copy()
+    other[[0, 1, 50, 51]] ^= 1
+    found = stable_predictions([one, other] * 2, threshold=0.92)
+    assert found.figures["kappa"] == pytest.approx(0.92) and found.stop
+    steps = [np.array([[1 - e, e]]) for e in (0.1, 0.105, 0.105, 0.105)]
+    assert stable_error(steps, tolerance=0.005).stop
+
+
 def test_stable_predictions_needs_its_window():
     same = [["a", "b", "a"]] * 3
     assert not stable_predictions(same).stop

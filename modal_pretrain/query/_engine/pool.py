@@ -41,6 +41,8 @@ def form_of(normalize: bool) -> Form:
     ParameterError
         If it is neither True nor False: "no" would count as true.
     """
+    if isinstance(normalize, np.bool_):  # as of an array of settings
+        normalize = bool(normalize)
     OneOf((True, False)).check("normalize", normalize)
     return "unit" if normalize else "centred"
 

@@ -269,7 +269,8 @@ def _check(X: Any, y: Any, groups: Any) -> tuple[np.ndarray, Any]:
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y must hold at least two classes, got only {classes.tolist()}."
+            f"y must hold at least two classes, got only {classes.tolist()}: label "
+            "some of another class first."
         )
     if counts.min() < 2:
         rare = classes[counts < 2].tolist()

@@ -93,12 +93,23 @@ def pictures_below(folder: Path, *, dangling: bool = False) -> list[Path]:
 
 
 def unread(others: Sequence[Path]) -> str:
-    """Say how many of the files that are left out are pictures, "" if none is."""
+    """Say how many of what is left out are pictures or stand for some, "" if none."""
     found = [path.suffix.lower() for path in others]
     kinds = [ending for ending in _OTHER_PICTURES if ending in found]
     count = sum(found.count(ending) for ending in kinds)
     more = [path.name for path in others if _MORE.search(path.name)]
+    lost = [
+        path
+        for path in others
+        if path.suffix.lower() in ENDINGS and path.is_symlink() and not path.exists()
+    ]
     said = []
+    if lost:
+        links = "1 link" if len(lost) == 1 else f"{len(lost):,} links"
+        said.append(
+            f"{links} to a picture that is not there, such as {lost[0].name!r} (fetch "
+            "it, say with dvc pull or git annex get)"
+        )
     if count:
         said.append(f"{_some(count)} of kinds that are not read ({', '.join(kinds)})")
     if more:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from modal_pretrain._checks import did_you_mean
-from modal_pretrain.datasets._spelling import equal_numbers
+from modal_pretrain.datasets._spelling import equal_numbers, near_alikes
 from modal_pretrain.labelling.pool import FORMULA
 
 # Those of Unicode's category Zs.
@@ -127,9 +128,11 @@ class Words:
         self.said = said or name
         self.optional = optional
         self.known: list[str] = []
+        self._alikes: tuple[str, str] | None = None
         for word in given:
             self._take(word)
         self.check_numbers()
+        self._warn_of_alikes()
 
     def check_numbers(self, more: Iterable[str] = (), where: str = "") -> None:
         """Raise ValueError if one number is spelt twice, as 1 and 1.0.
@@ -152,10 +155,17 @@ class Words:
         Raises
         ------
         TypeError, ValueError
-            If it is no word, is known, a known number in another spelling, or there are
-            too many.
+            If it is no word, is known, also in other capitals, dashes or the like, a
+            known number in another spelling, or there are too many.
         """
-        self.check_numbers([check_word(self.name, word)])
+        word = check_word(self.name, word)
+        self.check_numbers([word])
+        for known in self.known:
+            if near_alikes((known, word)):
+                raise ValueError(
+                    f"{self.name}: there is {known!r} already, from which {word!r} "
+                    "differs in how it is typed only. Use that, or another word."
+                )
         return self._take(word)
 
     def _take(self, word: str) -> str:
@@ -167,11 +177,27 @@ class Words:
         self.known.append(word)
         return word
 
+    def _warn_of_alikes(self) -> None:
+        """Warn of the first two words that differ in how they are typed only."""
+        alike = near_alikes(self.known)
+        if alike not in (None, self._alikes):
+            warnings.warn(
+                f"{self.name}: {alike[0]!r} and {alike[1]!r}, which differ in how they "
+                "are typed only, count as two. If they are one, correct them in the "
+                "label file.",
+                UserWarning,
+                stacklevel=4,
+            )
+        self._alikes = alike
+
     def learn(self, words: Iterable[str]) -> None:
         """Add those that are not known yet; empty ones are none."""
+        before = len(self.known)
         for word in words:
             if word and word not in self.known:
                 self._take(word)
+        if len(self.known) > before:
+            self._warn_of_alikes()
 
     def each(self, given: Any, n: int) -> list[str]:
         """Return a word for each of n rows, from one for all or one for each.

@@ -85,6 +85,24 @@ def test_kinds_of_spaces_are_one(folder, start):
         session.add_class("polar\u202fbear")
 
 
+def test_words_that_differ_in_how_they_are_typed_only(folder, start):
+    with pytest.warns(UserWarning, match="classes: 'Cat' and 'cat', .* count as two"):
+        session = start(folder, ["Cat", "cat", "dog"])
+    with pytest.raises(ValueError, match="there is 'dog' already, from which 'DOG'"):
+        session.add_class("DOG")
+    rows = [question.row for question in session.ask(3)]
+    session.answer(rows, ["cat", "dog", "dog"])
+    session.close()
+    path = session.path
+    path.write_text(path.read_text().replace(",dog,", ",Dog,", 1))
+    with pytest.warns(UserWarning, match="classes: 'dog' and 'Dog', .* count as two"):
+        again = start(folder, ["dog", "cat"])
+    assert set(again.classes) == {"dog", "cat", "Dog"}
+    again.close()
+    free = start(folder, ["a", "A"])  # single letters may be two: no warning
+    free.close()
+
+
 class Shape(str, enum.Enum):
     CIRCLE = "circle"
     SQUARE = "square"

@@ -279,3 +279,25 @@ def test_an_answer_waits_for_what_is_taken_back(folder, start, serve, person, tr
     person.press("1")
     person.settled()
     assert session.progress().labelled == 1
+
+
+def test_a_double_click_is_one_answer(folder, start, serve, person):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    session.wait(60)
+    shown = []
+    for button in ("#classes button", "#skip", "#cannot"):
+        shown.append(person.row())
+        page.locator(button).first.dblclick(delay=20)
+        assert "one answer" in page.locator("#notice").text_content()
+        person.settled()
+        assert person.row() not in shown
+    done = session.progress()
+    assert (done.labelled, done.skipped, done.cannot_tell) == (1, 1, 1)
+    # Two clicks of somebody who looks between them are two answers.
+    button = page.locator("#classes button").first
+    button.click()
+    page.wait_for_timeout(500)
+    button.click(click_count=1)
+    person.settled()
+    assert session.progress().labelled == 3

@@ -409,6 +409,21 @@ $("export").onclick = async () => {
 adds($("new-class"), "class");
 adds($("new-tag"), "tag");
 addEventListener("keydown", pressed);
+// The second click of a double click, or of a worn switch, would answer the next picture,
+// which nobody has looked at.
+let clicked = -Infinity;
+const answers = "#classes button, #skip, #cannot";
+const once = (event) => {
+  const button = event.target.closest(answers);
+  if (!button) return;
+  const again = event.detail > 1 && event.timeStamp - clicked < 350;
+  clicked = event.timeStamp;
+  if (!again) return;
+  event.stopImmediatePropagation();
+  button.blur();
+  notice("A double click is one answer.");
+};
+addEventListener("click", once, true);
 // Keys after a click mean what the page says; Space would press that button once more.
 addEventListener("click", (event) => {
   if (event.detail) event.target.closest("button, summary")?.blur();

@@ -98,6 +98,10 @@ _BEGINNINGS = {
     b"\x1f\x8b": "it is compressed. Unpack it with gunzip.",
     b"\x89HDF": "it is an HDF5 file, not PyTorch's.",
     b"\x93NUMPY": "it is an array of NumPy, not a state dict of PyTorch.",
+    b"{": (
+        "it is JSON, such as a configuration or the index of weights in several files. "
+        "Give a file that holds all weights."
+    ),
 }
 
 
@@ -118,6 +122,11 @@ def what_it_is(path: Path, error: Exception) -> str:
     for beginning, words in _BEGINNINGS.items():
         if first.startswith(beginning):
             return words
+    if path.suffix.lower() == ".onnx":  # which begins with no bytes of its own
+        return (
+            "it is an ONNX file, of a network that was exported, not PyTorch's. Save "
+            "the weights by PyTorch before the export."
+        )
     if path.suffix != ".safetensors" and first[8:10] == b'{"':
         return "it is a safetensors file. Give it a name that ends in .safetensors."
     if path.suffix == ".safetensors" and first.startswith(b"PK"):

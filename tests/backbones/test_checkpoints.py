@@ -348,6 +348,8 @@ SAFETENSORS = (2).to_bytes(8, "little") + b'{"a": 0}'
         ("w.pth", b"\x1f\x8b\x08rest", "it is compressed"),
         ("w.pth", SAFETENSORS, "name that ends in .safetensors"),
         ("w.safetensors", b"PK\3\4rest", "name that ends in .pth"),
+        ("w.onnx", b"\x08\x07\x12\x07pytorch", "it is an ONNX file"),
+        ("w.bin", b'{"weight_map": {}}', "it is JSON"),
     ],
 )
 def test_other_files_are_told_by_how_they_begin(tmp_path, name, content, message):

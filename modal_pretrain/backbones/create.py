@@ -101,10 +101,10 @@ def create_backbone(
         Pixels (or height and width) of the pictures to come. A network that takes one
         size only, such as a vision transformer, is adapted to it: its position
         embeddings are resampled, but for those of a checkpoint that was trained at
-        this size. Windows (Swin) grow with it, as timm's ``set_input_size`` has it;
-        ``img_size=`` in `model_params`, besides or instead, keeps theirs, for a
-        checkpoint that timm trained at another size than the architecture's. Others
-        take any size.
+        this size, or at another of as many patches. Windows (Swin) grow with it, as
+        timm's ``set_input_size`` has it; ``img_size=`` in `model_params`, besides or
+        instead, keeps theirs, for a checkpoint that timm trained at another size than
+        the architecture's. Others take any size.
     random_state : int or None, default=None
         Seed of the random initialisation (``pretrained=False``): the same seed
         gives the same weights. PyTorch's global generator is left as it was.

@@ -85,8 +85,9 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
             for table in own or [{"name": name}]
         ]
     for table in tables:
-        if "root" in given:
-            table[_root_name(table.get("name", ""))] = given["root"]
+        place = _root_name(table.get("name", "")) if "root" in given else None
+        if place is not None:
+            table[place] = given["root"]
         for pair in given.get("data", ()):
             key, equals, value = pair.partition("=")
             if not equals:
@@ -95,6 +96,13 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
                 raise ValueError(
                     f"--data {pair}: the name of a data set is given with --dataset, "
                     "and reports have it from the data."
+                )
+            if key == place:
+                more = " The folder of a list's pictures is --data root=DIR."
+                raise ValueError(
+                    f"--root {given['root']} and --data {pair} both say where "
+                    f"{table['name']} lies; give one of them."
+                    f"{more if place == 'path' else ''}"
                 )
             table[key] = _literal(value)
     settings["dataset"] = tables

@@ -176,7 +176,8 @@ def read_table(
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(
             f"{os.fspath(path)} has rows with more cells than its header; quote the "
-            "cells that hold a separator"
+            "cells that hold a separator, or name a first column of row names, as R's "
+            "write.table leaves it, in the header"
         )
     if table.empty:
         raise ValueError(f"{os.fspath(path)} has a header and no rows")

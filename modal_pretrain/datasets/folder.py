@@ -101,8 +101,9 @@ def load_folder(
     -----
     UserWarning
         Of what is left out, where the names of two classes or attributes differ in
-        capitals, apostrophes, dashes, underscores or width only, and where other splits
-        have classes that train lacks.
+        capitals, apostrophes, dashes, underscores or width only, where the only class
+        looks like a folder around the classes, and where other splits have classes that
+        train lacks.
 
     Notes
     -----
@@ -126,6 +127,7 @@ def load_folder(
         raise FileNotFoundError(
             f"{root} has no folders; pictures are expected in one folder for each class"
         )
+    said = split != "auto"
     split = "folder" if are_splits(root, parts, split, split_names) else "random"
     others = _stray(root)
     classes = _classes(parts, split, others)
@@ -180,6 +182,8 @@ def load_folder(
     texts = [value for value in values if isinstance(value, str)]
     _refuse_look_alikes("attributes", texts, root)
     _warn_of_near_alikes("class folders", y.tolist(), root)
+    if not said:
+        _warn_of_folders_around(places, [path for _, _, path in listed], root)
     _warn_of_near_alikes("attributes", texts, root)
     data = GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
@@ -230,6 +234,29 @@ def _warn_of_near_alikes(what: str, names: Sequence[str], root: Path) -> None:
             "dashes, underscores or width only, and count as two. If they are one, "
             "give all their pictures one name"
         )
+
+
+def _warn_of_folders_around(
+    places: Sequence[Path], pictures: Sequence[Path], root: Path
+) -> None:
+    """Warn where the only class looks like a folder around the classes.
+
+    Archives often hold one folder, PetImages/Cat, or one in each split,
+    seg_train/seg_train/forest.
+    """
+    alone = len({place.parent for place in places}) == len(places)
+    if not alone or {picture.parent for picture in pictures} & set(places):
+        return
+    below = ", ".join(repr(folder.name) for folder in subfolders(places[0])[:5])
+    fix = (
+        f"give {places[0]} as root"
+        if places[0].parent == root
+        else "move these folders into the split folder"
+    )
+    warn(
+        f"{places[0]} is the only class folder in {places[0].parent}, and its pictures "
+        f"lie in folders below: {below}. If these are the classes, {fix}"
+    )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -134,7 +134,8 @@ def _read(
     if not hasattr(dataset, "column_names") or not hasattr(dataset, "__len__"):
         raise TypeError(
             f"a datasets.Dataset is expected, got {type(dataset).__name__}; load it "
-            "without streaming"
+            "without streaming, or make one with datasets.Dataset.from_list or "
+            "from_pandas"
         )
     if (getattr(dataset, "format", None) or {}).get("type") == "custom":
         raise ValueError(
@@ -155,9 +156,13 @@ def _read(
         X = np.array(list(dataset[column]), dtype=object)
         empty = np.array([not isinstance(value, str) for value in X], dtype=bool)
         if empty.any():
+            first = int(np.argmax(empty))
+            fix = "; leave them out with dataset.filter"
+            if X[first] is not None:
+                kind = type(X[first]).__name__
+                fix = f" ({kind}); make texts of them with dataset.map"
             raise ValueError(
-                f"{empty.sum()} rows have no text in {column!r}, first row "
-                f"{np.argmax(empty)}; leave them out with dataset.filter"
+                f"{empty.sum()} rows have no text in {column!r}, first row {first}{fix}"
             )
     else:
         X = _images(dataset, image)

@@ -75,6 +75,10 @@ def test_flags_win_over_the_file(tmp_path, capsys):
             ["bench", "--dataset", "csv", "--data", "image=a", "target=b"],
             "missing: 'path' (--root FILE)",
         ),
+        (
+            ["bench", "--dataset", "csv", "--root", "pictures", "--data", "path=a.csv"],
+            "give one of them. The folder of a list's pictures is --data root=DIR",
+        ),
         (["report", "."], "no benchmark records"),
         (["bench", "--out", ""], "out (or --out) is empty"),
         (["bench", "--models", "pretrained", ""], "models (or --models) is empty"),

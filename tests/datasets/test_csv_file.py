@@ -118,6 +118,7 @@ def test_csv_with_byte_order_mark(table):
         ("b.png", "gone.png", {}, r"1 of 5 images .* missing, first .*gone\.png"),
         ("a.png,cat,in", "a.png,cat,in,x", {}, "Expected 6 fields|more cells than"),
         ("e.png,dog,in", "e.png,dog,in,x", {}, "can't be read as a table"),
+        (",odd\n", "\n", {}, "more cells .*first column of row names"),
         ("", "", {"text": "kind"}, "one of image and text"),
         ("", "", {"image": None}, "one of image and text"),
         ("", "", {"labels": "int"}, "labels must be one of auto, text"),

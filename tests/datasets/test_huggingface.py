@@ -337,3 +337,32 @@ def test_pictures_have_the_mode_that_the_data_set_says(in_memory, tmp_path):
     data = from_huggingface(rows, image="image", target="label")
     grey = round(0.299 * 200)
     assert (as_images(data.X).load(3) == grey).all()
+
+
+class Words:
+    """A data set whose texts are lists of words, or numbers."""
+
+    column_names = ("words", "label")
+    features = dict.fromkeys(column_names)
+
+    def __init__(self, words):
+        self.words = words
+
+    def __len__(self):
+        return len(self.words)
+
+    def __getitem__(self, column):
+        return self.words if column == "words" else ["a"] * len(self.words)
+
+
+@pytest.mark.parametrize(
+    "words, kind", [([["one"], ["two", "words"]], "list"), ([1, 2], "int")]
+)
+def test_what_is_no_text_is_not_called_missing(words, kind):
+    with pytest.raises(ValueError, match=rf"2 rows .* row 0 \({kind}\); make texts"):
+        from_huggingface(Words(words), text="words", target="label")
+
+
+def test_rows_that_are_no_data_set_yet():
+    with pytest.raises(TypeError, match=r"got list; .*Dataset\.from_list"):
+        from_huggingface([{"text": "a", "label": 0}], text="text", target="label")

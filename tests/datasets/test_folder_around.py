@@ -1,0 +1,47 @@
+"""load_folder, given a folder around that of the classes."""
+
+import warnings
+
+import pytest
+from PIL import Image
+
+from modal_pretrain.datasets import load_folder
+
+
+def fill(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+
+
+def test_a_folder_around_the_classes_is_warned_of(tmp_path):
+    fill(tmp_path, "PetImages/Cat/1.png", "PetImages/Dog/2.png")
+    with pytest.warns(UserWarning, match=r"below: 'Cat', 'Dog'.*give .*PetImages as"):
+        assert load_folder(tmp_path).class_names == ("PetImages",)
+
+
+def test_a_folder_around_the_classes_of_each_split_is_warned_of(tmp_path):
+    fill(tmp_path, *(f"{part}/{part}/cat/1.png" for part in ("seg_train", "seg_test")))
+    names = {"seg_train": "train", "seg_test": "test"}
+    with (
+        pytest.warns(UserWarning, match="train lacks|train has no row"),
+        pytest.warns(UserWarning, match="the classes, move these folders into the spl"),
+    ):
+        load_folder(tmp_path, split_names=names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat/1.png", "cat/2.png"],
+        ["cat/1.png", "cat/more/2.png"],
+        ["cat/in/1.png", "dog/in/2.png"],
+        ["train/cat/in/1.png", "train/dog/in/2.png", "test/cat/in/3.png"],
+    ],
+)
+def test_classes_are_not_taken_for_folders_around_them(tmp_path, names):
+    fill(tmp_path, *names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_folder(tmp_path)

@@ -419,3 +419,13 @@ def test_pictures_of_phones_that_are_left_out_are_counted(tmp_path):
     (tmp_path / "owl" / "e.heic").touch()
     with pytest.raises(FileNotFoundError, match="has no pictures but 1 picture of"):
         load_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_to_pictures_that_are_not_there_are_counted(tmp_path):
+    fill(tmp_path, "cat/1.png", "dog/2.png")
+    for i in range(3, 5):
+        (tmp_path / "dog" / f"{i}.png").symlink_to(f"../store/{i}")
+    words = r"among them 2 links to a picture that is not there, such as '3.png' \(fet"
+    with pytest.warns(UserWarning, match=words):
+        assert len(load_folder(tmp_path)) == 2

@@ -167,7 +167,14 @@ def read_table(
             "compressed; if it is not, rename it"
         ) from error
     except (TypeError, ValueError, LookupError, ImportError) as error:
-        if not options or str(error).startswith(os.fspath(path)):
+        if str(error).startswith(os.fspath(path)):
+            raise
+        if "ZIP file" in str(error):
+            raise ValueError(
+                f"{os.fspath(path)} can't be read: {error}. Unpack it, and give the "
+                "table in it"
+            ) from error
+        if not options:
             raise
         raise ValueError(
             f"read_options={dict(options)!r:.200}: pandas.read_csv can't work with "

@@ -179,10 +179,10 @@ class GroupedDataset:
         Number(above=0, below=1).check("rare_share", self.rare_share)
         train = self.split == "train"
         if not train.any():
+            there = " and ".join(np.unique(self.split)) or "no split"
             raise ValueError(
                 f"disambiguating={rule!r} is read off the train split, which is empty: "
-                f"all rows are in {' and '.join(np.unique(self.split))}. Name some "
-                "train, or give the flags instead"
+                f"{len(self)} rows are in {there}. Name some train, or give the flags"
             )
         counts = np.bincount(
             self.groups[train], minlength=len(self.classes) * len(self.attributes)

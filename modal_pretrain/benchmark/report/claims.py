@@ -168,14 +168,16 @@ def _finding(summary: Summary, model: str, strategy: str) -> list[str]:
         shared = shared_seeds(summary.records, model, strategy)
         runs, accuracy = runs[runs.seed.isin(shared)], mine.mean(axis=0)[-1]
     share, richer = questions(runs, summary.pool_share).values()
+    told = not np.isnan(share) and not np.isnan(richer)
     asked = (
         f"{_percent(share)} of its questions were about atypical "
         f"examples ({richer:.1f} times their share of the pool)"
-        if not np.isnan(share) and not np.isnan(richer)
+        if told
         else f"it ended at an accuracy of {_percent(accuracy)}"
     )
     if not compared:
-        return [f"With {strategy}, {who} ends at {_percent(row.accuracy)}; {asked}."]
+        end = f"{_percent(row.accuracy)}; {asked}" if told else _percent(row.accuracy)
+        return [f"With {strategy}, {who} ends at {end}."]
     ends = mine.mean(axis=0)[-1], random.mean(axis=0)[-1]
     starts = mine.mean(axis=0)[0], random.mean(axis=0)[0]
     gained = max(ends[0] - starts[0], ends[1] - starts[1]) >= MIN_GAIN - NEAR

@@ -102,8 +102,8 @@ def load_folder(
     UserWarning
         Of what is left out, where the names of two classes or attributes differ in
         capitals, apostrophes, dashes, underscores or width only, where the only class
-        looks like a folder around the classes, and where other splits have classes that
-        train lacks.
+        looks like a folder around the classes, where one class folder holds folders
+        called as other classes, and where other splits have classes that train lacks.
 
     Notes
     -----
@@ -183,7 +183,9 @@ def load_folder(
     _refuse_look_alikes("attributes", texts, root)
     _warn_of_near_alikes("class folders", y.tolist(), root)
     if not said:
-        _warn_of_folders_around(places, [path for _, _, path in listed], root)
+        pictures = [path for _, _, path in listed]
+        _warn_of_folders_around(places, pictures, root)
+        _warn_of_copies_below(places, pictures)
     _warn_of_near_alikes("attributes", texts, root)
     data = GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
@@ -257,6 +259,33 @@ def _warn_of_folders_around(
         f"{places[0]} is the only class folder in {places[0].parent}, and its pictures "
         f"lie in folders below: {below}. If these are the classes, {fix}"
     )
+
+
+def _warn_of_copies_below(places: Sequence[Path], pictures: Sequence[Path]) -> None:
+    """Warn where one class folder holds folders called as the others beside it.
+
+    Archives may hold everything twice: cell_images/Uninfected and
+    cell_images/cell_images/Uninfected. Where several do, the folders below are rather
+    an attribute, such as what a class was mistaken for.
+    """
+    known = set(places)
+    below: dict[Path, set[str]] = {}
+    for folder in {picture.parent for picture in pictures} - known:
+        place = next((each for each in folder.parents if each in known), None)
+        if place is not None:
+            below.setdefault(place, set()).add(folder.relative_to(place).parts[0])
+    found: dict[Path, list[tuple[Path, list[str]]]] = {}
+    for place, names in below.items():
+        others = sorted(n for n in names - {place.name} if place.parent / n in known)
+        if len(others) > 1:
+            found.setdefault(place.parent, []).append((place, others))
+    for (place, others), *more in found.values():
+        if not more:
+            warn(
+                f"{place} is taken for a class, but holds folders called as classes "
+                f"beside it: {', '.join(map(repr, others[:5]))}. If it is a copy of "
+                "all, as some archives hold, move it away"
+            )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -45,3 +45,31 @@ def test_classes_are_not_taken_for_folders_around_them(tmp_path, names):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_folder(tmp_path)
+
+
+def test_a_copy_of_the_classes_beside_them_is_warned_of(tmp_path):
+    for around in ("", "cells/"):
+        fill(tmp_path, *(f"{around}{c}/{i}.png" for c in "ab" for i in range(2)))
+    match = r"cells is taken for a class, .*: 'a', 'b'\. If it is a copy"
+    with pytest.warns(UserWarning, match=match) as caught:
+        load_folder(tmp_path)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_copies_in_a_split_are_warned_of(tmp_path):
+    fill(tmp_path, *(f"{part}/{c}/1.png" for part in ("train", "test") for c in "ab"))
+    fill(tmp_path, *(f"train/train/{c}/1.png" for c in "ab"))
+    with pytest.warns(UserWarning, match=r"train.train is taken for a class"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "below", [["a/a"], ["a/b"], ["a/b", "a/c", "b/a", "b/c", "c/a", "c/b"]]
+)
+def test_folders_called_as_classes_may_be_an_attribute(tmp_path, below):
+    # What a picture of a was taken for: a is not the copy of all.
+    fill(tmp_path, *(f"{folder}/1.png" for folder in ("a", "b", "c", *below)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_folder(tmp_path)

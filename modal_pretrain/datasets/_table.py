@@ -167,6 +167,11 @@ def read_table(
             "compressed; if it is not, rename it"
         ) from error
     except (TypeError, ValueError, LookupError, ImportError) as error:
+        if str(error).startswith(("Multiple files found", "Zero files found")):
+            raise ValueError(
+                f"{os.fspath(path)} can't be read: {error}. Unpack it, and give the "
+                "CSV file in it"
+            ) from error
         if not options or str(error).startswith(os.fspath(path)):
             raise
         raise ValueError(

@@ -114,6 +114,15 @@ def label_column(values: Any, key: str, n: int) -> np.ndarray:
     return column
 
 
+def by_place(X: Any) -> Any:
+    """Return inputs whose rows are numbered by their places.
+
+    By the index of a shuffled or filtered frame, X[rows] of its columns would choose
+    other inputs than the labels of these rows, which are arrays.
+    """
+    return X.reset_index(drop=True) if hasattr(X, "reset_index") else X
+
+
 def as_rows(selection: Any, n: int, name: str) -> np.ndarray:
     """Row numbers from a mask or row numbers, of a data set of n rows and this name."""
     if np.ma.is_masked(selection):

@@ -70,12 +70,12 @@ def near_alikes(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the first two names that differ in how they are typed only.
 
     In capitals, apostrophes, dashes, underscores and spaces between words, the width of
-    letters, which Chinese and Japanese keyboards have two of, or the colour of emoji.
-    Single letters may be two.
+    letters, which Chinese and Japanese keyboards have two of, or the colour of emoji;
+    in what can't be seen, too: "Cat " and "cat". Single letters may be two.
     """
     first: dict[str, str] = {}
     for name in names:
-        typed = unicodedata.normalize("NFKC", name.translate(_TYPED)).casefold()
+        typed = unicodedata.normalize("NFKC", seen(name).translate(_TYPED)).casefold()
         other = first.setdefault(_BETWEEN.sub(" ", typed), name)
         if other != name and max(len(other), len(name)) > 1:
             return other, name

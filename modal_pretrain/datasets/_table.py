@@ -167,14 +167,12 @@ def read_table(
             "compressed; if it is not, rename it"
         ) from error
     except (TypeError, ValueError, LookupError, ImportError) as error:
-        if str(error).startswith(os.fspath(path)):
-            raise
-        if "ZIP file" in str(error):
+        if str(error).startswith(("Multiple files found", "Zero files found")):
             raise ValueError(
                 f"{os.fspath(path)} can't be read: {error}. Unpack it, and give the "
-                "table in it"
+                "CSV file in it"
             ) from error
-        if not options:
+        if not options or str(error).startswith(os.fspath(path)):
             raise
         raise ValueError(
             f"read_options={dict(options)!r:.200}: pandas.read_csv can't work with "

@@ -21,6 +21,7 @@ from modal_pretrain.datasets._folders import (
     subfolders,
     unread,
 )
+from modal_pretrain.datasets._levels import warn_of_levels
 from modal_pretrain.datasets._modality import holds
 from modal_pretrain.datasets._spelling import look_alikes, near_alikes
 from modal_pretrain.datasets._split_folders import are_splits
@@ -101,9 +102,9 @@ def load_folder(
     -----
     UserWarning
         Of what is left out, where the names of two classes or attributes differ in
-        capitals, apostrophes, dashes, underscores or width only, where the only class
-        looks like a folder around the classes, and where other splits have classes that
-        train lacks.
+        capitals, apostrophes, dashes, underscores or width only, where the folders that
+        are taken for classes may lie around the classes (see `split`) or hold a copy of
+        them, and where other splits have classes that train lacks.
 
     Notes
     -----
@@ -183,7 +184,7 @@ def load_folder(
     _refuse_look_alikes("attributes", texts, root)
     _warn_of_near_alikes("class folders", y.tolist(), root)
     if not said:
-        _warn_of_folders_around(places, [path for _, _, path in listed], root)
+        warn_of_levels(places, [path for _, _, path in listed], root, attribute)
     _warn_of_near_alikes("attributes", texts, root)
     data = GroupedDataset(
         np.array([str(path) for _, _, path in listed]),
@@ -234,29 +235,6 @@ def _warn_of_near_alikes(what: str, names: Sequence[str], root: Path) -> None:
             "dashes, underscores or width only, and count as two. If they are one, "
             "give all their pictures one name"
         )
-
-
-def _warn_of_folders_around(
-    places: Sequence[Path], pictures: Sequence[Path], root: Path
-) -> None:
-    """Warn where the only class looks like a folder around the classes.
-
-    Archives often hold one folder, PetImages/Cat, or one in each split,
-    seg_train/seg_train/forest.
-    """
-    alone = len({place.parent for place in places}) == len(places)
-    if not alone or {picture.parent for picture in pictures} & set(places):
-        return
-    below = ", ".join(repr(folder.name) for folder in subfolders(places[0])[:5])
-    fix = (
-        f"give {places[0]} as root"
-        if places[0].parent == root
-        else "move these folders into the split folder"
-    )
-    warn(
-        f"{places[0]} is the only class folder in {places[0].parent}, and its pictures "
-        f"lie in folders below: {below}. If these are the classes, {fix}"
-    )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from modal_pretrain._modalities import check_name
 from modal_pretrain.datasets._columns import (
     as_column,
     as_rows,
+    by_place,
     encode,
     free_column,
     in_order,
@@ -128,6 +129,7 @@ class GroupedDataset:
         extra = named_columns(self.extra, "extra")
         further = {f"extra[{key!r}]": each for key, each in extra.items()}
         check_order(**{key: getattr(self, key) for key in aligned}, **further)
+        self._set("X", by_place(self.X))
         for key in ("y", "attribute", "split"):
             self._set(key, label_column(getattr(self, key), key, n))
         check_name(self.modality)
@@ -148,8 +150,7 @@ class GroupedDataset:
             self._set(values, known)
             self._set(index, positions)
             shown = getattr(self, names)
-            shown = map(str, known) if shown is None else in_order(shown, names)
-            shown = tuple(shown)
+            shown = tuple(map(str, known) if shown is None else in_order(shown, names))
             if len(shown) != len(known):
                 raise ValueError(
                     f"{names} has {len(shown)} entries for {len(known)} {values}"

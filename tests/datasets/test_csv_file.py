@@ -4,6 +4,7 @@ import io
 import os
 import re
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -354,6 +355,14 @@ def test_csv_that_only_claims_to_be_compressed(tmp_path, name):
     (tmp_path / name).write_text("image,label\n0.png,a\n")
     with pytest.raises(ValueError, match=f"{name} can't be read.*rename it"):
         load_csv(tmp_path / name, image="image", target="label")
+
+
+def test_csv_in_an_archive_of_several_files(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("t.csv", "text,label\na,b\n")
+        archive.writestr("__MACOSX/._t.csv", "")  # as macOS packs it
+    with pytest.raises(ValueError, match=r"t.zip can't be read: .*Unpack it, and give"):
+        load_csv(tmp_path / "t.zip", text="text", target="label")
 
 
 def test_csv_with_a_footer(table):

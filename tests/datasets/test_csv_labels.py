@@ -241,3 +241,10 @@ def test_csv_numbers_with_points_that_floats_do_not_tell_apart(tmp_path):
     path.write_text("text,user\na,9007199254740992.0\nb,9007199254740993.0\n")
     with pytest.raises(ValueError, match="whole numbers; row 1 below the header"):
         load_csv(path, text="text", target="user")
+
+
+def test_csv_warns_of_other_capitals_beside_a_space(table):
+    table.write_text("file,kind\na.png,cat\nb.png,Cat \nc.png,cat\nd.png,dog\n")
+    columns = {"image": "file", "target": "kind", "missing": "ignore"}
+    with pytest.warns(UserWarning, match=r"'cat' \(2 rows\) and 'Cat ' \(1 rows\)"):
+        load_csv(table, **columns)

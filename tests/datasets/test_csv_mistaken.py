@@ -1,7 +1,5 @@
 """load_csv, given columns or files that are something else than they seem."""
 
-import zipfile
-
 import pytest
 
 from modal_pretrain.datasets import load_csv
@@ -50,12 +48,3 @@ def test_csv_that_is_no_text_file(tmp_path, name):
     table.write_bytes(b"PK\x03\x04\x14\x00\x06\x00\xb5\xd6\xf3")
     with pytest.raises(ValueError, match=r"\w+\.\w+ is no text file\. Save the"):
         load_csv(table, text="text", target="label")
-
-
-def test_csv_in_an_archive_of_two(tmp_path):
-    path = tmp_path / "t.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in ("a.csv", "b.csv"):
-            archive.writestr(name, "text,label\ngood,x\nbad,y\n")
-    with pytest.raises(ValueError, match=r"t\.zip can't be read: .*Unpack it"):
-        load_csv(path, text="text", target="label")

@@ -178,7 +178,7 @@ def test_folders_that_say_what_they_are(tmp_path):
     # So are these, though folders lie in them.
     for names in ("trainStation bus", "brain valve lung", "test_tube flask"):
         root = tmp_path / names
-        fill(root, *(f"{name}/{i}/1.png" for name in names.split() for i in range(2)))
+        fill(root, *(f"{n}/{n}{i}/1.png" for n in names.split() for i in range(2)))
         assert set(load_folder(root).y) == set(names.split())
 
 

@@ -398,3 +398,14 @@ def test_extra_that_is_no_dictionary_is_refused():
         GroupedDataset(*rest, extra=frame)
     data = GroupedDataset(*rest, extra=frame.to_dict("series"))
     assert data.extra["day"].tolist() == ["mon", "tue"]
+
+
+@pytest.mark.parametrize("index", [[3, 1, 0, 2], [0, 1, 0, 1], list("dcba")])
+def test_rows_of_a_series_are_places(index):
+    frame = pd.DataFrame({"X": list("pqrs"), "y": list("aabb")}, index=index)
+    data = GroupedDataset(frame.X, frame.y, ["u"] * 4, ["test", *["train"] * 3])
+    rows = np.array([0, 3])
+    assert data.X[rows].tolist() == ["p", "s"]
+    assert data.y[rows].tolist() == ["a", "b"]
+    assert data.subset("train").X[np.array([0, 2])].tolist() == ["q", "s"]
+    assert frame.index.tolist() == index

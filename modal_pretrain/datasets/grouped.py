@@ -179,10 +179,11 @@ class GroupedDataset:
         Number(above=0, below=1).check("rare_share", self.rare_share)
         train = self.split == "train"
         if not train.any():
+            others = " and ".join(np.unique(self.split))
             raise ValueError(
                 f"disambiguating={rule!r} is read off the train split, which is empty: "
-                f"all rows are in {' and '.join(np.unique(self.split))}. Name some "
-                "train, or give the flags instead"
+                + (f"all rows are in {others}. Name some train, " if others else "")
+                + ("or give the flags instead" if others else "there are no rows")
             )
         counts = np.bincount(
             self.groups[train], minlength=len(self.classes) * len(self.attributes)

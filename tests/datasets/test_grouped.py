@@ -384,6 +384,12 @@ def test_classes_and_names_without_an_order_are_refused(key):
             GroupedDataset(
                 [0, 1], ["a", "b"], ["a", "b"], ["train"] * 2, **{key: values}
             )
+    with pytest.raises(
+        TypeError, match=r"\[mapping\[k\] for k in sorted\(mapping\)\]$"
+    ):
+        GroupedDataset(
+            [0, 1], [1, 0], [1, 0], ["train"] * 2, **{key: {0: "cat", 1: "dog"}}
+        )
     names = {"b": 1, "a": 0}
     data = GroupedDataset(
         [0, 1], [0, 1], [0, 0], ["train"] * 2, class_names=sorted(names, key=names.get)
@@ -398,3 +404,8 @@ def test_extra_that_is_no_dictionary_is_refused():
         GroupedDataset(*rest, extra=frame)
     data = GroupedDataset(*rest, extra=frame.to_dict("series"))
     assert data.extra["day"].tolist() == ["mon", "tue"]
+
+
+def test_no_rows_are_said_to_be_none():
+    with pytest.raises(ValueError, match=r"which is empty: there are no rows$"):
+        GroupedDataset([], [], [], [])

@@ -171,10 +171,12 @@ def in_order(values: Any, key: str) -> Any:
     be the order of the numbers it gives them; a set has none.
     """
     if isinstance(values, Mapping | set | frozenset | str):
+        fix = "Of a mapping to numbers: sorted(mapping, key=mapping.get)"
+        if isinstance(values, Mapping) and all(isinstance(k, int) for k in values):
+            fix = "Of a mapping of numbers: [mapping[k] for k in sorted(mapping)]"
         raise TypeError(
             f"{key} must be a list, in order, got {values!r:.60} of type "
-            f"{type(values).__name__}. Of a mapping to numbers: sorted(mapping, "
-            "key=mapping.get)"
+            f"{type(values).__name__}. {fix}"
         )
     return values
 

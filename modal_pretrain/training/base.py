@@ -258,8 +258,7 @@ class BaseClassifier(LoadedNet):
     def infer(self, x, **fit_params) -> torch.Tensor:
         """Return the network's logits, float32 (n, classes), for one batch.
 
-        It is one of the loader's, or X itself, as modAL's dropout strategies pass it;
-        `fit_params` are for the module's forward.
+        Of the loader, or X itself, as modAL passes it; `fit_params` are for forward.
         """
         self._check_trained()
         if not isinstance(x, Mapping):
@@ -270,6 +269,8 @@ class BaseClassifier(LoadedNet):
         x = to_tensor(x, device=device)
         training = self.module_.training and torch.is_grad_enabled()
         dtype = torch.float32 if "embedding" in x else self._dtype(training)
+        if "features" in x and dtype == torch.float32:  # of forward(training=True)
+            x["features"] = x["features"].float()
         with in_type(device, dtype):
             return self.module_(**x, **fit_params).float()
 

@@ -384,6 +384,12 @@ def test_classes_and_names_without_an_order_are_refused(key):
             GroupedDataset(
                 [0, 1], ["a", "b"], ["a", "b"], ["train"] * 2, **{key: values}
             )
+    with pytest.raises(
+        TypeError, match=r"\[mapping\[k\] for k in sorted\(mapping\)\]$"
+    ):
+        GroupedDataset(
+            [0, 1], [1, 0], [1, 0], ["train"] * 2, **{key: {0: "cat", 1: "dog"}}
+        )
     names = {"b": 1, "a": 0}
     data = GroupedDataset(
         [0, 1], [0, 1], [0, 0], ["train"] * 2, class_names=sorted(names, key=names.get)
@@ -409,3 +415,8 @@ def test_rows_of_a_series_are_places(index):
     assert data.y[rows].tolist() == ["a", "b"]
     assert data.subset("train").X[np.array([0, 2])].tolist() == ["q", "s"]
     assert frame.index.tolist() == index
+
+
+def test_no_rows_are_said_to_be_none():
+    with pytest.raises(ValueError, match="which is empty: 0 rows are in no split"):
+        GroupedDataset([], [], [], [])

@@ -103,6 +103,17 @@ def test_the_same_in_float32(pictures, labels, whole, backbone, tune):
         assert torch.allclose(tensor, other[name], atol=1e-4), name
 
 
+def test_forward_in_training_mode_takes_rows_of_half_precision(pictures, labels):
+    """They were computed as for a prediction; what trains takes float32 on CPUs."""
+    classifier = PretrainedClassifier(**FIT, precision="bfloat16")
+    classifier.fit(pictures, labels)
+    assert any(classifier.module_.cuts.values())
+    logits = classifier.forward(pictures, training=True)
+    assert logits.dtype == torch.float32 and logits.requires_grad
+    expected = classifier.forward(pictures)
+    torch.testing.assert_close(logits.detach(), expected, rtol=0.05, atol=0.05)
+
+
 def test_partial_fit_goes_on_in_the_same_way(pictures, labels, whole):
     def trained():
         classifier = PretrainedClassifier(**LITE, precision="float32")

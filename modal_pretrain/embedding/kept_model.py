@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128
 
 from modal_pretrain._disk import write_whole
 from modal_pretrain._identity import read_whole
 from modal_pretrain.cache.sqlite import CacheWarning
 
 # The number goes up when the layout of the file changes.
-_MAGIC = b"modal_pretrain network 1\n"
+_MAGIC = b"modal_pretrain network 2\n"
+_OLDER = b"modal_pretrain network 1\n"
 _WARNED: set[Path] = set()
 
 Parts = tuple[bytes, bytes]
@@ -37,7 +38,7 @@ def read_model(file: Path) -> Parts | None:
     Warns
     -----
     CacheWarning
-        If the file is damaged.
+        If the file is damaged, or another network's under this name.
     """
     try:
         data = read_whole(file)
@@ -45,9 +46,11 @@ def read_model(file: Path) -> Parts | None:
         return None
     head = len(_MAGIC)
     checksum, body = data[head : head + 16], data[head + 16 :]
-    if data[:head] == _MAGIC and xxh3_128_digest(body) == checksum:
+    if data[:head] == _MAGIC and _checksum(file, body) == checksum:
         size = int.from_bytes(body[:8], "little")
         return body[8 : 8 + size], body[8 + size :]
+    if data[:head] == _OLDER:  # made again, once, as nothing is wrong with it
+        return None
     warnings.warn(
         f"The converted network {file} is damaged: it is made again.",
         CacheWarning,
@@ -75,7 +78,7 @@ def write_model(file: Path, parts: Parts) -> None:
     body = len(structure).to_bytes(8, "little") + structure + weights
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, _MAGIC + xxh3_128_digest(body) + body)
+        write_whole(file, _MAGIC + _checksum(file, body) + body)
     except OSError as error:
         if file.parent in _WARNED:
             return
@@ -86,3 +89,10 @@ def write_model(file: Path, parts: Parts) -> None:
             CacheWarning,
             stacklevel=2,
         )
+
+
+def _checksum(file: Path, body: bytes) -> bytes:
+    # With the name: a whole file of another network is no better than a damaged one.
+    digest = xxh3_128(file.name.encode() + b"\0")
+    digest.update(body)
+    return digest.digest()

@@ -380,3 +380,21 @@ def test_without_a_temporary_folder(pictures, tmp_path, monkeypatch):
     with pytest.warns(EngineWarning, match=r"so PyTorch does: .*TMPDIR"):
         found = make().fit_transform(pictures)
     np.testing.assert_array_equal(found, make(engine="torch").fit_transform(pictures))
+
+
+def test_a_network_kept_under_the_name_of_another_is_not_taken(tmp_path):
+    files = [kept_model.model_file(tmp_path, key) for key in ("one", "two")]
+    for file in files:
+        kept_model.write_model(file, (b"structure", file.name.encode()))
+    assert kept_model.read_model(files[0]) == (b"structure", b"one.bin")
+    files[1].write_bytes(files[0].read_bytes())
+    with pytest.warns(CacheWarning, match="two.bin is damaged"):
+        assert kept_model.read_model(files[1]) is None
+
+
+def test_a_network_kept_in_the_older_layout_is_made_again_without_a_word(tmp_path):
+    file = tmp_path / "network.bin"
+    file.write_bytes(b"modal_pretrain network 1\n" + b"0" * 99)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kept_model.read_model(file) is None

@@ -23,14 +23,16 @@ class AnsweredError(ValueError):
     message : str
     rows : list of int
         Those.
+    hint : str, default=""
+        What can be done in Python, which is no help on the page.
     """
 
-    def __init__(self, message: str, rows: list[int]) -> None:
-        super().__init__(message, rows)
+    def __init__(self, message: str, rows: list[int], hint: str = "") -> None:
+        super().__init__(message, rows, hint)
         self.rows = rows
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return f"{self.args[0]} {self.args[2]}".rstrip()
 
 
 class Asked:
@@ -101,9 +103,9 @@ class Asked:
             row, record = closed[0], self.ledger.state[closed[0]]
             raise AnsweredError(
                 f"row {row} ({self.pool.title(row)}) has been answered meanwhile: "
-                f"{record.label or record.status}. To change that, call "
-                f"ask(rows=[{row}]) first.",
+                f"{record.label or record.status}.",
                 closed,
+                f"To change that, call ask(rows=[{row}]) first.",
             )
         return rows
 

@@ -128,7 +128,7 @@ class Words:
         self.said = said or name
         self.optional = optional
         self.known: list[str] = []
-        self._alikes: tuple[str, str] | None = None
+        self._alikes: set[tuple[str, str]] = set()
         for word in given:
             self._take(word)
         self.check_numbers()
@@ -178,17 +178,19 @@ class Words:
         return word
 
     def _warn_of_alikes(self) -> None:
-        """Warn of the first two words that differ in how they are typed only."""
-        alike = near_alikes(self.known)
-        if alike not in (None, self._alikes):
-            warnings.warn(
-                f"{self.name}: {alike[0]!r} and {alike[1]!r}, which differ in how they "
-                "are typed only, count as two. If they are one, correct them in the "
-                "label file.",
-                UserWarning,
-                stacklevel=4,
-            )
-        self._alikes = alike
+        """Warn once of each two words that differ in how they are typed only."""
+        rest = list(self.known)
+        while (alike := near_alikes(rest)) is not None:
+            rest.remove(alike[1])  # the next pair may be hidden behind this one
+            if alike not in self._alikes:
+                self._alikes.add(alike)
+                warnings.warn(
+                    f"{self.name}: {alike[0]!r} and {alike[1]!r}, which differ in how "
+                    "they are typed only, count as two. If they are one, correct them "
+                    "where you name them and in the label file.",
+                    UserWarning,
+                    stacklevel=4,
+                )
 
     def learn(self, words: Iterable[str]) -> None:
         """Add those that are not known yet; empty ones are none."""

@@ -147,3 +147,14 @@ def test_missing_tags_are_named(folder, start):
     session.ask(rows=[0, 1])
     with pytest.raises(TypeError, match="tags must be a str, got <NA>"):
         session.answer([0, 1], "a", pd.Series(["x", None], dtype="string"))
+
+
+def test_each_pair_that_differs_in_capitals_only_is_warned_of_once():
+    words = Words("classes", None)
+    with pytest.warns(UserWarning, match="'cat' and 'Cat'"):
+        words.learn(["cat", "Cat"])
+    with pytest.warns(UserWarning, match="'dog' and 'Dog'") as told:
+        words.learn(["dog", "Dog"])
+    with pytest.warns(UserWarning, match="'cat' and 'CAT'") as more:
+        words.learn(["CAT"])
+    assert len(told) == len(more) == 1

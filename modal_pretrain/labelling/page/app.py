@@ -255,7 +255,7 @@ def _post(handler: Any, state: Any) -> Any:
             done = handler(given)
             return _Said({**state(given), **done})
         except AnsweredError as error:
-            return _error(409, str(error))
+            return _error(409, f"{error.args[0]} That stays.")
         except NotAskedError as error:
             return _error(403, str(error))
         except (TypeError, ValueError) as error:

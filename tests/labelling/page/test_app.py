@@ -153,6 +153,7 @@ def test_two_tabs_answer_the_same_picture(page):
     assert sorted(status for status, _ in replies) == [200, 409]
     (refused,) = (reply for status, reply in replies if status == 409)
     assert "answered meanwhile" in refused["error"]
+    assert refused["error"].endswith(". That stays.")  # nobody calls ask() on a page
     assert page.session.progress().labelled == 1
     assert len(page.session.path.read_text().splitlines()) == 2
 

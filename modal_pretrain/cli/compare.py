@@ -45,7 +45,8 @@ def add(commands: Any) -> None:
     add(
         "--group",
         metavar="COLUMN",
-        help="also tell the worst group of class and this column",
+        help="also tell the worst group of class and this column, whose empty cells "
+        "are one value, too",
     )
     add(
         "--backbone",
@@ -130,8 +131,9 @@ def _labelled(
         blanks_missing,
         equal_numbers,
         look_alikes,
+        near_alikes,
     )
-    from modal_pretrain.datasets._table import read_table
+    from modal_pretrain.datasets._table import read_table, warn
     from modal_pretrain.labelling.label_file import torn
     from modal_pretrain.labelling.places import places
     from modal_pretrain.labelling.records import FIELDS
@@ -172,6 +174,13 @@ def _labelled(
             raise ValueError(
                 f"column {column!r} of {file} spells one label {twice[0]!a} and "
                 f"{twice[1]!a}. Correct the column."
+            )
+        nearly = near_alikes(known)
+        if nearly is not None:  # as `load_csv` does
+            one, other = (f"{n!r} ({(table[column] == n).sum()} rows)" for n in nearly)
+            warn(
+                f"column {column!r} of {file} has {one} and {other}, which are two "
+                "here. If they are one, correct the column"
             )
     paths = [Path(path) for path in table.index]
     gone = [path for path in paths if not path.is_file()]

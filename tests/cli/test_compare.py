@@ -304,3 +304,20 @@ def test_a_table_of_several_people_is_warned_of(folder, capsys):
         assert main(arguments) == 0
     out = capsys.readouterr().out
     assert out.startswith("12 labels") and "\n11 labels of 2 classes" in out
+
+
+@pytest.mark.parametrize(
+    ("column", "group"), [("label", []), ("place", ["--group", "place"])]
+)
+def test_words_that_differ_in_capitals_are_warned_of(folder, column, group):
+    lines = ["item,label,place"]
+    for i in range(12):
+        word = {"label": "cd"[i % 2] * 2, "place": "land"}
+        if i in (4, 6):
+            word[column] = word[column].upper()
+        lines.append(f"{'ab'[i % 2]}/{i}.png,{word['label']},{word['place']}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    arguments = ["compare", str(folder), "--labels", str(folder / "labels.csv")]
+    said = f"column '{column}' of .* and '(CC|LAND)' .2 rows., which are two here"
+    with pytest.warns(UserWarning, match=said):
+        assert main([*arguments, *SMALL, *group]) == 0

@@ -19,6 +19,8 @@ from modal_pretrain.cli.flags import settings_of
 from modal_pretrain.cli.stop import STOP
 from modal_pretrain.datasets._folders import ENDINGS, pictures_and_inodes, unread
 
+_BLOCK = 512  # rows that are kept at a time: Ctrl-C loses no more
+
 
 def add(commands: Any) -> None:
     """Add the subcommand and its flags."""
@@ -66,6 +68,7 @@ def embed(args: argparse.Namespace) -> None:
             f"estimator is none. Write ./{args.cache}, there as well."
         )
     _check_writable(cache.folder, args.cache)
+    cache.store.block_rows = _BLOCK
     modality = "image"
     if args.folder is not None:
         X, name = _pictures_in(expanded(args.folder)), str(args.folder)

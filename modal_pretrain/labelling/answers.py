@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from modal_pretrain._inputs.frames import check_order_of_rows
@@ -58,6 +58,12 @@ class Answers:
     def label(self, rows: Any, labels: Any, tags: Any) -> None:
         """Check a label for open rows, and take it; new words become known."""
         checked = self.asked.open(rows)
+        several = hasattr(labels, "__len__") and not isinstance(labels, str)
+        if isinstance(rows, Set | Mapping) and several:
+            raise TypeError(
+                f"rows must be a list where there are several labels: a "
+                f"{type(rows).__name__} has no order that they could follow."
+            )
         # A table filtered by rows has them in its own order.
         for name, given in (("labels", labels), ("tags", tags)):
             check_order_of_rows(name, given, checked, "rows")

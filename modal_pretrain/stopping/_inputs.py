@@ -97,11 +97,14 @@ def predict_pool(classifier: Any, X: Any) -> Predictions:
             "CalibratedClassifierCV."
         )
     raw = by_blocks(classifier.predict_proba, X)
-    proba = check_probabilities(raw, n_rows(X, "X"), "classifier.predict_proba")
+    check_probabilities(raw, n_rows(X, "X"), "classifier.predict_proba")
     classes = getattr(classifier, "classes_", None)
     if classes is None:
         classes = getattr(owner, "classes_", None)
-    return as_predictions(proba, classes, "classifier.predict_proba")
+    if classes is not None:  # a frame of one's own classifier has its order
+        named = later_classes(raw, None, known := np.asarray(classes))
+        classes = known if named is None else named
+    return as_predictions(raw, classes, "classifier.predict_proba")
 
 
 def as_array(values: Any, name: str, dtype: Any = None) -> NDArray[Any]:

@@ -87,13 +87,15 @@ def stated_pooling(where: Any) -> str:
     -------
     str
         "mean", where nothing is stated, "cls", "last", or the words of
-        sentence-transformers for a kind that is not among these, or for a module that
-        computes what is pooled, or pools itself.
+        sentence-transformers for a kind that is not among these, for a module that
+        computes what is pooled, or pools itself, or for several that pool.
     """
     where = _whole(where)
-    for part in _read(where, "modules.json", list) or ():
-        kind = part.get("type") if isinstance(part, dict) else None
-        kind = str(kind or _LEFT_OUT[0]).rpartition(".")[2]
+    parts = _read(where, "modules.json", list) or ()
+    if [_kind(part) for part in parts].count("Pooling") > 1:
+        return "more than one Pooling of modules.json"
+    for part in parts:
+        kind = _kind(part)
         if kind.endswith("Transformer") or kind in _LEFT_OUT:
             continue
         if kind != "Pooling":
@@ -112,6 +114,12 @@ def stated_pooling(where: Any) -> str:
         kinds = [kinds] if isinstance(kinds, str) else kinds
         return " and ".join("last" if k == "lasttoken" else str(k) for k in kinds)
     return "mean"
+
+
+def _kind(part: Any) -> str:
+    """Return the name of a module's class, without the package's."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    return str(kind or _LEFT_OUT[0]).rpartition(".")[2]
 
 
 def _whole(where: Any) -> Any:

@@ -122,6 +122,26 @@ def test_embed_a_folder(paths, tmp_path, capsys):
     assert cache.info()["misses"] == 0
 
 
+def test_embed_keeps_what_was_done_when_it_is_stopped(
+    paths, tmp_path, capsys, monkeypatch
+):
+    write, blocks = DiskStore._write, []
+
+    def stopped(store, file, encoder, keys, rows):
+        if len(blocks) == 2:
+            raise KeyboardInterrupt
+        blocks.append(len(keys))
+        return write(store, file, encoder, keys, rows)
+
+    monkeypatch.setattr("modal_pretrain.cli.embed._BLOCK", 4)
+    monkeypatch.setattr(DiskStore, "_write", stopped)
+    cache = str(tmp_path / "cache")
+    assert main(["embed", str(tmp_path), "--cache", cache, *SIZE]) == 130
+    assert "The same command goes on from here" in capsys.readouterr().err
+    assert blocks == [4, 4]
+    assert len(paths) > 8
+
+
 def test_list(capsys):
     assert main(["list"]) == 0
     output = capsys.readouterr().out

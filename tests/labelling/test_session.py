@@ -452,3 +452,12 @@ def test_a_row_in_an_array_of_no_dimension(folder, start):
     with pytest.raises(TypeError, match=r"rows must be a whole number.*rows\.item\(\)"):
         session.answer(np.array(row), "circle")
     assert session.labels().empty
+
+
+def test_rows_in_no_order_take_one_label_only(folder, start):
+    session = start(folder)
+    rows = {question.row for question in session.ask(2)}
+    with pytest.raises(TypeError, match="rows must be a list where there are several"):
+        session.answer(rows, ["circle", "square"])
+    session.answer(rows, "circle")
+    assert session.labels().label.tolist() == ["circle"] * 2

@@ -528,3 +528,20 @@ def test_rows_taught_without_an_order_are_told_to_be_a_list(kind):
     proba = np.tile([0.8, 0.2], (50, 1))
     with pytest.raises(ValueError, match=r"taught must be .*Write list\(taught\)"):
         draw_audit(proba, 10, taught=kind([3, 4]))
+
+
+@pytest.mark.parametrize(("columns", "first"), [("ba", "b"), ("ab", "a"), (None, "a")])
+def test_a_classifier_s_frame_is_read_by_its_names(columns, first):
+    class Own:
+        classes_ = np.array(["a", "b"])
+
+        def predict_proba(self, X):
+            names = None if columns is None else list(columns)
+            return pd.DataFrame([[0.9, 0.1]] * len(X), columns=names)
+
+    found = predict_pool(Own(), np.zeros((3, 1)))
+    assert found.classes[found.column].tolist() == [first] * 3
+    Own.classes_ = np.array(["c", "b"])
+    if columns == "ba":
+        with pytest.raises(ValueError, match=r"predict_proba.*\['c', 'b'\]"):
+            predict_pool(Own(), np.zeros((3, 1)))

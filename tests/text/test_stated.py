@@ -142,6 +142,14 @@ def test_modules_behind_the_pooling_are_left_out(own, texts, kind):
     np.testing.assert_array_equal(embed(own, texts), expected)
 
 
+def test_two_poolings_are_none_that_is_known(own, texts):
+    state(own, KINDS["mean"])
+    modules = json.loads((own / "modules.json").read_text())
+    (own / "modules.json").write_text(json.dumps([*modules, modules[1]]))
+    with pytest.raises(BackboneWeightsError, match="more than one Pooling"):
+        embed(own, texts)
+
+
 @pytest.mark.parametrize("tokens", [6, 30])
 def test_a_stated_length_goes_before_the_tokenizer_s(own, tokens):
     file = own / "tokenizer_config.json"

@@ -416,9 +416,10 @@ const answers = "#classes button, #skip, #cannot";
 const once = (event) => {
   const button = event.target.closest(answers);
   if (!button) return;
-  const again = event.detail > 1 && event.timeStamp - clicked < 350;
-  clicked = event.timeStamp;
-  if (!again) return;
+  if (event.detail < 2 || event.timeStamp - clicked > 350) {
+    clicked = event.timeStamp;
+    return;
+  }
   event.stopImmediatePropagation();
   button.blur();
   notice("A double click is one answer.");

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import unicodedata
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Set
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +16,6 @@ from modal_pretrain._inputs.frames import (
     named_columns,
 )
 from modal_pretrain._inputs.numbers import of_tensor
-from modal_pretrain.datasets._spelling import near_alikes
 from modal_pretrain.query._engine.arguments import is_missing, n_rows
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
@@ -27,9 +23,9 @@ from modal_pretrain.query._engine.classifier import (
     is_committee,
 )
 from modal_pretrain.query._engine.mapped import by_blocks
+from modal_pretrain.stopping._alikes import warn_of_near_alikes
 from modal_pretrain.stopping._intervals import Estimate
 
-_PACKAGE = "modal_pretrain."
 _TOLERANCE = 4e-3  # bfloat16 leaves sums of 1 so far off
 
 
@@ -295,32 +291,8 @@ def check_labels(
             f"classes are {classes.tolist()}.{_hint(label, where)}"
             f"{new if unknown == 'error' and not slips else ''}"
         )
-    _warn_of_near_alikes(strange, where, name)
+    warn_of_near_alikes(strange, where, name)
     return columns
-
-
-def _warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> None:
-    texts = [label for label in known if isinstance(label, str)]
-    for label in dict.fromkeys(strange):
-        pairs = (near_alikes((text, label)) for text in texts if isinstance(label, str))
-        alike = next((pair for pair in pairs if pair is not None), None)
-        if alike is not None:
-            warnings.warn(
-                f"{name} has the label {label!r} {strange.count(label)} times, which "
-                f"counts as wrong beside the model's class {alike[0]!r}. If they are "
-                "one class, give it one spelling.",
-                UserWarning,
-                stacklevel=_frames_of_ours() + 1,
-            )
-
-
-def _frames_of_ours() -> int:
-    """Count the frames from the caller's to the first outside this package."""
-    frame: FrameType | None = sys._getframe(1)
-    n = 0
-    while frame and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        frame, n = frame.f_back, n + 1
-    return n
 
 
 def as_estimate(name: str, result: Any) -> Estimate:

@@ -146,7 +146,7 @@ def test_two_poolings_are_none_that_is_known(own, texts):
     state(own, KINDS["mean"])
     modules = json.loads((own / "modules.json").read_text())
     (own / "modules.json").write_text(json.dumps([*modules, modules[1]]))
-    with pytest.raises(BackboneWeightsError, match="more than one Pooling"):
+    with pytest.raises(ValueError, match="more than one Pooling"):
         embed(own, texts)
 
 

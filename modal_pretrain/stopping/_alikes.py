@@ -1,0 +1,38 @@
+"""Labels that look like a class and count as another."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+from modal_pretrain.datasets._spelling import near_alikes
+
+_PACKAGE = "modal_pretrain."
+
+
+def warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> None:
+    """Warn of unknown labels that differ from a class in how they are typed only."""
+    texts = [label for label in known if isinstance(label, str)]
+    for label in dict.fromkeys(strange):
+        pairs = (near_alikes((text, label)) for text in texts if isinstance(label, str))
+        alike = next((pair for pair in pairs if pair is not None), None)
+        if alike is not None:
+            warnings.warn(
+                f"{name} has the label {label!r} {strange.count(label)} times, which "
+                f"counts as wrong beside the model's class {alike[0]!r}. If they are "
+                "one class, give it one spelling.",
+                UserWarning,
+                stacklevel=_frames_of_ours() + 1,
+            )
+
+
+def _frames_of_ours() -> int:
+    """Count the frames from the caller's to the first outside this package."""
+    frame: FrameType | None = sys._getframe(1)
+    n = 0
+    while frame and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame, n = frame.f_back, n + 1
+    return n

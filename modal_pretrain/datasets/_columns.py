@@ -172,13 +172,27 @@ def in_order(values: Any, key: str) -> Any:
     """
     if isinstance(values, Mapping | set | frozenset | str):
         fix = "Of a mapping to numbers: sorted(mapping, key=mapping.get)"
-        if isinstance(values, Mapping) and all(isinstance(k, int) for k in values):
-            fix = "Of a mapping of numbers: [mapping[k] for k in sorted(mapping)]"
+        if isinstance(values, Mapping) and _names_numbers(values):
+            fix = (
+                "Of a mapping of numbers: "
+                "[mapping[k] for k in sorted(mapping, key=int)]"
+            )
         raise TypeError(
             f"{key} must be a list, in order, got {values!r:.60} of type "
             f"{type(values).__name__}. {fix}"
         )
     return values
+
+
+def _names_numbers(mapping: Mapping[Any, Any]) -> bool:
+    """Say whether keys are numbers, or, as in JSON, texts of them, but values none.
+
+    Folders of digits have numbers on both sides, {"0": 0}.
+    """
+    whole = (int, np.integer)
+    return not any(isinstance(value, whole) for value in mapping.values()) and all(
+        isinstance(key, whole) or str(key).isdecimal() for key in mapping
+    )
 
 
 def encode(

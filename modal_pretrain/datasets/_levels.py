@@ -48,11 +48,13 @@ def warn_of_levels(
     alike = all(below[place] == names for place in nested)
     if attribute is None and len(nested) == len(places) and alike and len(names) > 1:
         classes = _some({place.name for place in places})
+        # Said to be drawn, the splits above would be the classes.
+        split = "random" if places[0].parent == root else "folder"
         warn(
             f"the folders {classes} of {root} are taken for classes, and each holds "
             f"the same folders: {_some(names)}. If these are the classes, give one of "
             "the folders above as root, or sort the pictures anew; if they are an "
-            "attribute, attribute='folder' reads it; if neither, say split='random'",
+            f"attribute, attribute='folder' reads it; if neither, say split={split!r}",
         )
 
 

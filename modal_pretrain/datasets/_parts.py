@@ -49,6 +49,7 @@ def join(
     validation_size: float,
     random_state: int | np.random.RandomState | None,
     names: Mapping[Any, str] | None = None,
+    fix: str | None = None,
     **kwargs: Any,
 ) -> GroupedDataset:
     """Make one data set of the parts.
@@ -61,6 +62,8 @@ def join(
         The draw.
     names : mapping, optional
         Split for each key of `parts`; by default the usual names are understood.
+    fix : str, optional
+        See `split_names`.
     **kwargs : dict
         For `GroupedDataset`.
 
@@ -82,7 +85,7 @@ def join(
         listed = np.repeat(
             np.array(list(map(str, parts))), [len(part.y) for part in values]
         )
-        split = split_names(listed, names, "the mapping of splits")
+        split = split_names(listed, names, "the mapping of splits", fix=fix)
     if values[0].attribute is not None:
         attribute, names_of_it = joined(
             "attribute", [(part.attribute, part.attribute_names) for part in values]

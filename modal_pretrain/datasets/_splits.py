@@ -29,7 +29,13 @@ SPLIT_NAMES = {
 }
 
 
-def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.ndarray:
+def split_names(
+    values: Any,
+    names: Mapping[Any, str] | None,
+    where: str,
+    *,
+    fix: str | None = None,
+) -> np.ndarray:
     """Translate what stands for the splits into the names of `GroupedDataset`.
 
     Parameters
@@ -40,6 +46,8 @@ def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.
         Name for each value; keys are compared as text. By default the usual names.
     where : str
         Where the values are from, for messages.
+    fix : str, optional
+        What to do about unknown values; by default, give `split_names`.
 
     Returns
     -------
@@ -69,10 +77,13 @@ def split_names(values: Any, names: Mapping[Any, str] | None, where: str) -> np.
         key = value.strip().lower() if names is None else value
         if key not in known:
             rows = np.flatnonzero(inverse == position)
+            say = (
+                "Say what the values mean, for example "
+                f"split_names={{{value!r}: 'train', ...}}"
+            )
             raise ValueError(
                 f"{where} holds {value!r} in {len(rows)} rows; known are "
-                f"{', '.join(known)}. Say what the values mean, for example "
-                f"split_names={{{value!r}: 'train', ...}}"
+                f"{', '.join(known)}. {say if fix is None else fix}"
             )
         result.append(known[key])
     return np.array(result)[inverse]

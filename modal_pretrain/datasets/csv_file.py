@@ -344,7 +344,8 @@ def _check_look_alikes(cells: pd.Series, column: str, path: Path) -> None:
         warn(
             f"column {column!r} of {path} has {one} and {other}, which are two "
             "labels. If they are one, correct the column; if not, labels='text' takes "
-            "them without this warning"
+            "them without this warning",
+            depth=5,
         )
 
 

@@ -117,6 +117,7 @@ def from_torchvision(
     read = _fitting([_read(part) for part in parts.values()])
     return join(
         dict(zip(parts, read, strict=True)),
+        fix="Give the keys these names: {'train': ..., 'test': ...}",
         attribute=attribute,
         attribute_name=attribute_name,
         test_size=test_size,

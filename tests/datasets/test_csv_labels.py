@@ -146,8 +146,9 @@ def test_csv_apostrophes_and_dashes_that_a_program_changed(table, typed):
     """Word processors write others than keyboards have."""
     plain = "cooper's x-ray"
     table.write_text(CSV.replace(",cat", f",{plain}").replace(",dog", f",{typed}"))
-    with pytest.warns(UserWarning, match=r"2 rows\), which are two labels"):
+    with pytest.warns(UserWarning, match=r"2 rows\), which are two labels") as caught:
         data = load_csv(table, **COLUMNS)
+    assert caught[0].filename == __file__
     assert data.classes.tolist() == sorted([plain, typed])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -93,6 +93,21 @@ def test_domains_above_the_classes_are_warned_of(tmp_path):
         load_folder(tmp_path)
 
 
+@pytest.mark.parametrize("parts", [("train", "test"), ("one", "two")])
+def test_what_is_said_of_levels_below_splits_keeps_the_splits(tmp_path, parts):
+    """Drawn splits, as the warning had it, made classes of train and test."""
+    below = [f"{kind}/{seen}" for kind in ("cat", "dog") for seen in ("night", "day")]
+    fill(tmp_path, *(f"{part}/{each}/1.png" for part in parts for each in below))
+    names = None if "train" in parts else {"one": "train", "two": "test"}
+    with pytest.warns(UserWarning, match="if neither, say split='folder'"):
+        first = load_folder(tmp_path, split_names=names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = load_folder(tmp_path, split_names=names, split="folder")
+    assert again.y.tolist() == first.y.tolist()
+    assert again.split.tolist() == first.split.tolist()
+
+
 def test_a_folder_around_the_classes_of_one_split_is_warned_of(tmp_path):
     fill(tmp_path, *(f"seg_train/seg_train/{kind}/1.png" for kind in ("cat", "dog")))
     fill(tmp_path, "seg_pred/seg_pred/2.png")

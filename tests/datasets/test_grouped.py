@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from enum import Enum
 
@@ -375,6 +376,22 @@ def test_extra_keeps_what_is_missing_in_a_list_of_texts():
 
 
 @pytest.mark.parametrize(
+    ("names", "fix"),
+    [
+        ({0: "z", 1: "b"}, "k in sorted(mapping, key=int)]"),
+        ({np.int64(0): "z", np.int64(1): "b"}, "k in sorted(mapping, key=int)]"),
+        ({"0": "z", "1": "b"}, "k in sorted(mapping, key=int)]"),  # from JSON
+        ({"0": 0, "1": 1}, "sorted(mapping, key=mapping.get)"),
+        ({"z": np.int64(0), "b": np.int64(1)}, "sorted(mapping, key=mapping.get)"),
+    ],
+)
+def test_what_is_said_of_a_mapping_gives_names_in_order(names, fix):
+    """Keys that are numbers were sorted by their names, and became the names."""
+    with pytest.raises(TypeError, match=f"{re.escape(fix)}$"):
+        GroupedDataset([0, 1], [0, 1], [0, 0], ["train"] * 2, class_names=names)
+
+
+@pytest.mark.parametrize(
     "key", ["classes", "class_names", "attributes", "attribute_names"]
 )
 def test_classes_and_names_without_an_order_are_refused(key):
@@ -385,7 +402,7 @@ def test_classes_and_names_without_an_order_are_refused(key):
                 [0, 1], ["a", "b"], ["a", "b"], ["train"] * 2, **{key: values}
             )
     with pytest.raises(
-        TypeError, match=r"\[mapping\[k\] for k in sorted\(mapping\)\]$"
+        TypeError, match=r"\[mapping\[k\] for k in sorted\(mapping, key=int\)\]$"
     ):
         GroupedDataset(
             [0, 1], [1, 0], [1, 0], ["train"] * 2, **{key: {0: "cat", 1: "dog"}}

@@ -84,6 +84,14 @@ def test_torchvision_fake_data_is_loaded():
     assert len(data.subset([1, 2]).X) == 2
 
 
+def test_unknown_names_of_splits_are_keys_to_be_renamed():
+    """There is no split_names here, which the message asked for."""
+    datasets = pytest.importorskip("torchvision.datasets")
+    part = datasets.FakeData(4, (3, 4, 4), num_classes=2)
+    with pytest.raises(ValueError, match=r"'pool' in 4 rows.*Give the keys these nam"):
+        from_torchvision({"train": part, "pool": part})
+
+
 def test_torch_subset_and_tensors():
     torch = pytest.importorskip("torch")
     half = torch.utils.data.Subset(Cifar(), [4, 2, 0])

@@ -54,7 +54,7 @@ def class_weights(
         if label not in columns:
             raise ValueError(
                 f"class_weight has the label {label!r}, which is not among the classes "
-                f"{classes.tolist()}."
+                f"{classes.tolist()}.{_numbered(label, classes)}"
             )
         if not is_number(value) or not 0 <= value <= LARGEST:
             raise ValueError(
@@ -68,6 +68,19 @@ def class_weights(
             "classes in y all weigh 0, or below 1e-9."
         )
     return weights
+
+
+def _numbered(label: object, classes: np.ndarray) -> str:
+    """Return a hint where a meta-estimator has put numbers in the labels' place."""
+    numbers = range(len(classes))
+    if not isinstance(label, str) or classes.tolist() != list(numbers):
+        return ""
+    return (
+        " Numbers in place of labels are what scikit-learn's VotingClassifier, "
+        "StackingClassifier and cross_val_predict(method='predict_proba') hand on: "
+        "name the classes by their place in sorted order there, or write "
+        "class_weight='balanced'."
+    )
 
 
 def check_weightable(criterion: nn.Module, what: str) -> None:

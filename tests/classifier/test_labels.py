@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from modAL.models import ActiveLearner
+from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import cross_val_predict, cross_val_score
 from torch import nn
 
@@ -180,6 +181,20 @@ def test_class_weight_of_a_class_that_is_missing(make, pictures, labels):
 def test_bad_class_weight(make, pictures, labels, class_weight, match):
     with pytest.raises(ValueError, match=match):
         make(class_weight=class_weight).fit(pictures, labels)
+
+
+def test_class_weight_by_names_where_labels_come_as_numbers(make, pictures):
+    names = np.array(["cat", "dog"] * (len(pictures) // 2))
+    weighted = make(class_weight={"cat": 1.0, "dog": 3.0})
+    voting = VotingClassifier([("weighted", weighted)], voting="soft")
+    with pytest.raises(ValueError, match=r"'cat'.*\[0, 1\].*VotingClassifier.*sorted"):
+        voting.fit(pictures, names)
+    named = VotingClassifier([("weighted", make(class_weight={0: 1.0, 1: 3.0}))])
+    expected = weighted.fit(pictures, names).predict_proba(pictures)
+    found = named.set_params(voting="soft").fit(pictures, names).predict_proba(pictures)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(ValueError, match=r"among the classes \['cat', 'dog'\]\.$"):
+        make(class_weight={"Cat": 1.0}).fit(pictures, names)
 
 
 def test_class_weight_needs_a_criterion_with_weights(make, pictures, labels):

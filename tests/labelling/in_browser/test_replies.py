@@ -301,3 +301,19 @@ def test_a_double_click_is_one_answer(folder, start, serve, person):
     button.click(click_count=1)
     person.settled()
     assert session.progress().labelled == 3
+
+
+def test_letters_of_a_layout_without_latin_ones_are_keys_by_their_place(
+    folder, start, serve, person
+):
+    session = start(folder)
+    page = person.open(serve(session).address).page
+    session.wait(60)
+    others = ("ж", "Semicolon"), ("ö", "KeyU")  # none of the page's
+    for key, code in (("ы", "KeyS"), ("ψ", "KeyC"), ("é", "Digit2"), *others):
+        said = f"new KeyboardEvent('keydown', {{key: '{key}', code: '{code}', "
+        said += "bubbles: true})"
+        page.evaluate(f"document.body.dispatchEvent({said})")
+        person.settled()
+    done = session.progress()
+    assert (done.skipped, done.cannot_tell, done.labelled) == (1, 1, 1)

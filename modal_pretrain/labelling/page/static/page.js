@@ -354,7 +354,9 @@ function pressed(event) {
     else if (event.key === "ArrowLeft") step(-1);
     else return;
   } else {
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    let key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    // Where a layout has no Latin letters, they are where they are on others.
+    if (/^[^\p{Script=Latin}\x00-\x7f]$/u.test(key)) key = /^Key(.)$/.exec(event.code)?.[1].toLowerCase();
     const does = {
       s: skip,
       c: cannotTell,

@@ -27,7 +27,7 @@ export function buttons(box, names, does, key) {
 }
 
 export function row(question, size, failed) {
-  if (question.text !== undefined) return make("blockquote", { textContent: question.text });
+  if (question.text !== undefined) return make("blockquote", { textContent: question.text, dir: "auto" });
   const image = make("img", { alt: question.name, draggable: false, decoding: "sync" });
   if (failed) image.addEventListener("error", () => failed(question));
   image.src = picture(question, size);

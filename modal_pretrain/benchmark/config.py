@@ -113,8 +113,10 @@ class BenchmarkConfig:
         for name in _AXES:
             values = getattr(self, name)
             if isinstance(values, str):
+                # YAML reads "a, b" without brackets as one text.
+                parts = [part.strip() for part in values.split(",")]
                 raise ValueError(
-                    f"{name} must be a list, got {values!r}: write [{values!r}]."
+                    f"{name} must be a list, got {values!r}: write {parts!r}."
                 )
             if not isinstance(values, list | tuple):
                 raise ValueError(f"{name} must be a list, got {values!r}.")

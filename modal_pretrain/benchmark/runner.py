@@ -98,6 +98,12 @@ def run(
     # Modules of the user's own may go to another folder when they are imported.
     out = expanded(out, "out").absolute()
     cache = None if cache is None else expanded(cache, "cache").absolute()
+    if cache is not None and cache.exists() and not cache.is_dir():
+        # Found by the first run it would leave runs behind that nobody wants.
+        raise ValueError(
+            f"cache (or --cache) must be a folder, which need not exist yet, got "
+            f"{str(cache)!r}, which is none."
+        )
     configs = _configs(settings)
     for config in configs:  # an unknown name fails before the work
         check_names(config)

@@ -84,6 +84,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: a configuration ends in .toml, .yaml or .yml.")
     if not isinstance(settings, dict):
         raise ValueError(f"{path} must hold keys and values, see configs/shapes.toml.")
+    _reject_parameters(settings, path)
     reject_unknown(settings, SETTINGS, f"setting in {path.name}")
     return settings
 
@@ -151,6 +152,24 @@ def reject_unknown(given: Iterable[str], known: Iterable[str], kind: str) -> Non
         if key not in known:
             hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
             raise ValueError(f"There is no {kind} {key!r}.{hint}")
+
+
+def _reject_parameters(given: Iterable[str], path: Path) -> None:
+    """Raise a ValueError about a classifier's parameter among the settings.
+
+    They are flags beside the others, so that a file that is written like a command
+    has them there.
+    """
+    unknown = [key for key in given if key not in SETTINGS]
+    if not unknown:  # PyTorch is imported for what comes
+        return
+    known = estimator_parameters()
+    for key in unknown:
+        if key in known:
+            raise ValueError(
+                f"There is no setting in {path.name} {key!r}: it is a parameter of the "
+                "classifier, and stands below [estimator]."
+            )
 
 
 def _reject_settings(given: Iterable[str], known: Iterable[str], table: str) -> None:

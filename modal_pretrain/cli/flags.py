@@ -6,6 +6,9 @@ import argparse
 import ast
 import inspect
 import re
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from modal_pretrain._modalities import lookup
@@ -61,6 +64,7 @@ def _set_estimator(settings: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
+    _warn_of_doubles(given.get("data", ()))
     tables = settings.get("dataset", "shapes")
     tables = tables if isinstance(tables, list) else [tables]
     for table in tables:
@@ -106,6 +110,20 @@ def _set_dataset(settings: dict[str, Any], given: dict[str, Any]) -> None:
                 )
             table[key] = _literal(value)
     settings["dataset"] = tables
+
+
+def _warn_of_doubles(pairs: Iterable[str]) -> None:
+    """Say which pair counts where --data gives one key two values."""
+    last: dict[str, str] = {}
+    for pair in pairs:
+        key = pair.partition("=")[0]
+        if last.get(key, pair) != pair:
+            with suppress(OSError):  # closed, or full
+                sys.stderr.write(
+                    f"warning: --data {key} was given again: {pair} counts, "
+                    f"{last[key]} does not.\n"
+                )
+        last[key] = pair
 
 
 def _root_name(name: str) -> str:

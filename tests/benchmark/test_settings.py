@@ -124,6 +124,7 @@ def test_units(small):
         ({"models": ("pretrained", "pretrained")}, "models"),
         ({"strategies": ["m:" + "é" * 100]}, "'m:é.* is longer than 200 bytes"),
         ({"strategies": "random"}, r"write \['random'\]"),
+        ({"strategies": "random, badge"}, r"write \['random', 'badge'\]"),
         ({"seeds": (1.5,)}, "each of seeds must be a whole number"),
         ({"seeds": (True,)}, "each of seeds must be a whole number"),
         ({"seeds": 3}, "seeds must be a list"),

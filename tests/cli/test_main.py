@@ -525,6 +525,37 @@ def test_a_flag_with_one_value_that_comes_again(capsys, tmp_path):
         assert "given again" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("again", [["n_train=6"], ["--data", "n_train=6"]])
+def test_one_key_of_data_that_comes_again(capsys, again):
+    """The last value counted, without a word about the first one."""
+    arguments = ["bench", "--data", "n_train=4", "n_test=8", *again, "--seeds", "0"]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    words = "--data n_train was given again: n_train=6 counts, n_train=4 does not"
+    assert f"warning: {words}" in said
+
+
+def test_a_parameter_of_the_classifier_among_the_settings(capsys, tmp_path):
+    """It is a flag like the others, but in a file it has a table of its own."""
+    file = tmp_path / "a.toml"
+    file.write_text("seeds = 1\nimage_size = 64\n")
+    assert main(["bench", "--config", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert "'image_size': it is a parameter of the cl" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_a_file_leaves_nothing_behind(capsys, tmp_path):
+    """The folder was begun before it was seen, and its runs were left for ever."""
+    file, out = tmp_path / "file", tmp_path / "out"
+    file.write_text("")
+    arguments = [*SMALL, "--cache", str(file), "--out", str(out)]
+    assert main(["bench", *arguments]) == 2
+    assert (
+        f"--cache) must be a folder, which need not exist yet, got {str(file)!r}"
+        in (capsys.readouterr().err)
+    )
+    assert not out.exists()
+
+
 def test_a_flag_with_several_values_may_come_several_times(capsys, tmp_path):
     """The last one alone counted, without a word."""
     bench = ["bench", "--seeds=1", "--rounds=0", "--seed-set=4", "--image-size=32"]

@@ -126,13 +126,13 @@ def _folder_per_class(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def _labelled(
     folder: Path, file: Path, columns: tuple[str, str], group: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    from modal_pretrain.datasets._listed import other_spelling
-    from modal_pretrain.datasets._spelling import (
+    from modal_pretrain._inputs.spelling import (
         blanks_missing,
         equal_numbers,
         look_alikes,
         near_alikes,
     )
+    from modal_pretrain.datasets._listed import other_spelling
     from modal_pretrain.datasets._table import read_table, warn
     from modal_pretrain.labelling.label_file import torn
     from modal_pretrain.labelling.places import places

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modal_pretrain.datasets._spelling import seen
+from modal_pretrain._inputs.spelling import seen
 from modal_pretrain.datasets._table import row_name, warn
 
 MISSING = ("error", "drop", "ignore")

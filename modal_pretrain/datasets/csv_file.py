@@ -14,6 +14,12 @@ import pandas as pd
 
 from modal_pretrain._checks import did_you_mean
 from modal_pretrain._identity import expanded
+from modal_pretrain._inputs.spelling import (
+    blanks_missing,
+    equal_numbers,
+    look_alikes,
+    near_alikes,
+)
 from modal_pretrain.datasets._listed import check_missing, image_paths
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._quotes import warn_of_quotes
@@ -21,12 +27,6 @@ from modal_pretrain.datasets._repeats import (
     first_of_each,
     one_spelling,
     warn_of_shared,
-)
-from modal_pretrain.datasets._spelling import (
-    blanks_missing,
-    equal_numbers,
-    look_alikes,
-    near_alikes,
 )
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._identity import expanded
+from modal_pretrain._inputs.spelling import look_alikes, near_alikes
 from modal_pretrain.datasets._folders import (
     Inode,
     inode,
@@ -23,7 +24,6 @@ from modal_pretrain.datasets._folders import (
 )
 from modal_pretrain.datasets._levels import warn_of_levels
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._spelling import look_alikes, near_alikes
 from modal_pretrain.datasets._split_folders import are_splits
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits

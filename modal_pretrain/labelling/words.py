@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import did_you_mean
-from modal_pretrain.datasets._spelling import equal_numbers, near_alikes
+from modal_pretrain._inputs.spelling import equal_numbers, near_alikes
 from modal_pretrain.labelling.pool import FORMULA
 
 # Those of Unicode's category Zs.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-from modal_pretrain.datasets._spelling import near_alikes
+from modal_pretrain._inputs.spelling import near_alikes
 
 _PACKAGE = "modal_pretrain."
 

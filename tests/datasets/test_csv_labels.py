@@ -4,8 +4,8 @@ import warnings
 
 import pytest
 
+from modal_pretrain._inputs.spelling import equal_numbers, look_alikes
 from modal_pretrain.datasets import load_csv
-from modal_pretrain.datasets._spelling import equal_numbers, look_alikes
 from tests.datasets.tables import COLUMNS, CSV
 
 

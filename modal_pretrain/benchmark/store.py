@@ -225,8 +225,8 @@ class RecordStore:
         # Processes that share the seeds each fit all labels for their own first one.
         units += [unit._replace(strategy=FULL) for unit in units]
         known = {self.path(unit).name for unit in units}
-        found = {path.name for path in (self.folder / "records").glob("*.jsonl")}
-        return sorted(found - known)
+        there = (self.folder / "records").glob("[!.]*.jsonl")  # not macOS's ._name
+        return sorted({path.name for path in there} - known)
 
     def records(self, unit: Unit) -> list[dict[str, Any]]:
         """Return the records of a finished unit.

@@ -203,6 +203,7 @@ def test_status_names_runs_that_were_copied_into_the_folder(capsys, tmp_path):
     assert main(["bench", *SMALL, "--out", out]) == 0
     (path,) = tmp_path.glob("*/records/*.jsonl")
     shutil.copy(path, path.with_name("pretrained--random--7.jsonl"))
+    path.with_name(f"._{path.name}").write_text("what macOS keeps on foreign disks")
     capsys.readouterr()
     assert main(["status", out]) == 0
     text = capsys.readouterr().out

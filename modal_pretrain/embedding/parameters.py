@@ -82,7 +82,7 @@ EMBEDDING_RULES: Mapping[str, Rule] = {
     "device": Device(),
     "cache": Made(
         (RowCache,),
-        "a directory (which may not exist yet), an EmbeddingCache or a DiskCache",
+        "a directory (no file; it may not exist yet), an EmbeddingCache or a DiskCache",
         test=_is_cache,
         also=("memory", None),
     ),

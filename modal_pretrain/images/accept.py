@@ -16,6 +16,7 @@ Memory-mapped arrays stay on the disk. How one file is decoded stands in `files`
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
     -----
     UserWarning
         If 16-bit integers hold nothing above 4095, or 8-bit ones nothing above 1:
-        nearly black.
+        nearly black. If a tensor of three grey pictures may be one of three channels.
 
     Examples
     --------
@@ -173,6 +174,14 @@ def _check_tensor(X: torch.Tensor, name: str) -> None:
 
 def _from_tensor(X: torch.Tensor, name: str) -> ImageSource:
     _check_tensor(X, name)
+    if X.ndim == 3 and len(X) == 3 and not X.is_floating_point():
+        warnings.warn(
+            f"{name} of shape {tuple(X.shape)} is taken for 3 grey pictures. If it is "
+            "one with channels first, as torchvision reads it, write "
+            f"{name}.permute(1, 2, 0)[None]; if not, {name}[..., None] says so.",
+            UserWarning,
+            stacklevel=3,
+        )
     X = X.detach()
     try:
         if X.device.type == "cpu" and X.dtype is not torch.bfloat16:

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,14 @@ def test_describe(X):
     image = Image.new("P", (30, 20))
     assert as_images([image]).describe(0) == "X[0] (PIL image of mode P, 30 x 20)"
     assert "uint8 array of shape (7, 9, 3)" in as_images(list(X)).describe(0)
+
+
+def test_a_tensor_that_may_be_one_picture_is_warned_of():
+    grey = torch.zeros((3, 8, 9), dtype=torch.uint8) + 7
+    with pytest.warns(UserWarning, match=r"X of shape \(3, 8, 9\) is taken for 3 grey"):
+        assert len(as_images(grey)) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(as_images(grey[..., None])) == 3
+        assert len(as_images(grey.permute(1, 2, 0)[None])) == 1
+        assert len(as_images(grey[:2])) == 2

@@ -58,10 +58,12 @@ class Answers:
     def label(self, rows: Any, labels: Any, tags: Any) -> None:
         """Check a label for open rows, and take it; new words become known."""
         checked = self.asked.open(rows)
-        several = hasattr(labels, "__len__") and not isinstance(labels, str)
-        if isinstance(rows, Set | Mapping) and several:
+        listed = [
+            hasattr(x, "__len__") and not isinstance(x, str) for x in (labels, tags)
+        ]
+        if isinstance(rows, Set | Mapping) and any(listed):
             raise TypeError(
-                f"rows must be a list where there are several labels: a "
+                "rows must be a list where there are several labels or tags: a "
                 f"{type(rows).__name__} has no order that they could follow."
             )
         # A table filtered by rows has them in its own order.

@@ -459,5 +459,7 @@ def test_rows_in_no_order_take_one_label_only(folder, start):
     rows = {question.row for question in session.ask(2)}
     with pytest.raises(TypeError, match="rows must be a list where there are several"):
         session.answer(rows, ["circle", "square"])
+    with pytest.raises(TypeError, match="rows must be a list where there are several"):
+        session.answer(rows, "circle", ["red", "blue"])
     session.answer(rows, "circle")
     assert session.labels().label.tolist() == ["circle"] * 2

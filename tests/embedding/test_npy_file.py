@@ -251,8 +251,9 @@ def test_only_files_are_replaced(tmp_path):
         os.mkfifo(tmp_path / "fifo")
     there = sorted(os.listdir(tmp_path))
     for name in there:
-        compute = Counter()
-        with pytest.raises(OSError, match="no regular file, and none is put.*" + name):
+        compute, kind = Counter(), "a folder" if name == "folder" else "no regular file"
+        words = f"it is {kind}, and no file is put in its place.*{name}"
+        with pytest.raises(OSError, match=words):
             write(tmp_path / name, compute)
         assert not compute.asked
     assert sorted(os.listdir(tmp_path)) == there

@@ -91,6 +91,12 @@ def all_classes(
     return np.unique(y) if given is None else given
 
 
+NUMBERED = (
+    " Numbers in place of labels are what scikit-learn's VotingClassifier, "
+    "StackingClassifier and cross_val_predict(method='predict_proba') hand on"
+)
+
+
 def columns_of(y: np.ndarray, classes: np.ndarray, owner: str) -> np.ndarray:
     """Return the column number of each label, int64 (n,), or raise for unknown ones."""
     known = set(classes.tolist())
@@ -110,11 +116,7 @@ def _numbered(y: np.ndarray, classes: np.ndarray) -> str:
         return ""
     if y.min() < 0 or y.max() >= len(classes):
         return ""
-    return (
-        " Numbers in place of labels are what scikit-learn's VotingClassifier, "
-        "StackingClassifier and cross_val_predict(method='predict_proba') hand on: "
-        "leave classes out there."
-    )
+    return f"{NUMBERED}: leave classes out there."
 
 
 def check_head(net: Any) -> None:

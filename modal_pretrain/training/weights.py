@@ -16,6 +16,7 @@ from modal_pretrain.modality import Examples
 from modal_pretrain.reweighting.content import content_ranks
 from modal_pretrain.reweighting.tags import tag_codes
 from modal_pretrain.training.examples import EmbeddedSet, WeightedSet
+from modal_pretrain.training.labels import NUMBERED
 
 
 def class_weights(
@@ -76,9 +77,7 @@ def _numbered(label: object, classes: np.ndarray) -> str:
     if not isinstance(label, str) or classes.tolist() != list(numbers):
         return ""
     return (
-        " Numbers in place of labels are what scikit-learn's VotingClassifier, "
-        "StackingClassifier and cross_val_predict(method='predict_proba') hand on: "
-        "name the classes by their place in sorted order there, or write "
+        f"{NUMBERED}: name the classes by their place in sorted order there, or write "
         "class_weight='balanced'."
     )
 

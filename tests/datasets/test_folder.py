@@ -10,13 +10,7 @@ from PIL import Image
 
 from modal_pretrain.datasets import load_folder, make_reviews, make_shapes
 from modal_pretrain.labelling.file_pool import FilePool
-
-
-def fill(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(path)
+from tests.datasets.trees import fill
 
 
 def test_folder_with_drawn_splits(tmp_path):

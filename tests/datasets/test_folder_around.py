@@ -3,16 +3,9 @@
 import warnings
 
 import pytest
-from PIL import Image
 
 from modal_pretrain.datasets import load_folder
-
-
-def fill(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(path)
+from tests.datasets.trees import fill
 
 
 def test_a_folder_around_the_classes_is_warned_of(tmp_path):

@@ -11,8 +11,6 @@ from modal_pretrain.stopping import (
 )
 from tests.stopping.pools import pool
 
-DESIGNS = ("auto", "weighted", "random", "stratified", "active")
-
 
 def test_labels_of_another_type_are_told_so():
     proba = np.full((20, 2), 0.5)

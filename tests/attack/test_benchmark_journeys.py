@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modal_pretrain.benchmark import BenchmarkConfig, run
@@ -63,6 +63,8 @@ def written(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*/records/*.jsonl")}
 
 
+# Each of them takes seconds.
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(calls=st.lists(st.tuples(some_axes, st.none() | st.integers(0, 9)), max_size=4))
 def test_benchmark_by_and_by(calls, at_once, tmp_path_factory):
     """Runs that came one by one, and were stopped, are those that came at once."""

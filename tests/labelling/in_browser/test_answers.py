@@ -155,7 +155,7 @@ def test_killed_and_resumed(folder, person, truth, command):
 
 
 def test_the_page_is_as_good_as_the_loop(tmp_path, start, serve, browser):
-    """60 labels of somebody who knows, through the page and in Python."""
+    """40 labels of somebody who knows, through the page and in Python."""
     data = make_shapes(n_train=300, n_test=200, random_state=1)
     pool, test = data.subset("train"), data.subset("test")
     folder = tmp_path / "shapes"
@@ -177,15 +177,15 @@ def test_the_page_is_as_good_as_the_loop(tmp_path, start, serve, browser):
         model.fit(pool.X[rows], known["label"].to_numpy(str))
         return np.mean(model.predict(test.X) == test.y)
 
-    by_hand = label(session("loop.csv"), truth, 60)
+    by_hand = label(session("loop.csv"), truth, 40)
     on_page = session("page.csv")
     context = browser.new_context()
     someone = Person(context.new_page(), truth, KEYS).open(serve(on_page).address)
-    for _ in range(60):
+    for _ in range(40):
         on_page.wait(60)
         someone.label(1)
         someone.settled()
-    assert on_page.progress().labelled == 60 == by_hand.progress().labelled
+    assert on_page.progress().labelled == 40 == by_hand.progress().labelled
     assert score(on_page) >= score(by_hand) - 0.04
     assert score(on_page) > 0.7
 

@@ -121,6 +121,7 @@ def read_table(
         raise ValueError(f"read_options: {error}; utf-8 is one") from error
     try:
         known = _header(path, settings)
+        _refuse_mark_of_utf8(path, known, settings["encoding"])
         twice = [column for column in columns if known.count(column) > 1]
         if twice:
             raise ValueError(
@@ -250,6 +251,23 @@ def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]
     whole = {key: settings[key] for key in settings if key != "skipfooter"}
     row = pd.read_csv(path, **{**whole, "header": None, "nrows": 1}).iloc[0]
     return [f"Unnamed: {i}" if pd.isna(cell) else cell for i, cell in enumerate(row)]
+
+
+def _refuse_mark_of_utf8(
+    path: str | os.PathLike[str], header: Sequence[Any], encoding: str
+) -> None:
+    """Raise ValueError where a file says that it is UTF-8, and is read as another.
+
+    Accents would be other letters ("Ã©") in all texts, labels and names of files.
+    """
+    if codecs.lookup(encoding).name.startswith("utf") or not header:
+        return
+    start = str(header[0]).encode(encoding, "ignore")
+    if start.startswith(codecs.BOM_UTF8):
+        raise ValueError(
+            f"{os.fspath(path)} begins with the mark of UTF-8, but read_options has "
+            f"'encoding': {encoding!r}. Leave the encoding out"
+        )
 
 
 def row_name(index: int) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from modal_pretrain.datasets._columns import label_column
 from modal_pretrain.datasets._numbered_names import (
@@ -134,7 +135,10 @@ def _row_numbers(subset: Any) -> np.ndarray:
 
     A mask is refused: as numbers, it would be the first two rows over and over.
     """
-    given = np.asarray(subset.indices)
+    kept = subset.indices
+    if isinstance(kept, pd.Series) and {*kept.index} == {*range(len(kept))}:
+        kept = kept.loc[range(len(kept))]  # PyTorch looks them up by the index
+    given = np.asarray(kept)
     given = np.asarray(given.tolist()) if given.dtype == object else given
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         hint = ""

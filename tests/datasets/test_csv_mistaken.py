@@ -33,6 +33,20 @@ def test_csv_whose_first_line_names_the_separator(tmp_path):
     assert data.y.tolist() == ["x", "y"]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp1251"])
+@pytest.mark.parametrize("header", ["id,text,label", '"id","text","label"'])
+def test_csv_whose_first_bytes_contradict_the_encoding(tmp_path, encoding, header):
+    """Spreadsheets begin UTF-8 with a mark; without the error "é" is two letters."""
+    table = tmp_path / "t.csv"
+    table.write_text(f"{header}\n1,bon,thé\n2,mauvais,café\n", "utf-8-sig")
+    columns = {"text": "text", "target": "label"}
+    with pytest.raises(ValueError, match=r"mark of UTF-8, .* Leave the encoding out"):
+        load_csv(table, **columns, read_options={"encoding": encoding})
+    for right in ("utf-8", "UTF8", "utf-8-sig"):
+        data = load_csv(table, **columns, read_options={"encoding": right})
+        assert data.y.tolist() == ["thé", "café"]
+
+
 def test_csv_splits_without_train(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("text,label,part\ngood,x,val\nbad,y,test\n")

@@ -264,3 +264,14 @@ def test_labels_that_a_transform_changed_are_not_named_by_another_part(
         )
     assert data.y.tolist() == [0, 0, 1, 0, 1]
     assert data.class_names == ("0", "1")
+
+
+def test_indices_as_a_shuffled_series_are_in_pytorch_s_order():
+    """PyTorch takes the one of the index 0 first; attributes go by its order."""
+    indices = pd.Series([5, 3, 8], index=[2, 0, 1])
+    whole = _Own(list(range(9)), None)
+    part = torch.utils.data.Subset(whole, indices)
+    data = from_torchvision(part, attribute=["a", "b", "c"], test_size=0)
+    assert data.y.tolist() == [part[i][1] for i in range(3)] == [3, 8, 5]
+    rows = torch.utils.data.Subset(whole, indices.set_axis([7, 1, 4]))
+    assert from_torchvision(rows, test_size=0).y.tolist() == [5, 3, 8]  # by place only

@@ -22,7 +22,13 @@ def check_labels(y: Any, source: Sized, owner: str) -> np.ndarray:
         raise ValueError(
             f"This {owner} estimator requires y to be passed, but the target y is None."
         )
-    y = column_or_1d(as_labels(y, "y"), warn=True)
+    y = as_labels(y, "y")
+    if y.ndim > 2:  # scikit-learn's message has no name: X and y in the wrong order
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {y.shape} instead: one "
+            "label for each row of X. Was X given as y?"
+        )
+    y = column_or_1d(y, warn=True)
     if len(y) != len(source):
         raise ValueError(
             f"y has {len(y)} labels for {len(source)} rows of X; give one for each. "

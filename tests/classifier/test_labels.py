@@ -250,6 +250,7 @@ def test_pandas_labels_keep_their_kind(make, pictures, series, kind):
         (np.array([0, "a"] * 12, dtype=object), "mixes kinds"),
         (["a", b"b"] * 12, "mixes kinds"),
         ({0, 1}, "got a set, which has no order"),
+        (np.zeros((24, 2, 2, 3), np.uint8), r"y .*shape \(24, 2, 2, 3\).*X given as y"),
     ],
     ids=str,
 )

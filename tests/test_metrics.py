@@ -63,6 +63,23 @@ def test_accuracies_of_what_comes_in_another_order(late):
         calibration_error(pd.Series(Y, index).iloc[::-1], proba, ["a", "b"])
 
 
+def test_accuracies_warn_of_a_class_that_is_typed_otherwise():
+    y_true, y_pred = ["Cat", "dog", "Cat"], ["cat", "dog", "cat"]
+    for call, third in (
+        (group_accuracies, G[:3]),
+        (worst_group_accuracy, G[:3]),
+        (atypical_accuracy, [True] * 3),
+    ):
+        said = r"y_true has the label 'Cat' 2 times, .* beside the model's class 'cat'"
+        with pytest.warns(UserWarning, match=said) as caught:
+            call(y_true, y_pred, third)
+        assert [warning.filename for warning in caught] == [__file__]
+    # Both may be right, single letters may be two, and a class may be never predicted.
+    assert group_accuracies(["US", "us"], ["us", "US"], [1, 1]) == {1: 0.0}
+    assert group_accuracies(["M", "m"], ["m", "m"], [1, 2]) == {1: 0.0, 2: 1.0}
+    assert group_accuracies(["cow", "cat"], ["cat", "cat"], [1, 1]) == {1: 0.5}
+
+
 def test_atypical_accuracy():
     assert atypical_accuracy(Y, P, [True, True, False, False, True, False]) == (
         pytest.approx(2 / 3)

@@ -31,6 +31,11 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
         labels are of several kinds (strings and numbers, say), or most of `y_pred`
         are decimals, as probabilities are, where `y_true` holds whole numbers.
 
+    Warns
+    -----
+    UserWarning
+        If a label is never predicted, and one that is differs in capitals or the like.
+
     Examples
     --------
     >>> group_accuracies([0, 0, 1, 1], [0, 1, 1, 1], ["a", "a", "a", "b"])
@@ -86,6 +91,11 @@ def atypical_accuracy(y_true: Any, y_pred: Any, disambiguating: Any) -> float:
     -------
     float
         In [0, 1]; nan if no example is disambiguating.
+
+    Warns
+    -----
+    UserWarning
+        As :func:`group_accuracies`.
 
     Examples
     --------

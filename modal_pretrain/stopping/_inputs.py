@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modal_pretrain._checks import did_you_mean, is_number
+from modal_pretrain._inputs.alikes import warn_of_near_alikes
 from modal_pretrain._inputs.frames import (
     check_order_of_rows,
     classes_of_columns,
@@ -23,7 +24,6 @@ from modal_pretrain.query._engine.classifier import (
     is_committee,
 )
 from modal_pretrain.query._engine.mapped import by_blocks
-from modal_pretrain.stopping._alikes import warn_of_near_alikes
 from modal_pretrain.stopping._intervals import Estimate
 
 _TOLERANCE = 4e-3  # bfloat16 leaves sums of 1 so far off

@@ -154,7 +154,9 @@ def _classes_of_members(ensemble: Any, members: list[Any]) -> list[NDArray[np.in
             f"classifier: {name} gives several labels for each row. Multi-label "
             "estimators are not supported."
         )
-    known = [np.asarray(member.classes_).tolist() for member in members]
+    # A question that all rows answer alike has a constant for a member, of no classes.
+    constant = not all(hasattr(member, "classes_") for member in members)
+    known = [np.asarray(getattr(member, "classes_", ())).tolist() for member in members]
     labels = np.asarray(ensemble.classes_).tolist()
     seen = set().union(*known)
     number: dict[Any, int] = {i: i for i in range(len(labels))}
@@ -162,7 +164,8 @@ def _classes_of_members(ensemble: Any, members: list[Any]) -> list[NDArray[np.in
         number = {label: i for i, label in enumerate(labels)}
     # Those of one-versus-one know two classes each, 0 and 1, whichever these are.
     pairs = not hasattr(ensemble, "predict_proba") and len(seen) < len(labels)
-    if hasattr(ensemble, "label_binarizer_") or pairs or not seen <= number.keys():
+    apart = constant or pairs or hasattr(ensemble, "label_binarizer_")
+    if apart or not seen <= number.keys():
         raise TypeError(
             f"classifier: the members of {name} do not predict its classes, so they "
             "can't disagree about them. Use RandomForestClassifier, BaggingClassifier "

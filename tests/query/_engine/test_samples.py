@@ -18,7 +18,11 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multiclass import (
+    OneVsOneClassifier,
+    OneVsRestClassifier,
+    OutputCodeClassifier,
+)
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -302,6 +306,14 @@ def test_members_that_answer_other_questions(ensemble, message):
     ensemble.fit(X, np.eye(3)[y] if several else y)
     with pytest.raises(TypeError, match=message):
         query.bald_sampling(ensemble, pool(), 2)
+
+
+def test_members_that_know_no_classes():
+    X, y = seed_set(3)
+    coded = OutputCodeClassifier(LogisticRegression(), random_state=0).fit(X, y)
+    assert not all(hasattr(member, "classes_") for member in coded.estimators_)
+    with pytest.raises(TypeError, match=r"members of OutputCode.* do not predict"):
+        query.bald_sampling(coded, pool(), 2)
 
 
 def test_a_committee_of_regressors():

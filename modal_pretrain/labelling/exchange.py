@@ -292,7 +292,7 @@ def to_folders(
     session : LabelSession
         Of picture files.
     folder : path-like
-        It must not be there, or be empty.
+        It must not be there, or be empty, and lie outside the folder that is labelled.
     metadata : bool, default=False
         Whether to write ImageFolder's ``metadata.csv`` beside one folder of all
         pictures instead: columns file_name, label and tag.
@@ -309,7 +309,8 @@ def to_folders(
     OSError
         If a picture can't be copied.
     ValueError
-        If the pool holds no files, a class can't name a folder, or the folder is full.
+        If the pool holds no files, a class can't name a folder, or the folder is full
+        or within the one that is labelled.
     """
     target, pool = expanded(folder), session.pool
     table = session.labels()
@@ -320,6 +321,7 @@ def to_folders(
         raise ValueError(f"folder {target} is a file; name a new folder.")
     if target.exists() and any(target.iterdir()):
         raise ValueError(f"folder {target} is not empty; name a new one.")
+    _check_outside(target, pool)
     classes = table["label"].unique()
     for label in classes if not metadata else []:
         if _BAD & set(label) or label.startswith(".") or label.endswith("."):
@@ -359,6 +361,20 @@ def to_folders(
                 place.rmdir()
         raise
     return target
+
+
+def _check_outside(target: Path, pool: Pool) -> None:
+    """Refuse a folder whose copies the next session would ask about."""
+    folder = getattr(pool, "folder", None)
+    if folder is None:
+        return
+    above = Path(os.path.realpath(folder))
+    if Path(os.path.realpath(target)).is_relative_to(above):
+        raise ValueError(
+            f"folder {target} is within {folder}, which is labelled: the next session "
+            "would take the copies for pictures to label. Name one outside, "
+            f"such as {above.parent / f'{above.name}-sorted'}."
+        )
 
 
 def _free_names(folders: Sequence[str], items: Iterable[str]) -> list[str]:

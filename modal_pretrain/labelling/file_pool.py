@@ -31,6 +31,8 @@ class FilePool(Pool):
     """
 
     named = True
+    # All that lies below it is the pool, also what comes later; a list has none.
+    folder: Path | None = None
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class FilePool(Pool):
                 + (f", but {more}: convert or rename them." if more else ".")
             )
         pool = cls(paths, root)
+        pool.folder = root
         pool.left_out += [more] if more else []
         return pool
 

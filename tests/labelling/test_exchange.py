@@ -127,6 +127,30 @@ def test_a_folder_for_each_class(labelled, tmp_path):
         to_folders(labelled, target)
 
 
+@pytest.mark.parametrize("name", ["sorted", "a/b", "."])
+def test_copies_do_not_join_what_is_labelled(
+    name, labelled, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    before = set(folder.rglob("*"))
+    with pytest.raises(ValueError, match=r"within|not empty"):
+        to_folders(labelled, name)
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(
+        ValueError, match=r"within .*outside, such as .*pictures-sorted"
+    ):
+        to_folders(labelled, tmp_path / "link" / "new", metadata=True)
+    assert set(folder.rglob("*")) == before
+    assert to_folders(labelled, tmp_path / "pictures-sorted").is_dir()
+
+
+def test_copies_may_lie_beside_files_of_a_list(folder, start, truth, tmp_path):
+    session = start(sorted(folder.iterdir()), labels=tmp_path / "list.csv")
+    row = session.ask()[0].row
+    session.answer(row, truth(row))
+    assert to_folders(session, folder / "sorted").is_dir()
+
+
 def test_image_folder_with_metadata(labelled, tmp_path):
     target = to_folders(labelled, tmp_path / "out", metadata=True)
     table = pd.read_csv(target / "metadata.csv")

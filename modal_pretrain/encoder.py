@@ -154,7 +154,7 @@ class TimmEncoder(BaseTransformer):
         ----------
         X : pictures (or a table), see `PretrainedClassifier`
         path : str or Path
-            Of the file, which is replaced if it exists. Until it is complete it has
+            Of the file; an array that is there is replaced. Until it is complete it has
             ".part" at the end of its name.
 
         Returns
@@ -166,5 +166,7 @@ class TimmEncoder(BaseTransformer):
         ------
         RuntimeError
             If another process is writing the same file.
+        ValueError
+            If `path` is that of a file of another kind, which would be lost.
         """
         return super().embed_to(X, path)

@@ -15,6 +15,8 @@ from modal_pretrain._checks import ParameterError
 from modal_pretrain._disk import check_replaceable, locked, naming, replace, write_whole
 from modal_pretrain._identity import expanded, read_whole
 
+_MAGIC = np.lib.format.MAGIC_PREFIX
+
 
 def write_rows(
     path: str | Path,
@@ -54,6 +56,8 @@ def write_rows(
         If another process is writing the same file.
     OSError
         If the file can't be written, or there is something else than a file.
+    ValueError
+        If `path` is no path, or that of a file of another kind, which would be lost.
     """
     if (
         not isinstance(path, str | os.PathLike)
@@ -68,6 +72,7 @@ def write_rows(
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
     check_replaceable(path)
     check_replaceable(part)
+    _check_no_other_kind(path)
     with _exclusive(path, part) as file:
         done, d = _progress(note, identity, n, file)
         if not done:  # or it would vouch for the rows of this pass, once it is killed
@@ -89,6 +94,19 @@ def write_rows(
         replace(part, path)
         note.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
+
+
+def _check_no_other_kind(path: Path) -> None:
+    """Refuse to replace a picture, say, whose name was given by mistake."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        start = file.read(len(_MAGIC))
+    if start.rstrip(b"\0") and start != _MAGIC:
+        raise ParameterError(
+            f"path is {os.fspath(path)!r}, a file that holds no array of NumPy and would "
+            "be lost. Name another, or delete it."
+        )
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class TextEncoder(BaseTransformer):
         ----------
         X : texts, see `PretrainedTextClassifier`
         path : str or Path
-            Of the file, which is replaced if it exists. Until it is complete it has
+            Of the file; an array that is there is replaced. Until it is complete it has
             ".part" at the end of its name.
 
         Returns
@@ -153,5 +153,7 @@ class TextEncoder(BaseTransformer):
         ------
         RuntimeError
             If another process is writing the same file.
+        ValueError
+            If `path` is that of a file of another kind, which would be lost.
         """
         return super().embed_to(X, path)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,6 +258,20 @@ def test_only_files_are_replaced(tmp_path):
             write(tmp_path / name, compute)
         assert not compute.asked
     assert sorted(os.listdir(tmp_path)) == there
+
+
+def test_a_file_of_another_kind_is_not_replaced(encoder, paths):
+    before = Path(paths[0]).read_bytes()
+    with pytest.raises(ValueError, match=r"path is '.*00\.png', a file that holds no"):
+        encoder.fit(paths).embed_to(paths, paths[0])
+    assert Path(paths[0]).read_bytes() == before
+
+
+@pytest.mark.parametrize("left", [b"", bytes(100)])
+def test_what_a_crash_left_is_replaced(tmp_path, left):
+    (tmp_path / "X.npy").write_bytes(left)
+    write(tmp_path / "X.npy", Counter())
+    np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), EXPECTED)
 
 
 @pytest.mark.parametrize("path", [None, 3, "", ".", "/"])

@@ -104,8 +104,8 @@ def _check_no_other_kind(path: Path) -> None:
         start = file.read(len(_MAGIC))
     if start.rstrip(b"\0") and start != _MAGIC:
         raise ParameterError(
-            f"path is {os.fspath(path)!r}, a file that holds no array of NumPy and would "
-            "be lost. Name another, or delete it."
+            f"path is {os.fspath(path)!r}, a file that holds no array of NumPy and "
+            "would be lost. Name another, or delete it."
         )
 
 

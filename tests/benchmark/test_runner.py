@@ -174,7 +174,7 @@ def test_a_worker_that_is_killed_is_an_error_in_a_line(start, alone, tmp_path):
     assert process.returncode == 2
     assert "error: a worker process was killed" in errors
     assert "Traceback" not in errors
-    finish(start(tmp_path / "cut", "--jobs", "2"))
+    finish(start(tmp_path / "cut"))
     assert contents(tmp_path / "cut") == alone
 
 

@@ -73,9 +73,10 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"cannot read the configuration {path}: {error}{hint}"
         ) from error
-    if path.suffix in (".yaml", ".yml"):
+    suffix = path.suffix.lower()  # some systems and programs write CONFIG.TOML
+    if suffix in (".yaml", ".yml"):
         settings = _yaml(text, path)
-    elif path.suffix == ".toml":
+    elif suffix == ".toml":
         try:
             settings = tomllib.loads(text)
         except (ValueError, RecursionError) as error:

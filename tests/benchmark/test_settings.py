@@ -293,6 +293,15 @@ def test_files_that_are_wrong(tmp_path, name, text, match):
         read_settings(tmp_path / "missing.toml")
 
 
+@pytest.mark.parametrize("name", ["A.TOML", "a.Toml", "A.YML", "a.YAML"])
+def test_endings_in_capitals(tmp_path, name):
+    toml = name.lower().endswith("toml")
+    if not toml:
+        pytest.importorskip("yaml")
+    (tmp_path / name).write_text("seeds = 2\n" if toml else "seeds: 2\n")
+    assert read_settings(tmp_path / name) == {"seeds": 2}
+
+
 def test_yaml_without_pyyaml(tmp_path, monkeypatch):
     (tmp_path / "a.yaml").write_text(YAML)
     real = builtins.__import__

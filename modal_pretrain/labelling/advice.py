@@ -76,7 +76,8 @@ class Advice(NamedTuple):
     worth : str
         How many random labels the answers have been worth to a model that heeds no
         tags; "cannot tell yet" also where the estimator cannot learn from as few labels
-        as its copies get.
+        as its copies get. Empty, as `doubts` is, with an estimator that is not split
+        where it embeds: every copy would be fitted on the rows themselves.
     stop : bool
         Whether the accuracy surely reaches the target, random questions that were
         skipped counted as errors.
@@ -104,11 +105,16 @@ class Adviser:
     background : Background
     target : float
         Accuracy that is good enough.
+    measures : bool, default=True
+        Whether random questions are asked.
     """
 
-    def __init__(self, background: Background, target: float) -> None:
+    def __init__(
+        self, background: Background, target: float, measures: bool = True
+    ) -> None:
         self.background = background
         self.target = target
+        self.measures = measures
         self._lock = threading.Lock()
         self._last: tuple[Belief, Advice] | None = None
         self._followed: NDArray[np.intp] | None = None
@@ -150,6 +156,8 @@ class Adviser:
         result, least, worst = self._measure(belief, rows, labelled, skipped)
         worth, doubts = self._look_back(belief, labelled)
         stop, reason = False, "Too early to say: a few random questions come first."
+        if not self.measures:
+            reason = "Nothing measures it: audit_share=0 asks no random questions."
         accuracy = ""
         if result is not None and least is not None:
             decision = good_enough(least, self.target)

@@ -87,10 +87,10 @@ def from_label_studio(session: LabelSession, path: str | os.PathLike[str]) -> li
     A picture is found by the name that `to_label_studio` wrote, else by its address:
     one of address and name must be the end of the other, folder by folder, and an
     uploaded file, which has lost its folders, must be the only one of its name. A text
-    must be the same. Items that have a label here keep it. Of several controls the one
-    that is named "choice" counts; each annotator must have chosen one label, for all
-    regions, and annotators must agree about it. Of tags the only one of an item is
-    taken, and none that is no word.
+    must be the same. Items that have a label here keep it. Of several controls, and of
+    one in "JSON-MIN", that named "choice" counts; each annotator must have chosen one
+    label, for all regions, and annotators must agree about it. Of tags the only one of
+    an item is taken, and none that is no word.
 
     Parameters
     ----------
@@ -224,6 +224,8 @@ def _answer(task: dict[str, Any]) -> tuple[str, set[str]] | str:
     label, tag = task.get(_FROM_NAME), task.get(_TAG, "")
     if isinstance(label, str):  # JSON-MIN
         return label, {tag} if isinstance(tag, str) else set()
+    if label is None and "data" not in task:  # nothing tells controls from columns
+        return f"no {_FROM_NAME!r}, as the control must be called in JSON-MIN"
     labels, tags = set(), set()
     for annotation in _dicts(task.get("annotations")):
         if annotation.get("was_cancelled"):

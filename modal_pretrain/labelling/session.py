@@ -127,7 +127,7 @@ class LabelSession:
             first=first,
             seed=random_state,
         )
-        self._adviser = Adviser(self._background, target)
+        self._adviser = Adviser(self._background, target, audit_share > 0)
         file = LabelFile(label_path(pool, labels))
         self._answers = Answers(self.pool, file, self._classes, self._tags)
         self._ledger, self._asked = self._answers.ledger, self._answers.asked

@@ -173,3 +173,10 @@ def test_the_page_asks_for_it(folder, start, serve, truth):
 def test_targets_that_are_none(folder, start, target):
     with pytest.raises(ValueError, match="target must be"):
         start(folder, target=target)
+
+
+def test_without_random_questions_none_is_promised(folder, start, truth):
+    session = label(start(folder, audit_share=0), truth, 12)
+    reason = session.advice().reason
+    assert reason.startswith("Nothing measures it: audit_share=0")
+    assert "Too early" not in reason

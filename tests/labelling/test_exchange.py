@@ -432,3 +432,10 @@ def test_pictures_of_hidden_folders_have_copies_that_can_be_seen(
     session.answer([0, 1], ["cat", "dog"])
     data = load_folder(to_folders(session, tmp_path / "out"), test_size=0)
     assert data.y.tolist() == ["cat", "dog"]
+
+
+def test_the_control_of_json_min_has_a_name(folder, start, tmp_path):
+    task = {"id": 1, "image": "000.png", "sentiment": "circle"}
+    session = start(folder)
+    expected = ({}, ["no 'choice', as the control must be called in JSON-MIN"])
+    assert taken(session, [task], tmp_path / "e.json") == expected

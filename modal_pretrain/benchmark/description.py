@@ -233,6 +233,8 @@ def _difference(
         ("contents", "what the rows hold (a sample was compared) has"),
         ("splits", "the names of classes or attributes have"),
         ("names", "the names of classes or attributes have"),
+        # Seed sets are drawn class by class: in another order they are others.
+        ("classes", "the classes, or their order, have"),
         ("weights", "the file of weights that `estimator` names has"),
     ):
         before, now = known.get(key), description.get(key)

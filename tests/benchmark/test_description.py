@@ -145,6 +145,23 @@ def test_names_that_change_places(which, small, tmp_path):
         keep_description(store, swapped)
 
 
+@pytest.mark.parametrize("classes", [["fish", "bird"], ["bird", "fish", "worm"]])
+def test_classes_in_another_order(classes, small, tmp_path):
+    store = RecordStore(tmp_path / "out", small())
+    store.create()
+    data = pictures(tmp_path, 10)
+    named = [str(name) for name in np.where(data.y == 0, "bird", "fish")]
+    known, other = (
+        GroupedDataset(data.X, named, data.attribute, data.split, classes=order)
+        for order in (["bird", "fish"], classes)
+    )
+    keep_description(store, known)
+    keep_description(store, known)
+    # Their seed sets, or the classifier's columns, would be others.
+    with pytest.raises(ValueError, match="other data: the classes, or their order"):
+        keep_description(store, other)
+
+
 def test_a_folder_of_a_frame_that_was_begun_when_its_columns_counted(small, tmp_path):
     store = RecordStore(tmp_path / "out", small())
     store.create()

@@ -298,14 +298,21 @@ def check_keys(model: nn.Module, info: dict[str, Any], source: str) -> None:
         return key.removeprefix(f"{prefix}." if prefix else "").split(".")[0]
 
     missing = [k for k in info.get("missing_keys", ()) if top(k) not in idle]
-    # (name, shape here, shape there)
-    misfits = [str(key[0]) for key in info.get("mismatched_keys", ())]
+    # (name, shape in the file, shape in the model)
+    misfits = {str(key[0]): key[1:] for key in info.get("mismatched_keys", ())}
     unexpected = [
         key
         for key in info.get("unexpected_keys", ())
         # What is missing may be there under the name that a wrapper put before it.
         if (top(key) in used or missing) and not key.endswith("position_ids")
     ]
+    if misfits and not (missing or unexpected):
+        key, (theirs, ours) = min(misfits.items())
+        raise BackboneWeightsError(
+            f"The weights from {source} do not fit: {len(misfits)} of another shape, "
+            f"such as {key}: {tuple(theirs)}, where the model has {tuple(ours)}. Take "
+            "the configuration (and the tokenizer) that the weights were saved with."
+        )
     result = SimpleNamespace(
         missing_keys=sorted({*missing, *misfits}), unexpected_keys=sorted(unexpected)
     )

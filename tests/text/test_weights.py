@@ -196,7 +196,10 @@ CHANGES = {
         lambda state: state.update({LAYER.replace("1", "2"): state[LAYER].clone()}),
         "1 unexpected: .*layer.2",
     ),
-    "another shape": (lambda state: state.update({LAYER: torch.ones(3, 3)}), "layer.1"),
+    "another shape": (
+        lambda state: state.update({LAYER: torch.ones(3, 3)}),
+        r"1 of another shape, such as .*layer\.1.*: \(3, 3\), where the model has",
+    ),
     "nothing fits": (
         lambda state: [
             state.update({f"x.{key}": state.pop(key)}) for key in list(state)

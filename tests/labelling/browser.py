@@ -79,6 +79,12 @@ class Person:
         """Wait until all answers have reached the server."""
         self.page.wait_for_function("() => document.body.ariaBusy !== 'true'")
 
+    def pauses(self):
+        """Let 20 seconds pass at once, after which the page asks for advice."""
+        self.page.evaluate(
+            "() => { const now = Date.now; Date.now = () => now() + 20000 }"
+        )
+
 
 def row_of(image):
     """The row that a picture of the page shows."""

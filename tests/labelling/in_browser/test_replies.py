@@ -131,9 +131,11 @@ def test_an_answer_that_was_corrected_is_no_doubt_any_more(
     person.settled()
     session.wait(60)
     assert row not in [doubt.row for doubt in session.advice().doubts]
+    person.pauses()
     button.wait_for(state="detached", timeout=25000)
     for _ in range(33):
         session.undo()
+    person.pauses()
     page.locator("#advice").wait_for(state="hidden", timeout=25000)
 
 

@@ -26,8 +26,8 @@ def as_column(values: Any, key: str, n: int) -> np.ndarray:
         array = array.astype(object)
     if array.ndim != 1 or len(array) != n:
         raise ValueError(
-            f"{key} must be 1-D with one entry for each of the {n} rows, got shape "
-            f"{array.shape}"
+            f"{key} must be 1-D with one entry for each of the {n} rows, got "
+            + (f"shape {array.shape}" if array.ndim else f"a {type(values).__name__}")
         )
     return array
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modal_pretrain.datasets._folders import subfolders
-from modal_pretrain.datasets._splits import SPLIT_NAMES, check_mapping
+from modal_pretrain.datasets._splits import (
+    SPLIT_NAMES,
+    check_mapping,
+    near_split,
+    split_words,
+)
 
 
 def are_splits(
@@ -55,7 +58,7 @@ def are_splits(
         _refuse_splits_below(root, folders, found)
         return False
     if odd:
-        near = _near(odd[0].name)
+        near = near_split(odd[0].name)
         problem = f"{odd[0].name!r} is not the name of a split" + (
             f"; is {near!r} meant?" if near else "."
         )
@@ -68,7 +71,7 @@ def are_splits(
         f"{root} holds the folders {found}. For splits, {problem} Rename, add or "
         "remove folders; or say what they are: split='random' if they are classes, "
         "split='folder' if these are all the splits that there are, or "
-        f"split_names={{{first!r}: {SPLIT_NAMES[_near(first) or 'train']!r}, ...}}"
+        f"split_names={{{first!r}: {SPLIT_NAMES[near_split(first) or 'train']!r}, ...}}"
     )
 
 
@@ -82,17 +85,22 @@ def _look_like_splits(folders: Sequence[Path]) -> bool:
     """
     deep = [folder for folder in folders if subfolders(folder)]
     named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
-    each = folders if all(_words(folder.name) for folder in folders) else []
+    each = folders if all(split_words(folder.name) for folder in folders) else []
     return (
         any(folder in deep for folder in named)
         or any(_train_and_other(some) for some in (deep, named, each))
-        or (len(deep) == len(folders) and all(_near(folder.name) for folder in deep))
+        or (
+            len(deep) == len(folders)
+            and all(near_split(folder.name) for folder in deep)
+        )
     )
 
 
 def _train_and_other(folders: Sequence[Path]) -> bool:
     """Say whether words in names are of training data and of other data."""
-    meant = {SPLIT_NAMES[word] for each in folders for word in _words(each.name)[:1]}
+    meant = {
+        SPLIT_NAMES[word] for each in folders for word in split_words(each.name)[:1]
+    }
     return "train" in meant and len(meant) > 1
 
 
@@ -115,21 +123,6 @@ def _refuse_splits_below(root: Path, folders: Sequence[Path], found: str) -> Non
         f"classes are meant, give {folders[0]} as root. split='random' mixes them and "
         "draws splits"
     )
-
-
-def _words(name: str) -> list[str]:
-    """Return the words of a name that are names of splits."""
-    apart = re.sub("(?<=[a-z])(?=[A-Z])", "_", name)  # TrainData
-    between = r"[\W\d_]+|(?:set|data|images?|imgs?)(?![a-z])"
-    words = re.split(between, apart.lower())
-    return [word for word in words if word in SPLIT_NAMES]
-
-
-def _near(name: str) -> str | None:
-    """Return the name of a split that a name is, has as a word, or is close to."""
-    close = difflib.get_close_matches(name.lower(), SPLIT_NAMES, n=1, cutoff=0.74)
-    near = [each for each in close if each == name.lower()] or _words(name) or close
-    return near[0] if near else None
 
 
 def _check_names(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,9 +79,10 @@ def split_names(
         key = value.strip().lower() if names is None else value
         if key not in known:
             rows = np.flatnonzero(inverse == position)
+            meant = SPLIT_NAMES[near_split(value) or "train"]
             say = (
                 "Say what the values mean, for example "
-                f"split_names={{{value!r}: 'train', ...}}"
+                f"split_names={{{value!r}: {meant!r}, ...}}"
             )
             raise ValueError(
                 f"{where} holds {value!r} in {len(rows)} rows; known are "
@@ -87,6 +90,23 @@ def split_names(
             )
         result.append(known[key])
     return np.array(result)[inverse]
+
+
+def split_words(name: str) -> list[str]:
+    """Return the words of a name that are names of splits."""
+    apart = re.sub("(?<=[a-z])(?=[A-Z])", "_", name)  # TrainData
+    between = r"[\W\d_]+|(?:set|data|images?|imgs?)(?![a-z])"
+    words = re.split(between, apart.lower())
+    return [word for word in words if word in SPLIT_NAMES]
+
+
+def near_split(name: str) -> str | None:
+    """Return the name of a split that a name is, has as a word, or is close to."""
+    close = difflib.get_close_matches(name.lower(), SPLIT_NAMES, n=1, cutoff=0.74)
+    near = (
+        [each for each in close if each == name.lower()] or split_words(name) or close
+    )
+    return near[0] if near else None
 
 
 def warn_of_new_classes(

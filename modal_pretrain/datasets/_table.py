@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import lzma
 import os
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -132,7 +133,7 @@ def read_table(
         if lacking:
             text = str(lacking[0])
             hint = f'. Names are texts: write {text!r}, in a shell "{text!r}"'
-            hint = hint if text in known else ""
+            hint = hint if text in known else _alike_hint(text, known)
             raise ValueError(
                 f"{os.fspath(path)} has no column {lacking[0]!r}; its columns are "
                 f"{', '.join(map(repr, known))}{separator_hint(known)}{hint}"
@@ -141,6 +142,7 @@ def read_table(
         wanted = list(dict.fromkeys(wanted))
         # Not usecols: with it, rows that are too long pass for shorter ones.
         table = pd.read_csv(path, **settings)
+        long = _has_hidden_cells(path, settings)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(
             f"{os.fspath(path)} can't be read as a table: {error}. If its columns are "
@@ -179,7 +181,7 @@ def read_table(
             f"read_options={dict(options)!r:.200}: pandas.read_csv can't work with "
             f"that: {error}"
         ) from error
-    if not isinstance(table.index, pd.RangeIndex):
+    if long or not isinstance(table.index, pd.RangeIndex):
         raise ValueError(
             f"{os.fspath(path)} has rows with more cells than its header; quote the "
             "cells that hold a separator, or name a first column of row names, as R's "
@@ -240,6 +242,13 @@ def separator_hint(header: Sequence[str]) -> str:
     )
 
 
+def _alike_hint(name: str, header: Sequence[str]) -> str:
+    """Say so, as the end of a message, where a column looks like the one wanted."""
+    plain = unicodedata.normalize("NFKC", name)
+    found = [each for each in header if unicodedata.normalize("NFKC", each) == plain]
+    return f". Write {found[0]!a}, not {name!a}" if found else ""
+
+
 def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]:
     """Return the names of the columns as the file has them.
 
@@ -251,6 +260,22 @@ def _header(path: str | os.PathLike[str], settings: dict[str, Any]) -> list[str]
     whole = {key: settings[key] for key in settings if key != "skipfooter"}
     row = pd.read_csv(path, **{**whole, "header": None, "nrows": 1}).iloc[0]
     return [f"Unnamed: {i}" if pd.isna(cell) else cell for i, cell in enumerate(row)]
+
+
+def _has_hidden_cells(path: str | os.PathLike[str], settings: dict[str, Any]) -> bool:
+    """Say whether `usecols` hides that rows have more cells than the header.
+
+    With it, pandas cuts such rows: after a separator in a text, labels are another
+    column's. Without it, they are an error, or, where the first row is one, all get an
+    index. What is empty at the end of rows does no harm.
+    """
+    if "usecols" not in settings or {"names", "index_col"} & settings.keys():
+        return False
+    whole = {key: settings[key] for key in settings if key != "usecols"}
+    table = pd.read_csv(path, **{**whole, "on_bad_lines": "error"})
+    if isinstance(table.index, pd.RangeIndex):
+        return False
+    return bool(table.iloc[:, -table.index.nlevels :].notna().to_numpy().any())
 
 
 def _refuse_mark_of_utf8(

@@ -277,15 +277,17 @@ def _attribute(path: Path, inner: Path, rule: Any) -> Any:
             )
         if len(inner.parts) < 2:
             raise ValueError(
-                f"attribute='folder', but {path} lies in its class folder itself"
+                f"attribute='folder', but {path} lies in its class folder itself; move "
+                "it into a folder there, or give a function of the path as attribute"
             )
         return inner.parts[0]
     if isinstance(rule, re.Pattern):
         match = rule.search(path.as_posix())
         if not match or rule.groups < 1 or match.group(1) is None:
+            hint = "" if rule.groups else "; put parentheses around the attribute"
             raise ValueError(
                 f"the first group of {rule.pattern!r} finds no attribute in "
-                f"{path.as_posix()!r}"
+                f"{path.as_posix()!r}{hint}"
             )
         return match.group(1)
     if not callable(rule):

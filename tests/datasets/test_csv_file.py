@@ -101,12 +101,38 @@ def test_csv_with_byte_order_mark(table):
 
 
 @pytest.mark.parametrize(
+    "rows",
+    ["Fine.,good,1\nGood, really.,good,2\n", "Good, really.,good,1\nFine.,good,2\n"],
+)
+def test_rows_with_more_cells_are_seen_with_usecols(tmp_path, rows):
+    path = tmp_path / "texts.csv"
+    path.write_text("text,label,user\n" + rows)
+    kwargs = {"text": "text", "target": "label"}
+    kwargs["read_options"] = {"usecols": ["text", "label"]}
+    with pytest.raises(ValueError, match=r"Expected 3 fields|more cells than"):
+        load_csv(path, **kwargs)
+    kwargs["read_options"]["on_bad_lines"] = "skip"  # not done with usecols
+    with pytest.raises(ValueError, match=r"Expected 3 fields|more cells than"):
+        load_csv(path, **kwargs)
+    # What is empty at the end of all rows is no other column's.
+    path.write_text("text,label\nFine.,good,\nBad.,bad,\n")
+    assert load_csv(path, **kwargs).y.tolist() == ["good", "bad"]
+
+
+@pytest.mark.parametrize(
     ("old", "new", "kwargs", "match"),
     [
         ("file,kind", "path,kind", {}, "has no column 'file'; its columns are 'path'"),
         ("", "", {"attribute": False}, "has no column False; its columns are"),
         ("", "", {"split": ""}, "has no column ''; its columns are"),
         ("val,9", "holdout,9", {}, r"'part' of .* holds 'holdout' in 1 rows; known"),
+        ("val,9", "tets,9", {}, r"holds 'tets' in 1 .*\{'tets': 'test', \.\.\.\}"),
+        (
+            "file,",
+            "fi\u0301le,",
+            {"image": "f\xedle"},
+            r"Write 'fi\\u0301le', not 'f\\xed",
+        ),
         ("a.png,cat", "a.png,1", {}, r"'kind' of .* mixes numbers and texts, such as"),
         ("a.png,cat", "a.png,", {}, r"1 of 5 rows .* empty cell, in kind \(1\); the"),
         (

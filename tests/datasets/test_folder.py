@@ -72,7 +72,7 @@ def test_folder_with_splits_and_attributes(tmp_path):
     assert set(taken.y) == {"train", "VAL"}
     fill(tmp_path, "VAL/cat/6.png")
     with pytest.raises(
-        ValueError, match=r"VAL.cat.6\.png lies in its class folder itself"
+        ValueError, match=r"VAL.cat.6\.png lies in its class folder itself; move"
     ):
         load_folder(tmp_path, attribute="folder")
 
@@ -89,6 +89,8 @@ def test_folder_attributes_from_names(tmp_path):
     assert by_function.attribute.tolist() == [1, 2, 2]
     with pytest.raises(ValueError, match=r"finds no attribute in 'cat/cam1_a\.png'"):
         load_folder(tmp_path, attribute=re.compile("(night)"))
+    with pytest.raises(ValueError, match=r"cam1_a\.png'; put parentheses around the"):
+        load_folder(tmp_path, attribute=re.compile("cam1|cam2"))
     with pytest.raises(ValueError, match="attribute must be 'folder', a compiled"):
         load_folder(tmp_path, attribute="subfolder")
 

@@ -175,6 +175,7 @@ def test_seed_set_refuses(kwargs, match):
     [
         ({"y": [0]}, "y must be 1-D with one entry for each of the 2 rows"),
         ({"attribute": [[0], [1]]}, "attribute must be 1-D"),
+        ({"attribute": {"train": [0, 1]}}, "attribute must be 1-D .* got a dict"),
         ({"split": ["train", "valid"]}, "holds 'valid'; the known splits are train,"),
         ({"split": ["test", "test"]}, "train split, which is empty"),
         ({"disambiguating": "odd"}, "unknown rule disambiguating='odd'"),

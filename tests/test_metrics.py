@@ -446,3 +446,16 @@ def test_groups_that_are_days_have_their_dates_as_names(unit):
     assert found == {pd.Timestamp("2024-01-01"): 1.0, pd.Timestamp("2024-02-01"): 0.0}
     waits = group_accuracies([0, 1], [0, 0], days - days[0])
     assert list(waits) == [pd.Timedelta(0), pd.Timedelta(days=31)]
+
+
+def test_a_table_is_refused_with_the_way_to_make_it_a_column():
+    y = np.array([0, 1, 1])
+    parts = [("a", 1), ("b", 2), ("b", 1)]
+    with pytest.raises(ValueError, match=r"Write np\.ravel\(y_true\)"):
+        group_accuracies(y[:, None], y, list("abb"))
+    advice = r"write groups = \['/'\.join\(map\(str, parts\)\)"
+    for groups in (parts, pd.DataFrame(parts)):
+        with pytest.raises(ValueError, match=advice):
+            group_accuracies(y, y, groups)
+        joined = ["/".join(map(str, group)) for group in np.asarray(groups)]
+        assert set(group_accuracies(y, y, joined)) == {"a/1", "b/2", "b/1"}

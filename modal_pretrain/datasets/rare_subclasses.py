@@ -25,9 +25,9 @@ def make_rare_subclasses(
     """Merge the classes of a data set to few, some of whose parts are rare.
 
     Input: that of `dataset`. Class: what `mapping` says, such as "animal" for cats and
-    birds. Attribute: the subclass, which is the class in `dataset`. Disambiguating: the
-    subclass is rare in training. Splits: those of `dataset`; only "train" has rare
-    subclasses.
+    birds. Attribute: the subclass, which is the class in `dataset`, by its name (a
+    string, "10" for a class 10 without one). Disambiguating: the subclass is rare in
+    training. Splits: those of `dataset`; only "train" has rare subclasses.
 
     Parameters
     ----------

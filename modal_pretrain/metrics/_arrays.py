@@ -20,8 +20,21 @@ def as_columns(**arrays: Any) -> list[np.ndarray]:
     shapes = {column.shape for column in columns.values()}
     if len(shapes) != 1 or len(shapes.pop()) != 1:
         got = ", ".join(f"{key} {column.shape}" for key, column in columns.items())
-        raise ValueError(f"need 1-D arrays of one length, got {got}")
+        raise ValueError(f"need 1-D arrays of one length, got {got}.{_remedy(columns)}")
     return list(columns.values())
+
+
+def _remedy(columns: dict[str, np.ndarray]) -> str:
+    """Say how to make the first table among the columns a column."""
+    for key, column in columns.items():
+        if column.ndim == 2 and column.shape[1] == 1:
+            return f" Write np.ravel({key})."
+        if column.ndim == 2 and key == "groups":
+            return (
+                " A group of several parts needs one name: write groups = "
+                "['/'.join(map(str, parts)) for parts in np.asarray(groups)]."
+            )
+    return ""
 
 
 def check_comparable(**arrays: np.ndarray) -> None:

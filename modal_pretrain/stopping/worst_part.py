@@ -222,8 +222,9 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
     for name in names:
         if not isinstance(name, Hashable):
             raise ValueError(
-                f"groups must hold a name or a number for each row, got {name!r:.80} "
-                f"of type {type(name).__name__}."
+                "groups must hold a name or a number for each row, or a tuple of "
+                f"several, got {name!r:.80} of type {type(name).__name__}. For a table "
+                "write list(map(tuple, np.asarray(groups, object)))."
             )
     return list(map(_known, names))
 

@@ -226,6 +226,18 @@ def test_groups_of_any_kind():
         audit_groups(audit, truth, dict.fromkeys(range(12)))
 
 
+def test_a_table_of_groups_is_refused_with_the_way_to_give_it():
+    proba, y = pool(400)
+    audit = draw_audit(proba, 12, random_state=0)
+    truth = y[audit.rows]
+    groups = pd.DataFrame({"place": ["sea", "wood"] * 6, "camera": [1, 1, 2] * 4})
+    advice = r"list\(map\(tuple, np\.asarray\(groups, object\)\)\)"
+    with pytest.raises(ValueError, match=advice):
+        audit_groups(audit, truth, groups)
+    found = audit_groups(audit, truth, list(map(tuple, np.asarray(groups, object))))
+    assert set(found) == {(a, b) for a in ("sea", "wood") for b in (1, 2)}
+
+
 def learners():
     X = np.random.default_rng(0).normal(size=(60, 3))
     y = np.where(X[:, 0] > 0, "up", "down")

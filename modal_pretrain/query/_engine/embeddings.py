@@ -34,9 +34,10 @@ def embeddings(
     """Get one vector a row, from whatever the classifier offers.
 
     Tried in this order: `embed(X)` of the estimator; the steps of a Pipeline but the
-    last (a modAL learner asks for that with `on_transformed=True`; one that does not is
-    taken at its word if X is a 2-D array of numbers); X itself if it is a 2-D array of
-    numbers. A committee gives the vectors of its members side by side, equal ones once.
+    last, and that one's `embed` if it has one (a modAL learner asks for that with
+    `on_transformed=True`; one that does not is taken at its word if X is a 2-D array of
+    numbers); X itself if it is a 2-D array of numbers. A committee gives the vectors of
+    its members side by side, equal ones once.
 
     Parameters
     ----------

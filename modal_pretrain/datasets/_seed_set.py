@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain._checks import Whole
+from modal_pretrain._checks import OneOf, Whole
 from modal_pretrain.datasets._draws import check_random
 
 
@@ -24,6 +24,7 @@ def draw_seed_set(
 
     `train` and `disambiguating` are flags of the rows, `labels` their classes' numbers.
     """
+    OneOf((True, False)).check("balanced", balanced)
     rng = check_random(random_state)
     if not balanced:
         labels = np.zeros_like(labels)

@@ -82,7 +82,7 @@ def all_classes(
     Raises
     ------
     ValueError
-        If the argument differs from what was before.
+        If the argument differs from what was before, or has more than the parameter.
     """
     given = sorted_classes(argument)
     if before is not None:
@@ -93,7 +93,14 @@ def all_classes(
             )
         return before
     if parameter is not None:
-        given = sorted_classes(parameter)
+        own = sorted_classes(parameter)
+        more = [] if given is None else [c for c in given.tolist() if c not in [*own]]
+        if more:
+            raise ValueError(
+                f"classes: the call names {more}, which the estimator's classes="
+                f"{own.tolist()} lacks. Name them there, or leave them out here."
+            )
+        given = own
     return np.unique(y) if given is None else given
 
 

@@ -196,6 +196,14 @@ def test_partial_fit_remembers(make, pictures, labels):
     assert near > 0 > far
 
 
+def test_classes_of_the_call_are_among_those_of_the_estimator(make, pictures, labels):
+    classifier = make(classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"the call names \[3\], which .*\[0, 1, 2\]"):
+        classifier.partial_fit(pictures, labels, classes=[0, 1, 3])
+    classifier.partial_fit(pictures, labels, classes=[0, 1])
+    assert classifier.classes_.tolist() == [0, 1, 2]
+
+
 def test_partial_fit_first(make, pictures, labels):
     classifier = make().partial_fit(pictures[:3], labels[:3], classes=[0, 1, 2])
     assert classifier.predict_proba(pictures).shape == (24, 3)

@@ -138,6 +138,12 @@ def test_seed_set_with_atypical_examples():
     assert np.mean(by_chance) == pytest.approx(0.1, abs=0.05)
 
 
+def test_balanced_is_no_word():
+    data, _ = make()
+    with pytest.raises(ValueError, match="balanced must be True or False, got 'no'"):
+        data.seed_set(10, balanced="no")
+
+
 def test_seed_set_gives_what_one_class_lacks_to_the_others():
     y = np.array([0] * 20 + [1] * 20)
     odd = np.arange(40) < 10

@@ -93,14 +93,14 @@ def all_classes(
             )
         return before
     if parameter is not None:
-        own = sorted_classes(parameter)
-        more = [] if given is None else [c for c in given.tolist() if c not in [*own]]
+        own = np.asarray(sorted_classes(parameter))
+        more = [] if given is None else sorted({*given.tolist()} - {*own.tolist()})
         if more:
             raise ValueError(
                 f"classes: the call names {more}, which the estimator's classes="
                 f"{own.tolist()} lacks. Name them there, or leave them out here."
             )
-        given = own
+        return own
     return np.unique(y) if given is None else given
 
 

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 \
 	--dist loadfile --no-loadscope-reorder
 
-.PHONY: install browser demo demo-small test test-lowest test-package fuzz lint types \
+.PHONY: install install-docs browser demo demo-small test test-lowest test-package fuzz lint types \
 	docs linkcheck check clean
 
 install: $(VENV)/installed
@@ -82,6 +82,8 @@ $(VENV)/docs: pyproject.toml | install
 	touch $@
 
 SPHINX := OMP_NUM_THREADS=1 MPLBACKEND=Agg HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx
+
+install-docs: $(VENV)/docs
 
 # Runs every example, and fails where one fails, warns or leaves files behind.
 # DOCS_ONLINE=1 links to the pages of NumPy and others.

@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 \
 	--dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-docs browser demo demo-small test test-lowest test-package fuzz lint types \
-	docs linkcheck check clean
+.PHONY: install install-docs browser demo demo-small test test-lowest test-package \
+	fuzz lint types docs linkcheck check clean
 
 install: $(VENV)/installed
 

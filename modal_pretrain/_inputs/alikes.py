@@ -29,6 +29,14 @@ def warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> 
             )
 
 
+def warn_of_spelling(labels: list[Any], known: set[Any], name: str) -> None:
+    """Warn of "Cat" among labels where "cat" alone is known: they are never equal."""
+    strange = [label for label in labels if label not in known]
+    texts = [x for x in [*known, *dict.fromkeys(strange)] if isinstance(x, str)]
+    if near_alikes(texts) is not None:  # each with each would be slow for many classes
+        warn_of_near_alikes(strange, known, name)
+
+
 def _frames_of_ours() -> int:
     """Count the frames from the caller's to the first outside this package."""
     frame: FrameType | None = sys._getframe(1)

@@ -78,8 +78,9 @@ def as_images(X: Any, *, name: str = "X") -> ImageSource:
     Warns
     -----
     UserWarning
-        If 16-bit integers hold nothing above 4095, or 8-bit ones nothing above 1:
-        nearly black. If a tensor of three grey pictures may be one of three channels.
+        If 16-bit integers hold nothing above 4095, 8-bit ones nothing above 1, or
+        floats nothing above 1/255: nearly black. If a tensor of three grey pictures
+        may be one of three channels.
 
     Examples
     --------

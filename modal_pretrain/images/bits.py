@@ -1,8 +1,9 @@
 """Pictures of fewer bits than their type has, where they are nearly black.
 
-Of 8 to 12 bits among those of 16, and of one (masks) among those of 8. Nothing in an
-array or a file says so: it shows in that no value is large. Of colours in files Pillow
-keeps the upper 8 bits of 16, so that they are looked at before it reads.
+Of 8 to 12 bits among those of 16, and of one (masks) among those of 8; floats that
+were divided by 255 twice, too. Nothing in an array or a file says so: it shows in that
+no value is large. Of colours in files Pillow keeps the upper 8 bits of 16, so that they
+are looked at before it reads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from modal_pretrain.images.decode import read_pixels
 # floats in [0, 1] whose fractions `astype` has cut off.
 _FEW = {1: 1, 2: 12}
 _LOOKED_AT = 8  # files of a pass; fewer say little, as one may be dark
+_DARK = 1.001 / 255  # the largest float of what was divided twice, and its rounding
 _ENOUGH = 1 << 26  # bytes to judge masks by: a map of black ones stays on the disk
 _BITS_TAG = 258
 _WIDE = re.compile(";16[BLN]")  # of Pillow's raw modes; BGR;16 has 16 bits in all
@@ -42,6 +44,14 @@ def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
             8,
             f"If they are masks, write {name} * 255; if they were floats in [0, 1], "
             "multiply these by 255 before they become integers.",
+        )
+    elif size and isinstance(largest, float):
+        warnings.warn(
+            f"{name} holds floats, but none above 1/255 (the largest is "
+            f"{largest:.3g}): floats go up to 1, so its pictures are taken for nearly "
+            f"black. If they were divided by 255 twice, write {name} * 255.",
+            UserWarning,
+            stacklevel=3,
         )
     elif size:
         bits = max(8, largest.bit_length())
@@ -122,21 +132,21 @@ def deep_values(image: Image.Image) -> np.ndarray:
     return values
 
 
-def _few_bits(parts: Iterable[np.ndarray]) -> tuple[int, int]:
+def _few_bits(parts: Iterable[np.ndarray]) -> tuple[int, int | float]:
     """Return bytes of the type, 0 if all is well, and the largest value."""
-    sizes, largest, read = set(), 0, 0
+    types, largest, read = set(), 0, 0
     for part in parts:
-        size = part.dtype.itemsize
-        sizes.add(size)
-        if part.dtype.kind != "u" or size not in _FEW or len(sizes) > 1:
+        kind, size = part.dtype.kind, part.dtype.itemsize
+        types.add((kind, size))
+        if len(types) > 1 or (kind != "f" and (kind != "u" or size not in _FEW)):
             return 0, 0
-        largest = max(largest, int(part.max(initial=0)))
-        if largest >= 2 ** _FEW[size]:
+        largest = max(largest, part.max(initial=0).item())
+        if largest > (_DARK if kind == "f" else 2 ** _FEW[size] - 1):
             return 0, 0
         read += part.nbytes
-        if size == 1 and read >= _ENOUGH:
+        if (kind == "f" or size == 1) and read >= _ENOUGH:
             break
-    return (sizes.pop() if largest else 0), largest
+    return (size if largest else 0), largest
 
 
 def _warn(found: str, bits: int, fix: str) -> None:

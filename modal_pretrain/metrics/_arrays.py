@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain._inputs.alikes import warn_of_near_alikes
+from modal_pretrain._inputs.alikes import warn_of_spelling
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_labels, comparable
 from modal_pretrain._inputs.numbers import as_numbers
-from modal_pretrain._inputs.spelling import near_alikes
 
 
 def as_columns(**arrays: Any) -> list[np.ndarray]:
@@ -64,7 +63,7 @@ def check_predicted(y_true: np.ndarray, y_pred: np.ndarray) -> None:
     """
     check_comparable(y_true=y_true, y_pred=y_pred)
     if y_true.dtype.kind not in "biufc":
-        _warn_of_spelling(y_true.tolist(), set(y_pred.tolist()))
+        warn_of_spelling(y_true.tolist(), set(y_pred.tolist()), "y_true")
     if y_pred.dtype.kind != "f" or y_true.dtype.kind not in "biuf":
         return
     decimals = y_pred[y_pred % 1 != 0]
@@ -75,14 +74,6 @@ def check_predicted(y_true: np.ndarray, y_pred: np.ndarray) -> None:
             "whole numbers: they look like probabilities or scores. Pass predicted "
             "labels, such as (y_pred > 0.5).astype(int)."
         )
-
-
-def _warn_of_spelling(y_true: list[Any], predicted: set[Any]) -> None:
-    """Warn of "Cat" where "cat" is predicted: the two are never equal."""
-    strange = [label for label in y_true if label not in predicted]
-    texts = [x for x in [*predicted, *dict.fromkeys(strange)] if isinstance(x, str)]
-    if near_alikes(texts) is not None:  # each with each would be slow for many classes
-        warn_of_near_alikes(strange, predicted, "y_true")
 
 
 def as_flags(values: Any, key: str) -> np.ndarray:

@@ -17,7 +17,6 @@ from torch import nn
 from modal_pretrain._checks import Rule, plain_whole
 from modal_pretrain._decisive import DECISIVE
 from modal_pretrain._inputs.frames import check_order
-from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.weights import check_sample_weight
 from modal_pretrain.backbones.device import in_type, resolve_precision
 from modal_pretrain.backbones.shared import own
@@ -35,6 +34,7 @@ from modal_pretrain.training.labels import (
     check_labels,
     columns_of,
     sorted_classes,
+    true_labels,
 )
 from modal_pretrain.training.loaders import LoadedNet
 from modal_pretrain.training.network import PretrainedNetwork, Tune
@@ -252,8 +252,8 @@ class BaseClassifier(LoadedNet):
     def score(self, X, y, sample_weight=None) -> float:
         """Return the accuracy; labels and weights are in the order of X's rows."""
         check_order(X=X, y=y, sample_weight=sample_weight)
-        # As the fit read them: NumPy has other strings for enumerations.
-        return super().score(X, as_labels(y, "y"), sample_weight)
+        y = true_labels(y, getattr(self, "classes_", np.empty(0)))
+        return super().score(X, y, sample_weight)
 
     def infer(self, x, **fit_params) -> torch.Tensor:
         """Return the network's logits, float32 (n, classes), for one batch.

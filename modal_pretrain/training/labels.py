@@ -9,7 +9,20 @@ import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from modal_pretrain._inputs.alikes import warn_of_spelling
 from modal_pretrain._inputs.labels import as_labels
+
+
+def true_labels(y: Any, classes: np.ndarray) -> np.ndarray:
+    """Return the labels of a score as a fit reads them.
+
+    NumPy has other strings for enumerations. One that is a class but for its capitals
+    ("Cat"), or the like, is warned of: it never equals a prediction.
+    """
+    y = as_labels(y, "y")
+    if y.dtype.kind in "OUT" and y.ndim == 1:
+        warn_of_spelling(y.tolist(), set(classes.tolist()), "y")
+    return y
 
 
 def check_labels(y: Any, source: Sized, owner: str) -> np.ndarray:

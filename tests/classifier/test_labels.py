@@ -1,6 +1,7 @@
 """Labels, classes and class weights."""
 
 import enum
+import warnings
 from functools import partial
 
 import numpy as np
@@ -346,3 +347,15 @@ def test_any_other_index_says_nothing_about_the_order(make, paths, labels, index
     found = make().fit(X, y).predict_proba(X)
     expected = make().fit(X.to_numpy(), y.to_numpy()).predict_proba(X)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_score_warns_of_a_label_that_is_a_class_but_for_how_it_is_typed(make, paths):
+    y = np.array(["cat", "dog"])[np.arange(len(paths)) % 2]
+    classifier = make().fit(paths, y)
+    with pytest.warns(UserWarning, match=f"y has the label 'Cat' {len(y[::2])} times"):
+        score = classifier.score(paths, np.where(y == "cat", "Cat", y))
+    assert score == (classifier.predict(paths)[1::2] == "dog").sum() / len(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.score(paths, y)
+        classifier.score(paths, np.where(y == "cat", "lynx", y))  # another class

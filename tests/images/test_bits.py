@@ -153,3 +153,15 @@ def test_dark_bytes_are_not():
         dark = np.ones((40, 30), np.uint8)
         as_images([dark, dark * 2])
         as_images([dark, dark.astype(np.uint16)])  # each of its own type
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("kind", [np.asarray, list, torch.from_numpy])
+def test_floats_that_were_divided_twice_are_warned_of(kind, dtype):
+    X = np.repeat(pictures(4, 256)[:, None], 3, axis=1) / 255
+    with pytest.warns(UserWarning, match=r"X holds floats.*write X \* 255"):
+        as_images(kind((X / 255).astype(dtype)))  # the largest is 1/255
+    for well in (X, X / 100, X * 0):  # as they should be, dark, black
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            as_images(kind(well.astype(dtype)))

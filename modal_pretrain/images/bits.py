@@ -54,7 +54,7 @@ def warn_of_fewer_bits(parts: Iterable[np.ndarray], name: str) -> None:
             stacklevel=3,
         )
     elif size:
-        bits = max(8, largest.bit_length())
+        bits = max(8, int(largest).bit_length())
         fix = (
             f"{name} * {2 ** (16 - bits)}"
             if bits > 8
@@ -86,7 +86,7 @@ def warn_of_dark_files(stored: Iterable[np.ndarray], name: str, n: int) -> None:
     """
     size, largest = _few_bits(stored)
     if size == 2:
-        bits = max(8, largest.bit_length())
+        bits = max(8, int(largest).bit_length())
         times = 2 ** (16 - bits)
         _warn(
             f"{name} holds {n} pictures, and {_LOOKED_AT} of them, which have 16 bits, "

@@ -204,7 +204,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "worst_group_accuracy": _KNOWN_SHARE,
     "atypical_accuracy": _SHARE,
     "calibration_error": _SHARE,
-    "brier": _LOSS,
+    "brier": (
+        lambda value: value is None or (_is_loss(value) and value <= 2 + 1e-6),
+        "a number from 0 to 2",
+    ),
     "log_loss": _LOSS,
     "group_accuracy": (
         # No group is without rows, so none is unknown.

@@ -125,6 +125,7 @@ def test_a_finished_run_that_is_damaged(out, store, content, match):
         (1, {"group_accuracy": {"a": None}}, "instead of shares by group"),
         (1, {"acquired_groups": [1]}, "instead of counts by group"),
         (1, {"log_loss": -1}, "instead of a number from 0"),
+        (1, {"brier": 5}, "instead of a number from 0 to 2"),
     ],
 )
 def test_a_record_that_was_edited(out, store, line, changes, match):

@@ -80,6 +80,20 @@ def test_accuracies_warn_of_a_class_that_is_typed_otherwise():
     assert group_accuracies(["cow", "cat"], ["cat", "cat"], [1, 1]) == {1: 0.5}
 
 
+def test_accuracies_warn_where_no_prediction_can_be_right():
+    """As where groups and predictions have changed places."""
+    y, predicted, groups = ["cat", "dog"], ["dog", "dog"], ["sea", "land"]
+    for call in group_accuracies, worst_group_accuracy:
+        with pytest.warns(
+            UserWarning, match="every prediction counts as wrong"
+        ) as caught:
+            call(y, groups, predicted)
+        assert [warning.filename for warning in caught] == [__file__]
+    # One label may be all that there is in so few rows.
+    assert group_accuracies(["cat", "cow"], predicted, [1, 1]) == {1: 0.0}
+    assert group_accuracies([1, 1], [0, 2], [1, 1]) == {1: 0.0}
+
+
 def test_atypical_accuracy():
     assert atypical_accuracy(Y, P, [True, True, False, False, True, False]) == (
         pytest.approx(2 / 3)

@@ -25,7 +25,7 @@ def warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> 
                 f"counts as wrong beside the model's class {alike[0]!r}. If they are "
                 "one class, give it one spelling.",
                 UserWarning,
-                stacklevel=_frames_of_ours() + 1,
+                stacklevel=frames_of_ours() + 1,
             )
 
 
@@ -37,7 +37,7 @@ def warn_of_spelling(labels: list[Any], known: set[Any], name: str) -> None:
         warn_of_near_alikes(strange, known, name)
 
 
-def _frames_of_ours() -> int:
+def frames_of_ours() -> int:
     """Count the frames from the caller's to the first outside this package."""
     frame: FrameType | None = sys._getframe(1)
     n = 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from modal_pretrain._inputs.alikes import warn_of_spelling
+from modal_pretrain._inputs.alikes import frames_of_ours, warn_of_spelling
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_labels, comparable
 from modal_pretrain._inputs.numbers import as_numbers
@@ -59,20 +60,38 @@ def check_predicted(y_true: np.ndarray, y_pred: np.ndarray) -> None:
     Warns
     -----
     UserWarning
-        If a label is never predicted, and one that is differs in how it is typed only.
+        If a label is never predicted, and one that is differs in how it is typed only;
+        or if both hold several labels, and none in common.
     """
     check_comparable(y_true=y_true, y_pred=y_pred)
     if y_true.dtype.kind not in "biufc":
         warn_of_spelling(y_true.tolist(), set(y_pred.tolist()), "y_true")
-    if y_pred.dtype.kind != "f" or y_true.dtype.kind not in "biuf":
-        return
-    decimals = y_pred[y_pred % 1 != 0]
+    numbers = y_pred.dtype.kind == "f" and y_true.dtype.kind in "biuf"
+    decimals = y_pred[y_pred % 1 != 0] if numbers else y_pred[:0]
     # A class 2.5 may be predicted where none is true; most rows are not of such.
-    if 2 * decimals.size > y_pred.size and not (y_true % 1 != 0).any():
+    if 0 < y_pred.size < 2 * decimals.size and not (y_true % 1 != 0).any():
         raise ValueError(
             f"y_pred holds decimals, such as {decimals[0]:.4g}, where y_true holds "
             "whole numbers: they look like probabilities or scores. Pass predicted "
             "labels, such as (y_pred > 0.5).astype(int)."
+        )
+    _warn_of_strangers(y_true, y_pred)
+
+
+def _warn_of_strangers(y_true: np.ndarray, y_pred: np.ndarray) -> None:
+    """Warn where no label is in both, as where groups stand in the place of labels.
+
+    One label may be all that is true, or predicted; of several, one is met by chance.
+    """
+    true, predicted = y_true.tolist(), y_pred.tolist()
+    several = len(set(true)) > 1 < len(set(predicted))
+    if several and set(true).isdisjoint(predicted):
+        warnings.warn(
+            f"no label is in both y_true ({true[0]!r}, ...) and y_pred "
+            f"({predicted[0]!r}, ...), so every prediction counts as wrong. The "
+            "arguments are y_true, y_pred, and then the groups or flags.",
+            UserWarning,
+            stacklevel=frames_of_ours() + 1,
         )
 
 

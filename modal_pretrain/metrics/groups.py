@@ -34,7 +34,8 @@ def group_accuracies(y_true: Any, y_pred: Any, groups: Any) -> dict[Any, float]:
     Warns
     -----
     UserWarning
-        If a label is never predicted, and one that is differs in capitals or the like.
+        If a label is never predicted, and one that is differs in capitals or the like;
+        or if `y_true` and `y_pred` hold several labels each, and none in common.
 
     Examples
     --------

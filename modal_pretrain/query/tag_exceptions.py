@@ -80,9 +80,9 @@ def tag_exception_sampling(
         If there are no probabilities or embeddings, or an argument has a wrong type.
     ValueError
         If the pool is empty, an argument is out of range, labels, tags and labelled
-        rows differ in number, no label is a class of the classifier, tags of an
-        attribute are of several kinds, or the probabilities or embeddings are
-        malformed or not finite.
+        rows differ in number, `tags_labelled` come without labels, no label is a class
+        of the classifier, tags of an attribute are of several kinds, or the
+        probabilities or embeddings are malformed or not finite.
 
     Notes
     -----
@@ -129,6 +129,11 @@ def tag_exception_sampling(
     )
     coords, base = principal_coordinates(pool, n_components, whiten=False)
     labels = one_hot(classifier, pool.labels(), pool.proba.shape[1])
+    if tags_labelled is not None and pool.fitted and pool.labelled.y is None:
+        raise ValueError(
+            "tags_labelled is given without y_labelled: labels tell which class goes "
+            "with a tag. Pass those of the same rows as y_labelled."
+        )
     tags = np.empty((len(base), 0), dtype=np.int64)
     if pool.fitted or tags_labelled is not None:
         tags = labelled_tags(classifier, X_labelled, tags_labelled, len(base))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence, Set
 from numbers import Integral, Real
 from typing import Any
@@ -11,8 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
+from modal_pretrain._inputs.alikes import frames_of_ours
 from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import of_tensor
+from modal_pretrain._inputs.spelling import near_alikes
 
 # Chance that tags look associated with the class when they are not.
 LEVEL = 0.05
@@ -134,14 +137,32 @@ def tag_codes(table: NDArray[np.object_], *, name: str = "ignore") -> NDArray[np
     -------
     numpy.ndarray
         int64 (n, k).
+
+    Warns
+    -----
+    UserWarning
+        If two tags of an attribute differ in how they are typed only.
     """
     codes = np.full(table.shape, -1, dtype=np.int64)
     for column, tags in enumerate(table.T):
         said = np.array([tag is not None for tag in tags], dtype=bool)
         if said.any():
             values = as_labels(tags[said].tolist(), name)
+            _warn_of_near_alikes(values, column, name)
             codes[said, column] = np.unique(values, return_inverse=True)[1].ravel()
     return codes
+
+
+def _warn_of_near_alikes(values: NDArray[Any], column: int, name: str) -> None:
+    if values.dtype.kind not in "biuf":
+        pair = near_alikes(t for t in dict.fromkeys(values.tolist()) if t)
+        if pair is not None:
+            warnings.warn(
+                f"{name} has the tags {pair[0]!r} and {pair[1]!r} in column {column}, "
+                "which count as two. If they are one, give it one spelling.",
+                UserWarning,
+                stacklevel=frames_of_ours() + 1,
+            )
 
 
 def crossed(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

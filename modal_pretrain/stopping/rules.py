@@ -32,7 +32,7 @@ _ROUNDING = 1e-9  # 1 - 8 / 25 is a rounding below 0.68
 
 @dataclass(frozen=True)
 class Decision:
-    """What a rule says after a round.
+    """What a rule says after a round; true, as in ``if``, where it would stop.
 
     Parameters
     ----------
@@ -47,6 +47,9 @@ class Decision:
     stop: bool
     reason: str
     figures: dict[str, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.stop)  # `if good_enough(...)` would else stop at any answer
 
     def __str__(self) -> str:
         return f"{'stop' if self.stop else 'go on'}: {self.reason}"

@@ -9,7 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modal_pretrain.query import least_confidence_sampling, tag_exception_sampling
+from modal_pretrain.query import (
+    disambiguation_sampling,
+    least_confidence_sampling,
+    pseudo_group_sampling,
+    tag_exception_sampling,
+)
 from modal_pretrain.query._engine.tags import guessed_tags
 from modal_pretrain.query.tag_exceptions import AgainstTag
 from tests.query.test_disambiguation import composite
@@ -84,19 +89,16 @@ def test_the_probe_reads_the_attribute_and_not_the_class():
     assert (guess.argmax(axis=1) == a)[a != y].mean() > 0.95
 
 
-@pytest.mark.parametrize("what", ["none", "unknown", "one value", "no labels"])
+@pytest.mark.parametrize("what", ["none", "unknown", "one value"])
 def test_without_tags_the_uncertain_rows_are_asked_for(task, what):
     X, y, tags, pool, _ = task
-    known = {}
     if what == "none":
         tags = None
     elif what == "unknown":
         tags = [None] * len(y)
-    elif what == "one value":
-        tags = np.where(np.arange(len(y)) < 9, "land", None)
     else:
-        known = {"y_labelled": None}
-    idx, scores = asked(task, 10, tags, **known)
+        tags = np.where(np.arange(len(y)) < 9, "land", None)
+    idx, scores = asked(task, 10, tags)
     model = LogisticRegression(C=0.01).fit(X, y)
     expected = least_confidence_sampling(model, pool, 10, random_state=0)
     np.testing.assert_array_equal(idx, expected[0])
@@ -199,6 +201,18 @@ def test_bad_tags(task, tags, error):
         asked(task, 3, tags)
     with pytest.raises(ValueError, match="n_components must be"):
         asked(task, 3, None, n_components=0)
+
+
+def test_tags_without_labels_and_labels_without_rows(task):
+    with pytest.raises(ValueError, match="tags_labelled is given without y_labelled"):
+        asked(task, 3, task[2], y_labelled=None)
+    for tags in None, task[2]:
+        with pytest.raises(ValueError, match="y_labelled has 23 entries"):
+            asked(task, 3, tags, X_labelled=None)
+    model = LogisticRegression().fit(*task[:2])
+    for strategy in disambiguation_sampling, pseudo_group_sampling:
+        with pytest.raises(ValueError, match="pass these as X_labelled"):
+            strategy(model, task[3], 3, y_labelled=task[1])
 
 
 def test_labels_of_other_classes(task):

@@ -49,6 +49,16 @@ def test_kinds_of_tags(ignore, expected):
     np.testing.assert_array_equal(tag_codes(tag_table(ignore, 4)), expected)
 
 
+def test_tags_that_are_one_but_for_their_spelling_are_warned_of():
+    table = tag_table([["land", "x"], ["Land ", "X"], ["sea", None]], 3)
+    said = r"ignore has the tags 'land' and 'Land ' in column 0, which count as two"
+    with pytest.warns(UserWarning, match=said) as caught:
+        codes = tag_codes(table)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert len(np.unique(codes[:, 0])) == 3
+    tag_codes(tag_table(["a", "A", "", "land"], 4))  # single letters may be two
+
+
 @pytest.mark.parametrize(
     "ignore, message",
     [

@@ -60,6 +60,7 @@ def test_good_enough_asks_for_the_lower_bound():
     found = Estimate(0.95, 0.9, 0.98, 40, "Wilson")
     assert good_enough(found, 0.9).stop
     assert not good_enough(found, 0.91).stop
+    assert good_enough(found, 0.9) and not good_enough(found, 0.91)  # as in `if`
     assert good_enough(found, 0.91).figures["low"] == 0.9
     assert str(good_enough(found, 0.9)) == (
         "stop: accuracy is 95 % (90 to 98 %), at least 90 %"

@@ -333,9 +333,14 @@ class Pool:
         Raises
         ------
         ValueError
-            If a label is missing, or rows have several.
+            If a label is missing, rows have several, or there are labels without rows.
         """
         y = self.labelled.y
+        if y is not None and len(y) and self.labelled.embeddings is None:
+            raise ValueError(
+                f"y_labelled has {len(y)} entries, and there are no labelled rows that "
+                "they are of: pass these as X_labelled, or neither."
+            )
         return None if y is None else check_groups(y, "y_labelled", noun="label")
 
     def labelled_rows(self) -> NDArray[np.float64]:

@@ -11,8 +11,9 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
 
-from modal_pretrain._checks import Rule, check_parameters, did_you_mean, look_up
+from modal_pretrain._checks import Rule, check_parameters, look_up
 from modal_pretrain._decisive import check_unchanged
+from modal_pretrain.training.other_names import parameter_meant
 from modal_pretrain.training.parameters import NET_RULES, known_parameters
 
 
@@ -33,7 +34,7 @@ class CheckedNet(NeuralNetClassifier):
             if name not in known and "__" not in name and not name.endswith("_"):
                 raise TypeError(
                     f"{type(self).__name__} has no parameter {name!r}."
-                    f"{did_you_mean(name, known)}"
+                    f"{parameter_meant(name, known)}"
                 )
         check_parameters(vars(self), self._rules())
 

@@ -233,7 +233,12 @@ def load_csv(
         where = f"column {split!r} of {path}"
         splits = named_splits(table[split], split_names, where)
     if duplicates == "keep":
-        warn_of_shared(np.array(inputs, dtype=object), splits, path)
+        warn_of_shared(
+            np.array(inputs, dtype=object),
+            splits,
+            str(path),
+            "Give, in the column split, all rows of one input the same split",
+        )
     rule: Any = disambiguating
     if flags is not None:
         lower = table[flags].str.lower().to_numpy(dtype=str)

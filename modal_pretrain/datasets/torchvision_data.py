@@ -28,6 +28,7 @@ from modal_pretrain.datasets._parts import (
     joined_classes,
     with_merged_names,
 )
+from modal_pretrain.datasets._repeats import warn_of_shared_pictures
 from modal_pretrain.datasets.grouped import GroupedDataset
 
 
@@ -99,10 +100,12 @@ def from_torchvision(
     Warns
     -----
     UserWarning
-        If other splits have classes that train lacks. If labels fit both `classes` and
-        a `class_to_idx` that names them otherwise, if a transform or code of yours
-        changes the labels of a part and not of all, or if a part without names, which
-        is taken to number classes as the others do, cannot: then they have no names.
+        If other splits have classes that train lacks, or repeat its files, or, in more
+        than 5 % of their rows, its arrays (items that are loaded are not compared). If
+        labels fit both `classes` and a `class_to_idx` that names them otherwise, if a
+        transform or code of yours changes the labels of a part and not of all, or if a
+        part without names, which is taken to number classes as the others do, cannot:
+        then they have no names.
 
     Examples
     --------
@@ -116,7 +119,7 @@ def from_torchvision(
     if name is None:
         name = type(next(iter(parts.values()), None)).__name__.lower()
     read = _fitting([_read(part) for part in parts.values()])
-    return join(
+    data = join(
         dict(zip(parts, read, strict=True)),
         fix="Give the keys these names: {'train': ..., 'test': ...}",
         attribute=attribute,
@@ -128,6 +131,7 @@ def from_torchvision(
         rare_share=rare_share,
         name=name,
     )
+    return warn_of_shared_pictures(data)
 
 
 def _row_numbers(subset: Any) -> np.ndarray:

@@ -114,6 +114,23 @@ def check_order_of_rows(name: str, values: Any, rows: Any, called: str) -> None:
         )
 
 
+def check_order_of_rounds(name: str, values: Any, labels: Any) -> None:
+    """Check that the rounds of curves from pandas are in the order of their labels.
+
+    Raises
+    ------
+    ValueError
+        If their columns, or the index of one curve, are these numbers in another order.
+    """
+    if hasattr(values, "iloc"):
+        rounds = getattr(values, "columns", values.index)
+        if not is_default(rounds) and _are_reordered(rounds, pd.Index(labels)):
+            raise ValueError(
+                f"{name} has, by the names of its rounds, these in another order than "
+                f"labels: {rounds[0]!r} comes first. Pass {name}[list(labels)]."
+            )
+
+
 def _are_reordered(index: Any, rows: Any) -> bool:
     """Say whether two indexes have the same labels, each once, in another order.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number
+from modal_pretrain._inputs.frames import check_order_of_rounds
 from modal_pretrain._inputs.numbers import as_numbers
 
 _LEVEL = Number()
@@ -54,7 +55,8 @@ def label_efficiency(
     Raises
     ------
     ValueError
-        If the shapes disagree, `labels` does not increase, or a value is not finite.
+        If the shapes disagree, `labels` does not increase, a value is not finite, or
+        rounds from pandas are, by their names, in another order than `labels`.
 
     Notes
     -----
@@ -179,4 +181,5 @@ def _curves(values: Any, labels: np.ndarray, key: str) -> np.ndarray:
             f"{key} must have shape ({len(labels)},) or (n_seeds, {len(labels)}) like "
             f"labels, got {curve.shape}"
         )
+    check_order_of_rounds(key, values, labels)
     return curve

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number, Whole, check_parameters
+from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import comparable
 from modal_pretrain.query._engine.arguments import check_groups
 from modal_pretrain.stopping._estimators import AuditResult
@@ -93,9 +94,11 @@ def stable_predictions(
     stop: the last 4 models agree (kappa 1.000, wanted 0.990)
     """
     check_parameters({"threshold": threshold, "window": window}, _RULES)
+    given = {f"history[{i}]": r for i, r in enumerate(as_rounds(history, "history"))}
+    check_order(**given)
     rounds = [
-        check_groups(_predicted(labels), f"history[{i}]", noun="label")
-        for i, labels in enumerate(as_rounds(history, "history"))
+        check_groups(_predicted(labels), name, noun="label")
+        for name, labels in given.items()
     ]
     if any(r.ndim != 1 or not r.size or r.shape != rounds[0].shape for r in rounds):
         raise ValueError(

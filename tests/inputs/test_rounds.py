@@ -1,0 +1,39 @@
+"""Curves and predictions from pandas whose rounds or rows come in another order."""
+
+import pandas as pd
+import pytest
+
+from modal_pretrain.metrics import area_under_curve, label_efficiency, labels_needed
+from modal_pretrain.stopping import stable_predictions
+
+LABELS = [10, 20, 30, 40]
+CURVE = pd.Series([0.5, 0.8, 0.9, 0.9], index=LABELS)
+RANDOM = pd.Series([0.5, 0.6, 0.7, 0.8], index=LABELS)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_rounds_of_curves_are_in_the_order_of_labels(table):
+    curve = CURVE.to_frame().T if table else CURVE
+    other = curve[LABELS[::-1]]
+    assert label_efficiency(LABELS, curve, RANDOM) == 2
+    for call in (
+        lambda: label_efficiency(LABELS, other, RANDOM),
+        lambda: labels_needed(LABELS, other, 0.6),
+        lambda: area_under_curve(LABELS, other),
+    ):
+        with pytest.raises(ValueError, match=r"another order than labels: 40 comes"):
+            call()
+    assert label_efficiency(LABELS, other[LABELS], RANDOM) == 2
+
+
+def test_names_that_are_no_labels_say_nothing():
+    curve = CURVE.set_axis(["d", "c", "b", "a"])
+    assert label_efficiency(LABELS, curve, RANDOM) == 2
+
+
+def test_predictions_of_each_round_are_of_the_same_rows():
+    first = pd.Series(["a", "b", "b"], index=["x", "y", "z"])
+    other = first.loc[["z", "x", "y"]]
+    assert stable_predictions([first] * 4).stop
+    with pytest.raises(ValueError, match=r"history\[1\] has, by its index, the rows"):
+        stable_predictions([first, other, first, first])

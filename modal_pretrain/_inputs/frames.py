@@ -127,7 +127,8 @@ def check_order_of_rounds(name: str, values: Any, labels: Any) -> None:
         if not is_default(rounds) and _are_reordered(rounds, pd.Index(labels)):
             raise ValueError(
                 f"{name} has, by the names of its rounds, these in another order than "
-                f"labels: {rounds.tolist()[0]!r} comes first. Pass {name}[list(labels)]."
+                f"labels: {rounds.tolist()[0]!r} comes first. "
+                f"Pass {name}[list(labels)]."
             )
 
 

@@ -53,11 +53,17 @@ def test_a_picture_that_cannot_be_read(folder, start, serve, browser, truth):
     assert bad in session.unreadable()
 
 
+def replace(picture, path):
+    """Put a picture in a file's place; the page never sees half of it."""
+    picture.save(path.with_suffix(".new"), format="PNG")
+    path.with_suffix(".new").replace(path)
+
+
 def test_a_picture_that_changes_is_shown_as_it_is(folder, start, serve, person):
     session = start(folder)
     page = person.open(serve(session).address).page
     row = person.row()
-    Image.new("RGB", (33, 20), "red").save(session.pool.show(row))
+    replace(Image.new("RGB", (33, 20), "red"), session.pool.show(row))
     page.wait_for_function(
         "() => document.querySelector('#shown img')?.naturalWidth === 33"
     )
@@ -65,7 +71,7 @@ def test_a_picture_that_changes_is_shown_as_it_is(folder, start, serve, person):
     page.keyboard.press("m")
     tile = page.locator(f"#grid img[src*='/{row}?']")
     tile.wait_for()
-    Image.new("RGB", (34, 20), "red").save(session.pool.show(row))
+    replace(Image.new("RGB", (34, 20), "red"), session.pool.show(row))
     page.wait_for_function(
         "() => [...document.querySelectorAll('#grid img')]"
         ".some((image) => image.naturalWidth === 34)"
@@ -88,7 +94,7 @@ def test_a_picture_that_changes_when_others_are_asked(
         return [question for question in found if question.row != row][:n]
 
     monkeypatch.setattr(session, "ask", others)
-    Image.new("RGB", (33, 20), "red").save(session.pool.show(row))
+    replace(Image.new("RGB", (33, 20), "red"), session.pool.show(row))
     place = "#grid img" if key else "#shown img"
     page.wait_for_function(
         "place => [...document.querySelectorAll(place)]"
@@ -228,7 +234,7 @@ def test_what_changed_while_the_page_was_hidden_is_seen_at_once(
     page = person.open(serve(session).address).page
     hide = "value => Object.defineProperty(document, 'hidden', {value, writable: true})"
     page.evaluate(hide, True)
-    Image.new("RGB", (33, 20), "red").save(session.pool.show(person.row()))
+    replace(Image.new("RGB", (33, 20), "red"), session.pool.show(person.row()))
     page.wait_for_timeout(2500)
     with page.expect_request("**/api/state*", timeout=500):
         page.evaluate(

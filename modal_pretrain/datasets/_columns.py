@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from modal_pretrain._checks import Made
 from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import of_tensor
+
+_TEXT = Made((str,), called="a text")
 
 
 def as_column(values: Any, key: str, n: int) -> np.ndarray:
@@ -121,6 +124,33 @@ def by_place(X: Any) -> Any:
     other inputs than the labels of these rows, which are arrays.
     """
     return X.reset_index(drop=True) if hasattr(X, "reset_index") else X
+
+
+def check_shown(
+    shown: Sequence[Any], name: str, labels: np.ndarray, called: str
+) -> None:
+    """Check the names to show for labels: one text for each, in the labels' order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are more or fewer, one is no text, or they are the labels (texts)
+        themselves in another order, by which each class would go by another's name.
+    """
+    if len(shown) != len(labels):
+        raise ValueError(f"{name} has {len(shown)} entries for {len(labels)} {called}")
+    for each in shown:
+        _TEXT.check(f"each of {name}", each)
+    if labels.dtype.kind in "biuf":  # folders "0", "1", "10", "2" are 0, 1, 2, 3
+        return
+    given, known = ([str(v).casefold() for v in values] for values in (shown, labels))
+    if given != known and sorted(given) == sorted(known):
+        ordered = [labels.tolist()[known.index(each)] for each in given]
+        raise ValueError(
+            f"{name}={list(shown)} are the labels in another order, and would be shown "
+            f"for {called}={labels.tolist()}, one for one. For that order give "
+            f"{called}={ordered}, and leave out {name}."
+        )
 
 
 def as_rows(selection: Any, n: int, name: str) -> np.ndarray:

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from modal_pretrain._checks import Made, Number, take_rows
+from modal_pretrain._checks import Number, take_rows
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._modalities import check_name
 from modal_pretrain.datasets._columns import (
     as_column,
     as_rows,
     by_place,
+    check_shown,
     encode,
     free_column,
     in_order,
@@ -32,7 +33,6 @@ from modal_pretrain.datasets._seed_set import draw_seed_set
 # The "id_" splits are WILDS's: held-out examples with attribute values seen in train.
 SPLITS = ("train", "validation", "test", "id_validation", "id_test")
 RULES = ("mismatch", "rare")
-_TEXT = Made((str,), called="a text")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,12 +151,7 @@ class GroupedDataset:
             self._set(index, positions)
             shown = getattr(self, names)
             shown = tuple(map(str, known) if shown is None else in_order(shown, names))
-            if len(shown) != len(known):
-                raise ValueError(
-                    f"{names} has {len(shown)} entries for {len(known)} {values}"
-                )
-            for name in shown:
-                _TEXT.check(f"each of {names}", name)
+            check_shown(shown, names, known, values)
             self._set(names, shown)
         self._set("disambiguating", self._flags(self.disambiguating))
 

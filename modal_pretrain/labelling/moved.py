@@ -22,7 +22,7 @@ _COMPARED = 20
 
 
 class Lost(NamedTuple):
-    """What of a label file does not fit the pool.
+    """What of a label file does not fit the pool: true where there is any of it.
 
     Parameters
     ----------
@@ -38,6 +38,9 @@ class Lost(NamedTuple):
     vanished: list[str]
     moved: list[tuple[str, str]]
     changed: list[str]
+
+    def __bool__(self) -> bool:
+        return any(map(len, self))  # three lists, though empty, would else be true
 
 
 class _Run:

@@ -29,6 +29,9 @@ from modal_pretrain.stopping._inputs import (
 class Suspicious(NamedTuple):
     """Rows whose label the model contradicts, most suspicious first.
 
+    A tuple of the four below, and true where there are any such rows:
+    ``len(found.rows)`` is how many.
+
     Parameters
     ----------
     rows : numpy.ndarray of shape (k,), int
@@ -46,6 +49,9 @@ class Suspicious(NamedTuple):
     suggested: NDArray[Any]
     scores: NDArray[np.float64]
     confident: NDArray[np.bool_]
+
+    def __bool__(self) -> bool:
+        return len(self.rows) > 0  # four arrays, though empty, would else be true
 
 
 class TooFewError(ValueError):

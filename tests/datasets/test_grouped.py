@@ -444,3 +444,23 @@ def test_rows_of_a_series_are_places(index):
 def test_no_rows_are_said_to_be_none():
     with pytest.raises(ValueError, match="which is empty: 0 rows are in no split"):
         GroupedDataset([], [], [], [])
+
+
+@pytest.mark.parametrize("shown", [["dog", "cat"], ["Dog", "Cat"]])
+def test_names_that_are_the_labels_in_another_order_are_refused(shown):
+    # They were shown for the sorted labels: a cat was in the group of dogs.
+    y, split = ["cat", "cat", "dog"], ["train"] * 3
+    with pytest.raises(
+        ValueError, match=r"class_names=.* another order.*give classes=.'dog', 'cat'"
+    ):
+        GroupedDataset(list("abc"), y, [0, 1, 1], split, class_names=shown)
+    with pytest.raises(ValueError, match=r"attribute_names=.*give attributes="):
+        GroupedDataset(list("abc"), [0, 1, 1], y, split, attribute_names=shown)
+    own = GroupedDataset(list("abc"), y, y, split, class_names=["Cat", "Dog"])
+    assert own.class_names == ("Cat", "Dog")
+    kept = GroupedDataset(list("abc"), y, y, split, classes=["dog", "cat"])
+    assert kept.class_names == ("dog", "cat")
+    numbers = GroupedDataset(
+        list("abc"), [0, 1, 2], y, split, class_names=["0", "2", "1"]
+    )
+    assert numbers.class_names == ("0", "2", "1")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from modal_pretrain.labelling.file_pool import FilePool
 from modal_pretrain.labelling.ledger import Ledger
+from modal_pretrain.labelling.moved import Lost
 from modal_pretrain.labelling.records import CANNOT_TELL, OPEN, SKIPPED, Record
 
 
@@ -439,3 +440,9 @@ def test_what_is_taken_back_is_of_a_picture_that_was_turned(folder, start, undon
     with start(folder) as session:
         assert session.labels()[["item", "label"]].equals(known)
         assert session.lost == ([], [], [])
+
+
+@pytest.mark.parametrize("lost", [(["a"], [], []), ([], [("a", "b")], [])])
+def test_what_is_lost_is_true_where_there_is_any(lost):
+    assert Lost(*lost)
+    assert not Lost([], [], [])  # a tuple of three lists was true with none, too

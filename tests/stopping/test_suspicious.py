@@ -237,3 +237,15 @@ def test_labels_that_are_lists_are_refused(kind):
     y = pd.Series([kind([label]) for label in ["ant", "bee"] * 3])
     with pytest.raises(ValueError, match=r"y has .*'ant'.* in row 0, a .*Take it out"):
         out_of_fold(LogisticRegression(), X, y)
+
+
+@pytest.mark.parametrize("label", ["ant", "bee"])
+def test_what_is_found_is_true_where_there_is_any(label):
+    # As a tuple of four arrays it was true with none, too.
+    proba = np.array([[0.9, 0.1], [0.1, 0.9]])
+    found = suspicious_labels(proba, [label, "bee"], classes=["ant", "bee"])
+    assert bool(found) is (label == "bee")
+    rows, suggested, *_ = found
+    assert (rows.tolist(), suggested.tolist()) == (
+        ([0], ["ant"]) if found else ([], [])
+    )

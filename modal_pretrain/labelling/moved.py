@@ -40,7 +40,8 @@ class Lost(NamedTuple):
     changed: list[str]
 
     def __bool__(self) -> bool:
-        return any(map(len, self))  # three lists, though empty, would else be true
+        # Three lists, though empty, would else be true.
+        return bool(self.vanished or self.moved or self.changed)
 
 
 class _Run:

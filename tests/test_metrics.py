@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from modal_pretrain.metrics import (
+    Interval,
     area_under_curve,
     atypical_accuracy,
     calibration_error,
@@ -473,3 +474,9 @@ def test_a_table_is_refused_with_the_way_to_make_it_a_column():
             group_accuracies(y, y, groups)
         joined = ["/".join(map(str, group)) for group in np.asarray(groups)]
         assert set(group_accuracies(y, y, joined)) == {"a/1", "b/2", "b/1"}
+
+
+def test_a_number_is_in_an_interval_between_its_bounds():
+    interval = Interval(0.1, -0.2, 0.3)
+    assert 0 in interval and 0.31 not in interval and "0" not in interval
+    assert 0 not in Interval(0.1, np.nan, np.nan)

@@ -28,6 +28,13 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __contains__(self, number: object) -> bool:
+        """Tell whether a number is from low to high, as ``0 in interval`` asks."""
+        try:
+            return bool(self.low <= number <= self.high)  # type: ignore[operator]
+        except (TypeError, ValueError):
+            return False
+
 
 def paired_bootstrap(
     a: Any,

@@ -163,7 +163,16 @@ def later_classes(proba: Any, classes: Any, known: NDArray[Any]) -> Any:
 
     They are those that are known, in the order of a frame's names. A frame that names
     some of them and others has its own (None): its model has met or lost classes.
+    Without probabilities there are no columns to name: other classes are an error.
     """
+    if proba is None and classes is not None:
+        given = np.asarray(classes).tolist()
+        if given != known.tolist():
+            raise ValueError(
+                f"classes={given} name the columns of proba, which is not given; those "
+                f"of the draw are {known.tolist()}. Pass proba, too, or give classes "
+                "to draw_audit."
+            )
     if classes is not None or isinstance(proba, Predictions):
         return classes
     own = [str(column) for column in named_columns(proba) or ()]

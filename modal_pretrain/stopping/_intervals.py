@@ -52,6 +52,13 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] from {self.n}"
 
+    def __contains__(self, number: object) -> bool:
+        """Tell whether a number is from low to high, as ``0.9 in estimate`` asks."""
+        try:
+            return bool(self.low <= number <= self.high)  # type: ignore[operator]
+        except (TypeError, ValueError):
+            return False
+
     def flipped(self) -> Estimate:
         """Return the same of one minus the figure: accuracy from error."""
         return self._replace(value=1 - self.value, low=1 - self.high, high=1 - self.low)

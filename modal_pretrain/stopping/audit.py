@@ -214,9 +214,9 @@ class Audit:
         ValueError
             If they are of another number of rows.
         """
+        classes = later_classes(proba, classes, self.predictions.classes)
         if proba is None:
             return self.predictions
-        classes = later_classes(proba, classes, self.predictions.classes)
         now = as_predictions(proba, classes)
         if len(now.proba) != len(self.predictions.proba):
             raise ValueError(

@@ -22,7 +22,7 @@ from modal_pretrain.query._engine.arguments import (
     is_missing,
 )
 from modal_pretrain.stopping._estimators import share_of
-from modal_pretrain.stopping._inputs import as_array, number_of
+from modal_pretrain.stopping._inputs import Predictions, as_array, number_of
 from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
 from modal_pretrain.stopping.audit import Audit
 from modal_pretrain.stopping.suspicious import balanced_folds
@@ -242,6 +242,11 @@ def _size(there: NDArray[np.intp], share: float) -> int:
 
 def _checked(embeddings: Any, n: int) -> NDArray[np.floating]:
     """Return embeddings; raise ValueError unless they are n rows of finite numbers."""
+    if isinstance(embeddings, Predictions):
+        raise TypeError(
+            "embeddings is what predict_pool returns. Pass the predictions of the "
+            "model to measure as proba=."
+        )
     E = as_array(embeddings, "embeddings")
     if E.dtype.kind == "O":  # as of a frame of nullable numbers
         E = as_numbers(embeddings, "embeddings")

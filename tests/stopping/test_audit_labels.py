@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from modal_pretrain.stopping import (
+    Estimate,
     Predictions,
     draw_audit,
     predict_pool,
@@ -131,3 +132,15 @@ def test_a_classifier_s_frame_is_read_by_its_names(columns, first):
     if columns == "ba":
         with pytest.raises(ValueError, match=r"predict_proba.*\['c', 'b'\]"):
             predict_pool(Own(), np.zeros((3, 1)))
+
+
+def test_classes_without_the_probabilities_that_they_name():
+    audit = draw_audit(np.full((20, 2), 0.5), 2, classes=["a", "b"], random_state=0)
+    assert audit.estimate(["a", "b"], classes=["a", "b"]).accuracy.value == 0.5
+    with pytest.raises(ValueError, match="proba, which is not given"):
+        audit.estimate(["a", "b"], classes=["b", "a"])
+
+
+def test_a_number_is_in_an_estimate_between_its_bounds():
+    accuracy = Estimate(0.9, 0.8, 0.95, 40, "Wilson")
+    assert 0.85 in accuracy and 0.7 not in accuracy and 40 not in accuracy

@@ -178,3 +178,10 @@ def test_groups_may_be_frozensets_with_an_unknown_part():
     groups = [frozenset({"a", float("nan")}) for _ in range(6)]
     found = audit_groups(audit, np.zeros(6, int), groups)
     assert [(name, e.n) for name, e in found.items()] == [(frozenset({"a", None}), 6)]
+
+
+def test_predictions_in_the_place_of_embeddings(blind_spot):
+    proba, y, _, _ = blind_spot
+    audit = draw_audit(proba, 100, random_state=0)
+    with pytest.raises(TypeError, match="as proba="):
+        worst_part(audit, y[audit.rows], audit.predictions)

@@ -43,6 +43,14 @@ def of_tensor(values: Any, name: str) -> Any:
         ) from None
 
 
+def is_between(low: float, number: Any, high: float) -> bool:
+    """Tell whether something is a number from low to high; nan bounds hold none."""
+    try:
+        return bool(low <= number <= high)
+    except (TypeError, ValueError):
+        return False
+
+
 def as_numbers(values: Any, name: str) -> np.ndarray:
     """Return finite numbers as float64, or as float32 where they are half or single.
 

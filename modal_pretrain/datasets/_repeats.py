@@ -108,7 +108,8 @@ def warn_of_shared_pictures(data: GroupedDataset) -> GroupedDataset:
             inputs,
             data.split,
             data.name,
-            "Give each split data of its own, such as train=True and train=False",
+            "Give each picture once, and each split data of its own, such as "
+            "train=True and train=False",
             least=0 if inputs.dtype == object else _USUAL,
             depth=5,
         )

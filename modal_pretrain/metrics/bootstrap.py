@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from modal_pretrain._checks import SEED, Made, Number, ParameterError, Whole
 from modal_pretrain._inputs.frames import check_order
-from modal_pretrain._inputs.numbers import as_numbers
+from modal_pretrain._inputs.numbers import as_numbers, is_between
 
 
 class Interval(NamedTuple):
@@ -30,10 +30,7 @@ class Interval(NamedTuple):
 
     def __contains__(self, number: object) -> bool:
         """Tell whether a number is from low to high, as ``0 in interval`` asks."""
-        try:
-            return bool(self.low <= number <= self.high)  # type: ignore[operator]
-        except (TypeError, ValueError):
-            return False
+        return is_between(self.low, number, self.high)
 
 
 def paired_bootstrap(

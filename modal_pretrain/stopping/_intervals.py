@@ -12,6 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from modal_pretrain._checks import Number
+from modal_pretrain._inputs.numbers import is_between
 
 Floats = NDArray[np.float64]
 
@@ -54,10 +55,7 @@ class Estimate(NamedTuple):
 
     def __contains__(self, number: object) -> bool:
         """Tell whether a number is from low to high, as ``0.9 in estimate`` asks."""
-        try:
-            return bool(self.low <= number <= self.high)  # type: ignore[operator]
-        except (TypeError, ValueError):
-            return False
+        return is_between(self.low, number, self.high)
 
     def flipped(self) -> Estimate:
         """Return the same of one minus the figure: accuracy from error."""

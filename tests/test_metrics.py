@@ -480,3 +480,17 @@ def test_a_number_is_in_an_interval_between_its_bounds():
     interval = Interval(0.1, -0.2, 0.3)
     assert 0 in interval and 0.31 not in interval and "0" not in interval
     assert 0 not in Interval(0.1, np.nan, np.nan)
+
+
+@pytest.mark.parametrize("of", [area_under_curve, lambda a, b: labels_needed(a, b, 15)])
+def test_labels_and_values_the_other_way_round(of):
+    labels, values = [10, 20, 30], [0.5, 0.6, 0.7]
+    with pytest.warns(UserWarning, match="swap"):
+        of(values, labels)
+    of(labels, values)
+    of([0.1, 0.2, 0.3], values)  # shares of a pool
+
+
+def test_a_statistic_of_one_array():
+    with pytest.raises(TypeError, match="a function of a and b.*mean of them"):
+        paired_bootstrap([1.0, 2.0], [1.0, 3.0], np.mean)

@@ -101,7 +101,16 @@ def paired_bootstrap(
         statistic = _mean_difference
     rng = check_random_state(random_state)
     draws = rng.randint(len(a), size=(n_resamples, len(a)))
-    estimate = _number(statistic(a, b))
+    try:
+        estimate = _number(statistic(a, b))
+    except ParameterError:
+        raise
+    except TypeError as error:  # as of np.mean, which takes b for an axis
+        raise ParameterError(
+            f"statistic must be a function of a and b, such as lambda a, b: a.max() - "
+            f"b.max(); {getattr(statistic, '__name__', statistic)!s} of them raised "
+            f"{error}."
+        ) from error
     values = np.array([_number(statistic(a[seeds], b[seeds])) for seeds in draws])
     values = values[~np.isnan(values)]
     if not len(values):

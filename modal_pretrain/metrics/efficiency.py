@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -182,4 +183,12 @@ def _curves(values: Any, labels: np.ndarray, key: str) -> np.ndarray:
             f"labels, got {curve.shape}"
         )
     check_order_of_rounds(key, values, labels)
+    if labels[-1] <= 1 < curve.min():
+        warnings.warn(
+            f"labels, the number of labels at each round, end at {labels[-1]:g}, and "
+            f"{key} are {curve.min():g} and more. If it is the other way round, swap "
+            "them.",
+            UserWarning,
+            stacklevel=3,
+        )
     return curve

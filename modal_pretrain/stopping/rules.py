@@ -244,6 +244,11 @@ def good_enough(
     """
     check_parameters({"target": target}, _RULES)
     found = as_estimate("result", result)
+    if found is not result and "recall" in name.lower():
+        raise ValueError(
+            f"name is {name!r}, and of a whole result it is the accuracy that is "
+            "judged. For the recall of a class pass result.recall[label]."
+        )
     stop = bool(found.low >= target - _ROUNDING)
     seen = f"{name} is {_percent(found.value)} ({_whole(found.low)} to "
     seen += f"{_percent(found.high)})"

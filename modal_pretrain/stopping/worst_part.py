@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
@@ -12,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modal_pretrain._checks import Number
+from modal_pretrain._checks import Made, Number
+from modal_pretrain._inputs.alikes import frames_of_ours
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_list
 from modal_pretrain._inputs.numbers import as_numbers, of_tensor
@@ -27,6 +29,7 @@ from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
 from modal_pretrain.stopping.audit import Audit
 from modal_pretrain.stopping.suspicious import balanced_folds
 
+_AUDIT = Made((Audit,), "what draw_audit or audit_of returns")
 _FOLDS = 5
 _COMPONENTS = 8
 _LEAST_WRONG = 5  # with fewer errors there is nothing to learn from
@@ -124,12 +127,15 @@ def worst_part(
        subpopulations", NeurIPS 2021, arXiv:2407.01316.
     """
     Number(above=0, below=1).check("share", share)
+    _AUDIT.check("audit", audit)
     check_order(proba=proba, embeddings=embeddings)
     wrong = audit.wrong(y, proba, unknown=unknown)
     weights, there = audit.weights, audit.left(taught)
     guess = audit.current(proba).error
     rng = as_generator(random_state)
     table = None if embeddings is None else _checked(embeddings, len(guess))
+    if table is not None and proba is None:
+        _warn_of_probabilities(table, len(audit.predictions.classes))
     inside = np.zeros(len(wrong), dtype=bool)
     enough = wrong.sum() >= _LEAST_WRONG and (1 - wrong).sum() >= _LEAST_RIGHT
     if table is None or not enough:
@@ -189,6 +195,7 @@ def audit_groups(
     ValueError
         If there is not one group for each row.
     """
+    _AUDIT.check("audit", audit)
     wrong = audit.wrong(y, proba, unknown=unknown)
     names = _names(groups, audit.rows)
     found = {}
@@ -267,6 +274,20 @@ def _checked(embeddings: Any, n: int) -> NDArray[np.floating]:
                 row = start + int(bad.any(axis=1).argmax())
                 raise ValueError(f"embeddings must be {words}; row {row} is not.")
     return E
+
+
+def _warn_of_probabilities(table: NDArray[np.floating], n_classes: int) -> None:
+    """Warn if embeddings look like what belongs into `proba`."""
+    some = np.asarray(table[:_ROWS], dtype=float)
+    shares = (some >= 0).all() and np.allclose(some.sum(axis=1), 1, atol=1e-3)
+    if shares and some.shape[1] == n_classes:
+        warnings.warn(
+            "embeddings are probabilities of each class: they say where the model "
+            "errs, and the model that is measured stays the one at the draw. If they "
+            "are of the model to measure, pass them as proba=.",
+            UserWarning,
+            stacklevel=frames_of_ours() + 1,
+        )
 
 
 def _features(

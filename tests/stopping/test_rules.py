@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from modal_pretrain.stopping import (
+    AuditResult,
     Estimate,
     Predictions,
     draw_audit,
@@ -214,3 +215,12 @@ def test_a_frame_is_no_history(rule):
 def test_estimates_are_a_list(none):
     with pytest.raises(TypeError, match="estimates must be a list with one entry a"):
         forecast_labels([10, 20, 30], none, 0.9)
+
+
+def test_of_a_whole_result_the_accuracy_is_judged_whatever_its_name():
+    sure, unsure = (Estimate(v, v - 0.01, v + 0.01, 40, "Wilson") for v in (0.9, 0.5))
+    result = AuditResult(sure, {"a": unsure})
+    with pytest.raises(ValueError, match="pass result.recall"):
+        good_enough(result, 0.8, name="recall of a")
+    assert not good_enough(result.recall["a"], 0.8, name="recall of a")
+    assert good_enough(result, 0.8, name="accuracy at site 3")

@@ -185,3 +185,23 @@ def test_predictions_in_the_place_of_embeddings(blind_spot):
     audit = draw_audit(proba, 100, random_state=0)
     with pytest.raises(TypeError, match="as proba="):
         worst_part(audit, y[audit.rows], audit.predictions)
+
+
+def test_probabilities_in_the_place_of_embeddings(blind_spot):
+    proba, y, _, _ = blind_spot
+    audit = draw_audit(proba, 40, random_state=0)
+    labels = y[audit.rows]
+    with pytest.warns(UserWarning, match="pass them as proba="):
+        worst_part(audit, labels, proba)
+    worst_part(audit, labels, proba, proba=proba)  # meant as it is written
+    worst_part(audit, labels, np.column_stack([proba, proba]))
+
+
+def test_an_audit_comes_first(blind_spot):
+    proba, y, _, _ = blind_spot
+    audit = draw_audit(proba, 40, random_state=0)
+    labels = y[audit.rows]
+    with pytest.raises(TypeError, match="audit must be what draw_audit"):
+        worst_part(labels, audit)
+    with pytest.raises(TypeError, match="audit must be what draw_audit"):
+        audit_groups(labels, audit, labels)

@@ -492,5 +492,5 @@ def test_labels_and_values_the_other_way_round(of):
 
 
 def test_a_statistic_of_one_array():
-    with pytest.raises(TypeError, match="a function of a and b.*mean of them"):
+    with pytest.raises(TypeError, match=r"a function of a and b.*mean of them"):
         paired_bootstrap([1.0, 2.0], [1.0, 3.0], np.mean)

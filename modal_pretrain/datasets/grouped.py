@@ -8,7 +8,7 @@ which of the two is meant. The examples that can are called *disambiguating*.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -120,7 +120,7 @@ class GroupedDataset:
     _attribute_index: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        if not hasattr(self.X, "__len__") or isinstance(self.X, Mapping | str):
+        if not hasattr(self.X, "__len__") or isinstance(self.X, Mapping | Set | str):
             raise TypeError(
                 f"X must be rows, in an order, got a {type(self.X).__name__}"
             )

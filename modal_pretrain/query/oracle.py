@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable
+from itertools import zip_longest
 from numbers import Number
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from modal_pretrain._inputs.alikes import frames_of_ours
 from modal_pretrain._inputs.frames import check_order
+from modal_pretrain._inputs.spelling import near_alikes
 from modal_pretrain.query._engine.arguments import (
     RandomState,
     check_groups,
@@ -98,6 +102,7 @@ def group_balanced_sampling(
                 "they are of other kinds, so no labelled row would count. Use the same "
                 "names in both."
             )
+        _warn_of_spelling(names, seen)
     order = canonical_order(X)
     shuffled = order[rng.permutation(n)]
     stacks: list[list[int]] = [[] for _ in names]
@@ -113,6 +118,22 @@ def group_balanced_sampling(
         scores.append(-float(count[group]))
         count[group] += 1
     return np.array(chosen, dtype=np.int64), np.array(scores)
+
+
+def _warn_of_spelling(names: Iterable[Any], labelled: Iterable[Any]) -> None:
+    """Warn of a labelled group whose name, or part of it, is typed in another way."""
+    known = set(names)
+    strange = [name for name in labelled if name not in known]
+    rows = [n if isinstance(n, tuple) else (n,) for n in [*known, *strange]]
+    for parts in zip_longest(*rows) if strange else ():  # class by class, and so on
+        alike = near_alikes(dict.fromkeys(p for p in parts if isinstance(p, str)))
+        if alike is not None:
+            warnings.warn(
+                f"groups and groups_labelled hold {alike[0]!r} and {alike[1]!r}, which "
+                "count as two groups. If they are one, give it one spelling.",
+                UserWarning,
+                stacklevel=frames_of_ours() + 1,
+            )
 
 
 def _kinds(names: Iterable[Any]) -> set[type]:

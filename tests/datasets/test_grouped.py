@@ -298,7 +298,7 @@ def test_no_two_groups_have_one_name():
     assert len(set(data.group_names)) == 4
 
 
-@pytest.mark.parametrize("X", [iter("ab"), {"a": 1, "b": 2}, "ab"])
+@pytest.mark.parametrize("X", [iter("ab"), {"a": 1, "b": 2}, {"a", "b"}, "ab"])
 def test_rows_have_an_order(X):
     with pytest.raises(TypeError, match="X must be rows, in an order"):
         GroupedDataset(X, [0, 1], [0, 1], ["train", "test"])

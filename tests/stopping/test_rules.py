@@ -220,7 +220,7 @@ def test_estimates_are_a_list(none):
 def test_of_a_whole_result_the_accuracy_is_judged_whatever_its_name():
     sure, unsure = (Estimate(v, v - 0.01, v + 0.01, 40, "Wilson") for v in (0.9, 0.5))
     result = AuditResult(sure, {"a": unsure})
-    with pytest.raises(ValueError, match="pass result.recall"):
+    with pytest.raises(ValueError, match=r"pass result\.recall"):
         good_enough(result, 0.8, name="recall of a")
     assert not good_enough(result.recall["a"], 0.8, name="recall of a")
     assert good_enough(result, 0.8, name="accuracy at site 3")

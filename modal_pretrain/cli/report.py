@@ -28,9 +28,11 @@ def add(commands: Any) -> None:
 def write(args: argparse.Namespace) -> None:
     """Write the report and say where it lies."""
     with STOP.importing():
-        from modal_pretrain.benchmark.report.figure import draw
+        from modal_pretrain.benchmark.report.figure import draw, figure_path
         from modal_pretrain.benchmark.report.page import write_report
 
+    if args.figure:
+        figure_path(args.figure)  # before anything is written
     report = write_report(args.folder, args.out or args.folder)
     sys.stdout.write(f"{report.html}\n{report.markdown}\n{left_out(report)}")
     if args.figure:

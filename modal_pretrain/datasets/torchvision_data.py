@@ -158,6 +158,11 @@ def _row_numbers(subset: Any) -> np.ndarray:
 
 def _read(dataset: Any, rows: np.ndarray | None = None) -> Part:
     """Images, labels and names of one data set, or of some of its rows."""
+    if isinstance(dataset, type):
+        raise TypeError(
+            f"dataset is the class {dataset.__name__}: make a data set of it, as in "
+            f"{dataset.__name__}(root)."
+        )
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(
             f"{type(dataset).__name__} has no len or no items; a data set with both "

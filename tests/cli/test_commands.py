@@ -25,6 +25,9 @@ def test_command_line(tmp_path, capsys):
     assert output.err == ""
     first = (out / "report.html").read_text()
     (out / "report.html").unlink()
+    assert main(["report", str(out), "--figure", "figure.jpg"]) == 2
+    assert "figure.jpg" in capsys.readouterr().err
+    assert not (out / "report.html").exists()
     figure = tmp_path / "figure.png"
     assert main(["report", str(out), "--figure", str(figure)]) == 0
     assert (out / "report.html").read_text() == first

@@ -285,6 +285,8 @@ def test_what_is_no_data_set_is_refused():
     source.transform = np.flipud
     with pytest.raises(ValueError, match="Cifar has a transform; make it without"):
         from_torchvision(source)
+    with pytest.raises(TypeError, match=r"make a data set of it, as in list\(root"):
+        from_torchvision(list)
     with pytest.raises(TypeError, match="generator has no len or no items"):
         from_torchvision(i for i in range(3))
     with pytest.raises(TypeError, match="item 0 of list is not a pair"):

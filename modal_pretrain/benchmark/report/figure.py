@@ -35,6 +35,17 @@ _LETTERS = 66  # of a note, above a chart
 _WHAT = "Accuracy on atypical examples, by labels"
 
 
+def figure_path(path: str | Path) -> Path:
+    """Return where a figure goes; raise ValueError if it is no ``.png`` or ``.svg``."""
+    path = expanded(path)
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise ValueError(
+            f"The figure is a picture (.png) or a drawing (.svg), got {str(path)!r}. "
+            "Let the name end in one of them."
+        )
+    return path
+
+
 def draw(summary: Summary, path: str | Path) -> Path:
     """Draw learning curves beside example pictures and what was asked about.
 
@@ -54,15 +65,9 @@ def draw(summary: Summary, path: str | Path) -> Path:
     ValueError
         If the file is neither, or cannot be written.
     """
-    path = expanded(path)
-    kind = path.suffix.lower()
-    if kind not in (".png", ".svg"):
-        raise ValueError(
-            f"The figure is a picture (.png) or a drawing (.svg), got {str(path)!r}. "
-            "Let the name end in one of them."
-        )
+    path = figure_path(path)
     drawing = figure(summary)
-    if kind == ".svg":
+    if path.suffix.lower() == ".svg":
         svg = str(to_svg(drawing, standalone=True))
         content = svg.encode(errors="replace") + b"\n"
     else:

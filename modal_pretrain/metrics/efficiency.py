@@ -57,7 +57,8 @@ def label_efficiency(
     ------
     ValueError
         If the shapes disagree, `labels` does not increase, a value is not finite, or
-        rounds from pandas are, by their names, in another order than `labels`.
+        rounds from pandas are, by their names, in another order than `labels`, or the
+        rows of a frame instead of its columns.
 
     Notes
     -----

@@ -26,6 +26,22 @@ def test_rounds_of_curves_are_in_the_order_of_labels(table):
     assert label_efficiency(LABELS, other[LABELS], RANDOM) == 2
 
 
+def test_as_many_seeds_as_rounds_are_not_taken_for_one_another():
+    """As ``pivot(index="n_labels", columns="seed")`` makes them of records."""
+    curves = pd.DataFrame(dict.fromkeys(range(4), CURVE))
+    for call in (
+        lambda: label_efficiency(LABELS, curves, RANDOM),
+        lambda: label_efficiency(LABELS, RANDOM, curves),
+        lambda: labels_needed(LABELS, curves, 0.6),
+        lambda: area_under_curve(LABELS, curves),
+    ):
+        with pytest.raises(ValueError, match=r"a row for each round; .* Pass \w+\.T"):
+            call()
+    assert label_efficiency(LABELS, curves.T, RANDOM) == 2
+    named_alike = curves.set_axis(LABELS, axis=1).T  # seeds that are called so, too
+    assert label_efficiency(LABELS, named_alike, RANDOM) == 2
+
+
 def test_names_that_are_no_labels_say_nothing():
     curve = CURVE.set_axis(["d", "c", "b", "a"])
     assert label_efficiency(LABELS, curve, RANDOM) == 2

@@ -76,6 +76,12 @@ class AugmentedNet(ExceptionsNet):
         """Return the loader of a data set's batches, see skorch."""
         if not (training and self._augments):
             return super().get_iterator(dataset, training=training)
+        if self.module_.frozen:  # whatever `tune` asks for: it was embedded once
+            raise ValueError(
+                f"augment={self.augment!r} changes pictures while the backbone trains, "
+                f"but backbone={self.backbone!r} has no weights that could. Set "
+                "augment=False."
+            )
         changing, examples = _augmented(
             dataset, lambda raw: self.modality.augmented(raw, self.augment)
         )

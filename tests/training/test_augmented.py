@@ -208,6 +208,12 @@ def test_refused_where_nothing_could_change(pictures, labels):
         PretrainedClassifier(
             lambda: nn.Linear(5, 4), pretrained=False, tune="all", augment=True
         ).fit(table, labels)
+    for X in pictures, table:
+        weightless = PretrainedClassifier(
+            nn.Flatten, pretrained=False, tune="all", augment=True, image_size=32
+        )
+        with pytest.raises(ValueError, match=r"backbone=.*Flatten.* has no weights"):
+            weightless.fit(X, labels)
 
 
 def test_errors_of_the_function_leave_the_classifier_as_it_was(pictures, labels):

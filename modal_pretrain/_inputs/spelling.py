@@ -42,9 +42,13 @@ def blanks_missing(cells: pd.Series) -> pd.Series:
     write spaces where nothing is. Labels may be looked up by a formula, which fails for
     some rows: #N/A.
     """
-    known = cells.dropna().unique()
-    blank = [name for name in known if _NO_VALUE.fullmatch(name)]
+    blank = [name for name in cells.dropna().unique() if is_no_value(name)]
     return cells.mask(cells.isin(blank)) if blank else cells
+
+
+def is_no_value(cell: str) -> bool:
+    """Return whether nothing is to be seen in a cell, or a spreadsheet's error."""
+    return _NO_VALUE.fullmatch(cell) is not None
 
 
 def seen(name: str) -> str:

@@ -104,6 +104,7 @@ def load_csv(
         usual names are understood, and numbers are not.
     test_size, validation_size : float, default=0.2 and 0.0
         Shares of each class that are drawn as splits, in whole rows: 0.2 of 2 is none.
+        Without effect, as `random_state`, where the splits are given.
     random_state : int, RandomState or None, default=0
         The draw.
     missing : {"error", "drop", "ignore"}, default="error"

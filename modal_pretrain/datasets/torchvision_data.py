@@ -66,6 +66,7 @@ def from_torchvision(
         What the attribute is.
     test_size, validation_size : float, default=0.2 and 0.0
         Shares of each class that are drawn as splits, in whole rows: 0.2 of 2 is none.
+        Without effect, as `random_state`, where the splits are given.
     random_state : int, RandomState or None, default=0
         The draw.
     disambiguating, rare_share : str or array-like of bool, float

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import did_you_mean
-from modal_pretrain._inputs.spelling import equal_numbers, near_alikes
+from modal_pretrain._inputs.spelling import equal_numbers, is_no_value, near_alikes
 from modal_pretrain.labelling.pool import FORMULA
 
 # Those of Unicode's category Zs.
@@ -38,8 +38,9 @@ def check_word(name: str, value: Any) -> str:
     TypeError
         If it is no str.
     ValueError
-        If it is empty, too long, has control characters, or begins like a formula,
-        which a spreadsheet that opens the label file would compute.
+        If it is empty, too long, has control characters, begins like a formula,
+        which a spreadsheet that opens the label file would compute, or is what one
+        writes where a formula failed.
     """
     if not isinstance(value, str):
         raise TypeError(
@@ -61,6 +62,12 @@ def check_word(name: str, value: Any) -> str:
         raise ValueError(
             f"{name} must not begin with {' '.join(FORMULA)}, which makes it a formula "
             f"in a spreadsheet; got {word!r}."
+        )
+    if is_no_value(word):
+        raise ValueError(
+            f"{name} must be a word, got {word!r}, which spreadsheets write where a "
+            "formula fails or a column is too narrow. Correct it, or in a file empty "
+            "the cell."
         )
     return word
 

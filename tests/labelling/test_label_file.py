@@ -242,6 +242,16 @@ def test_what_is_wrong_is_named_by_its_line(path, content, message):
     assert path.name in str(raised.value)
 
 
+@pytest.mark.parametrize("cell", ["#N/A", "#NAME?", "#NV", "#####", "Err:502"])
+def test_errors_of_a_spreadsheet_are_no_labels(path, cell):
+    """A column of labels that are looked up has these, which were a class."""
+    text = f"item,label\na.png,cat\nb.png,{cell}\n"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"line 3: label must be a word, got .*empty"):
+        LabelFile(path)
+    assert path.read_text() == text
+
+
 @pytest.mark.parametrize("column", ["label", "answer"])
 def test_lines_that_a_spreadsheet_sorted(path, column):
     """A correction came after what it corrects, and undoing after both."""

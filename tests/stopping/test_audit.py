@@ -70,7 +70,7 @@ def test_estimates_have_no_bias(design):
     shown = proba**2 / (proba**2).sum(axis=1, keepdims=True)
     truth = np.mean(shown.argmax(axis=1) == y)
     found = []
-    for seed in range(150):
+    for seed in range(100):
         audit = draw_audit(shown, 40, design=design, random_state=seed)
         found.append(audit.estimate(y[audit.rows]).accuracy.value)
     error = np.std(found) / np.sqrt(len(found))

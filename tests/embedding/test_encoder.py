@@ -192,7 +192,9 @@ def test_bad_numbers(make_encoder, pictures, name, value):
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_backbone(make_encoder, pictures, cache):
     def one_layer():  # a real network takes a minute to compile
-        network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        network = nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         network.num_features = 8
         return network
 

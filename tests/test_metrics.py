@@ -18,6 +18,7 @@ from modal_pretrain.metrics import (
     probe_separability,
     worst_group_accuracy,
 )
+from modal_pretrain.stopping import Predictions
 
 Y = ["a", "a", "b", "b", "b", "b"]
 P = ["a", "b", "b", "b", "b", "a"]
@@ -494,3 +495,9 @@ def test_labels_and_values_the_other_way_round(of):
 def test_a_statistic_of_one_array():
     with pytest.raises(TypeError, match=r"a function of a and b.*mean of them"):
         paired_bootstrap([1.0, 2.0], [1.0, 3.0], np.mean)
+
+
+def test_calibration_of_what_predict_pool_returns():
+    predictions = Predictions(np.array([[0.9, 0.1]]), np.array(["a", "b"]))
+    with pytest.raises(TypeError, match=r"pass its \.proba"):
+        calibration_error(["a"], predictions, ["a", "b"])

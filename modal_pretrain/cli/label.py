@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 import sys
 import threading
 import webbrowser
@@ -86,6 +88,12 @@ def label(args: argparse.Namespace) -> None:
         raise ValueError("--text needs --column, the column with the texts.")
     if args.text is None and args.column is not None:
         raise ValueError("--column goes with a CSV file: name that with --text.")
+    if args.classes and len(args.classes) == 1 and "," in args.classes[0]:
+        names = shlex.join(n for n in re.split(r"\s*,\s*", args.classes[0]) if n)
+        raise ValueError(
+            f"--classes got one name, {args.classes[0]!r}. Names go apart by spaces: "
+            f"--classes {names}. One that holds a comma can be added on the page."
+        )
     Whole(least=0, most=2**32 - 1).check("--seed", args.seed)
     if args.folder is not None and expanded(args.folder).is_file():
         raise ValueError(

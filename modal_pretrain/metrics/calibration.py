@@ -59,6 +59,11 @@ def calibration_error(
     0.4
     """
     Whole(most=1_000_000).check("bins", bins)
+    if isinstance(proba, tuple) and hasattr(proba, "proba"):
+        raise TypeError(
+            f"proba is of type {type(proba).__name__}, as predict_pool returns: pass "
+            "its .proba, and its .classes as classes."
+        )
     classes = classes_of_columns(proba, classes, "proba")
     check_order(proba=proba, y_true=y_true)
     proba = as_numbers(proba, "proba").astype(float)

@@ -20,7 +20,8 @@ class AuditResult(NamedTuple):
     accuracy : Estimate
         Of the pool's rows that are not taught.
     recall : dict
-        Class -> `Estimate`, or None where no audited row is of the class.
+        Class of the model -> `Estimate`, or None where no audited row is of it. A
+        label that is none of them, counted as wrong, is not there: its recall is 0.
     """
 
     accuracy: Estimate

@@ -133,6 +133,11 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
                 f"classes= says {np.asarray(classes).tolist()}. Leave out classes=."
             )
         proba, classes = proba
+    if type(proba) is tuple and [getattr(p, "ndim", 0) for p in proba[:3]] == [2, 1]:
+        raise TypeError(
+            f"{name} is a pair, which looks like (proba, classes). Pass what "
+            "predict_pool returns as it is, or the two as proba and classes=."
+        )
     classes = classes_of_columns(proba, classes, name)
     shape = as_array(proba, name).shape
     values = check_probabilities(proba, shape[0] if shape else 0, name)

@@ -212,6 +212,7 @@ def audit_groups(
 def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
     """List the group of each audited row, None where it is unknown."""
     number_of(rows, groups, "groups")
+    kind = type(groups).__name__
     groups = of_tensor(groups, "groups")
     if hasattr(groups, "__array__"):
         # Their own way has None where masked, and dates of pandas, which NumPy counts.
@@ -222,9 +223,11 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
     # Tensors of one number, as items of a data set are, equal no other by their hash.
     names = [n.item() if hasattr(n, "detach") and not n.ndim else n for n in names]
     if len(names) != len(rows):
+        hint = " Of those of the whole pool take groups[audit.rows]."
         raise ValueError(
             f"groups must hold one entry for each of the {len(rows)} audited rows, got "
-            f"{len(names)} in a value of type {type(groups).__name__}."
+            f"{len(names)} in a value of type {kind}."
+            + (hint if len(names) > max(rows) else "")
         )
     for name in names:
         if not isinstance(name, Hashable):

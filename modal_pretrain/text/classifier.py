@@ -97,7 +97,7 @@ class PretrainedTextClassifier(BaseClassifier):
         skorch's table of epochs.
     module, criterion, iterator_train, iterator_valid, dataset, train_split, \
 callbacks, predict_nonlinearity, warm_start, compile, use_caching, torch_load_kwargs
-        As in `PretrainedClassifier`.
+        As in `PretrainedClassifier`; `compile` leaves a frozen backbone as it is.
     **kwargs
         skorch's double-underscore parameters: ``module__dropout``, ...
 

@@ -105,6 +105,7 @@ def test_texts(tmp_path, command):
         (("t.csv", "--column", "t"), "--column goes with a CSV file: name that with"),
         (("pictures", "--text", "a.csv", "--column", "b"), "name a folder"),
         (("pictures", "--classes", "a", "a"), "there is 'a' already"),
+        (("pictures", "--classes", "a, b c"), "by spaces: --classes a 'b c'"),
         (("pictures", "--port", "99999"), "port must be a whole number from 0 to"),
         (("pictures", "--seed", "-1"), "--seed must be a whole number from 0 to"),
         (("pictures", "--seed", str(2**32)), "--seed must be a whole number from 0 to"),

@@ -205,3 +205,16 @@ def test_an_audit_comes_first(blind_spot):
         worst_part(labels, audit)
     with pytest.raises(TypeError, match="audit must be what draw_audit"):
         audit_groups(labels, audit, labels)
+
+
+def test_groups_of_the_whole_pool(blind_spot):
+    proba, y, _, _ = blind_spot
+    audit = draw_audit(proba, 40, random_state=0)
+    with pytest.raises(ValueError, match=r"ndarray.*take groups\[audit\.rows\]"):
+        audit_groups(audit, y[audit.rows], y)
+    audit_groups(audit, y[audit.rows], y[audit.rows])
+
+
+def test_a_pair_of_probabilities_and_classes(blind_spot):
+    with pytest.raises(TypeError, match="the two as proba and classes="):
+        draw_audit((blind_spot[0], np.array(["a", "b"])), 40)

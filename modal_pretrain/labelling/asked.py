@@ -71,10 +71,12 @@ class Asked:
             )
         listed = [given] if is_whole(given) else list(given)
         for row in listed:
+            question = hasattr(given, "row") or hasattr(row, "row")
             if not is_whole(row) or not 0 <= row < len(self.pool):
                 raise ValueError(
                     f"rows must be whole numbers from 0 to {len(self.pool) - 1}, got "
                     f"{row!r}."
+                    + (" Of what ask() returns, pass the .row." if question else "")
                 )
         if not listed or len(set(listed)) < len(listed):
             raise ValueError(f"rows must be one or more, each once; got {listed}.")

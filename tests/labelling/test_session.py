@@ -463,3 +463,12 @@ def test_rows_in_no_order_take_one_label_only(folder, start):
         session.answer(rows, "circle", ["red", "blue"])
     session.answer(rows, "circle")
     assert session.labels().label.tolist() == ["circle"] * 2
+
+
+def test_a_question_in_the_place_of_its_row(folder, start):
+    session = start(folder)
+    (question,) = session.ask()
+    for given in (question, [question]):
+        with pytest.raises(ValueError, match=r"pass the \.row"):
+            session.answer(given, "circle")
+    session.answer(question.row, "circle")

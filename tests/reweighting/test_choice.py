@@ -324,6 +324,6 @@ def test_many_attributes_share_the_chance_of_an_error():
     X = rng.standard_normal((200, 3)) + y[:, None]
     misled = sum(
         tag_weights(X, y, rng.integers(0, 2, (200, 40))).choice != "nothing"
-        for _ in range(20)
+        for _ in range(10)
     )
-    assert misled <= 4  # without the sharing nearly all
+    assert misled <= 2  # without the sharing nearly all

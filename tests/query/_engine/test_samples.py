@@ -267,12 +267,12 @@ def test_a_dropout_layer_in_two_places(width):
     np.testing.assert_allclose(moved, samples[:, order], atol=1e-6)
     assert not net.module_._forward_pre_hooks and not net.module_._forward_hooks
     # Each place drops units of its own, as it does in training.
-    many, _ = probability_samples(net, X, 40, np.random.default_rng(0), n_samples=3000)
+    many, _ = probability_samples(net, X, 40, np.random.default_rng(0), n_samples=1200)
     network = net.module_.train()
     with torch.no_grad():
-        passes = [network(torch.from_numpy(X)).softmax(dim=1) for _ in range(3000)]
+        passes = [network(torch.from_numpy(X)).softmax(dim=1) for _ in range(1200)]
     passes = torch.stack(passes).numpy()
-    np.testing.assert_allclose(many.std(axis=0), passes.std(axis=0), rtol=0.1)
+    np.testing.assert_allclose(many.std(axis=0), passes.std(axis=0), rtol=0.15)
 
 
 def test_dropout_within_a_transformer():

@@ -42,7 +42,8 @@ def test_from_the_first_picture_to_the_model(folder, truth, command):
     out = folder.with_name("pictures-labelled")
     assert len(pd.read_csv(out / "labels.csv")) == 14
     assert len(pd.read_csv(out / "predictions.csv")) == 79
-    code = "\n".join(re.findall(r"^    (.+)$", said.partition("\nModel:")[2], re.M))
+    said = said[said.index(str(out / "model.joblib\n")) :]
+    code = "\n".join(re.findall(r"^    (.+)$", said, re.M))
     paths = sorted(map(str, folder.glob("*.png")))
     exec(code, {"paths": paths})
     assert set(joblib.load(out / "model.joblib").predict(paths)) <= {"circle", "square"}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
@@ -22,14 +23,19 @@ def shapes():
     return make_shapes(n_train=80, n_test=4, random_state=0).subset("train")
 
 
-@pytest.fixture
-def folder(shapes, tmp_path):
-    """The same as files, 000.png and so on."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def files(shapes, tmp_path_factory):
+    """The same as files, 000.png and so on; tests work on copies."""
+    folder = tmp_path_factory.mktemp("shapes")
     for number, picture in enumerate(shapes.X):
         Image.fromarray(picture).save(folder / f"{number:03}.png")
     return folder
+
+
+@pytest.fixture
+def folder(files, tmp_path):
+    """Those, for one test."""
+    return shutil.copytree(files, tmp_path / "pictures", copy_function=shutil.copyfile)
 
 
 @pytest.fixture
@@ -38,19 +44,22 @@ def truth(shapes):
     return lambda row: str(shapes.y[row])
 
 
+def open_session(pool, classes=("circle", "square"), **params):
+    params.setdefault(
+        "estimator",
+        PretrainedClassifier(image_size=32, device="cpu", precision="float32"),
+    )
+    return LabelSession(pool, classes, **params)
+
+
 @pytest.fixture
 def start():
     """Open a session on the CPU; closed after the test."""
     opened = []
 
-    def start(pool, classes=("circle", "square"), **params):
-        params.setdefault(
-            "estimator",
-            PretrainedClassifier(image_size=32, device="cpu", precision="float32"),
-        )
-        session = LabelSession(pool, classes, **params)
-        opened.append(session)
-        return session
+    def start(*args, **params):
+        opened.append(open_session(*args, **params))
+        return opened[-1]
 
     yield start
     for session in opened:
@@ -124,6 +133,11 @@ class Client:
 @pytest.fixture
 def serve():
     """Serve a session; returns a client."""
+    yield from serving()
+
+
+def serving():
+    """Yield a function that serves a session; end all it served."""
     pytest.importorskip("starlette")
     pytest.importorskip("uvicorn")
     from modal_pretrain.labelling.page.serve import PageServer

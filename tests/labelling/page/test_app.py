@@ -110,20 +110,20 @@ def test_why_guess_again_export(folder, start, serve, truth, tmp_path):
     ],
     ids=str,
 )
-def test_answers_that_are_none(page, said):
-    status, reply = page.post(
-        "api/answer", {"rows": [page.row], "label": "circle", **said}
+def test_answers_that_are_none(untouched, said):
+    status, reply = untouched.post(
+        "api/answer", {"rows": [untouched.row], "label": "circle", **said}
     )
     assert status in (400, 403) and reply["error"]
-    assert nothing_happened(page)
+    assert nothing_happened(untouched)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 60_000, b'"rows"'], ids=repr
 )
-def test_bodies_that_are_no_object(page, body):
-    assert page.post("api/answer", body)[0] == 400
-    assert nothing_happened(page)
+def test_bodies_that_are_no_object(untouched, body):
+    assert untouched.post("api/answer", body)[0] == 400
+    assert nothing_happened(untouched)
 
 
 def test_a_row_that_was_never_asked(page):

@@ -26,43 +26,43 @@ EVIL = "http://evil.example"
     ],
     ids=str,
 )
-def test_another_site_can_answer_nothing(page, headers, status):
+def test_another_site_can_answer_nothing(untouched, headers, status):
     """By form, by script, or under a name of its own (DNS rebinding)."""
-    said = {"rows": [page.row], "label": "circle"}
+    said = {"rows": [untouched.row], "label": "circle"}
     for name in ("answer", "skip", "undo", "class", "export"):
         try:
-            found = page.post(f"api/{name}", said, **headers)[0]
+            found = untouched.post(f"api/{name}", said, **headers)[0]
         except ConnectionResetError:  # refused before the body was read
             found = status
         assert found == status
-    assert nothing_happened(page)
+    assert nothing_happened(untouched)
 
 
-def test_another_site_sees_nothing(page):
-    for path in ("", "api/state", f"picture/320/{page.row}"):
-        assert page.send("GET", path, Host="evil.example")[0] == 400
-        assert page.send("GET", path, Origin=EVIL)[0] == 403
-        status, headers, _ = page.send("GET", path)
+def test_another_site_sees_nothing(untouched):
+    for path in ("", "api/state", f"picture/320/{untouched.row}"):
+        assert untouched.send("GET", path, Host="evil.example")[0] == 400
+        assert untouched.send("GET", path, Origin=EVIL)[0] == 403
+        status, headers, _ = untouched.send("GET", path)
         assert status == 200
         assert headers["cross-origin-resource-policy"] == "same-origin"
         assert "access-control-allow-origin" not in headers
-    assert page.send("OPTIONS", "api/answer", Origin=page.origin)[0] == 405
+    assert untouched.send("OPTIONS", "api/answer", Origin=untouched.origin)[0] == 405
 
 
 @pytest.mark.parametrize("token", ["", "x", "{}x", "{}/../{}x", "..", "%2e%2e"])
-def test_a_wrong_token_opens_nothing(page, token):
-    token = token.format(*[page.path.strip("/")] * 2)
-    for path in ("", "page.js", "api/state", f"picture/320/{page.row}"):
+def test_a_wrong_token_opens_nothing(untouched, token):
+    token = token.format(*[untouched.path.strip("/")] * 2)
+    for path in ("", "page.js", "api/state", f"picture/320/{untouched.row}"):
         whole = f"/{token}/{path}" if token else f"/{path}"
-        if whole.startswith(page.path):
-            assert page.send("GET", whole, whole_path=True)[0] == 404
+        if whole.startswith(untouched.path):
+            assert untouched.send("GET", whole, whole_path=True)[0] == 404
         else:
-            status, _, content = page.send("GET", whole, whole_path=True)
+            status, _, content = untouched.send("GET", whole, whole_path=True)
             assert status == 403 and b"token" in content
-    said = {"rows": [page.row], "label": "circle"}
-    sent = page.send("POST", f"/{token}/api/answer", said, whole_path=True)
+    said = {"rows": [untouched.row], "label": "circle"}
+    sent = untouched.send("POST", f"/{token}/api/answer", said, whole_path=True)
     assert sent[0] in (403, 404)
-    assert nothing_happened(page)
+    assert nothing_happened(untouched)
 
 
 def test_tokens_differ_and_are_long(folder, start, serve, tmp_path):
@@ -99,8 +99,8 @@ def test_tokens_differ_and_are_long(folder, start, serve, tmp_path):
         "api/state?n=1e9",
     ],
 )
-def test_paths_lead_nowhere(page, path):
-    status, _, content = page.send("GET", path)
+def test_paths_lead_nowhere(untouched, path):
+    status, _, content = untouched.send("GET", path)
     assert status in (400, 403, 404, 414)
     assert b"root:" not in content and b"import" not in content
 

@@ -52,7 +52,8 @@ def paired_bootstrap(
     a, b : array-like of shape (n_seeds, ...)
         One value or one curve a seed.
     statistic : callable, optional
-        ``statistic(a[seeds], b[seeds]) -> float``. By default mean(a) - mean(b).
+        ``statistic(a[seeds], b[seeds]) -> float``, of the same arrays the same. By
+        default mean(a) - mean(b).
     confidence : float, default=0.95
         Share of the resamples inside the interval; in (0, 1).
     n_resamples : int, default=2000
@@ -111,7 +112,10 @@ def paired_bootstrap(
             f"b.max(); {getattr(statistic, '__name__', statistic)!s} of them raised "
             f"{error}."
         ) from error
+    # Of few seeds there are few different draws.
+    draws, again = np.unique(draws, axis=0, return_inverse=True)
     values = np.array([_number(statistic(a[seeds], b[seeds])) for seeds in draws])
+    values = values[again.reshape(-1)]  # of NumPy 2.0 it has two dimensions
     values = values[~np.isnan(values)]
     if not len(values):
         return Interval(estimate, np.nan, np.nan)

@@ -114,6 +114,24 @@ def test_enrichment():
         enrichment([3, 17], pool)
 
 
+@pytest.mark.parametrize("chosen", [[0, 1, 9, 10], [0], [7, 8, 9]])
+def test_enrichment_warns_of_a_mask_of_the_pool(chosen):
+    mask = np.isin(np.arange(20), chosen)
+    with pytest.warns(UserWarning, match=r"pass flags\[acquired\] and flags"):
+        enrichment(mask, np.arange(20) < 2)
+
+
+def test_enrichment_warns_of_swapped_arguments():
+    with pytest.warns(UserWarning, match="swap them"):
+        enrichment([True] * 2 + [False] * 18, [True, False])
+
+
+def test_enrichment_of_the_whole_pool_does_not_warn(recwarn):
+    flags = np.arange(20) < 2
+    assert enrichment(flags, flags) == 1.0
+    assert not recwarn.list
+
+
 def test_label_efficiency_interpolates_between_rounds():
     # Random ends at 0.6 with 30 labels; the strategy passes 0.6 halfway to 20.
     assert label_efficiency([10, 20, 30], [0.5, 0.7, 0.8], [0.5, 0.55, 0.6]) == 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,12 @@ def enrichment(acquired: Any, pool: Any) -> float:
         0 or more; 1 is what random sampling expects, and 1 / (share in the pool) the
         most possible. nan if nothing was acquired or the pool has no such example.
 
+    Warns
+    -----
+    UserWarning
+        If more were acquired, of those that are True or of those that are not, than
+        the pool has: the two may be swapped, or `acquired` a mask of the pool.
+
     Examples
     --------
     >>> enrichment([True, False, False, False], [True] * 5 + [False] * 95)
@@ -139,4 +146,15 @@ def enrichment(acquired: Any, pool: Any) -> float:
     pool = as_flags(pool, "pool")
     if len(acquired) == 0 or not pool.any():
         return np.nan
+    chosen, there = np.bincount(acquired, minlength=2), np.bincount(pool, minlength=2)
+    # No error: several runs in one array against the pool they shared are fair.
+    if (chosen > there).any():
+        warnings.warn(
+            f"acquired has {chosen[1]} flags that are True and {chosen[0]} that are "
+            f"not, and pool {there[1]} and {there[0]}: more than there were to choose "
+            "from. If acquired says which rows of the pool were chosen, pass "
+            "flags[acquired] and flags, the flags of the pool; if the two are swapped, "
+            "swap them. If several runs are put together, all is well.",
+            stacklevel=2,
+        )
     return float(acquired.mean() / pool.mean())

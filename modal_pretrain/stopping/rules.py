@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain._inputs.frames import check_order
@@ -81,7 +82,8 @@ def stable_predictions(
     Raises
     ------
     ValueError
-        If the rounds are of different lengths or empty.
+        If the rounds are of different lengths or empty, or hold decimals that hardly
+        repeat, as probabilities do, in the place of labels.
 
     References
     ----------
@@ -106,6 +108,12 @@ def stable_predictions(
             f"got shapes {[r.shape for r in rounds]}."
         )
     for i, labels in enumerate(rounds):
+        if _graded(labels):
+            raise ValueError(
+                f"history[{i}] holds decimals such as {labels[0]:.4g}, most of which "
+                "occur once, as probabilities of a class do. Pass the labels that the "
+                "model of each round predicts, classifier.predict(X)."
+            )
         if not comparable(labels, rounds[0]):
             raise ValueError(
                 f"history[{i}] holds labels such as {labels[0]!r} and history[0] "
@@ -262,6 +270,13 @@ def good_enough(
 def _predicted(labels: Any) -> Any:
     """Return labels, those of a model's predictions where it is these."""
     return labels.classes[labels.column] if isinstance(labels, Predictions) else labels
+
+
+def _graded(labels: NDArray[Any]) -> bool:
+    """Whether labels look like probabilities: stars such as 3.5 repeat, these don't."""
+    if labels.dtype.kind != "f" or len(labels) < 10:
+        return False
+    return len(np.unique(labels[labels % 1 != 0])) > len(labels) / 2
 
 
 def agreement(a: Any, b: Any) -> float:

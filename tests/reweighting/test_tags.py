@@ -1,5 +1,6 @@
 """Tags: what they may be, which mislead, what balancing makes of them."""
 
+import warnings
 from collections import deque
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
+from modal_pretrain.reweighting import tag_weights
 from modal_pretrain.reweighting.tags import (
     balanced,
     cells,
@@ -157,3 +159,15 @@ def test_a_class_with_more_tags_has_no_more_mass():
     weight = balanced(codes, y, np.ones(60))
     for cell, mass in (((y == "a") & (codes == 0), 10), ((y == "b"), 20)):
         np.testing.assert_allclose(weight[cell].sum(), mass)
+
+
+def test_a_nan_that_numpy_wrote_as_text_is_warned_of():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 30)
+    X = rng.normal(size=(60, 3)) + y[:, None]
+    tags = ["land", "water", np.nan] * 20
+    with pytest.warns(UserWarning, match="has the tag 'nan' in column 0, a string"):
+        tag_weights(X, y, np.array(tags))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tag_weights(X, y, np.array(tags, dtype=object))

@@ -18,6 +18,14 @@ from modal_pretrain.stopping import (
 )
 
 
+def test_stable_predictions_refuses_probabilities_but_not_labels_with_halves():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=r"history\[0\] holds decimals such as"):
+        stable_predictions([rng.random(30) for _ in range(4)])
+    stars = rng.integers(2, 11, 30) / 2
+    assert stable_predictions([stars] * 4)
+
+
 def test_stable_predictions_is_the_mean_kappa():
     rng = np.random.default_rng(0)
     history = [rng.integers(0, 3, 50) for _ in range(5)]

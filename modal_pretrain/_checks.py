@@ -225,6 +225,14 @@ SEED = Made(
 )
 
 
+CONFIDENCE = Number(
+    least=0.5,
+    below=1,
+    hint="It is the share of such intervals that hold the truth: for an alpha of 0.05 "
+    "write 0.95.",
+)
+
+
 def check_parameters(params: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     """Check every parameter that has a rule.
 

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from modal_pretrain._inputs.spelling import near_alikes
 
 _PACKAGE = "modal_pretrain."
+_WRITTEN = ["nan", "<NA>", "NaT"]
 
 
 def warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> None:
@@ -35,6 +38,27 @@ def warn_of_spelling(labels: list[Any], known: set[Any], name: str) -> None:
     texts = [x for x in [*known, *dict.fromkeys(strange)] if isinstance(x, str)]
     if near_alikes(texts) is not None:  # each with each would be slow for many classes
         warn_of_near_alikes(strange, known, name)
+
+
+def warn_of_written_nan(labels: np.ndarray | list[Any], name: str) -> None:
+    """Warn of "nan" and the like: NumPy, and str(), write them for a missing label."""
+    if isinstance(labels, list):
+        texts = labels
+    else:
+        kind = labels.dtype.kind
+        if not labels.size or not (kind == "U" or isinstance(labels.flat[0], str)):
+            return
+        texts = labels.ravel()[np.isin(labels.ravel(), _WRITTEN)].tolist()
+    for text in _WRITTEN:
+        if text in texts:
+            warnings.warn(
+                f"{name} holds the text {text!r} {texts.count(text)} times, which "
+                "counts as any other name. Arrays of strings, and str(), make it of a "
+                "missing value: leave such rows out, or pass None where some may be "
+                "unknown.",
+                UserWarning,
+                stacklevel=frames_of_ours() + 1,
+            )
 
 
 def frames_of_ours() -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from modal_pretrain._checks import ParameterError
+from modal_pretrain._inputs.alikes import warn_of_written_nan
 from modal_pretrain._inputs.numbers import of_tensor
 
 _ONE_EACH = "Expected one label per row; leave rows without one out."
@@ -46,7 +47,18 @@ def as_labels(values: Any, name: str) -> np.ndarray:
     ValueError
         If a label is missing, of no kind for labels, or if they are of several kinds,
         such as numbers and strings, which NumPy would make strings of.
+
+    Warns
+    -----
+    UserWarning
+        If one is the text "nan", which may have been a missing label.
     """
+    labels = _as_labels(values, name)
+    warn_of_written_nan(labels, name)
+    return labels
+
+
+def _as_labels(values: Any, name: str) -> np.ndarray:
     if isinstance(values, Set | Mapping):
         raise ValueError(
             f"{name} must be a list or an array of labels, got a "
@@ -58,7 +70,7 @@ def as_labels(values: Any, name: str) -> np.ndarray:
             f"{type(values).__name__}. Write list({name})."
         )
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
-        return as_labels(values.iloc[:, 0], name)[:, None]
+        return _as_labels(values.iloc[:, 0], name)[:, None]
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise ValueError(f"{name} contains missing labels (masked). {_ONE_EACH}")
     values = of_tensor(values, name)
@@ -72,7 +84,7 @@ def as_labels(values: Any, name: str) -> np.ndarray:
         if pd.isna(values).any():
             raise ValueError(f"{name} contains missing labels (NA). {_ONE_EACH}")
         if isinstance(dtype, pd.CategoricalDtype):
-            categories = as_labels(dtype.categories, f"the categories of {name}")
+            categories = _as_labels(dtype.categories, f"the categories of {name}")
             return categories[np.asarray(getattr(values, "cat", values).codes)]
         kind = getattr(dtype, "numpy_dtype", None)
         values = np.asarray(values, dtype=kind)

@@ -131,3 +131,10 @@ def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
                 f"{type(value).__name__} is none that a float can hold."
             ) from None
     return array.astype(np.float64)
+
+
+def are_graded(labels: np.ndarray) -> bool:
+    """Whether labels look like measurements: stars such as 3.5 repeat, these don't."""
+    if labels.dtype.kind != "f" or len(labels) < 10:
+        return False
+    return len(np.unique(labels[labels % 1 != 0])) > len(labels) / 2

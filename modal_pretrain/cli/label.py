@@ -95,6 +95,7 @@ def label(args: argparse.Namespace) -> None:
             f"--classes {names}. One that holds a comma can be added on the page."
         )
     Whole(least=0, most=2**32 - 1).check("--seed", args.seed)
+    Whole(least=0, most=65535).check("--port", args.port)
     if args.folder is not None and expanded(args.folder).is_file():
         raise ValueError(
             f"{args.folder} is a file. Name its folder, or a CSV file as in --text "

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from modal_pretrain._checks import SEED, Made, Number, ParameterError, Whole
+from modal_pretrain._checks import CONFIDENCE, SEED, Made, ParameterError, Whole
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.numbers import as_numbers, is_between
 
@@ -55,7 +55,7 @@ def paired_bootstrap(
         ``statistic(a[seeds], b[seeds]) -> float``, of the same arrays the same. By
         default mean(a) - mean(b).
     confidence : float, default=0.95
-        Share of the resamples inside the interval; in (0, 1).
+        Share of the resamples inside the interval; in [0.5, 1).
     n_resamples : int, default=2000
         Number of resamples.
     random_state : int, RandomState or None, default=None
@@ -85,7 +85,7 @@ def paired_bootstrap(
     >>> paired_bootstrap([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], random_state=0).low > 0.09
     True
     """
-    Number(above=0, below=1).check("confidence", confidence)
+    CONFIDENCE.check("confidence", confidence)
     Whole().check("n_resamples", n_resamples)
     SEED.check("random_state", random_state)
     Made((), "a function of a and b", test=callable, also=(None,)).check(

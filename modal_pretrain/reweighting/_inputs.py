@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modal_pretrain._checks import Number, ParameterError, Whole
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_labels
-from modal_pretrain._inputs.numbers import as_numbers
+from modal_pretrain._inputs.numbers import are_graded, as_numbers
 from modal_pretrain._inputs.weights import check_sample_weight
 
 STRENGTH = Number(least=0, most=100)
@@ -70,6 +70,11 @@ def check_rows(
         )
     if labels.dtype.kind in "fc":
         labels = as_numbers(labels, "y")
+        if are_graded(labels):
+            raise ValueError(
+                f"y holds decimals such as {labels[0]:.4g}, most of which occur once, "
+                "as measurements do: labels of classes are expected."
+            )
     weight = check_sample_weight(sample_weight, len(labels))
     weight = np.ones(len(labels)) if weight is None else weight
     kept = weight > 0

@@ -150,7 +150,6 @@ def tag_codes(table: NDArray[np.object_], *, name: str = "ignore") -> NDArray[np
         if said.any():
             values = as_labels(tags[said].tolist(), name)
             _warn_of_near_alikes(values, column, name)
-            _warn_of_written_nan(values, column, name)
             codes[said, column] = np.unique(values, return_inverse=True)[1].ravel()
     return codes
 
@@ -165,19 +164,6 @@ def _warn_of_near_alikes(values: NDArray[Any], column: int, name: str) -> None:
                 UserWarning,
                 stacklevel=frames_of_ours() + 1,
             )
-
-
-def _warn_of_written_nan(values: NDArray[Any], column: int, name: str) -> None:
-    # np.array(["land", np.nan]) holds the text: what nobody said would be a tag.
-    if values.dtype.kind not in "biuf" and "nan" in values.tolist():
-        warnings.warn(
-            f"{name} has the tag 'nan' in column {column}, a string, which counts as a "
-            "tag. If it stands for rows of which nobody said, pass None there: an "
-            "array of strings turns NaN into text, np.array(..., dtype=object) does "
-            "not.",
-            UserWarning,
-            stacklevel=frames_of_ours() + 1,
-        )
 
 
 def crossed(codes: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

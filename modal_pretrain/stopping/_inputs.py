@@ -288,6 +288,11 @@ def check_labels(
             f"{name} has {labels[missing[0]]} in row {missing[0]}; every row needs a "
             "label."
         )
+    if labels.dtype == bool and classes.dtype.kind in "iuf" and len(classes) > 2:
+        raise ValueError(
+            f"{name} holds truth values and the classes are numbers: pass the labels, "
+            "not whether the model has them right."
+        )
     where = {label: i for i, label in enumerate(classes.tolist())}
     columns = np.array([where.get(label, -1) for label in labels.tolist()], np.intp)
     strange = labels[columns < 0].tolist()

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from modal_pretrain._checks import Number
+from modal_pretrain._checks import CONFIDENCE, Number
 from modal_pretrain._inputs.numbers import is_between
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ def wilson(hits: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     Number(above=0).check("n", n)
     # Sums of weights end some roundings beyond their bounds.
     Number(least=-_ROUNDING * n, most=(1 + _ROUNDING) * n).check("hits", hits)
-    Number(above=0, below=1).check("confidence", confidence)
+    CONFIDENCE.check("confidence", confidence)
     hits, n = float(hits), float(n)  # NumPy's short integers would overflow
     z = float(norm.ppf(0.5 + confidence / 2))
     share = min(max(hits / n, 0.0), 1.0)

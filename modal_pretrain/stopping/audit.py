@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain._checks import Number, OneOf, Whole, check_parameters
+from modal_pretrain._checks import CONFIDENCE, OneOf, Whole, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.stopping import _estimators as estimators
 from modal_pretrain.stopping._designs import draw_rows
@@ -34,7 +34,7 @@ from modal_pretrain.stopping._intervals import (
 DESIGNS = ("auto", "weighted", "random", "stratified", "active")
 _RULES = {
     "budget": Whole(),
-    "confidence": Number(above=0, below=1),
+    "confidence": CONFIDENCE,
     "design": OneOf(DESIGNS),
     "unknown": OneOf(("error", "wrong")),
 }

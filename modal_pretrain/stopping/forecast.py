@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from modal_pretrain._checks import Number, check_parameters
+from modal_pretrain._checks import CONFIDENCE, Number, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import as_array, as_estimate, as_rounds
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 _RULES = {
     "target": Number(above=0, most=1),
-    "confidence": Number(above=0, below=1),
+    "confidence": CONFIDENCE,
 }
 _DRAWS = 200
 _LEAST = 3  # rounds

@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modal_pretrain._checks import Number, Whole, check_parameters
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import comparable
+from modal_pretrain._inputs.numbers import are_graded
 from modal_pretrain.query._engine.arguments import check_groups
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import (
@@ -108,7 +108,7 @@ def stable_predictions(
             f"got shapes {[r.shape for r in rounds]}."
         )
     for i, labels in enumerate(rounds):
-        if _graded(labels):
+        if are_graded(labels):
             raise ValueError(
                 f"history[{i}] holds decimals such as {labels[0]:.4g}, most of which "
                 "occur once, as probabilities of a class do. Pass the labels that the "
@@ -270,13 +270,6 @@ def good_enough(
 def _predicted(labels: Any) -> Any:
     """Return labels, those of a model's predictions where it is these."""
     return labels.classes[labels.column] if isinstance(labels, Predictions) else labels
-
-
-def _graded(labels: NDArray[Any]) -> bool:
-    """Whether labels look like probabilities: stars such as 3.5 repeat, these don't."""
-    if labels.dtype.kind != "f" or len(labels) < 10:
-        return False
-    return len(np.unique(labels[labels % 1 != 0])) > len(labels) / 2
 
 
 def agreement(a: Any, b: Any) -> float:

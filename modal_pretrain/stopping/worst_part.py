@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modal_pretrain._checks import Made, Number
-from modal_pretrain._inputs.alikes import frames_of_ours
+from modal_pretrain._inputs.alikes import frames_of_ours, warn_of_written_nan
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain._inputs.labels import as_list
 from modal_pretrain._inputs.numbers import as_numbers, of_tensor
@@ -236,7 +236,9 @@ def _names(groups: Any, rows: NDArray[np.intp]) -> list[Any]:
                 f"several, got {name!r:.80} of type {type(name).__name__}. For a table "
                 "write list(map(tuple, np.asarray(groups, object)))."
             )
-    return list(map(_known, names))
+    known = list(map(_known, names))
+    warn_of_written_nan([name for name in known if isinstance(name, str)], "groups")
+    return known
 
 
 def _known(name: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from modal_pretrain._checks import Number, Whole
+from modal_pretrain._checks import CONFIDENCE, Whole
 from modal_pretrain._inputs.frames import check_order
 from modal_pretrain.query._engine.arguments import (
     RandomState,
@@ -141,7 +141,7 @@ def worth_of_labels(
         If lengths differ, `random_rows` are no rows of X, or the classifier can't learn
         from so few rows as a copy gets: a third of four fifths of the random ones.
     """
-    Number(above=0, below=1).check("confidence", confidence)
+    CONFIDENCE.check("confidence", confidence)
     check_order(X=X, y=y, random_rows=random_rows)
     labels, n = check_groups(y, "y", noun="label"), n_rows(X, "X")
     if labels.shape != (n,):

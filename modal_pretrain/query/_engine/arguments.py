@@ -6,7 +6,7 @@ some strategies have follow the rules of `_checks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modal_pretrain._checks import Whole, is_whole
+from modal_pretrain._inputs.alikes import warn_of_written_nan
 from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.classifier import base_estimator
 
@@ -51,6 +52,7 @@ def check_request(
                 f"itself. Make one and fit it: {owner.__name__}(...).fit(X, y)."
             )
     n = n_rows(X, "X")
+    refuse_masked(X, "X")
     rng = as_generator(random_state)
     if not is_whole(n_instances):
         Whole().check("n_instances", n_instances)
@@ -68,8 +70,22 @@ def check_request(
     return Request(n, k, rng)
 
 
+def refuse_masked(X: Any, name: str) -> None:
+    """Raise TypeError for rows of which some values are masked."""
+    if np.ma.is_masked(X):
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be ignored. Fill what is "
+            "masked, as with .filled(0), or leave these rows out."
+        )
+
+
 def n_rows(X: Any, name: str) -> int:
     """Count the rows of a pool of any accepted kind."""
+    if isinstance(X, Set):
+        raise TypeError(
+            f"{name} must hold the pool's rows in their order, got a "
+            f"{type(X).__name__}. Write list({name})."
+        )
     if isinstance(X, Mapping) and not hasattr(X, "tocsr"):  # one form of sparse is
         counts = {key: n_rows(part, f"{name}[{key!r}]") for key, part in X.items()}
         if len(set(counts.values())) > 1:
@@ -156,6 +172,8 @@ def check_groups(
                 f"{name} has {value!r:.80} in row {row}; a {noun} must be a number, "
                 "text, or a tuple, list or set of these."
             ) from None
+    texts = [value for value in column.tolist() if isinstance(value, str)]
+    warn_of_written_nan(texts, name)
     text = {isinstance(value, str) for value in column.tolist()}
     if len(text) > 1:
         raise TypeError(

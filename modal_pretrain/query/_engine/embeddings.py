@@ -17,7 +17,12 @@ from sklearn.pipeline import Pipeline
 from modal_pretrain._checks import take_rows
 from modal_pretrain._inputs.frames import check_order, check_order_of_columns
 from modal_pretrain._inputs.numbers import of_tensor
-from modal_pretrain.query._engine.arguments import check_groups, is_missing, n_rows
+from modal_pretrain.query._engine.arguments import (
+    check_groups,
+    is_missing,
+    n_rows,
+    refuse_masked,
+)
 from modal_pretrain.query._engine.classifier import (
     base_estimator,
     is_committee,
@@ -134,7 +139,7 @@ def _through_pipeline(
 
 def _as_numeric_table(X: Any, name: str) -> NDArray[Any] | None:
     """Give X as an array if it is a 2-D table of numbers, else None."""
-    _check_mask(X, name)
+    refuse_masked(X, name)
     if hasattr(X, "toarray") or isinstance(X, Mapping):
         return None
     if isinstance(X, (list, tuple)):
@@ -165,14 +170,6 @@ def _of_objects(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _check_mask(X: Any, name: str) -> None:
-    if np.ma.is_masked(X):
-        raise TypeError(
-            f"{name} is a masked array, whose mask would be ignored. Fill what is "
-            "masked, as with .filled(0), or leave these rows out."
-        )
-
-
 def _shape_of(X: Any) -> str:
     shape = getattr(X, "shape", None)
     return "" if shape is None else f" and shape {tuple(shape)}"
@@ -187,7 +184,7 @@ def check_embeddings(raw: Any, n: int, name: str) -> NDArray[np.floating]:
             "least_confidence_sampling, or put TruncatedSVD before the classifier in a "
             "Pipeline."
         )
-    _check_mask(raw, name)
+    refuse_masked(raw, name)
     values = _of_objects(np.asarray(of_tensor(raw, name)))
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {values.dtype}; expected numbers.")

@@ -7,7 +7,9 @@ to read in it: what is missing or empty is an error that names the row, not a gu
 
 from __future__ import annotations
 
+import os
 import unicodedata
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +113,11 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
         If X is empty, has several columns, or a text is missing, empty, blank, or
         cannot be encoded.
 
+    Warns
+    -----
+    UserWarning
+        If the texts are names of files: the names are read, not the files.
+
     Examples
     --------
     >>> source = as_texts(["a fine film", "dull"])
@@ -148,7 +155,22 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
         if isinstance(item, (list, tuple)) and len(item) == 1:
             item = item[0]  # modAL makes lists of columns
         texts[row] = _checked(item, f"{name}[{row}]")
+    _warn_of_file_names(texts, name)
     return TextSource(texts, np.arange(len(texts)))
+
+
+def _warn_of_file_names(texts: np.ndarray, name: str) -> None:
+    # Pictures may be given as paths, so texts are, too, at a first try. Then a folder
+    # named after the class, which a path holds, passes for a good model. (The first row
+    # settles it for real texts, so that these cost one look at the file system.)
+    if all(os.path.splitext(t)[1] and os.path.isfile(t) for t in texts[:8]):
+        warnings.warn(
+            f"{name} holds names of files, such as {texts[0]!r}: these are taken for "
+            "the texts, and what the files hold is not read. For that write "
+            f"[pathlib.Path(path).read_text(encoding='utf-8') for path in {name}].",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def is_blank(text: str) -> bool:

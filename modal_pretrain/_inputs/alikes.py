@@ -52,7 +52,7 @@ def warn_of_written_nan(labels: np.ndarray | list[Any], name: str) -> None:
     for text in _WRITTEN:
         if text in texts:
             warnings.warn(
-                f"{name} holds the text {text!r} {texts.count(text)} times, which "
+                f"{name} holds the text {text!r} (count: {texts.count(text)}), which "
                 "counts as any other name. Arrays of strings, and str(), make it of a "
                 "missing value: leave such rows out, or pass None where some may be "
                 "unknown.",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Made
+from modal_pretrain._inputs.alikes import warn_of_written_nan
 from modal_pretrain._inputs.labels import as_labels
 from modal_pretrain._inputs.numbers import of_tensor
 
@@ -95,6 +96,7 @@ def label_column(values: Any, key: str, n: int) -> np.ndarray:
     listed: Iterable[Any] = values if isinstance(values, (list, tuple)) else column
     if listed is column and column.dtype.kind != "O":
         missing = column != column
+        warn_of_written_nan(column, key)
     else:
         kinds = {kind: kind_of(kind) for kind in set(map(type, listed))}
         missing = np.array([kinds[type(v)] == "" or v != v for v in listed], dtype=bool)

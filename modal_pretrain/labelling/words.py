@@ -126,7 +126,12 @@ class Words:
     ) -> None:
         self.free = free or given is None
         given = () if given is None else given
-        if isinstance(given, str | Mapping | Set) or not isinstance(given, Iterable):
+        table = len(getattr(given, "shape", "1")) != 1
+        if (
+            isinstance(given, str | Mapping | Set)
+            or not isinstance(given, Iterable)
+            or table  # whose names of columns would be taken
+        ):
             raise TypeError(
                 f"{name} must be a list of str, whose order is that of the keys, got "
                 f"{given!r} of type {type(given).__name__}."

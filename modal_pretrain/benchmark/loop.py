@@ -16,6 +16,7 @@ from modal_pretrain._checks import chosen_rows, take_rows
 from modal_pretrain.benchmark import heads
 from modal_pretrain.benchmark.auditing import Auditor
 from modal_pretrain.datasets import GroupedDataset
+from modal_pretrain.datasets._columns import as_rows
 from modal_pretrain.embedding.engine import choose_afresh
 from modal_pretrain.metrics import (
     atypical_accuracy,
@@ -54,7 +55,8 @@ def run_unit(
         A modAL query strategy. It is given what it takes of ``random_state`` and, if it
         is an oracle, ``groups`` of the rows it chooses from and ``groups_labelled``.
     seed_set : numpy.ndarray of int
-        Rows of `data` that are labelled at the start.
+        Rows of `data` that are labelled at the start, of its train split, each once: as
+        ``data.seed_set`` gives them. A boolean mask of its rows is taken, too.
     batch, rounds : int
         Labels per round, and number of rounds. A pool that runs out ends the run.
     seed : int, default=0
@@ -82,6 +84,7 @@ def run_unit(
         query. Floats are rounded to six decimals. And what an auditor adds.
     """
     train = np.flatnonzero(data.split == "train")
+    seed_set = _seed_rows(data, seed_set, train)
     test = data.subset("test")
     group_names = np.array(data.group_names)
     test_groups = group_names[test.groups]
@@ -108,7 +111,7 @@ def run_unit(
         embed(estimator, data)
     estimator = heads.prepared(estimator, head)
     learner = ActiveLearner(estimator=estimator, query_strategy=_checked(strategy))
-    acquired = np.asarray(seed_set)
+    acquired = seed_set
     if start:
         # A warm start goes on from the weights of each fit before.
         parts, before = (replayed if _warm(estimator) else [labelled]), 0
@@ -172,6 +175,27 @@ def _warm(estimator: Any) -> bool:
         for name, value in estimator.get_params().items()
         if name.split("__")[-1] == "warm_start"  # others may be arrays, of no truth
     )
+
+
+def _seed_rows(data: GroupedDataset, seed_set: Any, train: np.ndarray) -> np.ndarray:
+    """Row numbers of the first labels, which may be those of a mask."""
+    rows = as_rows(seed_set, len(data), data.name)
+    outside = rows[~np.isin(rows, train)]
+    if len(outside):
+        # Those of data.subset("train") count from that subset's first row.
+        raise ValueError(
+            "seed_set must hold rows of the train split, in the numbers of data; "
+            f"{len(outside)} of {len(rows)} are not, first {outside[0]}, which is in "
+            f"{data.split[outside[0]]}. Draw it with data.seed_set(n), of the same "
+            "data and not of a subset"
+        )
+    if len(np.unique(rows)) < len(rows):
+        raise ValueError(
+            "seed_set must hold each row once; "
+            f"{len(rows) - len(np.unique(rows))} of {len(rows)} repeat another. "
+            "Write numpy.unique(seed_set)"
+        )
+    return rows
 
 
 def _checked(strategy: Callable) -> Callable:

@@ -230,3 +230,19 @@ def test_bare_row_numbers_are_taken(tabular):
             rounds=1,
         )[1]["acquired"]
         assert rows == list(range(4, 4 + n))
+
+
+def test_a_seed_set_is_of_the_train_split_each_row_once(tabular):
+    test_row = np.flatnonzero(tabular.split == "test")[0]
+    match = f"1 of 5 are not, first {test_row}, which is in test"
+    with pytest.raises(ValueError, match=match):
+        unit(tabular, seed_set=np.array([0, 1, 2, 3, test_row]))
+    with pytest.raises(ValueError, match="each row once; 1 of 5 repeat another"):
+        unit(tabular, seed_set=np.array([0, 1, 2, 3, 3]))
+
+
+def test_a_seed_set_may_be_a_mask(tabular):
+    mask = np.arange(len(tabular)) < 4
+    records = unit(tabular, seed_set=mask)
+    assert records[0]["acquired"] == [0, 1, 2, 3]
+    assert without_seconds(records) == without_seconds(unit(tabular))

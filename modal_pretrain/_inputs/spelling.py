@@ -25,6 +25,12 @@ _UNSEEN = (
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 _NOTHING = str.maketrans("", "", _UNSEEN)
+# Of Windows in some languages, macOS, GNOME, and of browsers' second downloads.
+_COPY = re.compile(
+    r"(.+?)(?: - (?:Copy|Kopie|Copie|Copia|Cópia|Kopia)|[ _]copy(?: \d+)?"
+    r"| \((?:copy|another copy|\d+(?:st|nd|rd|th) copy|\d+)\))+",
+    re.IGNORECASE,
+)
 # Nothing to be seen; or what spreadsheets write where a formula fails (in their user's
 # language: #REF!, #NOM?, #N/D, #NV) or a column is too narrow.
 _NO_VALUE = re.compile(
@@ -84,6 +90,12 @@ def near_alikes(names: Iterable[str]) -> tuple[str, str] | None:
         if other != name and max(len(other), len(name)) > 1:
             return other, name
     return None
+
+
+def copied(name: str) -> str | None:
+    """Return the name of what this is a copy of, as file managers name copies."""
+    found = _COPY.fullmatch(name)
+    return found[1] if found else None
 
 
 def equal_numbers(names: Iterable[str]) -> tuple[str, str] | None:

@@ -77,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
         prog="modal-pretrain",
         description="Pretrained models as active learners: benchmark and tools.",
         epilog="Exit status: 0 done; 2 what was asked for is not possible; 3 and 4 see "
-        "modal-pretrain status; 130 stopped by Ctrl-C (label, once its page is there: 0).",
+        "modal-pretrain status; 130 stopped by Ctrl-C (label, once its page is there: "
+        "0).",
     )
     version = sys.modules["modal_pretrain"].__version__
     parser.add_argument(

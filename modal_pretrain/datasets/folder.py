@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._identity import expanded
-from modal_pretrain._inputs.spelling import look_alikes, near_alikes
+from modal_pretrain._inputs.spelling import copied, look_alikes, near_alikes
 from modal_pretrain.datasets._folders import (
     Inode,
     inode,
@@ -184,6 +184,7 @@ def load_folder(
     texts = [value for value in values if isinstance(value, str)]
     _refuse_look_alikes("attributes", texts, root)
     _warn_of_near_alikes("class folders", y.tolist(), root)
+    _warn_of_copies(y.tolist(), root)
     if not said:
         warn_of_levels(places, [path for _, _, path in listed], root, attribute)
     _warn_of_near_alikes("attributes", texts, root)
@@ -236,6 +237,17 @@ def _warn_of_near_alikes(what: str, names: Sequence[str], root: Path) -> None:
             "dashes, underscores or width only, and count as two. If they are one, "
             "give all their pictures one name"
         )
+
+
+def _warn_of_copies(names: Sequence[str], root: Path) -> None:
+    for name in dict.fromkeys(names):
+        original = copied(name)
+        if original in names:
+            warn(
+                f"the class folder {name!r} ({names.count(name)} pictures) of {root} "
+                f"is named as a copy of {original!r} and counts as another class. If "
+                "they are one, move its pictures or remove it"
+            )
 
 
 def _stray(folder: Path) -> list[Path]:

@@ -425,3 +425,13 @@ def test_links_to_pictures_that_are_not_there_are_counted(tmp_path):
     words = r"among them 2 links to a picture that is not there, such as '3.png' \(fet"
     with pytest.warns(UserWarning, match=words):
         assert len(load_folder(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cat - Copy", "cat - Copy (2)", "cat copy", "cat (1)", "cat (3rd copy)"],
+)
+def test_a_class_folder_named_as_a_copy(tmp_path, name):
+    fill(tmp_path, "cat/1.png", "dog/2.png", f"{name}/1.png")
+    with pytest.warns(UserWarning, match="is named as a copy of 'cat'"):
+        load_folder(tmp_path, test_size=0)

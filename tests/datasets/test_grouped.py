@@ -464,3 +464,9 @@ def test_names_that_are_the_labels_in_another_order_are_refused(shown):
         list("abc"), [0, 1, 2], y, split, class_names=["0", "2", "1"]
     )
     assert numbers.class_names == ("0", "2", "1")
+
+
+def test_a_missing_label_that_numpy_made_text_of():
+    y = np.array(["cat", np.nan])
+    with pytest.warns(UserWarning, match="y holds the text 'nan'"):
+        GroupedDataset(["x", "y"], y, [0, 1], ["train", "test"])

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import enum
+import warnings
 from collections import deque
 
 import numpy as np
@@ -119,4 +120,25 @@ def test_comparable(one, other, expected):
 )
 def test_labels_without_an_array(values, message):
     with pytest.raises(ParameterError, match=message):
+        as_labels(values, "y")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(["cat", np.nan]),
+        pd.Series(["cat", None, np.nan]).astype(object).map(str),
+        ["cat", "<NA>"],
+        pd.Categorical(["cat", "NaT"]),
+    ],
+)
+def test_text_that_stands_for_what_is_missing(values):
+    with pytest.warns(UserWarning, match="y holds the text '(nan|<NA>|NaT)'"):
+        as_labels(values, "y")
+
+
+@pytest.mark.parametrize("values", [["Nan", "nap"], np.array(["none", "na"]), [1.0, 2]])
+def test_names_and_numbers_stand_for_themselves(values):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         as_labels(values, "y")

@@ -158,3 +158,10 @@ def test_each_pair_that_differs_in_capitals_only_is_warned_of_once():
     with pytest.warns(UserWarning, match="'cat' and 'CAT'") as more:
         words.learn(["CAT"])
     assert len(told) == len(more) == 1
+
+
+def test_a_table_has_no_order_of_classes():
+    table = pd.DataFrame({"label": ["red", "blue"]})
+    with pytest.raises(TypeError, match="classes must be a list of str"):
+        Words("classes", table)
+    assert Words("classes", table["label"]).known == ["red", "blue"]

@@ -225,3 +225,13 @@ def test_normalize_is_true_or_false(strategy):
             for given in (value, np.bool_(value))
         )
         assert one.tolist() == other.tolist()
+
+
+def test_a_pool_without_an_order_or_with_a_mask():
+    with pytest.raises(TypeError, match=r"got a set\. Write list\(X\)"):
+        query.random_sampling(None, {"a.png", "b.png"})
+    masked = np.ma.masked_greater(np.eye(3), 0.5)
+    model = LogisticRegression().fit(np.eye(3), [0, 1, 1])
+    for strategy in (query.random_sampling, query.margin_sampling):
+        with pytest.raises(TypeError, match="mask would be ignored"):
+            strategy(model, masked)

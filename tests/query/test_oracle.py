@@ -165,3 +165,9 @@ def test_labelled_groups_that_the_pool_has_no_more():
         group_balanced_sampling(
             None, np.eye(2), 1, groups=groups, groups_labelled=labelled
         )
+
+
+def test_groups_that_numpy_made_text_of():
+    groups = np.array(["land", np.nan])
+    with pytest.warns(UserWarning, match="groups holds the text 'nan'"):
+        group_balanced_sampling(None, np.eye(2), 1, groups=groups)

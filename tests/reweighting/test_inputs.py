@@ -92,3 +92,10 @@ def test_refused(what, constant):
 def test_logits_may_be_a_list():
     expected = error_weights(X, Y, offset=np.zeros((60, 2)))
     np.testing.assert_array_equal(error_weights(X, Y, offset=[[0, 0]] * 60), expected)
+
+
+def test_measurements_are_no_labels():
+    with pytest.raises(ValueError, match="y holds decimals such as"):
+        error_weights(X, X[:, 0])
+    stars = np.where(Y, 3.5, 4.0)
+    np.testing.assert_array_equal(error_weights(X, stars), error_weights(X, 1 - Y))

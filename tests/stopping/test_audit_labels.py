@@ -144,3 +144,13 @@ def test_classes_without_the_probabilities_that_they_name():
 def test_a_number_is_in_an_estimate_between_its_bounds():
     accuracy = Estimate(0.9, 0.8, 0.95, 40, "Wilson")
     assert 0.85 in accuracy and 0.7 not in accuracy and 40 not in accuracy
+
+
+def test_whether_the_model_is_right_in_the_place_of_labels():
+    proba = np.random.default_rng(0).dirichlet(np.ones(3), 200)
+    audit = draw_audit(proba, 40, random_state=0)
+    right = np.ones(40, dtype=bool)
+    with pytest.raises(ValueError, match="pass the labels, not whether"):
+        audit.estimate(right)
+    two = draw_audit(proba[:, :2] / proba[:, :2].sum(1, keepdims=True), 40)
+    two.estimate(right)  # class 1

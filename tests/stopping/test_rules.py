@@ -232,3 +232,8 @@ def test_of_a_whole_result_the_accuracy_is_judged_whatever_its_name():
         good_enough(result, 0.8, name="recall of a")
     assert not good_enough(result.recall["a"], 0.8, name="recall of a")
     assert good_enough(result, 0.8, name="accuracy at site 3")
+
+
+def test_alpha_in_the_place_of_confidence():
+    with pytest.raises(ValueError, match=r"for an alpha of 0\.05 write 0\.95"):
+        wilson(30, 40, 0.05)

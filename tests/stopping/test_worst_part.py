@@ -218,3 +218,11 @@ def test_groups_of_the_whole_pool(blind_spot):
 def test_a_pair_of_probabilities_and_classes(blind_spot):
     with pytest.raises(TypeError, match="the two as proba and classes="):
         draw_audit((blind_spot[0], np.array(["a", "b"])), 40)
+
+
+def test_unknown_groups_that_numpy_made_text_of(blind_spot):
+    proba, y, _, _ = blind_spot
+    audit = draw_audit(proba, 40, random_state=0)
+    groups = np.array(["land", np.nan] * 20)
+    with pytest.warns(UserWarning, match="groups holds the text 'nan'"):
+        audit_groups(audit, y[audit.rows], groups)

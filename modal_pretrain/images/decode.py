@@ -344,6 +344,11 @@ def load_error(
                 f"{where}: no such file. '~' is a shell's; write "
                 "os.path.expanduser(path) for each path."
             )
+        quoted = os.fsdecode(path).strip()
+        if quoted[:1] in ('"', "'") and quoted[-1:] == quoted[:1]:
+            return ImageFileNotFoundError(
+                f"{where}: no such file. Remove the quotation marks around the path."
+            )
         return ImageFileNotFoundError(
             f"{where}: no such file. Relative paths start from the working directory "
             f"({_here()}). Correct the path or drop the row."

@@ -240,6 +240,12 @@ def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
     ([4], ['cat'])
     """
     check_order(proba=proba, y=y)
+    shape = getattr(y, "shape", ())
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y must hold one label for each row, got shape {tuple(shape)}. If these "
+            "are the probabilities, they come first: suspicious_labels(proba, y)."
+        )
     now = as_predictions(proba, classes)
     codes = check_labels(y, len(now.proba), now.classes)
     every = np.arange(len(codes))

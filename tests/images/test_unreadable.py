@@ -257,3 +257,9 @@ def test_a_working_directory_that_is_gone(tmp_path, monkeypatch):
             load(path)
     with pytest.raises(ImageFileNotFoundError, match="has been deleted"):
         as_images(["picture.png"]).row_keys()
+
+
+def test_a_path_with_its_quotation_marks():
+    """As "Copy as path" of Windows gives it."""
+    with pytest.raises(ImageFileNotFoundError, match="Remove the quotation marks"):
+        load('"no such picture.png"')

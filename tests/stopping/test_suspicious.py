@@ -249,3 +249,9 @@ def test_what_is_found_is_true_where_there_is_any(label):
     assert (rows.tolist(), suggested.tolist()) == (
         ([0], ["ant"]) if found else ([], [])
     )
+
+
+def test_labels_before_probabilities():
+    proba, y = np.tile([0.9, 0.1], (20, 1)), np.zeros(20, dtype=int)
+    with pytest.raises(ValueError, match=r"they come first: suspicious_labels\(proba"):
+        suspicious_labels(y, proba)

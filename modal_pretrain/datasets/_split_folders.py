@@ -12,6 +12,7 @@ from modal_pretrain.datasets._splits import (
     near_split,
     split_words,
 )
+from modal_pretrain.datasets._table import warn
 
 
 def are_splits(
@@ -94,6 +95,19 @@ def _look_like_splits(folders: Sequence[Path]) -> bool:
             and all(near_split(folder.name) for folder in deep)
         )
     )
+
+
+def warn_of_splits_as_classes(root: Path, folders: Sequence[Path]) -> None:
+    """Warn where split="random" takes train and test, which hold classes, for them."""
+    below = [{folder.name for folder in subfolders(each)} for each in folders]
+    shared = set.intersection(*below)
+    if shared and len(folders) > 1 and _train_and_other(folders):
+        named = ", ".join(sorted(repr(folder.name) for folder in folders))
+        warn(
+            f"split='random' takes the folders {named} of {root} for classes, but each "
+            f"holds a folder {min(shared)!r}. If they are splits, leave split out; to "
+            "draw others, move the pictures of each class into one folder"
+        )
 
 
 def _train_and_other(folders: Sequence[Path]) -> bool:

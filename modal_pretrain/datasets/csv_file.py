@@ -20,6 +20,8 @@ from modal_pretrain._inputs.spelling import (
     look_alikes,
     near_alikes,
 )
+from modal_pretrain.datasets._answers import MARKS, present_answers
+from modal_pretrain.datasets._encodings import warn_of_utf8
 from modal_pretrain.datasets._listed import check_missing, image_paths
 from modal_pretrain.datasets._modality import column, holds
 from modal_pretrain.datasets._quotes import warn_of_quotes
@@ -156,7 +158,9 @@ def load_csv(
     Only empty cells count as missing, of other columns than the input also those that
     hold spaces alone, or an error of a spreadsheet such as #N/A (``labels="text"``: not
     those): "NA" and "None" are labels and texts, unless
-    ``read_options={"na_values": ["NA"]}``, say, names them.
+    ``read_options={"na_values": ["NA"]}``, say, names them. Of the label file that
+    ``modal-pretrain label`` writes (columns item and label) the last line of an item
+    counts.
 
     Examples
     --------
@@ -203,7 +207,11 @@ def load_csv(
     others = [c for c in (attribute, split, flags) if c is not None]
     used = [column, target, *others, *extra]
     table_options = _read_options(read_options)
-    table = read_table(path, used, options=table_options)
+    own = MARKS if (column, target) == ("item", "label") else ()
+    table = read_table(path, used, options=table_options, optional=own)
+    if "encoding" in table_options:
+        cells = table[list(dict.fromkeys(used))].to_numpy(dtype=object).ravel()
+        warn_of_utf8(cells, table_options["encoding"], path)
     if column in (target, *others):  # further attributes may be the input, too
         raise ValueError(
             f"the input is the column {column!r}, which is named for something else, "
@@ -212,6 +220,7 @@ def load_csv(
     warn_of_quotes(path, read_options)
     if "names" in table_options or table_options.get("header", 0) is not None:
         refuse_header_again(table, path)
+    table = present_answers(table, path) if own else table
     loose = set(used) - {column} if labels == "auto" else set()
     known = table.copy()  # not assign: a column may be called "self"
     for key in loose:

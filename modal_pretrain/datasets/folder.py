@@ -24,7 +24,10 @@ from modal_pretrain.datasets._folders import (
 )
 from modal_pretrain.datasets._levels import warn_of_levels
 from modal_pretrain.datasets._modality import holds
-from modal_pretrain.datasets._split_folders import are_splits
+from modal_pretrain.datasets._split_folders import (
+    are_splits,
+    warn_of_splits_as_classes,
+)
 from modal_pretrain.datasets._splits import draw_splits, warn_of_new_classes
 from modal_pretrain.datasets._splits import split_names as named_splits
 from modal_pretrain.datasets._table import warn
@@ -185,6 +188,8 @@ def load_folder(
     _refuse_look_alikes("attributes", texts, root)
     _warn_of_near_alikes("class folders", y.tolist(), root)
     _warn_of_copies(y.tolist(), root)
+    if said and split == "random":
+        warn_of_splits_as_classes(root, parts)
     if not said:
         warn_of_levels(places, [path for _, _, path in listed], root, attribute)
     _warn_of_near_alikes("attributes", texts, root)

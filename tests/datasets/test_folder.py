@@ -68,7 +68,8 @@ def test_folder_with_splits_and_attributes(tmp_path):
     assert data.attribute.tolist() == ["out", "out", "in", "in", "out"]
     assert data.disambiguating.tolist() == [True, False, False, False, False]
     # The same folders, taken for classes.
-    taken = load_folder(tmp_path, split="random", test_size=0)
+    with pytest.warns(UserWarning, match="takes the folders .* for classes"):
+        taken = load_folder(tmp_path, split="random", test_size=0)
     assert set(taken.y) == {"train", "VAL"}
     fill(tmp_path, "VAL/cat/6.png")
     with pytest.raises(

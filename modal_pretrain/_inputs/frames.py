@@ -42,7 +42,7 @@ def classes_of_columns(proba: Any, classes: Any, name: str) -> Any:
 
 def named_columns(proba: Any) -> list[Any] | None:
     """Return the names of a frame's columns, None where nobody gave them any."""
-    if not hasattr(proba, "iloc") or is_default(proba.columns):
+    if not hasattr(proba, "iloc") or _is_range(proba.columns):
         return None
     columns: list[Any] = proba.columns.tolist()
     return columns
@@ -154,7 +154,12 @@ def _are_reordered(index: Any, rows: Any) -> bool:
 def is_default(index: Any) -> bool:
     """Say whether pandas made this index where none was given.
 
-    Of columns named 1, 2, 3 it makes a range, too, and of rows that are a slice.
+    Of columns named 1, 2, 3 it makes a range, too, and of rows that are a slice; and of
+    a column 0, 1, 2 that was made the index, which keeps the column's name.
     """
+    return getattr(index, "name", None) is None and _is_range(index)
+
+
+def _is_range(index: Any) -> bool:
     start, step = getattr(index, "start", None), getattr(index, "step", None)
     return (start, step) == (0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -75,6 +76,11 @@ def paired_bootstrap(
         If a and b are no finite numbers of the same seeds, a parameter is out of range,
         or the statistic is no number.
 
+    Warns
+    -----
+    UserWarning
+        If both come from pandas with an index of one name, and other values.
+
     References
     ----------
     .. [1] B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993,
@@ -92,6 +98,7 @@ def paired_bootstrap(
         "statistic", statistic
     )
     check_order(a=a, b=b)
+    _warn_of_other_seeds(a, b)
     a, b = (as_numbers(v, name).astype(float) for v, name in ((a, "a"), (b, "b")))
     if a.ndim == 0 or b.ndim == 0 or len(a) != len(b) or len(a) == 0:
         raise ValueError(
@@ -126,6 +133,24 @@ def paired_bootstrap(
         low = np.quantile(values, tail, method="lower")
         high = np.quantile(values, 1 - tail, method="higher")
     return Interval(estimate, float(low), float(high))
+
+
+def _warn_of_other_seeds(a: Any, b: Any) -> None:
+    """Warn where two indexes of one name, such as "seed", hold other values."""
+    if not (hasattr(a, "iloc") and hasattr(b, "iloc")):
+        return
+    name = a.index.name
+    if name is None or name != b.index.name:
+        return
+    alone = [value for value in a.index if value not in b.index]
+    if alone:
+        warnings.warn(
+            f"a and b are, by their index {name!r}, no pairs: {alone[0]!r} is in a "
+            "alone. They are paired by position; pass what both were run for, or "
+            "a.to_numpy() and b.to_numpy(), if that is right.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _number(value: Any) -> float:

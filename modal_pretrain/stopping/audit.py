@@ -30,6 +30,7 @@ from modal_pretrain.stopping._intervals import (
     score_interval,
     wilson,
 )
+from modal_pretrain.stopping._older_model import warn_of_older_model
 
 DESIGNS = ("auto", "weighted", "random", "stratified", "active")
 _RULES = {
@@ -152,6 +153,7 @@ class Audit:
             Labels of the columns; None is a frame's names or those of the draw.
         taught : array-like of int or mask, or None, default=None
             Rows that the model to measure was taught; None is those of the last draw.
+            Others without `proba`, which would be of an older model, are warned of.
         confidence : float, default=0.95
             Of the intervals.
         unknown : {"error", "wrong"}, default="error"
@@ -165,13 +167,13 @@ class Audit:
         Raises
         ------
         ValueError
-            If a label is unknown, there is not one for each row, or an audited row has
-            been taught.
+            If y does not fit `rows` and `classes`, or an audited row has been taught.
         """
         wrong = self.wrong(y, proba, classes=classes, unknown=unknown)
         now = self.current(proba, classes)
         truth = check_labels(y, self.rows, now.classes, unknown=unknown)
         error = self._mean(wrong, now.error, taught, confidence)
+        warn_of_older_model(proba, taught, self._taught(taught), self.taught)
         recall = {
             label: estimators.share_of(1 - wrong, self.weights, truth == k, confidence)
             for k, label in enumerate(now.classes.tolist())
@@ -293,10 +295,8 @@ class Audit:
                 values, guess[there], place, chance[there], confidence
             )
         place = np.cumsum(there) - 1
-        samples = [
-            Sample(place[d.rows], d.inclusion[there], d.size) for d in self.draws
-        ]
-        found = score_interval(ErrorCurves(guess[there]), samples, values, confidence)
+        drawn = [Sample(place[d.rows], d.inclusion[there], d.size) for d in self.draws]
+        found = score_interval(ErrorCurves(guess[there]), drawn, values, confidence)
         return Estimate(*found, n, "weighted score")
 
     def left(self, taught: Any = None) -> NDArray[np.intp]:

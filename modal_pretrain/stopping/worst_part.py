@@ -26,6 +26,7 @@ from modal_pretrain.query._engine.arguments import (
 from modal_pretrain.stopping._estimators import share_of
 from modal_pretrain.stopping._inputs import Predictions, as_array, number_of
 from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
+from modal_pretrain.stopping._older_model import warn_of_older_model
 from modal_pretrain.stopping.audit import Audit
 from modal_pretrain.stopping.suspicious import balanced_folds
 
@@ -131,6 +132,7 @@ def worst_part(
     check_order(proba=proba, embeddings=embeddings)
     wrong = audit.wrong(y, proba, unknown=unknown)
     weights, there = audit.weights, audit.left(taught)
+    warn_of_older_model(proba, taught, audit.left(taught), audit.left())
     guess = audit.current(proba).error
     rng = as_generator(random_state)
     table = None if embeddings is None else _checked(embeddings, len(guess))

@@ -1,5 +1,7 @@
 """Values from pandas that are, by their index, of the same rows in another order."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,3 +139,25 @@ def test_columns_of_labelled_rows_in_another_order():
         core_set_sampling(pipe, rows, 2, X_labelled=seed)[0] for rows in (X, turned)
     ]
     assert found[0].tolist() == found[1].tolist()
+
+
+def test_seeds_from_zero_on_that_became_the_index_are_in_an_order():
+    a = pd.DataFrame({"seed": [0, 1, 2], "value": [0.9, 0.8, 0.7]})
+    b = pd.DataFrame({"seed": [2, 0, 1], "value": [0.65, 0.85, 0.75]})
+    a, b = (v.set_index("seed")["value"] for v in (a, b))  # of a, pandas makes a range
+    with pytest.raises(ValueError, match="b has, by its index, the rows of a"):
+        paired_bootstrap(a, b)
+    found = paired_bootstrap(a, b.loc[a.index], random_state=0)
+    np.testing.assert_allclose(found, 0.05)
+
+
+def test_other_seeds_are_warned_of():
+    a = pd.Series([0.9, 0.8, 0.7], pd.Index([0, 1, 2], name="seed"))
+    b = pd.Series([0.85, 0.75, 0.65], pd.Index([0, 1, 5], name="seed"))
+    with pytest.warns(UserWarning, match="'seed', no pairs: 2 is in a alone"):
+        paired_bootstrap(a, b)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paired_bootstrap(a, b.to_numpy())
+        paired_bootstrap(a, b.rename_axis(None))
+        paired_bootstrap(a.tolist(), b)

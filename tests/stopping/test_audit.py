@@ -88,7 +88,7 @@ def test_estimates_have_no_bias_once_random_rows_are_taught(design):
         taught = np.random.default_rng(seed).choice(others, 350, replace=False)
         left = audit.left(taught)
         truth = np.mean(shown[left].argmax(axis=1) == y[left])
-        found = audit.estimate(y[audit.rows], taught=taught).accuracy.value
+        found = audit.estimate(y[audit.rows], shown, taught=taught).accuracy.value
         off.append(found - truth)
     assert abs(np.mean(off)) < 0.015
 

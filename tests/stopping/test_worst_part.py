@@ -84,7 +84,7 @@ def test_rows_taught_since_are_left_out(blind_spot):
     proba, y, E, bad = blind_spot
     audit = draw_audit(proba, 60, random_state=0)
     taught = np.setdiff1d(np.flatnonzero(bad)[:30], audit.rows)
-    found = worst_part(audit, y[audit.rows], E, taught=taught)
+    found = worst_part(audit, y[audit.rows], E, proba=proba, taught=taught)
     assert len(found.rows) == round(0.1 * (1000 - len(taught)))
     assert not np.isin(found.rows, taught).any()
 

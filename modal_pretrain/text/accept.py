@@ -19,6 +19,7 @@ import torch
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._checks import how_to_list
+from modal_pretrain._inputs.alikes import WRITTEN_NAN, frames_of_ours
 
 if TYPE_CHECKING:
     from modal_pretrain.text.tokens import Tokenization
@@ -116,7 +117,8 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
     Warns
     -----
     UserWarning
-        If the texts are names of files: the names are read, not the files.
+        If the texts are names of files: the names are read, not the files. If some
+        are "nan" or the like, as a missing text is written.
 
     Examples
     --------
@@ -156,6 +158,7 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
             item = item[0]  # modAL makes lists of columns
         texts[row] = _checked(item, f"{name}[{row}]")
     _warn_of_file_names(texts, name)
+    _warn_of_written_nan(texts, name)
     return TextSource(texts, np.arange(len(texts)))
 
 
@@ -170,6 +173,20 @@ def _warn_of_file_names(texts: np.ndarray, name: str) -> None:
             f"[pathlib.Path(path).read_text(encoding='utf-8') for path in {name}].",
             UserWarning,
             stacklevel=2,
+        )
+
+
+def _warn_of_written_nan(texts: np.ndarray, name: str) -> None:
+    # str(), astype(str) and arrays of strings turn a missing text into a word, which
+    # would be asked about and learnt from, while the missing text itself is an error.
+    written = [row for row, text in enumerate(texts) if text in WRITTEN_NAN]
+    if written:
+        warnings.warn(
+            f"{name}[{written[0]}] is the text {texts[written[0]]!r} (rows like it: "
+            f"{len(written)}), which is read as a word. Arrays of strings, and str(), "
+            "make it of a missing text: drop such rows.",
+            UserWarning,
+            stacklevel=frames_of_ours() + 1,
         )
 
 

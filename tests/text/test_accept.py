@@ -26,3 +26,14 @@ def test_texts_beside_the_name_of_a_file_are_not(tmp_path, monkeypatch):
         as_texts(["notes.txt", "a dull film"])
         as_texts(["good"])  # a word that a file is called, too
         as_texts(["a film\0.txt", "x" * 9000 + ".txt"])
+
+
+def test_texts_that_were_missing_before_they_became_strings_are_warned_of():
+    texts = [str(text) for text in ["a fine film", float("nan"), "dull", float("nan")]]
+    with pytest.warns(
+        UserWarning, match=r"X\[1\] is the text 'nan' \(rows like it: 2\)"
+    ):
+        assert as_texts(texts).texts() == texts  # a word all the same
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_texts(["my nan baked a cake", "None", "Nan", "nano"])

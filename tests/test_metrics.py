@@ -519,3 +519,12 @@ def test_calibration_of_what_predict_pool_returns():
     predictions = Predictions(np.array([[0.9, 0.1]]), np.array(["a", "b"]))
     with pytest.raises(TypeError, match=r"pass its \.proba"):
         calibration_error(["a"], predictions, ["a", "b"])
+
+
+def test_curves_of_other_rounds():
+    a = pd.DataFrame([[0.5, 0.6, 0.7]], columns=[20, 40, 60])
+    with pytest.raises(
+        ValueError, match=r"random has, by its columns, the rounds \[25"
+    ):
+        label_efficiency([20, 40, 60], a, a.set_axis([25, 45, 65], axis=1))
+    assert label_efficiency([20, 40, 60], a, a) == 1

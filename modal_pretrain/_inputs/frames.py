@@ -139,6 +139,30 @@ def check_order_of_rounds(name: str, values: Any, labels: Any) -> None:
             )
 
 
+def check_same_rounds(**curves: Any) -> None:
+    """Check that curves from pandas are, by the names of their columns, of one run.
+
+    Raises
+    ------
+    ValueError
+        If two have other numbers as names.
+    """
+    named = [(name, named_columns(v)) for name, v in curves.items() if _is_frame(v)]
+    given = [(name, columns) for name, columns in named if columns is not None]
+    for name, columns in given[1:]:
+        first, others = given[0]
+        if set(columns) != set(others):
+            raise ValueError(
+                f"{name} has, by its columns, the rounds {columns[:3]}... and {first} "
+                f"{others[:3]}...: expected the same. Interpolate one, or pass "
+                f"{name}.to_numpy() if they are."
+            )
+
+
+def _is_frame(values: Any) -> bool:
+    return hasattr(values, "iloc") and hasattr(values, "columns")
+
+
 def _are_reordered(index: Any, rows: Any) -> bool:
     """Say whether two indexes have the same labels, each once, in another order.
 

@@ -12,6 +12,7 @@ from PIL import Image
 from xxhash import xxh3_64_hexdigest
 
 from modal_pretrain._identity import expanded
+from modal_pretrain.datasets import GroupedDataset
 from modal_pretrain.datasets._folders import ENDINGS
 from modal_pretrain.datasets._quotes import warn_of_quotes
 from modal_pretrain.datasets._table import read_table
@@ -135,6 +136,11 @@ def as_pool(pool: Any, *, column: str | None = None, text: bool = False) -> Pool
         raise TypeError(
             f"pool must be a folder, a list or an array, got one of type "
             f"{type(pool).__name__}, which has no order."
+        )
+    if isinstance(pool, GroupedDataset):
+        raise TypeError(
+            "pool is a GroupedDataset: pass the rows to label, such as "
+            'data.subset("train").X.'
         )
     if hasattr(pool, "__len__"):
         check_some(pool, "rows")

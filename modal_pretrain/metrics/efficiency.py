@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from modal_pretrain._checks import Number
-from modal_pretrain._inputs.frames import check_order_of_rounds
+from modal_pretrain._inputs.frames import check_order_of_rounds, check_same_rounds
 from modal_pretrain._inputs.numbers import as_numbers
 
 _LEVEL = Number()
@@ -58,7 +58,8 @@ def label_efficiency(
     ValueError
         If the shapes disagree, `labels` does not increase, a value is not finite, or
         rounds from pandas are, by their names, in another order than `labels`, or the
-        rows of a frame instead of its columns.
+        rows of a frame instead of its columns; or the curves, by the names of their
+        rounds, are of different ones.
 
     Notes
     -----
@@ -78,6 +79,7 @@ def label_efficiency(
         _LEVEL.check("level", level)
     Number(least=0).check("min_gain", min_gain)
     labels = _labels(labels)
+    check_same_rounds(strategy=strategy, random=random)
     best, gain, last = [], [], []
     for key, values in (("strategy", strategy), ("random", random)):
         curve = _curves(values, labels, key)

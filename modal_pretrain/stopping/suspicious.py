@@ -240,7 +240,7 @@ def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
     ([4], ['cat'])
     """
     check_order(proba=proba, y=y)
-    shape = getattr(y, "shape", ())
+    shape: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y must hold one label for each row, got shape {tuple(shape)}. If these "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
 from typing import Any
 
@@ -90,9 +91,11 @@ def _check_order_of_files(name: str, index: Any, inputs: str, X: Any) -> None:
     rows = list(X)
     if not _are_texts(rows):
         return
-    for part in (str, lambda row: PurePath(row).name):  # as given, or without folders
+    labels = pd.Index([str(label) for label in index])
+    for part in (str, os.path.basename):  # as given, or without folders
         named = pd.Index([part(row) for row in rows])
-        labels = pd.Index([str(label) for label in index])
+        if labels.equals(named):
+            return
         if _are_reordered(labels, named):
             at = int(np.flatnonzero(labels != named)[0])
             raise ValueError(

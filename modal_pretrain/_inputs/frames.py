@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,8 @@ def check_order(**given: Any) -> None:
     """Check that what comes for each row, by name, is all in the order of the first.
 
     Only where both have an index that somebody gave them, without repeats: what is
-    known later, such as labels, may come in another order.
+    known later, such as labels, may come in another order. Inputs that are files or
+    texts name their rows themselves, for those who made the file the index.
 
     Raises
     ------
@@ -66,6 +69,10 @@ def check_order(**given: Any) -> None:
     }
     if not indexed:
         return
+    inputs = next(iter(given))
+    if inputs.startswith("X"):
+        for name, index in indexed.items():
+            _check_order_of_files(name, index, inputs, given[inputs])
     first, rows = next(iter(indexed.items()))
     for name, index in indexed.items():
         if not index.equals(rows) and _are_reordered(index, rows):
@@ -74,6 +81,33 @@ def check_order(**given: Any) -> None:
                 f"{name}.loc[{first}.index]; or {name}.to_numpy(), if the order is "
                 "right and the index means something else."
             )
+
+
+def _check_order_of_files(name: str, index: Any, inputs: str, X: Any) -> None:
+    """Check that an index of files or texts has them in the order of the inputs."""
+    listed = isinstance(X, list | tuple | pd.Series | pd.Index | np.ndarray)
+    if not (listed and len(X) == len(index) > 0 and _are_texts(index[:1])):
+        return
+    rows = list(X)
+    if not _are_texts(rows):
+        return
+    labels = pd.Index([str(label) for label in index])
+    for part in (str, os.path.basename):  # as given, or without folders
+        named = pd.Index([part(row) for row in rows])
+        if labels.equals(named):
+            return
+        if _are_reordered(labels, named):
+            at = int(np.flatnonzero(labels != named)[0])
+            raise ValueError(
+                f"{name} has, by its index, the rows of {inputs} in another order: "
+                f"row {at} is of {labels[at]!r}, and {named[at]!r} in {inputs}. Put "
+                f"{name} in the order of {inputs}; or pass {name}.to_numpy(), if the "
+                "order is right and the index means something else."
+            )
+
+
+def _are_texts(values: Any) -> bool:
+    return all(isinstance(value, str | PurePath) for value in values)
 
 
 def check_order_of_columns(name: str, X: Any, like_name: str, like: Any) -> None:
@@ -124,18 +158,23 @@ def check_order_of_rounds(name: str, values: Any, labels: Any) -> None:
         or the rows of a frame have them as names, and its columns others.
     """
     if hasattr(values, "iloc"):
-        rounds = getattr(values, "columns", values.index)
+        given = getattr(values, "columns", values.index)
+        rounds = _as_numbers(given)
         # As many seeds as rounds: the shape does not tell which of them the rows are.
-        if set(values.index) == set(labels) != set(rounds):
+        if set(_as_numbers(values.index)) == set(labels) != set(rounds):
             raise ValueError(
                 f"{name} has, by its index, a row for each round; expected a row for "
                 f"each seed and a column for each round. Pass {name}.T."
             )
-        if not is_default(rounds) and _are_reordered(rounds, pd.Index(labels)):
+        if not is_default(given) and _are_reordered(rounds, pd.Index(labels)):
+            # Texts, as of a JSON file, are sorted 10, 100, 20.
+            right = "list(labels)" if rounds is given else f"sorted({name}, key=float)"
+            if rounds is not given and not _is_frame(values):
+                right = f"sorted({name}.index, key=float)"
             raise ValueError(
                 f"{name} has, by the names of its rounds, these in another order than "
-                f"labels: {rounds.tolist()[0]!r} comes first. "
-                f"Pass {name}[list(labels)]."
+                f"labels: {given.tolist()[0]!r} comes before {given.tolist()[1]!r}. "
+                f"Pass {name}[{right}]."
             )
 
 
@@ -151,12 +190,22 @@ def check_same_rounds(**curves: Any) -> None:
     given = [(name, columns) for name, columns in named if columns is not None]
     for name, columns in given[1:]:
         first, others = given[0]
-        if set(columns) != set(others):
+        if set(_as_numbers(columns)) != set(_as_numbers(others)):
             raise ValueError(
                 f"{name} has, by its columns, the rounds {columns[:3]}... and {first} "
                 f"{others[:3]}...: expected the same. Interpolate one, or pass "
                 f"{name}.to_numpy() if they are."
             )
+
+
+def _as_numbers(names: Any) -> Any:
+    """Return names that are numbers written as text as numbers, others as they are."""
+    if len(names) and all(isinstance(name, str) for name in names):
+        try:
+            return pd.Index([float(name) for name in names])
+        except ValueError:
+            pass
+    return names
 
 
 def _is_frame(values: Any) -> bool:

@@ -19,7 +19,9 @@ from modal_pretrain.query._engine.arguments import (
     RandomState,
     check_groups,
     check_request,
+    n_rows,
 )
+from modal_pretrain.query._engine.classifier import is_learner
 from modal_pretrain.query._engine.order import canonical_order
 from modal_pretrain.query._engine.select import Answer
 
@@ -43,7 +45,8 @@ def group_balanced_sampling(
     Parameters
     ----------
     classifier : any
-        Not used.
+        Not used, but to warn: of a modAL learner that was taught other rows than
+        `groups_labelled` has.
     X : array-like or list
         The pool, n rows.
     n_instances : int, default=1
@@ -94,6 +97,7 @@ def group_balanced_sampling(
     count = np.zeros(len(names))
     if groups_labelled is not None:
         before = check_groups(groups_labelled, "groups_labelled")
+        _warn_of_stale(classifier, before)
         seen = Counter(before.tolist())  # NumPy would compare tuples by their parts
         count += np.array([seen[name] for name in names])
         if seen and not count.any() and _kinds(names).isdisjoint(_kinds(seen)):
@@ -118,6 +122,20 @@ def group_balanced_sampling(
         scores.append(-float(count[group]))
         count[group] += 1
     return np.array(chosen, dtype=np.int64), np.array(scores)
+
+
+def _warn_of_stale(classifier: Any, before: NDArray[Any]) -> None:
+    """Warn of groups that were left behind when a learner was taught more rows."""
+    X = getattr(classifier, "X_training", None) if is_learner(classifier) else None
+    taught = len(before) if X is None else n_rows(X, "X_training")
+    if taught > len(before):
+        warnings.warn(
+            f"groups_labelled has {len(before)} entries, and the learner was taught "
+            f"{taught} rows. Add the groups of what was asked after each teach: "
+            "groups_labelled = np.append(groups_labelled, groups[asked]).",
+            UserWarning,
+            stacklevel=frames_of_ours() + 1,
+        )
 
 
 def _warn_of_spelling(names: Iterable[Any], labelled: Iterable[Any]) -> None:

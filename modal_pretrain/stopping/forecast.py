@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from modal_pretrain._checks import CONFIDENCE, Number, check_parameters
+from modal_pretrain._inputs.frames import check_order_of_rounds
 from modal_pretrain.query._engine.arguments import RandomState, as_generator
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import as_array, as_estimate, as_rounds
@@ -133,6 +134,7 @@ def forecast_labels(
             f"labels and estimates must hold one entry for each of at least {_LEAST} "
             f"rounds, got {n.shape} and {len(found)}."
         )
+    check_order_of_rounds("estimates", estimates, n.tolist())
     if not (np.diff(n) > 0).all() or not n[0] >= 1 or np.isinf(n[-1]):
         raise ValueError(
             f"labels must grow from round to round, from 1 on, got {n.tolist()}."

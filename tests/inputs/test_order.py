@@ -161,3 +161,39 @@ def test_other_seeds_are_warned_of():
         paired_bootstrap(a, b.to_numpy())
         paired_bootstrap(a, b.rename_axis(None))
         paired_bootstrap(a.tolist(), b)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Index, pd.Series])
+@pytest.mark.parametrize("folder", ["", "pictures/"])
+def test_an_index_of_files_is_in_the_order_of_the_inputs(kind, folder):
+    files = ["a.png", "b.png", "c.png", "d.png"]
+    y = pd.Series(["cat", "dog"] * 2, index=files)
+    X = kind([folder + file for file in files])
+    split = ["train"] * 4
+    with pytest.raises(ValueError, match="y has, by its index, the rows of X in anoth"):
+        GroupedDataset(X=X, y=y[::-1], attribute=list("stst"), split=split)
+    with pytest.raises(ValueError, match="attribute has, by its index, the rows of X"):
+        GroupedDataset(X=X, y=y.tolist(), attribute=y[::-1], split=split)
+    data = GroupedDataset(X=X, y=y, attribute=y[::-1].to_numpy(), split=split)
+    assert data.y.tolist() == y.tolist()
+    # Other files, or a file twice, say nothing.
+    other = y[::-1].rename({"a.png": "e.png"})
+    GroupedDataset(X=X, y=other, attribute=list("stst"), split=split)
+
+
+def test_groups_that_were_left_behind_are_warned_of():
+    X, groups = np.eye(8), np.array(list("uvuvuvuv"))
+    learner = ActiveLearner(
+        LogisticRegression(), X_training=X[:4], y_training=[0, 1] * 2
+    )
+    with pytest.warns(UserWarning, match="has 2 entries, and the learner was taught 4"):
+        group_balanced_sampling(
+            learner, X[4:], 2, groups=groups[4:], groups_labelled=groups[:2]
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in (4, 6):  # an audit's rows may count, too
+            group_balanced_sampling(
+                learner, X[4:], 2, groups=groups[4:], groups_labelled=groups[:n]
+            )
+        group_balanced_sampling(learner, X[4:], 2, groups=groups[4:])

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from modal_pretrain.metrics import area_under_curve, label_efficiency, labels_needed
-from modal_pretrain.stopping import stable_predictions
+from modal_pretrain.stopping import Estimate, forecast_labels, stable_predictions
 
 LABELS = [10, 20, 30, 40]
 CURVE = pd.Series([0.5, 0.8, 0.9, 0.9], index=LABELS)
@@ -53,3 +53,26 @@ def test_predictions_of_each_round_are_of_the_same_rows():
     assert stable_predictions([first] * 4).stop
     with pytest.raises(ValueError, match=r"history\[1\] has, by its index, the rows"):
         stable_predictions([first, other, first, first])
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_rounds_named_by_texts_are_in_the_order_of_labels(table):
+    labels = [10, 20, 50, 100]
+    curve = pd.Series([0.5, 0.8, 0.9, 0.9], index=["10", "20", "50", "100"])
+    other = curve.sort_index()  # 10, 100, 20, 50
+    if table:
+        curve, other = curve.to_frame().T, other.to_frame().T
+    right = area_under_curve(labels, curve)
+    with pytest.raises(ValueError, match="'10' comes before '100'"):
+        area_under_curve(labels, other)
+    mended = other[sorted(other if table else other.index, key=float)]
+    assert area_under_curve(labels, mended) == right
+
+
+def test_estimates_of_a_forecast_are_in_the_order_of_labels():
+    values = [0.6, 0.7, 0.75, 0.78]
+    seen = pd.Series([Estimate(v, v - 0.1, v + 0.1, 40, "") for v in values], LABELS)
+    right = forecast_labels(LABELS, seen, 0.9, random_state=0)
+    assert right == forecast_labels(LABELS, seen.tolist(), 0.9, random_state=0)
+    with pytest.raises(ValueError, match="estimates has, by the names of its rounds"):
+        forecast_labels(LABELS, seen[LABELS[::-1]], 0.9)

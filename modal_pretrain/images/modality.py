@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 from torch import nn
 
 from modal_pretrain._checks import Made, OneOf, Whole, take_rows
@@ -74,7 +74,12 @@ class Pictures(Modality):
                     "or drop the rows."
                 )
             X = of_tensor(X, "X")
-            X = validate_data(estimator, X, dtype=np.float32, reset=reset)
+            if reset or hasattr(estimator, "n_features_in_"):
+                X = validate_data(estimator, X, dtype=np.float32, reset=reset)
+            else:  # tagged or embedded before the fit: there are no names to compare
+                X = check_array(
+                    X, dtype=np.float32, estimator=estimator, input_name="X"
+                )
             return TableSource(X)
         return as_images(X).scaled(estimator.scaled_decoding)
 

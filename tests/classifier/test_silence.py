@@ -2,8 +2,10 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -12,7 +14,9 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from torch import nn
 
+from modal_pretrain import PretrainedClassifier
 from modal_pretrain.backbones.fingerprint import fingerprint
 from modal_pretrain.backbones.shared import shared_backbone
 from tests.classifier.cases import (
@@ -173,3 +177,20 @@ def test_repr(make):
     assert "PretrainedClassifier" in text
     assert "C=0.3" in text
     assert "max_epochs" not in text
+
+
+def test_a_named_table_that_comes_before_the_fit_is_not_warned_of(tmp_path):
+    table = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(8, 2)), columns=["a", "b"]
+    )
+    classifier = PretrainedClassifier(
+        lambda: nn.Linear(2, 3), pretrained=False, random_state=0, device="cpu"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing was "fitted without feature names"
+        classifier.tag(table, ["u", "v"] * 4)
+        classifier.embed(table)
+        classifier.embed_to(table, tmp_path / "table.npy")
+        classifier.fit(table, ["no", "yes"] * 4)
+    with pytest.raises(ValueError, match="feature names should match"):
+        classifier.predict(table[["b", "a"]])

@@ -5,8 +5,9 @@ committees, pipelines, estimators. `predict_pool` gives what the functions take.
 """
 
 from modal_pretrain.stopping._estimators import AuditResult
-from modal_pretrain.stopping._inputs import Predictions, predict_pool
+from modal_pretrain.stopping._inputs import predict_pool
 from modal_pretrain.stopping._intervals import Estimate, wilson
+from modal_pretrain.stopping._predictions import Predictions
 from modal_pretrain.stopping.audit import Audit, draw_audit
 from modal_pretrain.stopping.drawn_before import audit_of
 from modal_pretrain.stopping.forecast import Forecast, forecast_labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,33 +25,9 @@ from modal_pretrain.query._engine.classifier import (
 )
 from modal_pretrain.query._engine.mapped import by_blocks
 from modal_pretrain.stopping._intervals import Estimate
+from modal_pretrain.stopping._predictions import Predictions, with_names
 
 _TOLERANCE = 4e-3  # bfloat16 leaves sums of 1 so far off
-
-
-class Predictions(NamedTuple):
-    """A model's class probabilities of a pool.
-
-    Parameters
-    ----------
-    proba : numpy.ndarray of shape (n, n_classes), float64
-        Rows sum to one.
-    classes : numpy.ndarray of shape (n_classes,)
-        The label of each column.
-    """
-
-    proba: NDArray[np.float64]
-    classes: NDArray[Any]
-
-    @property
-    def error(self) -> NDArray[np.float64]:
-        """The probability that a prediction is wrong, as the model sees it: (n,)."""
-        return 1 - self.proba.max(axis=1)
-
-    @property
-    def column(self) -> NDArray[np.intp]:
-        """The column of the predicted class: (n,)."""
-        return self.proba.argmax(axis=1)
 
 
 def predict_pool(classifier: Any, X: Any) -> Predictions:
@@ -100,7 +76,8 @@ def predict_pool(classifier: Any, X: Any) -> Predictions:
     if classes is not None:  # a frame of one's own classifier has its order
         named = later_classes(raw, None, known := np.asarray(classes))
         classes = known if named is None else named
-    return as_predictions(raw, classes, "classifier.predict_proba")
+    found = as_predictions(raw, classes, "classifier.predict_proba")
+    return with_names(found, X)
 
 
 def as_array(values: Any, name: str, dtype: Any = None) -> NDArray[Any]:
@@ -125,6 +102,7 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
     TypeError, ValueError
         If `proba` is no table of distributions, or there is not one class a column.
     """
+    given = proba
     if isinstance(proba, Predictions):
         own = proba.classes.tolist()
         if classes is not None and np.asarray(classes).tolist() != own:
@@ -160,7 +138,7 @@ def as_predictions(proba: Any, classes: Any = None, name: str = "proba") -> Pred
             f"classes must hold one different label for each of the "
             f"{values.shape[1]} columns of {name}, got {labels.tolist()!r}."
         )
-    return Predictions(values, labels)
+    return with_names(Predictions(values, labels), given)
 
 
 def later_classes(proba: Any, classes: Any, known: NDArray[Any]) -> Any:

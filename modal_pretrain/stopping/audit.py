@@ -14,7 +14,6 @@ from modal_pretrain.stopping import _estimators as estimators
 from modal_pretrain.stopping._designs import draw_rows
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import (
-    Predictions,
     as_predictions,
     check_bounds,
     check_labels,
@@ -31,6 +30,7 @@ from modal_pretrain.stopping._intervals import (
     wilson,
 )
 from modal_pretrain.stopping._older_model import warn_of_older_model
+from modal_pretrain.stopping._predictions import Predictions, check_names
 
 DESIGNS = ("auto", "weighted", "random", "stratified", "active")
 _RULES = {
@@ -196,6 +196,7 @@ class Audit:
         """
         check_parameters({"unknown": unknown}, _RULES)
         now = self.current(proba, classes)
+        check_names("y", y, self.predictions, self.rows)
         truth = check_labels(y, self.rows, now.classes, unknown=unknown)
         return (now.column[self.rows] != truth).astype(np.float64)
 
@@ -220,6 +221,7 @@ class Audit:
         if proba is None:
             return self.predictions
         now = as_predictions(proba, classes)
+        check_names("proba", now, self.predictions)
         if len(now.proba) != len(self.predictions.proba):
             raise ValueError(
                 f"proba must be of the same {len(self.predictions.proba)} rows as at "
@@ -280,21 +282,19 @@ class Audit:
         rows, n = self.rows, len(values)
         away = self._taught(taught)
         there = ~np.isin(np.arange(len(guess)), away)
+        value = float(values.mean())
         if n == there.sum():
-            value = float(values.mean())
             return Estimate(value, value, value, n, "all rows")
         if self.design == "random":
-            ends = wilson(values.sum(), n, confidence)
-            return Estimate(float(values.mean()), *ends, n, "Wilson")
+            return Estimate(value, *wilson(values.sum(), n, confidence), n, "Wilson")
         if self.design == "active":
             return estimators.lure(values, self.weights, confidence)
+        place = np.cumsum(there) - 1
         if self.design == "stratified":
             chance = self.draws[0].inclusion
-            place = np.cumsum(there)[rows] - 1
             return estimators.difference(
-                values, guess[there], place, chance[there], confidence
+                values, guess[there], place[rows], chance[there], confidence
             )
-        place = np.cumsum(there) - 1
         drawn = [Sample(place[d.rows], d.inclusion[there], d.size) for d in self.draws]
         found = score_interval(ErrorCurves(guess[there]), drawn, values, confidence)
         return Estimate(*found, n, "weighted score")

@@ -16,12 +16,12 @@ from modal_pretrain._inputs.numbers import are_graded
 from modal_pretrain.query._engine.arguments import check_groups
 from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import (
-    Predictions,
     as_estimate,
     as_predictions,
     as_rounds,
 )
 from modal_pretrain.stopping._intervals import Estimate
+from modal_pretrain.stopping._predictions import Predictions
 
 _RULES = {
     "threshold": Number(above=0, most=1),

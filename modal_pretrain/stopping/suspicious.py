@@ -19,11 +19,11 @@ from modal_pretrain.query._engine.arguments import (
 from modal_pretrain.query._engine.classifier import base_estimator, is_committee
 from modal_pretrain.query._engine.order import content_keys
 from modal_pretrain.stopping._inputs import (
-    Predictions,
     as_predictions,
     check_labels,
     predict_pool,
 )
+from modal_pretrain.stopping._predictions import Predictions, check_names, with_names
 
 
 class Suspicious(NamedTuple):
@@ -119,7 +119,7 @@ def predict_folds(
     for k in np.unique(fold):
         seen, new = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         proba[new] = predict_with(classifier, X, labels, seen, new, classes)
-    return Predictions(proba, classes), fold
+    return with_names(Predictions(proba, classes), X), fold
 
 
 def _copies(X: Any, codes: NDArray[np.intp], most: int) -> NDArray[np.intp]:
@@ -247,6 +247,7 @@ def suspicious_labels(proba: Any, y: Any, *, classes: Any = None) -> Suspicious:
             "are the probabilities, they come first: suspicious_labels(proba, y)."
         )
     now = as_predictions(proba, classes)
+    check_names("y", y, now)
     codes = check_labels(y, len(now.proba), now.classes)
     every = np.arange(len(codes))
     given = now.proba[every, codes]

@@ -24,9 +24,10 @@ from modal_pretrain.query._engine.arguments import (
     is_missing,
 )
 from modal_pretrain.stopping._estimators import share_of
-from modal_pretrain.stopping._inputs import Predictions, as_array, number_of
+from modal_pretrain.stopping._inputs import as_array, number_of
 from modal_pretrain.stopping._intervals import ErrorCurves, Estimate
 from modal_pretrain.stopping._older_model import warn_of_older_model
+from modal_pretrain.stopping._predictions import Predictions, check_names
 from modal_pretrain.stopping.audit import Audit
 from modal_pretrain.stopping.suspicious import balanced_folds
 
@@ -135,6 +136,7 @@ def worst_part(
     warn_of_older_model(proba, taught, audit.left(taught), audit.left())
     guess = audit.current(proba).error
     rng = as_generator(random_state)
+    check_names("embeddings", embeddings, audit.predictions)
     table = None if embeddings is None else _checked(embeddings, len(guess))
     if table is not None and proba is None:
         _warn_of_probabilities(table, len(audit.predictions.classes))
@@ -199,6 +201,7 @@ def audit_groups(
     """
     _AUDIT.check("audit", audit)
     wrong = audit.wrong(y, proba, unknown=unknown)
+    check_names("groups", groups, audit.predictions, audit.rows)
     names = _names(groups, audit.rows)
     found = {}
     for name in dict.fromkeys(names):

@@ -84,7 +84,10 @@ def _as_labels(values: Any, name: str) -> np.ndarray:
         if pd.isna(values).any():
             raise ValueError(f"{name} contains missing labels (NA). {_ONE_EACH}")
         if isinstance(dtype, pd.CategoricalDtype):
-            categories = _as_labels(dtype.categories, f"the categories of {name}")
+            try:
+                categories = _as_labels(dtype.categories, f"the categories of {name}")
+            except ValueError:  # told of the rows, which are what one can rewrite
+                return _as_labels(np.asarray(values, dtype=object), name)
             return categories[np.asarray(getattr(values, "cat", values).codes)]
         kind = getattr(dtype, "numpy_dtype", None)
         values = np.asarray(values, dtype=kind)

@@ -181,8 +181,9 @@ def stable_error(
         If probabilities are no distribution, or of other rows in another round.
     """
     check_parameters({"tolerance": tolerance, "window": window}, _RULES)
-    rounds = as_rounds(history, "history")[-window - 1 :]
-    last = [as_predictions(p, name="history") for p in rounds]
+    rounds = as_rounds(history, "history")
+    recent = range(len(rounds))[-window - 1 :]
+    last = [as_predictions(rounds[i], name=f"history[{i}]") for i in recent]
     sizes = [len(p.proba) for p in last]
     if len(set(sizes)) > 1:
         raise ValueError(

@@ -142,3 +142,16 @@ def test_names_and_numbers_stand_for_themselves(values):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         as_labels(values, "y")
+
+
+def test_intervals_of_pandas_are_told_of_by_row():
+    cut = pd.cut(np.array([0.9, 0.1, 0.8]), [0, 0.5, 1])
+    with pytest.raises(
+        ValueError, match=r"^y\[0\]=Interval\(0.5, 1.0.*for label in y\]"
+    ):
+        as_labels(cut, "y")
+
+
+def test_a_category_that_no_row_has_is_no_matter():
+    found = as_labels(pd.Categorical(["cat"], categories=[1, "cat"]), "y")
+    assert found.tolist() == ["cat"]

@@ -237,3 +237,9 @@ def test_of_a_whole_result_the_accuracy_is_judged_whatever_its_name():
 def test_alpha_in_the_place_of_confidence():
     with pytest.raises(ValueError, match=r"for an alpha of 0\.05 write 0\.95"):
         wilson(30, 40, 0.05)
+
+
+def test_labels_as_the_history_of_errors():
+    history = [np.array(["cat", "dog"])] * 4  # as stable_predictions takes them
+    with pytest.raises(TypeError, match=r"history\[0\] .*what predict_proba gives"):
+        stable_error(history)

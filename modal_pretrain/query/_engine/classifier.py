@@ -17,6 +17,10 @@ from modal_pretrain._inputs.numbers import of_tensor
 from modal_pretrain.query._engine.mapped import by_blocks
 
 _OFF = 0.01  # from 1, of the sum of a row: networks answer in 16 bits
+_A_TABLE = (
+    " Pass what predict_proba gives, a column for each class; predicted labels, or "
+    "the probability of one class alone, do not tell enough."
+)
 
 
 def is_committee(classifier: Any) -> bool:
@@ -109,11 +113,13 @@ def check_probabilities(raw: Any, n: int | None, name: str) -> NDArray[np.float6
         If it has another number of rows, or a row is not finite, negative, or does not
         sum to 1.
     """
-    values = _numbers(raw, name)
+    values = _numbers(raw, name, _A_TABLE)
     if values.ndim != 2:
+        # One number a row: what predict gives, or one column of predict_proba.
+        several = "Multi-label estimators are not supported."
         raise TypeError(
             f"{name}: shape {values.shape}; expected (n_samples, n_classes). "
-            "Multi-label estimators are not supported."
+            f"{_A_TABLE.strip() if values.ndim < 2 else several}"
         )
     if values.shape[1] == 0 or (n is not None and len(values) != n):
         rows = "n_samples" if n is None else n
@@ -142,7 +148,7 @@ def check_members(raw: Any, n: int | None, name: str) -> NDArray[np.float64]:
     return values
 
 
-def _numbers(raw: Any, name: str) -> NDArray[np.float64]:
+def _numbers(raw: Any, name: str, hint: str = "") -> NDArray[np.float64]:
     if np.ma.is_masked(raw):
         raise ParameterError(
             f"{name} is masked in places, which would count as numbers. Leave those "
@@ -152,7 +158,7 @@ def _numbers(raw: Any, name: str) -> NDArray[np.float64]:
     try:
         return np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} is not one array of numbers.") from error
+        raise TypeError(f"{name} is not one array of numbers.{hint}") from error
 
 
 def _check_rows(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:

@@ -171,3 +171,12 @@ def test_a_logistic_regression_as_it_is():
     model = LogisticRegression().fit(*seed_set(3))
     values, fitted = class_probabilities(model, X, 40)
     assert fitted and values.shape == (40, 3)
+
+
+@pytest.mark.parametrize(
+    "given", [np.array([0, 2, 1]), np.array(["cat", "dog", "cat"]), np.full(3, 0.7)]
+)
+def test_labels_in_the_place_of_probabilities(given):
+    with pytest.raises(TypeError, match=r"what predict_proba gives") as raised:
+        check_probabilities(given, 3, "proba")
+    assert "ulti-label" not in str(raised.value)

@@ -276,7 +276,8 @@ def _check_item(item: np.ndarray | torch.Tensor, where: str) -> np.ndarray:
 def _from_nested(X: Any, name: str) -> ImageSource:
     """From nested lists, which modAL's list handling leaves behind."""
     first = X[0]
-    if any(np.ndim(part) > 1 or isinstance(part, Image.Image) for part in first):
+    pictures = (str, os.PathLike, Image.Image)
+    if any(np.ndim(part) > 1 or isinstance(part, pictures) for part in first):
         kinds = {type(part).__name__ for part in first}
         if len(kinds) > 1:
             raise TypeError(

@@ -70,3 +70,7 @@ def test_table_source():
     assert [len(batch) for batch in source.batches(None, 2)] == [2, 2, 1]
     assert torch.cat(list(source.batches(None, 2))).tolist() == source.table.tolist()
     assert source.take([3, 0]).table.tolist() == [[6, 7], [0, 1]]
+
+
+def test_rows_of_a_data_set_are_no_table():
+    assert not is_table([{"image": np.zeros((8, 9, 3), np.uint8), "label": 1}])

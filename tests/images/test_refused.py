@@ -326,3 +326,8 @@ def test_what_has_no_rows_to_pick(X):
 def test_pairs_of_picture_and_label(picture, label):
     with pytest.raises(TypeError, match=r"one picture is expected.*pair\[0\] for pair"):
         as_images([(picture, label)] * 2)
+
+
+def test_pairs_of_path_and_label():
+    with pytest.raises(TypeError, match=r"one picture is expected.*pair\[0\] for pair"):
+        as_images([("cat/1.png", 0), ("dog/1.png", 1)])

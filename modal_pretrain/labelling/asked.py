@@ -64,10 +64,12 @@ class Asked:
         """
         # Arrays and tensors of no dimension look iterable and are not.
         single = getattr(given, "shape", None) == ()
-        if not is_whole(given) and (single or not isinstance(given, Iterable)):
+        text = isinstance(given, str | bytes)
+        if not is_whole(given) and (single or text or not isinstance(given, Iterable)):
             raise TypeError(
                 f"rows must be a whole number or a list of them, got {given!r}."
                 + (" Pass its value: rows.item()." if single else "")
+                + (" The row of a question is its .row." if text else "")
             )
         listed = [given] if is_whole(given) else list(given)
         for row in listed:

@@ -71,12 +71,17 @@ class FilePool(Pool):
 
         Raises
         ------
-        FileNotFoundError
-            If the folder is not there.
+        FileNotFoundError, NotADirectoryError
+            If the folder is not there, or is a file.
         ValueError
             If it holds no pictures.
         """
         root = expanded(folder)
+        if root.is_file():
+            raise NotADirectoryError(
+                f"{root} is a file: name a folder of pictures, of an archive the one "
+                "that it was unpacked to."
+            )
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}")
         others: list[Path] = []

@@ -37,3 +37,18 @@ def test_a_question_in_the_place_of_its_row(folder, start):
 def test_a_data_set_in_the_place_of_its_rows(start):
     with pytest.raises(TypeError, match=r"pass the rows to label.*\.X"):
         start(make_shapes(n_train=4, n_test=4))
+
+
+def test_a_row_as_text(folder, start):
+    session = start(folder)
+    session.ask(rows=[1])
+    with pytest.raises(
+        TypeError, match=r"got '10'\. The row of a question is its \.row"
+    ):
+        session.answer("10", "circle")
+
+
+def test_an_archive_in_the_place_of_its_folder(tmp_path, start):
+    (tmp_path / "pictures.zip").write_bytes(b"PK")
+    with pytest.raises(NotADirectoryError, match="is a file: name a folder"):
+        start(tmp_path / "pictures.zip")

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from modal_pretrain._identity import expanded
+from modal_pretrain.benchmark.config import BenchmarkConfig
 from modal_pretrain.benchmark.records import DamagedRecords
 from modal_pretrain.benchmark.store import RecordStore
 
@@ -112,6 +113,23 @@ def _is_own(folder: Path) -> bool:
     """
     named = fnmatch.fnmatchcase(folder.resolve().name, _OWN)
     return named or any((folder / kind).is_dir() for kind in ("records", "partial"))
+
+
+def check_apart(config: BenchmarkConfig, out: Path) -> None:
+    """Raise ValueError if results would lie in the folder of pictures that is read.
+
+    A report keeps thumbnails: the next run would take their folder for a class.
+    """
+    root = config.dataset_params.get("root")
+    if config.dataset != "folder" or not isinstance(root, str | os.PathLike):
+        return
+    place = expanded(root).resolve()
+    if out.resolve().is_relative_to(place):
+        raise ValueError(
+            f"out (or --out) must lie outside the pictures, got {str(out)!r}, which is "
+            f"in {str(place)!r}: what is written there would be a class in the next "
+            f"run. Name a folder beside it, such as {str(place) + '-results'!r}."
+        )
 
 
 def check_not_renamed(store: RecordStore) -> None:

@@ -25,7 +25,7 @@ from modal_pretrain.benchmark.description import (
     keep_description,
 )
 from modal_pretrain.benchmark.environment import command_line, describe_environment
-from modal_pretrain.benchmark.folder import all_records, check_not_renamed
+from modal_pretrain.benchmark.folder import all_records, check_apart, check_not_renamed
 from modal_pretrain.benchmark.progress import Progress
 from modal_pretrain.benchmark.report.examples import keep_examples
 from modal_pretrain.benchmark.settings import check_names, expand
@@ -120,6 +120,7 @@ def run(
         cache = out / "embeddings"
     stores, new, call = [], [], Call.now()
     for config in _folders(configs):  # all, before one leaves something behind
+        check_apart(config, out)
         data = load_data(config, call)
         check_splits(config, data)
         seed_set(config, data, config.seeds[0])  # raises if it cannot be had

@@ -12,7 +12,6 @@ from modal_pretrain._checks import CONFIDENCE, OneOf, Whole, check_parameters
 from modal_pretrain.query._engine.arguments import RandomState
 from modal_pretrain.stopping import _estimators as estimators
 from modal_pretrain.stopping._designs import draw_rows
-from modal_pretrain.stopping._estimators import AuditResult
 from modal_pretrain.stopping._inputs import (
     as_predictions,
     check_bounds,
@@ -137,7 +136,7 @@ class Audit:
         taught: Any = None,
         confidence: float = 0.95,
         unknown: str = "error",
-    ) -> AuditResult:
+    ) -> estimators.AuditResult:
         """Estimate accuracy and recall on the rows of the pool that are not taught.
 
         After many hard rows were taught since the draw, that of a random audit is too
@@ -178,7 +177,7 @@ class Audit:
             label: estimators.share_of(1 - wrong, self.weights, truth == k, confidence)
             for k, label in enumerate(now.classes.tolist())
         }
-        return AuditResult(error.flipped(), recall)
+        return estimators.AuditResult(error.flipped(), recall)
 
     def wrong(
         self, y: Any, proba: Any = None, *, classes: Any = None, unknown: str = "error"
@@ -246,6 +245,7 @@ class Audit:
             The metric on each of `rows`, such as a cost or the squared error.
         expected : array-like of shape (n,) or None, default=None
             What the model expects of each row; the closer, the narrower the interval.
+            Without it the mean of an "active" audit may end at a bound: pass it there.
         bounds : tuple of float, default=(0.0, 1.0)
             Least and largest value possible; the interval is as wide as if no other is,
             of "stratified" and "active" audits as the values seen vary, if they do.

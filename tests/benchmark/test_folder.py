@@ -1,9 +1,12 @@
 """Records of several folders: which settings tell them apart."""
 
+import os
+
 import pytest
 import timm
 
 from modal_pretrain.benchmark import RecordStore, load, run
+from tests.datasets.trees import fill
 
 
 def test_folders_without_records_are_named(tmp_path):
@@ -101,3 +104,22 @@ def test_runs_that_do_not_augment_say_so(tmp_path):
         },
     }
     assert run(grid, tmp_path, verbose=0).augment.tolist() == [False, True]
+
+
+def test_results_lie_outside_the_pictures(tmp_path, monkeypatch):
+    """Thumbnails of a report were a class of the next run."""
+    fill(tmp_path / "flat", *(f"{name}/{i}.png" for name in "ab" for i in range(9)))
+    settings = {
+        "dataset": {"name": "folder", "root": str(tmp_path / "flat"), "test_size": 0.2},
+        "models": ["pretrained"],
+        "seeds": [0],
+        "rounds": 1,
+        "batch": 2,
+        "seed_set": 4,
+    }
+    monkeypatch.chdir(tmp_path / "flat")
+    for out in ("results", tmp_path / "flat" / "a" / "deep"):
+        with pytest.raises(ValueError, match=r"out .* must lie outside the pictures"):
+            run(settings, out)
+    assert sorted(os.listdir()) == ["a", "b"]
+    assert len(run(settings, tmp_path / "flat-results", verbose=0))

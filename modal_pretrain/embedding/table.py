@@ -47,8 +47,8 @@ def _holds_objects(X: Any) -> bool:
     first = array.flat[0]
     if isinstance(first, str):  # in one column it is a path, in a table an error
         return array.size == len(array)
-    if isinstance(first, dict):  # a row of a data set with its columns
-        return True
+    if isinstance(first, dict):  # a row of a data set with its columns, if in a list
+        return array.ndim == 1
     return _is_path_or_pillow(first) or np.ndim(first) > 0
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from modal_pretrain._inputs.spelling import near_alikes
 
 _PACKAGE = "modal_pretrain."
-WRITTEN_NAN = ["nan", "<NA>", "NaT"]
+_WRITTEN_NAN = ["nan", "<NA>", "NaT"]
 
 
 def warn_of_near_alikes(strange: list[Any], known: Iterable[Any], name: str) -> None:
@@ -48,12 +48,12 @@ def warn_of_written_nan(labels: np.ndarray | list[Any], name: str) -> None:
         kind = labels.dtype.kind
         if not labels.size or not (kind == "U" or isinstance(labels.flat[0], str)):
             return
-        texts = labels.ravel()[np.isin(labels.ravel(), WRITTEN_NAN)].tolist()
-    for text in WRITTEN_NAN:
+        texts = labels.ravel()[np.isin(labels.ravel(), _WRITTEN_NAN)].tolist()
+    for text in _WRITTEN_NAN:
         if text in texts:
             warnings.warn(
                 f"{name} holds the text {text!r} (count: {texts.count(text)}), which "
-                "counts as any other name. Arrays of strings, and str(), make it of a "
+                "counts as any other. Arrays of strings, and str(), make it of a "
                 "missing value: leave such rows out, or pass None where some may be "
                 "unknown.",
                 UserWarning,

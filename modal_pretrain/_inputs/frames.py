@@ -168,9 +168,8 @@ def check_order_of_rounds(name: str, values: Any, labels: Any) -> None:
             )
         if not is_default(given) and _are_reordered(rounds, pd.Index(labels)):
             # Texts, as of a JSON file, are sorted 10, 100, 20.
-            right = "list(labels)" if rounds is given else f"sorted({name}, key=float)"
-            if rounds is not given and not _is_frame(values):
-                right = f"sorted({name}.index, key=float)"
+            keys = name if _is_frame(values) else f"{name}.index"
+            right = "list(labels)" if rounds is given else f"sorted({keys}, key=float)"
             raise ValueError(
                 f"{name} has, by the names of its rounds, these in another order than "
                 f"labels: {given.tolist()[0]!r} comes before {given.tolist()[1]!r}. "

@@ -19,7 +19,7 @@ import torch
 from xxhash import xxh3_128_digest
 
 from modal_pretrain._checks import how_to_list
-from modal_pretrain._inputs.alikes import WRITTEN_NAN, frames_of_ours
+from modal_pretrain._inputs.alikes import warn_of_written_nan
 
 if TYPE_CHECKING:
     from modal_pretrain.text.tokens import Tokenization
@@ -158,7 +158,7 @@ def as_texts(X: Any, *, name: str = "X") -> TextSource:
             item = item[0]  # modAL makes lists of columns
         texts[row] = _checked(item, f"{name}[{row}]")
     _warn_of_file_names(texts, name)
-    _warn_of_written_nan(texts, name)
+    warn_of_written_nan(texts.tolist(), name)
     return TextSource(texts, np.arange(len(texts)))
 
 
@@ -173,20 +173,6 @@ def _warn_of_file_names(texts: np.ndarray, name: str) -> None:
             f"[pathlib.Path(path).read_text(encoding='utf-8') for path in {name}].",
             UserWarning,
             stacklevel=2,
-        )
-
-
-def _warn_of_written_nan(texts: np.ndarray, name: str) -> None:
-    # str(), astype(str) and arrays of strings turn a missing text into a word, which
-    # would be asked about and learnt from, while the missing text itself is an error.
-    written = [row for row, text in enumerate(texts) if text in WRITTEN_NAN]
-    if written:
-        warnings.warn(
-            f"{name}[{written[0]}] is the text {texts[written[0]]!r} (rows like it: "
-            f"{len(written)}), which is read as a word. Arrays of strings, and str(), "
-            "make it of a missing text: drop such rows.",
-            UserWarning,
-            stacklevel=frames_of_ours() + 1,
         )
 
 

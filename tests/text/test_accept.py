@@ -30,9 +30,7 @@ def test_texts_beside_the_name_of_a_file_are_not(tmp_path, monkeypatch):
 
 def test_texts_that_were_missing_before_they_became_strings_are_warned_of():
     texts = [str(text) for text in ["a fine film", float("nan"), "dull", float("nan")]]
-    with pytest.warns(
-        UserWarning, match=r"X\[1\] is the text 'nan' \(rows like it: 2\)"
-    ):
+    with pytest.warns(UserWarning, match=r"X holds the text 'nan' \(count: 2\)"):
         assert as_texts(texts).texts() == texts  # a word all the same
     with warnings.catch_warnings():
         warnings.simplefilter("error")
